@@ -1,0 +1,258 @@
+//! The nouns of the lake: what the catalog says exists at one snapshot. Values only: no I/O.
+//!
+//! A `State` is immutable and shared. A transaction edits a clone of it (cheap: everything below
+//! is behind `Arc`), so a savepoint is one more pointer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use roaring::RoaringTreemap;
+
+/// Ids of schemas, tables, views and definitions; one sequence (`next_catalog_id`) as in DuckLake.
+pub type ObjectId = i64;
+/// Ids of data and delete files (`next_file_id`).
+pub type FileId = i64;
+/// A commit. All tables share one sequence.
+pub type SnapshotId = i64;
+
+/// Ids from here on are private to a transaction and replaced at commit.
+pub const PROVISIONAL: i64 = 1 << 56;
+/// Stands for "rows inlined in the catalog database" where a row is addressed as (file, position):
+/// the position of a committed inlined row is its row id.
+pub const INLINED: FileId = -1;
+/// Stands for "inlined rows this transaction has inserted": the position is their running number.
+pub const INLINED_LOCAL: FileId = -2;
+/// Hidden columns of a scan made for UPDATE, DELETE and MERGE: the address of each row.
+pub const FILE_COLUMN: &str = "__sextant_file";
+/// See `FILE_COLUMN`.
+pub const POSITION_COLUMN: &str = "__sextant_position";
+/// Arrow field metadata: the Postgres spelling of a type that Arrow cannot tell apart (`uuid`,
+/// `jsonb`, `vector(3)`, `varchar(20)`, …).
+pub const TYPE_KEY: &str = "sextant.type";
+
+/// One row of `ducklake_snapshot`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    pub id: SnapshotId,
+    /// Commit time, microseconds since 1970 UTC.
+    pub time_us: i64,
+    pub schema_version: i64,
+    pub next_catalog_id: ObjectId,
+    pub next_file_id: FileId,
+}
+
+/// Everything that exists at one snapshot.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub snapshot: Snapshot,
+    pub schemas: BTreeMap<String, Arc<Schema>>,
+    /// Our own definitions by (kind, name): snapshot tags now, models and feature views later.
+    pub definitions: BTreeMap<(String, String), Arc<Definition>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Schema {
+    pub id: ObjectId,
+    pub uuid: String,
+    pub name: String,
+    /// Relative to the data path, with a trailing slash.
+    pub path: String,
+    pub relations: BTreeMap<String, Relation>,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Relation {
+    Table(Arc<Table>),
+    View(Arc<View>),
+}
+
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub id: ObjectId,
+    pub uuid: String,
+    pub schema_id: ObjectId,
+    pub name: String,
+    /// Relative to the schema's path, with a trailing slash.
+    pub path: String,
+    pub columns: Vec<Column>,
+    pub partition_by: Vec<PartitionKey>,
+    pub sort_by: Vec<SortKey>,
+    pub constraints: Vec<Constraint>,
+    pub comment: Option<String>,
+    /// The lake's schema version at this table's last change: names its inlined-data table.
+    pub schema_version: i64,
+    pub begin_snapshot: SnapshotId,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Field id in Parquet; unique in the table, never reused. Children of nested types have their
+    /// own, kept in `children`.
+    pub id: i64,
+    pub name: String,
+    /// Engine type, with `TYPE_KEY` metadata where Postgres' name cannot be read off it.
+    pub field: Arc<Field>,
+    /// Nested children in DuckLake order (list: `element`; struct: its fields).
+    pub children: Vec<Column>,
+    pub nullable: bool,
+    /// DEFAULT as SQL text; evaluated at insert.
+    pub default: Option<String>,
+    /// Constant that rows of files older than the column read as; text form, None is NULL.
+    pub initial_default: Option<String>,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartitionKey {
+    pub column_id: i64,
+    /// `identity`, `year`, `month`, `day`, `hour`, `bucket(n)`.
+    pub transform: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SortKey {
+    pub column: String,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// Constraints beyond NOT NULL: kept in `sextant_*`, invisible to other DuckLake readers.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Constraint {
+    Check {
+        name: String,
+        expression: String,
+    },
+    /// Informational; names the columns by id. Used by ON CONFLICT and the planner.
+    Unique {
+        name: String,
+        columns: Vec<i64>,
+        primary: bool,
+    },
+    ForeignKey {
+        name: String,
+        columns: Vec<i64>,
+        references: String,
+        referred: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct View {
+    pub id: ObjectId,
+    pub uuid: String,
+    pub schema_id: ObjectId,
+    pub name: String,
+    /// Query text as the user wrote it.
+    pub sql: String,
+    /// Schemas that unqualified names in `sql` are looked up in.
+    pub search_path: Vec<String>,
+    /// Output columns as they were when the view was made.
+    pub columns: Vec<Arc<Field>>,
+    /// `duckdb` for views made by other tools.
+    pub dialect: String,
+    pub comment: Option<String>,
+    pub column_comments: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Definition {
+    pub id: ObjectId,
+    pub kind: String,
+    pub name: String,
+    pub body: serde_json::Value,
+    pub begin_snapshot: SnapshotId,
+}
+
+/// One Parquet file of a table, with its deletions at the snapshot it was read for.
+#[derive(Debug, Clone)]
+pub struct DataFile {
+    pub id: FileId,
+    /// Relative to the lake's data path (already joined from schema, table and file path).
+    pub path: String,
+    pub size: u64,
+    pub footer_size: u64,
+    pub rows: u64,
+    /// Row id of the file's first row; None when the file carries its own row ids (merged, flushed).
+    pub row_id_start: Option<i64>,
+    pub begin_snapshot: SnapshotId,
+    /// Set when the file holds rows of several snapshots (flush, merge) and thus an embedded
+    /// snapshot column.
+    pub partial_max: Option<SnapshotId>,
+    pub partition_values: Vec<Option<String>>,
+    /// By column id (leaves of nested columns have their own).
+    pub stats: HashMap<i64, ColumnStats>,
+    pub deleted: Option<Arc<RoaringTreemap>>,
+}
+
+/// Statistics in DuckLake's text form.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ColumnStats {
+    pub size: u64,
+    pub values: u64,
+    pub nulls: u64,
+    pub min: Option<String>,
+    pub max: Option<String>,
+    pub contains_nan: Option<bool>,
+}
+
+/// Rows kept in the catalog database, decoded.
+#[derive(Debug, Clone)]
+pub struct InlinedRows {
+    /// `INLINED` or `INLINED_LOCAL`.
+    pub file: FileId,
+    /// Positions in the sense of `file`, one per row.
+    pub positions: Arc<Vec<i64>>,
+    /// The table's columns in order.
+    pub batch: RecordBatch,
+}
+
+/// What a scan of one table reads: already without what this transaction has deleted.
+#[derive(Debug, Clone, Default)]
+pub struct TableRows {
+    pub files: Vec<Arc<DataFile>>,
+    pub inlined: Vec<InlinedRows>,
+}
+
+/// A Parquet file this transaction has written and not yet committed.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    /// Relative to the table's folder.
+    pub name: String,
+    pub size: u64,
+    pub footer_size: u64,
+    pub rows: u64,
+    pub partition_values: Vec<Option<String>>,
+    pub stats: HashMap<i64, ColumnStats>,
+}
+
+impl Table {
+    /// The table's columns as the engine sees them.
+    pub fn arrow_schema(&self) -> SchemaRef {
+        let fields: Vec<_> = self.columns.iter().map(|c| Arc::clone(&c.field)).collect();
+        Arc::new(ArrowSchema::new(fields))
+    }
+
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+}
+
+impl TableRows {
+    /// Live rows: file rows less deletions, plus inlined ones.
+    pub fn count(&self) -> u64 {
+        let live = |f: &Arc<DataFile>| f.rows - f.deleted.as_ref().map_or(0, |d| d.len());
+        let inlined = self
+            .inlined
+            .iter()
+            .map(|i| i.batch.num_rows() as u64)
+            .sum::<u64>();
+        self.files.iter().map(live).sum::<u64>() + inlined
+    }
+}
+
+/// Type of the hidden address columns.
+pub const ADDRESS_TYPE: DataType = DataType::Int64;
