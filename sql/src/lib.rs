@@ -1,1 +1,39 @@
+//! The SQL language of the lake: text to statements, statements to plans and changes.
+//!
+//! `src` gives an `Environment` (the connection) and `Lakes` (its transaction) and gets back plans
+//! to stream or the tag of a finished command. Nothing here knows the wire.
 
+pub mod changes;
+pub mod error;
+pub mod names;
+pub mod parse;
+pub mod plan;
+pub mod statements;
+pub mod system;
+pub mod types;
+
+pub use error::{Error, Result};
+pub use parse::{Own, Parsed, Statement};
+pub use plan::{Environment, Lakes};
+
+/// Something the client is told beside the answer.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// `NOTICE` or `WARNING`.
+    pub severity: &'static str,
+    pub sqlstate: &'static str,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Notice {
+    /// Something worth knowing.
+    pub fn notice(message: impl Into<String>) -> Self {
+        Self { severity: "NOTICE", sqlstate: "00000", message: message.into(), hint: None }
+    }
+
+    /// Something probably not meant.
+    pub fn warning(sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: "WARNING", sqlstate, message: message.into(), hint: None }
+    }
+}

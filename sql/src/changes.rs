@@ -1,0 +1,310 @@
+//! INSERT, UPDATE, DELETE and MERGE: one plan whose rows say what to do, one writer that does it.
+//!
+//! ```text
+//!   statement ─▶ SELECT action, file, position, column… ─▶ apply: deletions as positions,
+//!                                                          new rows to Parquet or inlined
+//! ```
+//! An UPDATE deletes the old row and appends the new one. ON CONFLICT is planned as a MERGE.
+
+mod apply;
+mod check;
+mod delete;
+mod insert;
+mod merge;
+mod returning;
+mod update;
+mod upsert;
+
+
+use std::sync::Arc;
+
+use catalog::{FILE_COLUMN, POSITION_COLUMN, Relation, Table};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, cast, lit};
+use datafusion::prelude::col;
+use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, TableAlias};
+
+use crate::error::{Error, Result};
+use crate::parse;
+use crate::plan::{self, Environment, Found, Lakes, Place};
+
+pub use apply::{Applied, apply};
+pub(crate) use merge::NOTHING;
+
+/// The name under which a statement's target is planned; its alias is what the user wrote.
+pub(crate) const TARGET: &str = "\u{3}target";
+/// First column of a change's plan: what to do with the row.
+pub(crate) const ACTION_COLUMN: &str = "__sextant_action";
+pub(crate) const INSERT: i64 = 1;
+pub(crate) const UPDATE: i64 = 2;
+pub(crate) const DELETE: i64 = 3;
+
+/// What a change's plan yields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// The table's columns: every row is new.
+    Rows,
+    /// Action, file, position, then the table's columns.
+    Actions,
+}
+
+/// What to do when a statement meets one row twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Twice {
+    /// UPDATE … FROM, DELETE … USING: the first match counts.
+    First,
+    /// MERGE: 21000.
+    Fail(&'static str),
+}
+
+/// A planned INSERT, UPDATE, DELETE or MERGE.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub place: Place,
+    pub table: Arc<Table>,
+    /// Where the table's files are, relative to the data path.
+    pub(crate) folder: String,
+    /// Parameters may be open in it; replace them before `apply`.
+    pub plan: LogicalPlan,
+    /// The command word of the tag: `INSERT 0`, `UPDATE`, `DELETE`, `MERGE`.
+    pub tag: &'static str,
+    /// Columns of RETURNING.
+    pub returning: Option<SchemaRef>,
+    pub(crate) shape: Shape,
+    pub(crate) twice: Twice,
+    /// Columns that a row inserted here must not share with another inserted here.
+    pub(crate) distinct: Option<(Vec<usize>, Twice)>,
+    /// The outcome depended on which keys exist.
+    pub(crate) depends: bool,
+    pub(crate) returning_items: Option<(Vec<SelectItem>, String)>,
+}
+
+impl Change {
+    /// New rows for a table: the query's columns in order, cast to the table's types.
+    pub fn rows(
+        lakes: &Lakes,
+        place: &Place,
+        table: Arc<Table>,
+        query: LogicalPlan,
+    ) -> Result<Self> {
+        let given = query.schema().columns().into_iter().zip(&table.columns);
+        let items = given.map(|(column, to)| assigned(Expr::Column(column), &to.field));
+        let items = items.collect::<Vec<_>>();
+        let plan = LogicalPlanBuilder::from(query).project(items)?.build()?;
+        Ok(Self {
+            folder: folder(lakes, place, &table),
+            place: place.clone(),
+            plan,
+            tag: "INSERT 0",
+            returning: None,
+            shape: Shape::Rows,
+            twice: Twice::First,
+            distinct: None,
+            depends: false,
+            returning_items: None,
+            table,
+        })
+    }
+}
+
+/// Plans a data-changing statement; None if it is another one.
+pub async fn plan_change(
+    environment: &Environment,
+    lakes: &Lakes,
+    statement: &ast::Statement,
+    types: &[Option<FieldRef>],
+) -> Result<Option<Change>> {
+    let planner = Planner { environment, lakes, types };
+    let mut change = match statement {
+        ast::Statement::Insert(insert) => planner.insert(insert.clone()).await?,
+        ast::Statement::Update(update) => planner.update(update.clone()).await?,
+        ast::Statement::Delete(delete) => planner.delete(delete.clone()).await?,
+        ast::Statement::Merge(merge) => planner.merge(merge.clone()).await?,
+        _ => return Ok(None),
+    };
+    if change.returning_items.is_some() {
+        change.returning = Some(returning::schema(environment, lakes, &change).await?);
+    }
+    Ok(Some(change))
+}
+
+fn folder(lakes: &Lakes, place: &Place, table: &Table) -> String {
+    let state = lakes.view(place).state();
+    let schema = state.schemas.get(&place.schema).map_or("", |s| s.path.as_str());
+    format!("{schema}{}", table.path)
+}
+
+pub(crate) struct Planner<'a> {
+    environment: &'a Environment,
+    lakes: &'a Lakes,
+    types: &'a [Option<FieldRef>],
+}
+
+impl Planner<'_> {
+    /// The table that a statement changes.
+    fn target(&self, name: &ObjectName) -> Result<(Place, Arc<Table>)> {
+        let parts = plan::parts(name)?;
+        if let [.., schema, _] = parts.as_slice()
+            && matches!(schema.as_str(), "pg_catalog" | "information_schema" | "lake")
+        {
+            return Err(Error::new("42501", format!("permission denied for schema {schema}")));
+        }
+        match self.environment.expect(self.lakes, name)? {
+            (place, Found::Relation(Relation::Table(table))) => Ok((place, table)),
+            (place, Found::Relation(Relation::View(_))) => {
+                Err(Error::new("55000", format!("cannot change view \"{}\"", place.name))
+                    .with_hint("Change the tables that its query reads."))
+            }
+            (place, Found::External(_)) => {
+                Err(Error::new("0A000", format!("cannot change external table \"{}\"", place.name))
+                    .with_hint("CREATE TABLE AS SELECT copies it into the lake."))
+            }
+        }
+    }
+
+    /// The target with its rows' addresses.
+    async fn addressed(&self, place: &Place, table: &Arc<Table>) -> Result<Arc<dyn TableSource>> {
+        let table = Arc::clone(table);
+        Ok(provider_as_source(plan::lake_table(self.lakes, place, table, true).await?))
+    }
+
+    /// Plans `query`, in which `TARGET` is the addressed table.
+    async fn plan(
+        &self,
+        query: ast::Query,
+        place: &Place,
+        table: &Arc<Table>,
+    ) -> Result<LogicalPlan> {
+        let target = self.addressed(place, table).await?;
+        let overrides = vec![(TARGET.to_string(), target)];
+        plan::plan_query(self.environment, self.lakes, query, self.types, overrides).await
+    }
+
+    /// The folder of a table's files.
+    fn folder(&self, place: &Place, table: &Table) -> String {
+        folder(self.lakes, place, table)
+    }
+
+    /// A DEFAULT, or NULL.
+    fn default(&self, default: Option<&str>) -> Result<Expr> {
+        match default {
+            None => Ok(lit(datafusion::common::ScalarValue::Null)),
+            Some(text) => plan::expression(
+                self.environment,
+                parse::parse_expression(text)?,
+                &DFSchema::empty(),
+            ),
+        }
+    }
+}
+
+/// Puts the table's types on a plan of (action, file, position, column…).
+pub(crate) fn typed_actions(plan: LogicalPlan, table: &Table) -> Result<LogicalPlan> {
+    let columns = plan.schema().columns();
+    let mut items = vec![
+        cast(Expr::Column(columns[0].clone()), DataType::Int64).alias(ACTION_COLUMN),
+        Expr::Column(columns[1].clone()).alias(FILE_COLUMN),
+        Expr::Column(columns[2].clone()).alias(POSITION_COLUMN),
+    ];
+    for (column, value) in table.columns.iter().zip(&columns[3..]) {
+        items.push(assigned(Expr::Column(value.clone()), &column.field));
+    }
+    let plan = LogicalPlanBuilder::from(plan).project(items)?;
+    Ok(plan.filter(col(ident(ACTION_COLUMN)).gt(lit(0_i64)))?.build()?)
+}
+
+/// `value` as it is stored in a column.
+pub(crate) fn assigned(value: Expr, field: &Field) -> Expr {
+    cast(value, field.data_type().clone()).alias(field.name())
+}
+
+/// An unqualified column, its name taken as it is.
+pub(crate) fn ident(name: &str) -> datafusion::common::Column {
+    datafusion::common::Column::from_name(name)
+}
+
+/// A quoted identifier.
+pub(crate) fn quoted(name: &str) -> Ident {
+    Ident::with_quote('"', name)
+}
+
+/// `alias.name`.
+pub(crate) fn qualified(alias: &str, name: &str) -> ast::Expr {
+    ast::Expr::CompoundIdentifier(vec![quoted(alias), quoted(name)])
+}
+
+/// A select item that is named.
+pub(crate) fn item(expr: ast::Expr, alias: &str) -> SelectItem {
+    SelectItem::ExprWithAlias { expr, alias: quoted(alias) }
+}
+
+/// An integer literal.
+pub(crate) fn number(value: i64) -> ast::Expr {
+    ast::Expr::Value(ast::Value::Number(value.to_string(), false).into())
+}
+
+/// NULL.
+pub(crate) fn null() -> ast::Expr {
+    ast::Expr::Value(ast::Value::Null.into())
+}
+
+/// What the target is called inside the statement.
+pub(crate) fn alias_of(alias: Option<&TableAlias>, place: &Place) -> String {
+    alias.map_or_else(|| place.name.clone(), |a| crate::names::folded(&a.name))
+}
+
+/// The target as a table factor.
+pub(crate) fn target_factor(alias: &str) -> ast::TableFactor {
+    ast::TableFactor::Table {
+        name: plan::object_name(&[TARGET]),
+        alias: Some(table_alias(alias)),
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
+}
+
+/// `AS alias`.
+pub(crate) fn table_alias(alias: &str) -> TableAlias {
+    TableAlias { explicit: true, name: quoted(alias), columns: Vec::new(), at: None }
+}
+
+/// `SELECT items FROM from WHERE selection`.
+pub(crate) fn select(
+    items: Vec<SelectItem>,
+    from: Vec<ast::TableWithJoins>,
+    selection: Option<ast::Expr>,
+) -> Result<ast::Query> {
+    let mut query = parse::parse_query("SELECT 1")?;
+    if let ast::SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = items;
+        select.from = from;
+        select.selection = selection;
+    }
+    Ok(query)
+}
+
+/// The position of a column that a statement assigns to.
+pub(crate) fn column_index(table: &Table, name: &str) -> Result<usize> {
+    table.columns.iter().position(|c| c.name == name).ok_or_else(|| {
+        let message = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+        let error = Error::new("42703", message);
+        match crate::error::near_names(name, table.columns.iter().map(|c| c.name.as_str())) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    })
+}
+
+/// The column a SET assigns to: `x`, or `t.x` for those who write it so.
+pub(crate) fn assigned_column(table: &Table, name: &ObjectName) -> Result<usize> {
+    let parts = plan::parts(name)?;
+    column_index(table, parts.last().map_or("", String::as_str))
+}

@@ -1,0 +1,106 @@
+//! What a new row must satisfy: NOT NULL, the length of varchar(n), the dimension and finiteness
+//! of vectors, CHECK.
+
+use std::sync::Arc;
+
+use catalog::{Constraint, TYPE_KEY, Table};
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::util::display::array_value_to_string;
+use datafusion::common::{DFSchema, ToDFSchema};
+use datafusion::physical_expr::PhysicalExpr;
+
+use crate::error::{Error, Result};
+use crate::parse;
+use crate::plan::{self, Environment};
+
+/// A table's constraints, ready to be evaluated on batches of its rows.
+pub(crate) struct Checker {
+    table: Arc<Table>,
+    checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
+    lengths: Vec<(usize, usize, String)>,
+}
+
+impl Checker {
+    pub(crate) fn new(environment: &Environment, table: &Arc<Table>) -> Result<Self> {
+        let schema: DFSchema = table.arrow_schema().to_dfschema()?;
+        let mut checks = Vec::new();
+        for constraint in &table.constraints {
+            let Constraint::Check { name, expression } = constraint else { continue };
+            let expression =
+                plan::expression(environment, parse::parse_expression(expression)?, &schema)?;
+            let physical = environment.engine.create_physical_expr(expression, &schema)?;
+            checks.push((name.clone(), physical));
+        }
+        let lengths = table.columns.iter().enumerate();
+        let lengths = lengths.filter_map(|(i, c)| length_limit(i, c.field.metadata().get(TYPE_KEY)?));
+        Ok(Self { table: Arc::clone(table), checks, lengths: lengths.collect() })
+    }
+
+    /// Fails at the first row that breaks a constraint.
+    pub(crate) fn check(&self, batch: &RecordBatch) -> Result<()> {
+        for (column, values) in self.table.columns.iter().zip(batch.columns()) {
+            if !column.nullable && values.null_count() > 0 {
+                let row = (0..values.len()).find(|row| values.is_null(*row)).unwrap_or(0);
+                let message = format!(
+                    "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                    column.name, self.table.name
+                );
+                return Err(Error::new("23502", message).with_detail(failing(batch, row)));
+            }
+            if let DataType::FixedSizeList(_, _) = column.field.data_type() {
+                finite(values.as_ref())?;
+            }
+        }
+        for (index, limit, spelled) in &self.lengths {
+            let values = batch.column(*index).as_string::<i32>();
+            if values.iter().flatten().any(|v| v.len() > *limit && v.chars().count() > *limit) {
+                return Err(Error::new("22001", format!("value too long for type {spelled}")));
+            }
+        }
+        for (name, expression) in &self.checks {
+            let passed = expression.evaluate(batch)?.into_array(batch.num_rows())?;
+            let passed = passed.as_boolean();
+            let broken = (0..passed.len()).find(|row| passed.is_valid(*row) && !passed.value(*row));
+            if let Some(row) = broken {
+                let message = format!(
+                    "new row for relation \"{}\" violates check constraint \"{name}\"",
+                    self.table.name
+                );
+                return Err(Error::new("23514", message).with_detail(failing(batch, row)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn finite(vectors: &dyn Array) -> Result<()> {
+    let values = vectors.as_fixed_size_list().values();
+    let values = values.as_primitive::<datafusion::arrow::datatypes::Float32Type>();
+    match values.iter().flatten().find(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(v) if v.is_nan() => Err(Error::new("22000", "NaN not allowed in vector")),
+        Some(_) => Err(Error::new("22000", "infinite value not allowed in vector")),
+    }
+}
+
+fn length_limit(index: usize, tag: &str) -> Option<(usize, usize, String)> {
+    let (name, limit) = tag.strip_suffix(')')?.split_once('(')?;
+    let spelled = match name {
+        "varchar" => "character varying",
+        "char" => "character",
+        _ => return None,
+    };
+    Some((index, limit.parse().ok()?, format!("{spelled}({limit})")))
+}
+
+/// Postgres' detail line.
+fn failing(batch: &RecordBatch, row: usize) -> String {
+    let value = |array: &Arc<dyn Array>| match array.is_null(row) {
+        true => "null".to_string(),
+        false => array_value_to_string(array, row).unwrap_or_default(),
+    };
+    let values: Vec<String> = batch.columns().iter().map(value).collect();
+    format!("Failing row contains ({}).", values.join(", "))
+}

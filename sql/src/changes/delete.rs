@@ -1,0 +1,54 @@
+//! DELETE FROM … [USING …] [WHERE …]: `SELECT 3, address, old column values`.
+
+use catalog::{FILE_COLUMN, POSITION_COLUMN};
+use datafusion::sql::sqlparser::ast::{self, FromTable, TableFactor, TableWithJoins};
+
+use super::{
+    ACTION_COLUMN, Change, DELETE, Planner, Shape, Twice, alias_of, item, null, number, qualified,
+    select, target_factor, typed_actions,
+};
+use crate::error::{Error, Result};
+
+impl Planner<'_> {
+    pub(super) async fn delete(&self, delete: ast::Delete) -> Result<Change> {
+        let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
+        let [TableWithJoins { relation: TableFactor::Table { name, alias, .. }, .. }] =
+            tables.as_slice()
+        else {
+            return Err(Error::unsupported("DELETE from several tables"));
+        };
+        let (place, table) = self.target(name)?;
+        let alias = alias_of(alias.as_ref(), &place);
+        let mut items = vec![
+            item(number(DELETE), ACTION_COLUMN),
+            item(qualified(&alias, FILE_COLUMN), FILE_COLUMN),
+            item(qualified(&alias, POSITION_COLUMN), POSITION_COLUMN),
+        ];
+        for (index, column) in table.columns.iter().enumerate() {
+            // Old values are read only where RETURNING shows them.
+            let value = match delete.returning {
+                Some(_) => qualified(&alias, &column.name),
+                None => null(),
+            };
+            items.push(item(value, &format!("__sextant_{index}")));
+        }
+        let mut from =
+            vec![TableWithJoins { relation: target_factor(&alias), joins: Vec::new() }];
+        from.extend(delete.using.unwrap_or_default());
+        let query = select(items, from, delete.selection)?;
+        let plan = self.plan(query, &place, &table).await?;
+        Ok(Change {
+            folder: self.folder(&place, &table),
+            plan: typed_actions(plan, &table)?,
+            tag: "DELETE",
+            returning: None,
+            shape: Shape::Actions,
+            twice: Twice::First,
+            distinct: None,
+            depends: false,
+            returning_items: delete.returning.map(|items| (items, alias)),
+            place,
+            table,
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! INSERT: VALUES, a query or DEFAULT VALUES; columns not named get their defaults.
+
+use std::collections::HashSet;
+
+use catalog::{Constraint, Table};
+use datafusion::arrow::datatypes::FieldRef;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::sqlparser::ast::{self, OnInsert, SelectItem, SetExpr, TableObject};
+use std::sync::Arc;
+
+use super::{Change, Planner, Shape, Twice, assigned, assigned_column};
+use crate::error::{Error, Result};
+use crate::{parse, plan};
+
+impl Planner<'_> {
+    pub(super) async fn insert(&self, insert: ast::Insert) -> Result<Change> {
+        let TableObject::TableName(name) = &insert.table else {
+            return Err(Error::unsupported("INSERT into a function"));
+        };
+        let (place, table) = self.target(name)?;
+        let columns = insert_columns(&table, &insert)?;
+        let source = self.source(&insert, &table, &columns).await?;
+        let rows = self.rows(source, &table, &columns)?;
+        let alias = insert.table_alias.as_ref().map(|a| crate::names::folded(&a.alias));
+        let alias = alias.unwrap_or_else(|| place.name.clone());
+        let mut change = Change {
+            folder: self.folder(&place, &table),
+            place,
+            plan: rows,
+            tag: "INSERT 0",
+            returning: None,
+            shape: Shape::Rows,
+            twice: Twice::First,
+            distinct: None,
+            depends: false,
+            returning_items: insert.returning.map(|items| (items, alias.clone())),
+            table,
+        };
+        match insert.on {
+            None => {}
+            Some(OnInsert::OnConflict(conflict)) => {
+                self.upsert(&mut change, conflict, &alias).await?;
+            }
+            Some(_) => return Err(Error::unsupported("ON DUPLICATE KEY UPDATE")),
+        }
+        Ok(change)
+    }
+
+    /// The source query's plan, one column per entry of `columns`.
+    async fn source(
+        &self,
+        insert: &ast::Insert,
+        table: &Table,
+        columns: &[usize],
+    ) -> Result<LogicalPlan> {
+        let Some(query) = &insert.source else {
+            return Ok(LogicalPlanBuilder::empty(true).build()?);
+        };
+        let mut query = query.as_ref().clone();
+        let mut types = self.types.to_vec();
+        if let SetExpr::Values(values) = query.body.as_mut() {
+            for row in &mut values.rows {
+                check_count(row.len(), columns.len())?;
+                for (value, index) in row.iter_mut().zip(columns) {
+                    let column = &table.columns[*index];
+                    value_in_row(value, column.default.as_deref())?;
+                    declare(&mut types, value, &column.field);
+                }
+            }
+        }
+        let plan =
+            plan::plan_query(self.environment, self.lakes, query, &types, Vec::new()).await?;
+        check_count(plan.schema().fields().len(), columns.len())?;
+        Ok(plan)
+    }
+
+    /// The source under the table's columns and types.
+    fn rows(&self, source: LogicalPlan, table: &Table, columns: &[usize]) -> Result<LogicalPlan> {
+        let given = source.schema().columns();
+        let mut items = Vec::with_capacity(table.columns.len());
+        for (index, column) in table.columns.iter().enumerate() {
+            let value = match columns.iter().position(|c| *c == index) {
+                Some(at) if at < given.len() => Expr::Column(given[at].clone()),
+                _ => self.default(column.default.as_deref())?,
+            };
+            items.push(assigned(value, &column.field));
+        }
+        Ok(LogicalPlanBuilder::from(source).project(items)?.build()?)
+    }
+}
+
+fn insert_columns(table: &Table, insert: &ast::Insert) -> Result<Vec<usize>> {
+    if insert.columns.is_empty() {
+        let given = match insert.source.as_ref().map(|q| q.body.as_ref()) {
+            Some(SetExpr::Values(values)) => values.rows.first().map_or(0, |r| r.len()),
+            Some(SetExpr::Select(select)) => match select.projection.as_slice() {
+                items if items.iter().all(plain_item) => items.len(),
+                _ => table.columns.len(),
+            },
+            Some(_) => table.columns.len(),
+            None => 0,
+        };
+        return Ok((0..table.columns.len().min(given.max(1))).collect());
+    }
+    let mut seen = HashSet::new();
+    let mut columns = Vec::with_capacity(insert.columns.len());
+    for name in &insert.columns {
+        let index = assigned_column(table, name)?;
+        if !seen.insert(index) {
+            let message = format!("column \"{}\" specified more than once", name);
+            return Err(Error::new("42701", message));
+        }
+        columns.push(index);
+    }
+    Ok(columns)
+}
+
+fn plain_item(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+}
+
+fn check_count(given: usize, expected: usize) -> Result<()> {
+    match given.cmp(&expected) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => {
+            Err(Error::new("42601", "INSERT has more expressions than target columns"))
+        }
+        std::cmp::Ordering::Less => {
+            Err(Error::new("42601", "INSERT has more target columns than expressions"))
+        }
+    }
+}
+
+/// DEFAULT inside VALUES stands for the column's default.
+fn value_in_row(value: &mut ast::Expr, default: Option<&str>) -> Result<()> {
+    if let ast::Expr::Identifier(name) = value
+        && name.quote_style.is_none()
+        && name.value.eq_ignore_ascii_case("default")
+    {
+        *value = match default {
+            Some(text) => parse::parse_expression(text)?,
+            None => super::null(),
+        };
+    }
+    Ok(())
+}
+
+/// A bare parameter has the type of the column it goes to, unless the client declared another.
+pub(super) fn declare(types: &mut Vec<Option<FieldRef>>, value: &ast::Expr, field: &FieldRef) {
+    let ast::Expr::Value(value) = value else { return };
+    let ast::Value::Placeholder(name) = &value.value else { return };
+    let Ok(number) = name.trim_start_matches('$').parse::<usize>() else { return };
+    if !(1..=usize::from(u16::MAX)).contains(&number) {
+        return;
+    }
+    if types.len() < number {
+        types.resize(number, None);
+    }
+    types[number - 1].get_or_insert_with(|| {
+        Arc::new(datafusion::arrow::datatypes::Field::new("", field.data_type().clone(), true))
+    });
+}
+
+/// Columns of every declared key of a table, as positions.
+pub(super) fn keys(table: &Table) -> Vec<(String, Vec<usize>)> {
+    let position = |id: &i64| table.columns.iter().position(|c| c.id == *id);
+    let key = |constraint: &Constraint| match constraint {
+        Constraint::Unique { name, columns, .. } => {
+            Some((name.clone(), columns.iter().filter_map(position).collect()))
+        }
+        Constraint::Check { .. } | Constraint::ForeignKey { .. } => None,
+    };
+    table.constraints.iter().filter_map(key).collect()
+}

@@ -1,0 +1,182 @@
+//! Output column names as Postgres gives them: `?column?`, `count`, `coalesce`, the cast type, …
+//!
+//! DataFusion names a column by printing its expression and refuses two of one name. So every
+//! unnamed item of every select list gets Postgres' name as its alias, and a repeated one gets
+//! `MARK` and a number appended, which nobody sees: the wire cuts names at `MARK`.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    DataType, Expr, Function, Ident, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
+};
+
+/// Separates a column's name from the number that keeps it apart from its like.
+pub const MARK: char = '\u{1}';
+
+/// The name a user sees.
+pub fn shown(name: &str) -> &str {
+    name.split(MARK).next().unwrap_or(name)
+}
+
+/// Names every select list in `node`, subqueries included.
+pub fn assign(node: &mut impl VisitMut) {
+    let _ = node.visit(&mut Namer);
+}
+
+struct Namer;
+
+impl VisitorMut for Namer {
+    type Break = ();
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        set_expression(&mut query.body);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Only the first SELECT of a UNION gives names.
+fn set_expression(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => select_list(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            set_expression(left);
+            set_expression(right);
+        }
+        _ => {}
+    }
+}
+
+fn select_list(select: &mut Select) {
+    let mut taken = HashSet::new();
+    for (index, item) in select.projection.iter_mut().enumerate() {
+        let (alias, expression) = match item {
+            SelectItem::UnnamedExpr(expression) => (name_of(expression), expression),
+            SelectItem::ExprWithAlias { expr, alias } => (alias.clone(), expr),
+            _ => continue,
+        };
+        let plain = matches!(expression, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let fresh = taken.insert(folded(&alias));
+        if matches!(item, SelectItem::UnnamedExpr(_)) && plain && fresh {
+            continue;
+        }
+        let value = match fresh {
+            true => folded(&alias),
+            false => format!("{}{MARK}{index}", folded(&alias)),
+        };
+        let expr = match item {
+            SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => e.clone(),
+            _ => continue,
+        };
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', value) };
+    }
+}
+
+/// Identifiers fold to lower case unless quoted.
+pub fn folded(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    }
+}
+
+/// Postgres' FigureColname: the name that an expression gives its column.
+fn name_of(expression: &Expr) -> Ident {
+    Ident::with_quote('"', figure(expression).unwrap_or_else(|| "?column?".into()))
+}
+
+fn figure(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Identifier(name) => Some(folded(name)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(folded),
+        Expr::CompoundFieldAccess { root, .. } => figure(root),
+        Expr::Function(function) => Some(function_name(function)),
+        Expr::Cast { expr, data_type, .. } => figure(expr).or_else(|| Some(type_name(data_type))),
+        Expr::TypedString(typed) => Some(type_name(&typed.data_type)),
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => figure(inner),
+        Expr::Case { else_result, .. } => {
+            else_result.as_ref().and_then(|e| figure(e)).or_else(|| Some("case".into()))
+        }
+        Expr::Exists { .. } => Some("exists".into()),
+        Expr::Array(_) => Some("array".into()),
+        Expr::Tuple(_) => Some("row".into()),
+        Expr::Extract { .. } => Some("extract".into()),
+        Expr::Substring { .. } => Some("substring".into()),
+        Expr::Position { .. } => Some("position".into()),
+        Expr::Overlay { .. } => Some("overlay".into()),
+        Expr::Trim { trim_where, .. } => Some(match trim_where.map(|w| w.to_string()) {
+            Some(side) if side == "LEADING" => "ltrim".into(),
+            Some(side) if side == "TRAILING" => "rtrim".into(),
+            _ => "btrim".into(),
+        }),
+        Expr::Ceil { .. } => Some("ceil".into()),
+        Expr::Floor { .. } => Some("floor".into()),
+        Expr::Interval(_) => Some("interval".into()),
+        Expr::AtTimeZone { .. } => Some("timezone".into()),
+        Expr::Subquery(query) => match query.body.as_ref() {
+            SetExpr::Select(select) => match select.projection.first() {
+                Some(SelectItem::UnnamedExpr(e)) => figure(e),
+                Some(SelectItem::ExprWithAlias { alias, .. }) => Some(shown(&folded(alias)).into()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn function_name(function: &Function) -> String {
+    function
+        .name
+        .0
+        .last()
+        .and_then(|part| part.as_ident())
+        .map_or_else(|| "?column?".into(), folded)
+}
+
+fn type_name(data_type: &DataType) -> String {
+    match crate::types::field("", data_type) {
+        Ok(field) => crate::types::describe(&field).udt_name,
+        Err(_) => data_type.to_string().to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse_query;
+
+    fn names(sql: &str) -> Vec<String> {
+        let mut query = parse_query(sql).unwrap();
+        assign(&mut query);
+        let SetExpr::Select(select) = *query.body else { panic!("not a select") };
+        let name = |item: &SelectItem| match item {
+            SelectItem::ExprWithAlias { alias, .. } => alias.value.clone(),
+            other => other.to_string(),
+        };
+        select.projection.iter().map(name).collect()
+    }
+
+    // psql 15 on PostgreSQL 15: `select … \gdesc`.
+    #[test]
+    fn names_are_postgres_names() {
+        let sql = "select 1, count(*), Max(x), coalesce(a, b), '1'::int, x::text, a.Y, \"Q\", 1 + 2, \
+                   case when a then b end, exists (select 1), (select max(z) from t), array[1], \
+                   date '2024-01-01', current_date, extract(year from d), now()";
+        assert_eq!(
+            names(sql),
+            [
+                "?column?", "count", "max", "coalesce", "int4", "x", "a.Y", "\"Q\"",
+                "?column?\u{1}8", "case", "exists", "max\u{1}11", "array", "date",
+                "current_date", "extract", "now"
+            ]
+        );
+    }
+
+    #[test]
+    fn repeated_names_are_kept_apart_and_shown_alike() {
+        let found = names("select a, a, b as a");
+        assert_eq!(found, ["a", "a\u{1}1", "a\u{1}2"]);
+        assert!(found.iter().all(|n| shown(n) == "a"));
+    }
+}

@@ -1,0 +1,62 @@
+//! Spellings that sqlparser does not know, folded to ones it does, token by token.
+//!
+//! - MERGE's `THEN DO NOTHING` becomes an UPDATE of a column that cannot exist;
+//! - `ABORT` is ROLLBACK.
+
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
+
+use super::SextantDialect;
+use crate::changes::NOTHING;
+
+/// The tokens, folded; positions stay those of the text.
+pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut folded = Vec::with_capacity(tokens.len());
+    let mut index = 0;
+    let mut first = true;
+    while index < tokens.len() {
+        let rest = &tokens[index..];
+        if let Some(length) = words(rest, &["THEN", "DO", "NOTHING"]) {
+            folded.push(rest[0].clone());
+            let update = format!(" UPDATE SET \"{NOTHING}\" = NULL");
+            folded.extend(synthetic(&update, &rest[length - 1]));
+            index += length;
+        } else if first && words(rest, &["ABORT"]).is_some() {
+            folded.extend(synthetic("ROLLBACK", &rest[0]));
+            index += 1;
+        } else {
+            first = match &rest[0].token {
+                Token::SemiColon => true,
+                Token::Whitespace(_) => first,
+                _ => false,
+            };
+            folded.push(rest[0].clone());
+            index += 1;
+        }
+    }
+    folded
+}
+
+/// How many tokens the words take at the start of `tokens`, white space included.
+fn words(tokens: &[TokenWithSpan], expected: &[&str]) -> Option<usize> {
+    let mut wanted = expected.iter();
+    let mut next = wanted.next();
+    for (index, token) in tokens.iter().enumerate() {
+        match (&token.token, next) {
+            (_, None) => return Some(index),
+            (Token::Whitespace(_), Some(_)) if index > 0 => {}
+            (Token::Word(word), Some(expected)) if is(word, expected) => next = wanted.next(),
+            _ => return None,
+        }
+    }
+    next.is_none().then_some(tokens.len())
+}
+
+fn is(word: &Word, expected: &str) -> bool {
+    word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected)
+}
+
+/// Tokens of `text` at the place of `at`.
+fn synthetic(text: &str, at: &TokenWithSpan) -> Vec<TokenWithSpan> {
+    let tokens = Tokenizer::new(&SextantDialect, text).tokenize().unwrap_or_default();
+    tokens.into_iter().map(|token| TokenWithSpan { token, span: at.span }).collect()
+}

@@ -1,0 +1,168 @@
+//! Statements that sqlparser does not know, parsed from its tokens.
+//!
+//! ```text
+//!   ALTER VIEW v RENAME TO w | SET SCHEMA s          ALTER TABLE t SET SORTED BY (a DESC, b)
+//!   ALTER TABLE t SET PARTITIONED BY (a, day(ts))    ALTER TABLE t SET SCHEMA s
+//!   CREATE TAG name [AS OF VERSION n | TIMESTAMP t]  DROP TAG [IF EXISTS] name
+//!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
+//! ```
+
+use datafusion::sql::sqlparser::ast::{
+    self, ColumnDef, Expr, Ident, ObjectName, OrderByExpr, TableFactor, TableWithJoins,
+};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub enum Own {
+    RenameView { name: ObjectName, if_exists: bool, to: Ident },
+    SetSchema { name: ObjectName, if_exists: bool, schema: Ident, view: bool },
+    SetSortedBy { name: ObjectName, if_exists: bool, keys: Vec<OrderByExpr> },
+    SetPartitionedBy { name: ObjectName, if_exists: bool, keys: Vec<Expr> },
+    CreateTag { name: Ident, as_of: Option<AsOf> },
+    DropTag { name: Ident, if_exists: bool },
+    CreateExternalTable(ExternalTable),
+}
+
+/// Which snapshot a tag keeps.
+#[derive(Debug, Clone)]
+pub enum AsOf {
+    Version(Expr),
+    Timestamp(Expr),
+}
+
+/// Files that are already there, under a table's name.
+#[derive(Debug, Clone)]
+pub struct ExternalTable {
+    pub name: ObjectName,
+    pub if_not_exists: bool,
+    pub columns: Vec<ColumnDef>,
+    pub format: String,
+    pub location: String,
+    pub options: Vec<(String, String)>,
+}
+
+/// The statement at the parser's position, if it is one of ours; else the position is kept.
+pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
+    if parser.peek_keyword(Keyword::ALTER) {
+        return parser.maybe_parse(alter).map(Option::flatten);
+    }
+    if words(parser, &["CREATE", "TAG"]) {
+        return create_tag(parser).map(Some);
+    }
+    if words(parser, &["DROP", "TAG"]) {
+        let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+        let name = parser.parse_identifier()?;
+        return Ok(Some(Own::DropTag { name, if_exists }));
+    }
+    if words(parser, &["CREATE", "EXTERNAL", "TABLE"]) {
+        return external_table(parser).map(|t| Some(Own::CreateExternalTable(t)));
+    }
+    Ok(None)
+}
+
+/// `TABLE t`, Postgres' short form of `SELECT * FROM t`.
+pub fn table_command(parser: &mut Parser) -> Result<ast::Statement, ParserError> {
+    parser.expect_keyword(Keyword::TABLE)?;
+    let name = parser.parse_object_name(false)?;
+    let mut query = Parser::new(&super::SextantDialect).try_with_sql("SELECT * FROM t")?;
+    let mut query = query.parse_query()?;
+    if let ast::SetExpr::Select(select) = query.body.as_mut()
+        && let Some(TableWithJoins { relation: TableFactor::Table { name: table, .. }, .. }) =
+            select.from.first_mut()
+    {
+        *table = name;
+    }
+    Ok(ast::Statement::Query(query))
+}
+
+/// Consumes the words if they come next, whatever their case.
+fn words(parser: &mut Parser, expected: &[&str]) -> bool {
+    let matches = expected.iter().enumerate().all(|(index, word)| {
+        let token = parser.peek_nth_token(index).token;
+        matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+    });
+    if matches {
+        for _ in expected {
+            parser.next_token();
+        }
+    }
+    matches
+}
+
+fn alter(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
+    parser.expect_keyword(Keyword::ALTER)?;
+    let view = parser.parse_keyword(Keyword::VIEW);
+    if !view && !parser.parse_keyword(Keyword::TABLE) {
+        return parser.expected("TABLE or VIEW", parser.peek_token());
+    }
+    let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+    let name = parser.parse_object_name(false)?;
+    if view && parser.parse_keywords(&[Keyword::RENAME, Keyword::TO]) {
+        return Ok(Some(Own::RenameView { name, if_exists, to: parser.parse_identifier()? }));
+    }
+    if parser.parse_keywords(&[Keyword::SET, Keyword::SCHEMA]) {
+        let schema = parser.parse_identifier()?;
+        return Ok(Some(Own::SetSchema { name, if_exists, schema, view }));
+    }
+    if words(parser, &["SET", "SORTED", "BY"]) {
+        let keys = parenthesised(parser, |p| p.parse_order_by_expr())?;
+        return Ok(Some(Own::SetSortedBy { name, if_exists, keys }));
+    }
+    if words(parser, &["SET", "PARTITIONED", "BY"]) {
+        let keys = parenthesised(parser, |p| p.parse_expr())?;
+        return Ok(Some(Own::SetPartitionedBy { name, if_exists, keys }));
+    }
+    parser.expected("RENAME or SET", parser.peek_token())
+}
+
+fn parenthesised<T>(
+    parser: &mut Parser,
+    item: impl FnMut(&mut Parser) -> Result<T, ParserError>,
+) -> Result<Vec<T>, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    if parser.consume_token(&Token::RParen) {
+        return Ok(Vec::new());
+    }
+    let items = parser.parse_comma_separated(item)?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(items)
+}
+
+fn create_tag(parser: &mut Parser) -> Result<Own, ParserError> {
+    let name = parser.parse_identifier()?;
+    let as_of = if words(parser, &["AS", "OF", "VERSION"]) {
+        Some(AsOf::Version(parser.parse_expr()?))
+    } else if parser.parse_keywords(&[Keyword::AS, Keyword::OF]) {
+        Some(AsOf::Timestamp(parser.parse_expr()?))
+    } else {
+        None
+    };
+    Ok(Own::CreateTag { name, as_of })
+}
+
+fn external_table(parser: &mut Parser) -> Result<ExternalTable, ParserError> {
+    let if_not_exists =
+        parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+    let name = parser.parse_object_name(false)?;
+    let (columns, _) = parser.parse_columns()?;
+    parser.expect_keywords(&[Keyword::STORED, Keyword::AS])?;
+    let format = parser.parse_identifier()?.value.to_uppercase();
+    parser.expect_keyword(Keyword::LOCATION)?;
+    let location = parser.parse_literal_string()?;
+    let mut options = Vec::new();
+    if words(parser, &["OPTIONS"]) || words(parser, &["WITH"]) {
+        options = parenthesised(parser, |p| {
+            let key = match p.next_token().token {
+                Token::Word(word) => word.value,
+                Token::SingleQuotedString(text) => text,
+                _ => return p.expected("option name", p.peek_token()),
+            };
+            let _ = p.consume_token(&Token::Eq);
+            Ok((key.to_lowercase(), p.parse_literal_string()?))
+        })?;
+    }
+    Ok(ExternalTable { name, if_not_exists, columns, format, location, options })
+}

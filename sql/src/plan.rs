@@ -1,0 +1,162 @@
+//! Statements to logical plans: names are looked up first (that waits), then DataFusion plans.
+//!
+//! ```text
+//!   AST ──fold──▶ AST ──names──▶ AST ──references──▶ Scope{name → source} ──SqlToRel──▶ plan
+//!        table versions,          ?column?, count     tables, views, files,
+//!        read_parquet(…)                              system relations
+//! ```
+
+mod files;
+mod fold;
+mod resolve;
+mod scope;
+
+use std::sync::Arc;
+
+use catalog::{Lake, Transaction};
+use datafusion::arrow::datatypes::FieldRef;
+use datafusion::catalog::SchemaProvider;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::sql::parser::Statement as EngineStatement;
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast;
+
+use crate::error::{Error, Result};
+use crate::names;
+
+pub use files::{external_provider, ExternalFiles};
+pub use resolve::{Found, Place, near_relations, parts, TEMP_SCHEMA};
+pub use scope::Scope;
+pub(crate) use resolve::object_name;
+pub(crate) use scope::{integer, lake_table, time_us};
+
+/// Views inside views that are still planned.
+const VIEW_DEPTH: usize = 32;
+
+/// What planning needs to know of the connection.
+pub struct Environment {
+    /// Functions, settings, memory: the connection's DataFusion state.
+    pub engine: SessionState,
+    pub lake: Arc<Lake>,
+    pub database: String,
+    pub user: String,
+    /// Schemas in which unqualified names are looked up, in order.
+    pub search_path: Vec<String>,
+    pub pg_catalog: Option<Arc<dyn SchemaProvider>>,
+    /// Type names in casts.
+    pub types: Arc<dyn TypePlanner>,
+    /// Postgres spellings the engine's planner does not know, folded in the AST.
+    pub rewrite: Arc<dyn Fn(ast::Statement) -> ast::Statement + Send + Sync>,
+}
+
+/// The lakes a statement sees: the shared one and, once it has temp tables, the connection's own.
+pub struct Lakes {
+    pub main: Transaction,
+    pub temp: Option<Transaction>,
+}
+
+impl Lakes {
+    /// The transaction that holds `place`.
+    pub fn of(&mut self, place: &Place) -> &mut Transaction {
+        match (&mut self.temp, place.temp) {
+            (Some(temp), true) => temp,
+            _ => &mut self.main,
+        }
+    }
+
+    /// See `of`.
+    pub fn view(&self, place: &Place) -> &Transaction {
+        match (&self.temp, place.temp) {
+            (Some(temp), true) => temp,
+            _ => &self.main,
+        }
+    }
+}
+
+/// Extra tables by name, as DML brings them (`addressed` targets, RETURNING rows).
+pub type Overrides = Vec<(String, Arc<dyn datafusion::logical_expr::TableSource>)>;
+
+/// Plans a query (or EXPLAIN-less DML that has been turned into one).
+pub async fn plan_query(
+    environment: &Environment,
+    lakes: &Lakes,
+    query: ast::Query,
+    types: &[Option<FieldRef>],
+    overrides: Overrides,
+) -> Result<LogicalPlan> {
+    let statement = ast::Statement::Query(Box::new(query));
+    plan_at_depth(environment, lakes, statement, types, overrides, 0).await
+}
+
+pub(crate) async fn plan_at_depth(
+    environment: &Environment,
+    lakes: &Lakes,
+    statement: ast::Statement,
+    types: &[Option<FieldRef>],
+    overrides: Overrides,
+    depth: usize,
+) -> Result<LogicalPlan> {
+    if depth > VIEW_DEPTH {
+        return Err(Error::new("54001", "views are nested too deeply"));
+    }
+    let mut statement = (environment.rewrite)(statement);
+    let special = fold::special_tables(&mut statement)?;
+    names::assign(&mut statement);
+    let statement = EngineStatement::Statement(Box::new(statement));
+    let scope =
+        Scope::load(environment, lakes, &statement, special, overrides, depth).await?;
+    let EngineStatement::Statement(statement) = statement else {
+        return Err(Error::unsupported("this statement"));
+    };
+    let mut context =
+        PlannerContext::new().with_prepare_param_data_types(types.to_vec());
+    let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
+    Ok(planner.sql_statement_to_plan_with_context(*statement, &mut context)?)
+}
+
+/// An expression over `schema`'s columns.
+pub fn expression(
+    environment: &Environment,
+    expression: ast::Expr,
+    schema: &DFSchema,
+) -> Result<Expr> {
+    let scope = Scope::empty(&environment.engine);
+    let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
+    Ok(planner.sql_to_expr(expression, schema, &mut PlannerContext::new())?)
+}
+
+/// A constant expression's value (`TIMESTAMP '…'`, `1 + 1`).
+pub fn constant(engine: &SessionState, expression: ast::Expr) -> Result<ScalarValue> {
+    let scope = Scope::empty(engine);
+    let planner = SqlToRel::new_with_options(&scope, options(engine));
+    let schema = DFSchema::empty();
+    let expression = planner.sql_to_expr(expression, &schema, &mut PlannerContext::new())?;
+    let context = SimplifyContext::builder()
+        .with_config_options(Arc::clone(engine.config_options()))
+        .with_query_execution_start_time(engine.execution_props().query_execution_start_time)
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let expression = simplifier.simplify(simplifier.coerce(expression, &schema)?)?;
+    match expression {
+        Expr::Literal(value, _) => Ok(value),
+        other => Err(Error::new("42601", format!("{other} is not a constant"))),
+    }
+}
+
+fn options(engine: &SessionState) -> ParserOptions {
+    let settings = &engine.config_options().sql_parser;
+    ParserOptions::new()
+        .with_parse_float_as_decimal(settings.parse_float_as_decimal)
+        .with_enable_ident_normalization(settings.enable_ident_normalization)
+        .with_support_varchar_with_length(true)
+        .with_map_string_types_to_utf8view(false)
+        .with_collect_spans(true)
+        .with_default_null_ordering(
+            datafusion::sql::planner::NullOrdering::NullsMax,
+        )
+}

@@ -1,0 +1,158 @@
+//! Table factors that need waiting for before planning: old versions and files.
+//!
+//! `t VERSION AS OF 3` and `read_parquet('…')` become plain names that end in `MARK` and a number;
+//! the number says which entry of the list they stand for.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArgOperator, Ident, ObjectName, ObjectNamePart,
+    Statement, TableAlias, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
+};
+
+use crate::error::{Error, Result};
+
+/// Separates a folded name from its number.
+pub(crate) const MARK: char = '\u{2}';
+
+/// What a folded name stands for.
+#[derive(Debug, Clone)]
+pub(crate) enum Special {
+    /// A table as it was.
+    Version(TableVersion),
+    /// `read_parquet('location', option => 'value', …)`.
+    Files { format: String, location: String, options: Vec<(String, String)> },
+}
+
+/// Folds every special table factor in `statement`.
+pub(crate) fn special_tables(statement: &mut Statement) -> Result<Vec<Special>> {
+    let mut folder = Folder { found: Vec::new() };
+    match statement.visit(&mut folder) {
+        ControlFlow::Continue(()) => Ok(folder.found),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// The list's index in a folded name, and the name before it.
+pub(crate) fn unfold(name: &str) -> Option<(&str, usize)> {
+    let (name, index) = name.split_once(MARK)?;
+    Some((name, index.parse().ok()?))
+}
+
+struct Folder {
+    found: Vec<Special>,
+}
+
+impl VisitorMut for Folder {
+    type Break = Error;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        let special = match special(factor) {
+            Ok(Some(special)) => special,
+            Ok(None) => return ControlFlow::Continue(()),
+            Err(error) => return ControlFlow::Break(error),
+        };
+        let index = self.found.len();
+        self.found.push(special);
+        if let TableFactor::Table { name, alias, .. } = factor {
+            rename(name, alias, index);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Takes the special part out of a factor; functions become tables of that name.
+fn special(factor: &mut TableFactor) -> Result<Option<Special>> {
+    if let TableFactor::Table { version, .. } = factor
+        && let Some(version) = version.take()
+    {
+        return Ok(Some(Special::Version(version)));
+    }
+    let (name, arguments, alias) = match factor {
+        TableFactor::Table { name, args: Some(args), alias, .. } => (name, &args.args, alias),
+        TableFactor::Function { name, args, alias, .. } => (name, &*args, alias),
+        _ => return Ok(None),
+    };
+    let function = name.0.last().and_then(ObjectNamePart::as_ident);
+    let function = function.map(crate::names::folded).unwrap_or_default();
+    let Some(format) = function.strip_prefix("read_") else { return Ok(None) };
+    if !matches!(format, "parquet" | "csv" | "json") {
+        return Ok(None);
+    }
+    let (location, options) = file_arguments(&function, arguments)?;
+    let special = Special::Files { format: format.to_uppercase(), location, options };
+    let (name, alias) = (name.clone(), alias.clone());
+    *factor = TableFactor::Table {
+        name,
+        alias,
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    };
+    Ok(Some(special))
+}
+
+fn file_arguments(
+    function: &str,
+    arguments: &[FunctionArg],
+) -> Result<(String, Vec<(String, String)>)> {
+    let mut location = None;
+    let mut options = Vec::new();
+    for argument in arguments {
+        match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) if location.is_none() => {
+                location = text(value);
+            }
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), operator }
+                if *operator == FunctionArgOperator::RightArrow =>
+            {
+                let value = text(value).ok_or_else(|| usage(function))?;
+                options.push((crate::names::folded(name), value));
+            }
+            FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg: FunctionArgExpr::Expr(value),
+                operator,
+            } if *operator == FunctionArgOperator::RightArrow => {
+                let value = text(value).ok_or_else(|| usage(function))?;
+                options.push((crate::names::folded(name), value));
+            }
+            _ => return Err(usage(function)),
+        }
+    }
+    Ok((location.ok_or_else(|| usage(function))?, options))
+}
+
+fn usage(function: &str) -> Error {
+    Error::new("22023", format!("{function} takes a location as text"))
+        .with_hint(format!("Write {function}('folder/*.parquet', option => 'value')."))
+}
+
+fn text(expression: &Expr) -> Option<String> {
+    let Expr::Value(value) = expression else { return None };
+    match &value.value {
+        Value::SingleQuotedString(text) => Some(text.clone()),
+        Value::Number(text, _) => Some(text.clone()),
+        Value::Boolean(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+fn rename(name: &mut ObjectName, alias: &mut Option<TableAlias>, index: usize) {
+    let Some(ObjectNamePart::Identifier(last)) = name.0.last_mut() else { return };
+    let plain = crate::names::folded(last);
+    *last = Ident::with_quote('"', format!("{plain}{MARK}{index}"));
+    if alias.is_none() {
+        *alias = Some(TableAlias {
+            explicit: true,
+            name: Ident::with_quote('"', plain),
+            columns: Vec::new(),
+            at: None,
+        });
+    }
+}

@@ -1,0 +1,357 @@
+//! The names a statement uses, loaded: DataFusion's `ContextProvider` over them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use catalog::{Lake, LakeTable, Relation, Table, TableRows, View};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::TableFunctionArgs;
+use datafusion::catalog::cte_worktable::CteWorkTable;
+use datafusion::catalog::view::ViewTable;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue, plan_datafusion_err};
+use datafusion::datasource::{TableProvider, provider_as_source};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::{
+    ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
+};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
+    WindowUDF,
+};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::common::TableReference;
+use datafusion::sql::parser::Statement as EngineStatement;
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::{self, TableVersion};
+
+use super::fold::{self, Special};
+use super::resolve::{Found, Place, reference_parts};
+use super::{Environment, ExternalFiles, Lakes, Overrides, constant, external_provider};
+use crate::error::{Error, Result};
+use crate::types::PostgresTypes;
+use crate::{parse, statements, system};
+
+/// See the module.
+pub struct Scope<'a> {
+    engine: &'a SessionState,
+    types: Arc<dyn TypePlanner>,
+    tables: HashMap<TableReference, Arc<dyn TableSource>>,
+}
+
+/// What one `load` works with.
+struct Loader<'a> {
+    environment: &'a Environment,
+    lakes: &'a Lakes,
+    special: Vec<Special>,
+    depth: usize,
+}
+
+impl<'a> Scope<'a> {
+    /// A scope without tables, for constants.
+    pub fn empty(engine: &'a SessionState) -> Self {
+        let types = Arc::new(PostgresTypes { fallback: None });
+        Self { engine, types, tables: HashMap::new() }
+    }
+
+    /// Loads every relation that `statement` names.
+    pub(super) async fn load(
+        environment: &'a Environment,
+        lakes: &Lakes,
+        statement: &EngineStatement,
+        special: Vec<Special>,
+        overrides: Overrides,
+        depth: usize,
+    ) -> Result<Scope<'a>> {
+        let (references, _) = resolve_table_references(statement, true)?;
+        let loader = Loader { environment, lakes, special, depth };
+        let mut tables = HashMap::with_capacity(references.len());
+        for reference in references {
+            let replaced = overrides.iter().find(|(name, _)| name == reference.table());
+            let source = match replaced {
+                Some((_, source)) => Arc::clone(source),
+                None => Box::pin(loader.source(&reference)).await?,
+            };
+            tables.insert(reference, source);
+        }
+        let types = Arc::clone(&environment.types);
+        Ok(Scope { engine: &environment.engine, types, tables })
+    }
+}
+
+impl Loader<'_> {
+    async fn source(&self, reference: &TableReference) -> Result<Arc<dyn TableSource>> {
+        let mut parts = reference_parts(reference);
+        if let Some((name, index)) = fold::unfold(reference.table())
+            && let Some(special) = self.special.get(index)
+        {
+            if let Some(last) = parts.last_mut() {
+                *last = name.to_string();
+            }
+            return self.special(special, &parts).await;
+        }
+        if let Some(provider) = self.system(&parts).await? {
+            return Ok(provider_as_source(provider));
+        }
+        match self.environment.find(self.lakes, &parts)? {
+            Some((place, found)) => self.found(&place, found).await,
+            None => Err(self.environment.undefined(self.lakes, &parts)),
+        }
+    }
+
+    async fn found(&self, place: &Place, found: Found) -> Result<Arc<dyn TableSource>> {
+        match found {
+            Found::Relation(Relation::Table(table)) => {
+                let provider = lake_table(self.lakes, place, table, false).await?;
+                Ok(provider_as_source(provider))
+            }
+            Found::Relation(Relation::View(view)) => self.view(&view).await,
+            Found::External(definition) => {
+                let files = statements::external::files(&definition)?;
+                let provider = external_provider(&self.environment.engine, &files).await?;
+                Ok(provider_as_source(provider))
+            }
+        }
+    }
+
+    /// A view is planned where it is used, with the names that its creator saw.
+    async fn view(&self, view: &View) -> Result<Arc<dyn TableSource>> {
+        let query = parse::parse_query(&view.sql)?;
+        let inner = Environment {
+            engine: self.environment.engine.clone(),
+            lake: Arc::clone(&self.environment.lake),
+            database: self.environment.database.clone(),
+            user: self.environment.user.clone(),
+            search_path: view.search_path.clone(),
+            pg_catalog: self.environment.pg_catalog.clone(),
+            types: Arc::clone(&self.environment.types),
+            rewrite: Arc::clone(&self.environment.rewrite),
+        };
+        let statement = ast::Statement::Query(Box::new(query));
+        let plan =
+            super::plan_at_depth(&inner, self.lakes, statement, &[], Vec::new(), self.depth + 1)
+                .await?;
+        let plan = rename_columns(plan, view)?;
+        let provider: Arc<dyn TableProvider> =
+            Arc::new(ViewTable::new(plan, Some(view.sql.clone())));
+        Ok(provider_as_source(provider))
+    }
+
+    async fn special(&self, special: &Special, name: &[String]) -> Result<Arc<dyn TableSource>> {
+        match special {
+            Special::Files { format, location, options } => {
+                let files = ExternalFiles {
+                    format: format.clone(),
+                    location: location.clone(),
+                    options: options.clone(),
+                    schema: None,
+                };
+                let provider = external_provider(&self.environment.engine, &files).await?;
+                Ok(provider_as_source(provider))
+            }
+            Special::Version(version) => self.version(version, name).await,
+        }
+    }
+
+    async fn version(
+        &self,
+        version: &TableVersion,
+        name: &[String],
+    ) -> Result<Arc<dyn TableSource>> {
+        let state = match version {
+            TableVersion::VersionAsOf(expr) => {
+                let id = integer(constant(&self.environment.engine, expr.clone())?)?;
+                self.environment.lake.at_snapshot(id).await?
+            }
+            TableVersion::ForSystemTimeAsOf(expr) | TableVersion::TimestampAsOf(expr) => {
+                let time = time_us(constant(&self.environment.engine, expr.clone())?)?;
+                self.environment.lake.at_time(time).await?
+            }
+            TableVersion::Function(_) | TableVersion::Changes { .. } => {
+                return Err(Error::unsupported("this form of time travel")
+                    .with_hint("Write VERSION AS OF n or FOR SYSTEM_TIME AS OF TIMESTAMP '…'."));
+            }
+        };
+        let schemas = match name {
+            [_] => self.environment.search_path.clone(),
+            [.., schema, _] => vec![schema.clone()],
+            [] => Vec::new(),
+        };
+        let relation = name.last().map_or("", String::as_str);
+        let found = schemas
+            .iter()
+            .filter_map(|s| state.schemas.get(s))
+            .find_map(|s| s.relations.get(relation));
+        match found {
+            Some(Relation::Table(table)) => {
+                let rows = self.environment.lake.rows(&state, table).await?;
+                let table = Arc::clone(table);
+                let provider = provider(&self.environment.lake, table, rows, false);
+                Ok(provider_as_source(provider))
+            }
+            Some(Relation::View(_)) => Err(Error::unsupported("time travel of a view")
+                .with_hint("Put VERSION AS OF behind the tables in the view's query.")),
+            None => Err(self.environment.undefined(self.lakes, name)
+                .with_detail(format!("It did not exist at snapshot {}.", state.snapshot.id))),
+        }
+    }
+
+    async fn system(&self, parts: &[String]) -> Result<Option<Arc<dyn TableProvider>>> {
+        let (schema, name) = match parts {
+            [name] => ("pg_catalog", name),
+            [.., schema, name] => (schema.as_str(), name),
+            [] => return Ok(None),
+        };
+        if let Some(provider) = system::table(self.environment, self.lakes, schema, name).await? {
+            return Ok(Some(provider));
+        }
+        match (&self.environment.pg_catalog, schema) {
+            (Some(pg_catalog), "pg_catalog") => Ok(pg_catalog.table(name).await?),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The provider of a table in the statement's own snapshot.
+pub(crate) async fn lake_table(
+    lakes: &Lakes,
+    place: &Place,
+    table: Arc<Table>,
+    addressed: bool,
+) -> Result<Arc<dyn TableProvider>> {
+    let transaction = lakes.view(place);
+    let rows = transaction.rows(&table).await?;
+    Ok(provider(transaction.lake(), table, rows, addressed))
+}
+
+fn provider(
+    lake: &Lake,
+    table: Arc<Table>,
+    rows: Arc<TableRows>,
+    addressed: bool,
+) -> Arc<dyn TableProvider> {
+    Arc::new(LakeTable::new(lake.store_url().clone(), table, rows, addressed))
+}
+
+/// The view's columns under the names it declared.
+fn rename_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPlan> {
+    let schema = Arc::clone(plan.schema());
+    let names = view.columns.iter().map(|f| f.name());
+    if view.columns.is_empty() || names.clone().eq(schema.fields().iter().map(|f| f.name())) {
+        return Ok(plan);
+    }
+    if view.columns.len() != schema.fields().len() {
+        return Err(Error::new(
+            "42P10",
+            format!("view \"{}\" no longer has the columns it was made with", view.name),
+        )
+        .with_hint("CREATE OR REPLACE VIEW makes it again."));
+    }
+    let columns = schema.columns().into_iter().zip(names);
+    let items = columns.map(|(column, name)| Expr::Column(column).alias(name));
+    Ok(LogicalPlanBuilder::from(plan).project(items.collect::<Vec<_>>())?.build()?)
+}
+
+pub(crate) fn integer(value: ScalarValue) -> Result<i64> {
+    match value.cast_to(&DataType::Int64) {
+        Ok(ScalarValue::Int64(Some(id))) => Ok(id),
+        _ => Err(Error::new("22023", "a snapshot is named by an integer")),
+    }
+}
+
+pub(crate) fn time_us(value: ScalarValue) -> Result<i64> {
+    match value.cast_to(&crate::types::timestamptz()) {
+        Ok(ScalarValue::TimestampMicrosecond(Some(us), _)) => Ok(us),
+        _ => Err(Error::new("22007", "a snapshot's time must be a timestamp")),
+    }
+}
+
+impl ContextProvider for Scope<'_> {
+    fn get_table_source(&self, name: TableReference) -> EngineResult<Arc<dyn TableSource>> {
+        let source = self.tables.get(&name).cloned();
+        source.ok_or_else(|| plan_datafusion_err!("table '{name}' not found"))
+    }
+
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        args: Vec<Expr>,
+    ) -> EngineResult<Arc<dyn TableSource>> {
+        let Some(function) = self.engine.table_functions().get(name).cloned() else {
+            let message = format!("function {name}() does not exist");
+            return Err(Error::new("42883", message).into());
+        };
+        let context = SimplifyContext::builder()
+            .with_config_options(Arc::clone(self.engine.config_options()))
+            .build();
+        let simplifier = ExprSimplifier::new(context);
+        let schema = DFSchema::empty();
+        let args = args
+            .into_iter()
+            .map(|arg| simplifier.coerce(arg, &schema).and_then(|e| simplifier.simplify(e)))
+            .collect::<EngineResult<Vec<_>>>()?;
+        let args = TableFunctionArgs::new(&args, self.engine);
+        Ok(provider_as_source(function.create_table_provider_with_args(args)?))
+    }
+
+    fn create_cte_work_table(
+        &self,
+        name: &str,
+        schema: SchemaRef,
+    ) -> EngineResult<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.engine.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        self.engine.relation_planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::clone(&self.types))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.engine.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.engine.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.engine.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.engine.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.engine.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.engine.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.engine.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.engine.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.engine.window_functions().keys().cloned().collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! Statements that change definitions: one file each, run against the statement's transaction.
+
+pub mod external;
+
+mod alter_schema;
+mod alter_table;
+mod alter_view;
+mod comment;
+mod constraint;
+mod create_schema;
+mod create_table;
+mod create_view;
+mod drop;
+mod tag;
+mod truncate;
+
+use catalog::Relation;
+use datafusion::sql::sqlparser::ast::{self, ObjectName};
+
+use crate::error::{Error, Result};
+use crate::parse::{Own, Parsed, Statement};
+use crate::plan::{Environment, Found, Lakes, Place, TEMP_SCHEMA};
+use crate::{Notice, plan};
+
+pub use create_table::storable;
+pub(crate) use tag::KIND as TAG_KIND;
+
+/// What a statement runs with.
+pub struct Context<'a> {
+    pub environment: &'a Environment,
+    pub lakes: &'a mut Lakes,
+    pub notices: &'a mut Vec<Notice>,
+}
+
+/// Whether the statement makes something in the connection's own lake, which must then be open.
+pub fn needs_temp(statement: &Statement) -> bool {
+    let in_temp = |name: &ObjectName| {
+        plan::parts(name).is_ok_and(|parts| parts.len() == 2 && parts[0] == TEMP_SCHEMA)
+    };
+    match &statement.parsed {
+        Parsed::Sql(sql) => match sql.as_ref() {
+            ast::Statement::CreateTable(table) => table.temporary || in_temp(&table.name),
+            ast::Statement::CreateView(view) => view.temporary || in_temp(&view.name),
+            _ => false,
+        },
+        Parsed::Own(_) => false,
+    }
+}
+
+/// Runs a definition statement and gives its tag; None if it is not one.
+pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Option<String>> {
+    let sql = match &statement.parsed {
+        Parsed::Own(own) => return run_own(context, own).await.map(Some),
+        Parsed::Sql(sql) => sql.as_ref(),
+    };
+    let tag = match sql {
+        ast::Statement::CreateSchema { schema_name, if_not_exists, .. } => {
+            create_schema::run(context, schema_name, *if_not_exists)?
+        }
+        ast::Statement::AlterSchema(alter) => alter_schema::run(context, alter)?,
+        ast::Statement::CreateTable(table) => create_table::run(context, table).await?,
+        ast::Statement::CreateView(view) => {
+            create_view::run(context, view, &statement.text).await?
+        }
+        ast::Statement::AlterTable(alter) => alter_table::run(context, alter)?,
+        ast::Statement::AlterView { name, query, .. } => {
+            alter_view::replace(context, name, query).await?
+        }
+        ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => {
+            drop::run(context, *object_type, names, *if_exists, *cascade)?
+        }
+        ast::Statement::Truncate(truncate) => truncate::run(context, truncate)?,
+        ast::Statement::Comment { object_type, object_name, comment, if_exists } => {
+            comment::run(context, *object_type, object_name, comment.clone(), *if_exists)?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(tag))
+}
+
+async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<String> {
+    match own {
+        Own::RenameView { name, if_exists, to } => {
+            alter_view::rename(context, name, *if_exists, to)
+        }
+        Own::SetSchema { name, if_exists, schema, view } => {
+            alter_table::set_schema(context, name, *if_exists, schema, *view)
+        }
+        Own::SetSortedBy { name, if_exists, keys } => {
+            alter_table::set_sorted_by(context, name, *if_exists, keys)
+        }
+        Own::SetPartitionedBy { name, if_exists, keys } => {
+            alter_table::set_partitioned_by(context, name, *if_exists, keys)
+        }
+        Own::CreateTag { name, as_of } => tag::create(context, name, as_of.as_ref()).await,
+        Own::DropTag { name, if_exists } => tag::drop(context, name, *if_exists),
+        Own::CreateExternalTable(table) => external::create(context, table).await,
+    }
+}
+
+impl Context<'_> {
+    /// The table named, or None with a NOTICE if it need not exist.
+    fn table(
+        &mut self,
+        name: &ObjectName,
+        if_exists: bool,
+    ) -> Result<Option<(Place, std::sync::Arc<catalog::Table>)>> {
+        match self.relation(name, if_exists)? {
+            None => Ok(None),
+            Some((place, Found::Relation(Relation::Table(table)))) => Ok(Some((place, table))),
+            Some((place, _)) => {
+                Err(Error::new("42809", format!("\"{}\" is not a table", place.name)))
+            }
+        }
+    }
+
+    /// The relation named, or None with a NOTICE if it need not exist.
+    fn relation(
+        &mut self,
+        name: &ObjectName,
+        if_exists: bool,
+    ) -> Result<Option<(Place, Found)>> {
+        let parts = plan::parts(name)?;
+        if let Some(found) = self.environment.find(self.lakes, &parts)? {
+            return Ok(Some(found));
+        }
+        if if_exists {
+            let shown = parts.last().map_or("", String::as_str);
+            let message = format!("relation \"{shown}\" does not exist, skipping");
+            self.notices.push(Notice::notice(message));
+            return Ok(None);
+        }
+        Err(self.environment.undefined(self.lakes, &parts))
+    }
+}

@@ -1,0 +1,20 @@
+//! ALTER SCHEMA name RENAME TO other.
+
+use datafusion::sql::sqlparser::ast::{AlterSchema, AlterSchemaOperation};
+
+use super::Context;
+use crate::error::{Error, Result};
+use crate::plan;
+
+pub(super) fn run(context: &mut Context<'_>, alter: &AlterSchema) -> Result<String> {
+    let name = plan::parts(&alter.name)?.pop().unwrap_or_default();
+    context.environment.check_schema(context.lakes.main.state(), &name)?;
+    for operation in &alter.operations {
+        let AlterSchemaOperation::Rename { name: to } = operation else {
+            return Err(Error::unsupported(format!("ALTER SCHEMA … {operation}")));
+        };
+        let to = plan::parts(to)?.pop().unwrap_or_default();
+        context.lakes.main.rename_schema(&name, &to)?;
+    }
+    Ok("ALTER SCHEMA".into())
+}

@@ -1,0 +1,295 @@
+//! ALTER TABLE: rename, move, columns, defaults, constraints, sort order and partitioning.
+
+use std::sync::Arc;
+
+use catalog::{Relation, SortKey, Table, TableChange};
+use datafusion::sql::sqlparser::ast::{
+    AlterColumnOperation, AlterTable, AlterTableOperation, Expr, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, OrderByExpr, RenameTableNameKind,
+};
+
+use super::constraint::{name_of, table_constraint};
+use super::create_table::{column, default_text};
+use super::{Context, alter_view};
+use crate::changes::column_index;
+use crate::error::{Error, Result};
+use crate::names::folded;
+use crate::plan::{Found, Place};
+use crate::{Notice, plan, types};
+
+const TAG: &str = "ALTER TABLE";
+
+pub(super) fn run(context: &mut Context<'_>, alter: &AlterTable) -> Result<String> {
+    let Some((place, found)) = context.relation(&alter.name, alter.if_exists)? else {
+        return Ok(TAG.into());
+    };
+    for operation in &alter.operations {
+        match (&found, operation) {
+            // Postgres lets ALTER TABLE rename a view, and dbt does.
+            (_, AlterTableOperation::RenameTable { table_name }) => {
+                let (RenameTableNameKind::As(to) | RenameTableNameKind::To(to)) = table_name;
+                let to = plan::parts(to)?.pop().unwrap_or_default();
+                alter_view::rename_to(context, &place, &found, &to)?;
+            }
+            (Found::Relation(Relation::Table(_)), operation) => {
+                change(context, &place, operation)?;
+            }
+            _ => {
+                return Err(Error::new("42809", format!("\"{}\" is not a table", place.name)));
+            }
+        }
+    }
+    Ok(TAG.into())
+}
+
+/// The table as the operations before this one left it.
+fn current(context: &Context<'_>, place: &Place) -> Result<Arc<Table>> {
+    let state = context.lakes.view(place).state();
+    match state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name)) {
+        Some(Relation::Table(table)) => Ok(Arc::clone(table)),
+        _ => Err(Error::undefined_table(&place.name)),
+    }
+}
+
+fn change(
+    context: &mut Context<'_>,
+    place: &Place,
+    operation: &AlterTableOperation,
+) -> Result<()> {
+    let table = current(context, place)?;
+    match operation {
+        AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
+            add_column(context, place, &table, column_def, *if_not_exists)
+        }
+        AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
+            drop_columns(context, place, &table, column_names, *if_exists)
+        }
+        AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
+            let name = existing(&table, old_column_name)?;
+            let to = folded(new_column_name);
+            apply(context, place, TableChange::RenameColumn { name, to })
+        }
+        AlterTableOperation::AlterColumn { column_name, op } => {
+            let name = existing(&table, column_name)?;
+            alter_column(context, place, &table, name, op)
+        }
+        AlterTableOperation::AddConstraint { constraint, .. } => {
+            let constraint = table_constraint(constraint, &table.name, context.notices)?;
+            let constraint = constraint.of(&table)?;
+            let taken = table.constraints.iter().any(|c| name_of(c) == name_of(&constraint));
+            if taken {
+                let message = format!(
+                    "constraint \"{}\" for relation \"{}\" already exists",
+                    name_of(&constraint),
+                    table.name
+                );
+                return Err(Error::new("42710", message));
+            }
+            apply(context, place, TableChange::AddConstraint(constraint))
+        }
+        AlterTableOperation::DropConstraint { if_exists, name, .. } => {
+            drop_constraint(context, place, &table, &folded(name), *if_exists)
+        }
+        AlterTableOperation::OwnerTo { .. } => Ok(()),
+        other => Err(Error::unsupported(format!("ALTER TABLE … {other}"))),
+    }
+}
+
+fn apply(context: &mut Context<'_>, place: &Place, change: TableChange) -> Result<()> {
+    Ok(context.lakes.of(place).alter_table(&place.schema, &place.name, change)?)
+}
+
+fn existing(table: &Table, name: &Ident) -> Result<String> {
+    let name = folded(name);
+    column_index(table, &name)?;
+    Ok(name)
+}
+
+fn add_column(
+    context: &mut Context<'_>,
+    place: &Place,
+    table: &Table,
+    definition: &datafusion::sql::sqlparser::ast::ColumnDef,
+    if_not_exists: bool,
+) -> Result<()> {
+    let mut constraints = Vec::new();
+    let new = column(&mut constraints, definition, &table.name, context.notices)?;
+    if table.column(&new.name).is_some() {
+        let message =
+            format!("column \"{}\" of relation \"{}\" already exists", new.name, table.name);
+        if !if_not_exists {
+            return Err(Error::new("42701", message));
+        }
+        context.notices.push(Notice {
+            sqlstate: "42701",
+            ..Notice::notice(format!("{message}, skipping"))
+        });
+        return Ok(());
+    }
+    if !new.nullable && new.default.is_none() {
+        let message = format!("column \"{}\" cannot be added NOT NULL without a DEFAULT", new.name);
+        return Err(Error::new("23502", message)
+            .with_hint("Add it with a DEFAULT, or add it nullable and fill it first."));
+    }
+    apply(context, place, TableChange::AddColumn(new))?;
+    let table = current(context, place)?;
+    for constraint in constraints {
+        apply(context, place, TableChange::AddConstraint(constraint.of(&table)?))?;
+    }
+    Ok(())
+}
+
+fn drop_columns(
+    context: &mut Context<'_>,
+    place: &Place,
+    table: &Table,
+    names: &[Ident],
+    if_exists: bool,
+) -> Result<()> {
+    for name in names {
+        let name = folded(name);
+        if if_exists && table.column(&name).is_none() {
+            let message =
+                format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+            context.notices.push(Notice::notice(format!("{message}, skipping")));
+            continue;
+        }
+        column_index(table, &name)?;
+        apply(context, place, TableChange::DropColumn { name })?;
+    }
+    Ok(())
+}
+
+fn alter_column(
+    context: &mut Context<'_>,
+    place: &Place,
+    table: &Table,
+    name: String,
+    operation: &AlterColumnOperation,
+) -> Result<()> {
+    let change = match operation {
+        AlterColumnOperation::SetNotNull => TableChange::SetNotNull { name, not_null: true },
+        AlterColumnOperation::DropNotNull => TableChange::SetNotNull { name, not_null: false },
+        AlterColumnOperation::SetDefault { value } => {
+            TableChange::SetDefault { name, default: default_text(value) }
+        }
+        AlterColumnOperation::DropDefault => TableChange::SetDefault { name, default: None },
+        AlterColumnOperation::SetDataType { data_type, .. } => {
+            let field = types::field(&name, data_type)?;
+            let column = &table.columns[column_index(table, &name)?];
+            if !types::widens(column.field.data_type(), field.data_type()) {
+                let message = format!("column \"{name}\" cannot be changed to {data_type}");
+                return Err(Error::new("0A000", message)
+                    .with_hint("Only widening is done in place; else add a column and UPDATE it."));
+            }
+            TableChange::WidenColumn { name, field: Arc::new(field) }
+        }
+        other => return Err(Error::unsupported(format!("ALTER COLUMN … {other}"))),
+    };
+    apply(context, place, change)
+}
+
+fn drop_constraint(
+    context: &mut Context<'_>,
+    place: &Place,
+    table: &Table,
+    name: &str,
+    if_exists: bool,
+) -> Result<()> {
+    if table.constraints.iter().any(|c| name_of(c) == name) {
+        return apply(context, place, TableChange::DropConstraint { name: name.into() });
+    }
+    let message =
+        format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+    if !if_exists {
+        return Err(Error::new("42704", message));
+    }
+    context.notices.push(Notice::notice(format!("{message}, skipping")));
+    Ok(())
+}
+
+/// ALTER TABLE | VIEW name SET SCHEMA other.
+pub(super) fn set_schema(
+    context: &mut Context<'_>,
+    name: &ObjectName,
+    if_exists: bool,
+    schema: &Ident,
+    view: bool,
+) -> Result<String> {
+    let tag = if view { "ALTER VIEW" } else { TAG };
+    if let Some((place, _)) = context.relation(name, if_exists)? {
+        let schema = folded(schema);
+        context.environment.check_schema(context.lakes.view(&place).state(), &schema)?;
+        context.lakes.of(&place).move_relation(&place.schema, &place.name, &schema)?;
+    }
+    Ok(tag.into())
+}
+
+/// ALTER TABLE name SET SORTED BY (…).
+pub(super) fn set_sorted_by(
+    context: &mut Context<'_>,
+    name: &ObjectName,
+    if_exists: bool,
+    keys: &[OrderByExpr],
+) -> Result<String> {
+    let Some((place, table)) = context.table(name, if_exists)? else { return Ok(TAG.into()) };
+    let key = |key: &OrderByExpr| -> Result<SortKey> {
+        let Expr::Identifier(column) = &key.expr else {
+            return Err(Error::unsupported("sorting by an expression"));
+        };
+        let descending = key.options.asc == Some(false);
+        Ok(SortKey {
+            column: existing(&table, column)?,
+            descending,
+            nulls_first: key.options.nulls_first.unwrap_or(descending),
+        })
+    };
+    let keys: Result<Vec<SortKey>> = keys.iter().map(key).collect();
+    apply(context, &place, TableChange::SetSortedBy(keys?))?;
+    Ok(TAG.into())
+}
+
+/// ALTER TABLE name SET PARTITIONED BY (…).
+pub(super) fn set_partitioned_by(
+    context: &mut Context<'_>,
+    name: &ObjectName,
+    if_exists: bool,
+    keys: &[Expr],
+) -> Result<String> {
+    let Some((place, table)) = context.table(name, if_exists)? else { return Ok(TAG.into()) };
+    let keys: Result<Vec<(String, String)>> =
+        keys.iter().map(|key| partition_key(&table, key)).collect();
+    apply(context, &place, TableChange::SetPartitionedBy(keys?))?;
+    Ok(TAG.into())
+}
+
+/// `a`, `day(a)`, `bucket(16, a)` as (column, transform).
+fn partition_key(table: &Table, key: &Expr) -> Result<(String, String)> {
+    let hint = "Partition by a column, or year, month, day, hour(column), bucket(n, column).";
+    let refused = || Error::new("22023", format!("cannot partition by {key}")).with_hint(hint);
+    let function = match key {
+        Expr::Identifier(column) => return Ok((existing(table, column)?, "identity".into())),
+        Expr::Function(function) => function,
+        _ => return Err(refused()),
+    };
+    let FunctionArguments::List(list) = &function.args else { return Err(refused()) };
+    let arguments: Vec<&Expr> = list
+        .args
+        .iter()
+        .filter_map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression),
+            _ => None,
+        })
+        .collect();
+    let name = function.name.to_string().to_lowercase();
+    match (name.as_str(), arguments.as_slice()) {
+        ("year" | "month" | "day" | "hour", [Expr::Identifier(column)]) => {
+            Ok((existing(table, column)?, name))
+        }
+        ("bucket", [Expr::Value(count), Expr::Identifier(column)]) => {
+            let count: u32 = count.to_string().parse().map_err(|_| refused())?;
+            Ok((existing(table, column)?, format!("bucket({count})")))
+        }
+        _ => Err(refused()),
+    }
+}

@@ -1,0 +1,52 @@
+//! ALTER VIEW: rename, or a new query.
+
+use catalog::Relation;
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, Query};
+
+use super::{Context, create_view};
+use crate::error::{Error, Result};
+use crate::names::folded;
+use crate::plan::{Found, Place};
+
+/// ALTER VIEW name RENAME TO other.
+pub(super) fn rename(
+    context: &mut Context<'_>,
+    name: &ObjectName,
+    if_exists: bool,
+    to: &Ident,
+) -> Result<String> {
+    if let Some((place, found)) = context.relation(name, if_exists)? {
+        if !matches!(found, Found::Relation(Relation::View(_))) {
+            return Err(Error::new("42809", format!("\"{}\" is not a view", place.name)));
+        }
+        rename_to(context, &place, &found, &folded(to))?;
+    }
+    Ok("ALTER VIEW".into())
+}
+
+/// Renames a table or view: a change of the catalog, never of files.
+pub(super) fn rename_to(
+    context: &mut Context<'_>,
+    place: &Place,
+    found: &Found,
+    to: &str,
+) -> Result<()> {
+    if matches!(found, Found::External(_)) {
+        return Err(Error::unsupported("renaming an external table"));
+    }
+    Ok(context.lakes.of(place).rename_relation(&place.schema, &place.name, to)?)
+}
+
+/// ALTER VIEW name AS query.
+pub(super) async fn replace(
+    context: &mut Context<'_>,
+    name: &ObjectName,
+    query: &Query,
+) -> Result<String> {
+    let (place, found) = context.environment.expect(context.lakes, name)?;
+    if !matches!(found, Found::Relation(Relation::View(_))) {
+        return Err(Error::new("42809", format!("\"{}\" is not a view", place.name)));
+    }
+    create_view::store(context, &place, query.clone(), query.to_string(), &[], true).await?;
+    Ok("ALTER VIEW".into())
+}

@@ -1,0 +1,262 @@
+//! CREATE [TEMP] TABLE, with columns or AS query; constraints beyond NOT NULL and CHECK are
+//! recorded, and a NOTICE says that they are not enforced.
+
+use std::sync::Arc;
+
+use catalog::{NewColumn, NewTable, TableChange};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{
+    ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, Expr,
+};
+
+use super::Context;
+use super::constraint::{NewConstraint, informational, table_constraint};
+use crate::changes::{self, Change};
+use crate::error::{Error, Result};
+use crate::names::{folded, shown};
+use crate::plan::{Found, Place};
+use crate::{Notice, plan, types};
+
+pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Result<String> {
+    let place = context.environment.target(context.lakes, &create.name, create.temporary)?;
+    let as_query = create.query.is_some();
+    let tag = if as_query { "CREATE TABLE AS" } else { "CREATE TABLE" };
+    if exists(context, &place) {
+        let message = format!("relation \"{}\" already exists", place.name);
+        if !create.if_not_exists {
+            return Err(Error::new("42P07", message));
+        }
+        context.notices.push(Notice {
+            sqlstate: "42P07",
+            ..Notice::notice(format!("{message}, skipping"))
+        });
+        return Ok(tag.to_string());
+    }
+    match &create.query {
+        None => {
+            let (table, constraints) = declared(context, create, &place)?;
+            let transaction = context.lakes.of(&place);
+            let table = transaction.create_table(&place.schema, table)?;
+            for constraint in constraints {
+                let change = TableChange::AddConstraint(constraint.of(&table)?);
+                transaction.alter_table(&place.schema, &place.name, change)?;
+            }
+            Ok(tag.to_string())
+        }
+        Some(query) => {
+            let plan = plan::plan_query(
+                context.environment,
+                context.lakes,
+                query.as_ref().clone(),
+                &[],
+                Vec::new(),
+            );
+            let plan = plan.await?;
+            let names = create.columns.iter().map(|c| folded(&c.name)).collect();
+            let count = fill(context, &place, plan, names).await?;
+            Ok(format!("SELECT {count}"))
+        }
+    }
+}
+
+fn exists(context: &Context<'_>, place: &Place) -> bool {
+    let state = context.lakes.view(place).state();
+    state.schemas.get(&place.schema).is_some_and(|s| s.relations.contains_key(&place.name))
+        || state
+            .definitions
+            .contains_key(&(super::external::KIND.to_string(), super::external::key(place)))
+}
+
+/// Makes the table that a query's columns ask for and writes its rows.
+async fn fill(
+    context: &mut Context<'_>,
+    place: &Place,
+    plan: LogicalPlan,
+    names: Vec<String>,
+) -> Result<u64> {
+    let fields = plan.schema().inner().fields().clone();
+    if names.len() > fields.len() {
+        return Err(Error::new("42601", "too many column names were specified"));
+    }
+    let mut columns: Vec<NewColumn> = Vec::with_capacity(fields.len());
+    for (index, field) in fields.iter().enumerate() {
+        let name = names.get(index).map_or_else(|| shown(field.name()), String::as_str);
+        if columns.iter().any(|c| c.name == name) {
+            let message = format!("column \"{name}\" specified more than once");
+            return Err(Error::new("42701", message));
+        }
+        let stored = storable(field).with_name(name);
+        columns.push(new_column(name, Arc::new(stored)));
+    }
+    let table = NewTable { name: place.name.clone(), columns, ..NewTable::default() };
+    let table = context.lakes.of(place).create_table(&place.schema, table)?;
+    let change = Change::rows(context.lakes, place, table, plan)?;
+    let applied = changes::apply(context.environment, context.lakes, &change).await?;
+    Ok(applied.count)
+}
+
+fn new_column(name: &str, field: FieldRef) -> NewColumn {
+    NewColumn { name: name.to_string(), field, nullable: true, default: None, comment: None }
+}
+
+/// The type that a query's column is stored as.
+pub fn storable(field: &Field) -> Field {
+    let stored = match field.data_type() {
+        DataType::Null | DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::Int8 | DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::UInt64 => DataType::Decimal128(20, 0),
+        DataType::Float16 => DataType::Float32,
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => DataType::Decimal128(*p, *s),
+        DataType::Decimal256(_, s) => DataType::Decimal128(38, *s),
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            DataType::Binary
+        }
+        DataType::Date64 => DataType::Date32,
+        DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
+        DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::Timestamp(_, Some(_)) => types::timestamptz(),
+        DataType::Interval(_) | DataType::Duration(_) => {
+            DataType::Interval(IntervalUnit::MonthDayNano)
+        }
+        DataType::Dictionary(_, values) => {
+            return storable(&Field::new(field.name(), values.as_ref().clone(), true));
+        }
+        DataType::List(e) | DataType::LargeList(e) | DataType::ListView(e) => {
+            DataType::List(Arc::new(storable(e).with_name("element").with_nullable(true)))
+        }
+        DataType::FixedSizeList(e, n) => fixed_list(field, e, *n),
+        DataType::Struct(fields) => {
+            let fields = fields.iter().map(|f| storable(f).with_nullable(true));
+            DataType::Struct(fields.collect::<Fields>())
+        }
+        other => other.clone(),
+    };
+    let mut metadata = field.metadata().clone();
+    metadata.retain(|key, _| key == catalog::TYPE_KEY);
+    Field::new(field.name(), stored, true).with_metadata(metadata)
+}
+
+/// Only vectors keep their length: others are stored as lists.
+fn fixed_list(field: &Field, element: &FieldRef, length: i32) -> DataType {
+    let element = Arc::new(storable(element).with_name("element").with_nullable(true));
+    match field.metadata().contains_key(catalog::TYPE_KEY) {
+        true => DataType::FixedSizeList(element, length),
+        false => DataType::List(element),
+    }
+}
+
+/// The table that a statement declares, and its constraints.
+fn declared(
+    context: &mut Context<'_>,
+    create: &CreateTable,
+    place: &Place,
+) -> Result<(NewTable, Vec<NewConstraint>)> {
+    let mut table = match &create.like {
+        None => NewTable { name: place.name.clone(), ..NewTable::default() },
+        Some(CreateTableLikeKind::Plain(like) | CreateTableLikeKind::Parenthesized(like)) => {
+            like_table(context, &like.name, place)?
+        }
+    };
+    let mut constraints = Vec::new();
+    for definition in &create.columns {
+        let column = column(&mut constraints, definition, &table.name, context.notices)?;
+        if table.columns.iter().any(|c| c.name == column.name) {
+            let message = format!("column \"{}\" specified more than once", column.name);
+            return Err(Error::new("42701", message));
+        }
+        table.columns.push(column);
+    }
+    for constraint in &create.constraints {
+        constraints.push(table_constraint(constraint, &table.name, context.notices)?);
+    }
+    if table.columns.is_empty() {
+        return Err(Error::unsupported("a table without columns"));
+    }
+    for constraint in &constraints {
+        let NewConstraint::Unique { columns, primary: true, .. } = constraint else { continue };
+        for column in table.columns.iter_mut().filter(|c| columns.contains(&c.name)) {
+            column.nullable = false;
+        }
+    }
+    Ok((table, constraints))
+}
+
+fn like_table(
+    context: &Context<'_>,
+    name: &datafusion::sql::sqlparser::ast::ObjectName,
+    place: &Place,
+) -> Result<NewTable> {
+    let (_, found) = context.environment.expect(context.lakes, name)?;
+    let Found::Relation(catalog::Relation::Table(like)) = found else {
+        return Err(Error::new("42809", format!("\"{name}\" is not a table")));
+    };
+    let column = |c: &catalog::Column| NewColumn {
+        name: c.name.clone(),
+        field: Arc::clone(&c.field),
+        nullable: c.nullable,
+        default: None,
+        comment: None,
+    };
+    let columns = like.columns.iter().map(column).collect();
+    Ok(NewTable { name: place.name.clone(), columns, ..NewTable::default() })
+}
+
+/// A column definition; its constraints go to `constraints`.
+pub(super) fn column(
+    constraints: &mut Vec<NewConstraint>,
+    definition: &ColumnDef,
+    table: &str,
+    notices: &mut Vec<Notice>,
+) -> Result<NewColumn> {
+    let name = folded(&definition.name);
+    let field = types::field(&name, &definition.data_type)?;
+    let mut column = new_column(&name, Arc::new(field));
+    for option in &definition.options {
+        let named = option.name.as_ref().map(folded);
+        match &option.option {
+            ColumnOption::Null => {}
+            ColumnOption::NotNull => column.nullable = false,
+            ColumnOption::Default(value) => column.default = default_text(value),
+            ColumnOption::PrimaryKey(_) => {
+                column.nullable = false;
+                let name = named.unwrap_or_else(|| format!("{table}_pkey"));
+                let columns = vec![column.name.clone()];
+                constraints.push(NewConstraint::Unique { name, columns, primary: true });
+                notices.push(informational("PRIMARY KEY"));
+            }
+            ColumnOption::Unique(_) => {
+                let name = named.unwrap_or_else(|| format!("{table}_{}_key", column.name));
+                let columns = vec![column.name.clone()];
+                constraints.push(NewConstraint::Unique { name, columns, primary: false });
+                notices.push(informational("UNIQUE"));
+            }
+            ColumnOption::Check(check) => {
+                let name = named.unwrap_or_else(|| format!("{table}_{}_check", column.name));
+                let expression = check.expr.to_string();
+                constraints.push(NewConstraint::Check { name, expression });
+            }
+            ColumnOption::ForeignKey(key) => {
+                let name = named.unwrap_or_else(|| format!("{table}_{}_fkey", column.name));
+                constraints.push(NewConstraint::ForeignKey {
+                    name,
+                    columns: vec![column.name.clone()],
+                    references: key.foreign_table.to_string(),
+                    referred: key.referred_columns.iter().map(folded).collect(),
+                });
+                notices.push(informational("FOREIGN KEY"));
+            }
+            ColumnOption::Comment(comment) => column.comment = Some(comment.clone()),
+            other => return Err(Error::unsupported(format!("column option {other}"))),
+        }
+    }
+    Ok(column)
+}
+
+/// A default's text; NULL is no default.
+pub(super) fn default_text(value: &Expr) -> Option<String> {
+    let text = value.to_string();
+    (!text.eq_ignore_ascii_case("null")).then_some(text)
+}

@@ -1,0 +1,104 @@
+//! CREATE [OR REPLACE] VIEW: the query's text is kept as written, with the search path it was
+//! written under, and planned where the view is used.
+
+use std::sync::Arc;
+
+use catalog::{NewView, Relation};
+use datafusion::arrow::datatypes::FieldRef;
+use datafusion::sql::sqlparser::ast::{CreateView, Query, Spanned};
+
+use super::{Context, storable};
+use crate::error::{Error, Result};
+use crate::names::{folded, shown};
+use crate::plan::Place;
+use crate::{Notice, plan};
+
+pub(super) async fn run(
+    context: &mut Context<'_>,
+    create: &CreateView,
+    text: &str,
+) -> Result<String> {
+    let tag = "CREATE VIEW".to_string();
+    if create.materialized {
+        return Err(Error::unsupported("CREATE MATERIALIZED VIEW")
+            .with_hint("CREATE TABLE AS keeps a query's rows."));
+    }
+    let place = context.environment.target(context.lakes, &create.name, create.temporary)?;
+    let state = context.lakes.view(&place).state();
+    let existing = state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name));
+    match existing {
+        Some(Relation::View(_)) if create.or_replace => {}
+        Some(Relation::Table(_)) if create.or_replace => {
+            return Err(Error::new("42809", format!("\"{}\" is not a view", place.name)));
+        }
+        Some(_) => {
+            let message = format!("relation \"{}\" already exists", place.name);
+            if !create.if_not_exists {
+                return Err(Error::new("42P07", message));
+            }
+            context.notices.push(Notice::notice(format!("{message}, skipping")));
+            return Ok(tag);
+        }
+        None => {}
+    }
+    let names: Vec<String> = create.columns.iter().map(|c| folded(&c.name)).collect();
+    let sql = query_text(create, text);
+    store(context, &place, create.query.as_ref().clone(), sql, &names, create.or_replace).await?;
+    Ok(tag)
+}
+
+/// Plans the query, so that a wrong one is refused now, and keeps it.
+pub(super) async fn store(
+    context: &mut Context<'_>,
+    place: &Place,
+    query: Query,
+    sql: String,
+    names: &[String],
+    replace: bool,
+) -> Result<()> {
+    let plan =
+        plan::plan_query(context.environment, context.lakes, query, &[], Vec::new()).await?;
+    let fields = plan.schema().inner().fields().clone();
+    if names.len() > fields.len() {
+        return Err(Error::new("42601", "CREATE VIEW specifies more column names than columns"));
+    }
+    let mut columns: Vec<FieldRef> = Vec::with_capacity(fields.len());
+    for (index, field) in fields.iter().enumerate() {
+        let name = names.get(index).map_or_else(|| shown(field.name()), String::as_str);
+        if columns.iter().any(|c| c.name() == name) {
+            let message = format!("column \"{name}\" specified more than once");
+            return Err(Error::new("42701", message));
+        }
+        columns.push(Arc::new(storable(field).with_name(name)));
+    }
+    let view = NewView {
+        name: place.name.clone(),
+        sql,
+        search_path: context.environment.search_path.clone(),
+        columns,
+    };
+    Ok(context.lakes.of(place).create_view(&place.schema, view, replace)?)
+}
+
+/// The query as the user wrote it; printed anew only if its place in the text is unknown.
+fn query_text(create: &CreateView, text: &str) -> String {
+    let span = create.query.span();
+    let upper = text.to_uppercase();
+    let body = create.query.to_string();
+    if span.start.line == 0 {
+        return body;
+    }
+    // The statement's own text starts anew, while spans count from the message: find AS instead.
+    let mut from = 0;
+    while let Some(at) = upper.get(from..).and_then(|rest| rest.find("AS")) {
+        let start = from + at + 2;
+        let rest = text.get(start..).unwrap_or("").trim();
+        if let Ok(parsed) = crate::parse::parse_query(rest)
+            && parsed.to_string() == body
+        {
+            return rest.to_string();
+        }
+        from = start;
+    }
+    body
+}

@@ -1,0 +1,194 @@
+//! DROP TABLE, VIEW, SCHEMA [IF EXISTS] … [CASCADE].
+
+use catalog::{Relation, State, View};
+use datafusion::sql::parser::Statement as EngineStatement;
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType, Statement};
+
+use super::{Context, external};
+use crate::error::{Error, Result};
+use crate::plan::{Found, Place};
+use crate::{Notice, parse, plan};
+
+pub(super) fn run(
+    context: &mut Context<'_>,
+    object: ObjectType,
+    names: &[ObjectName],
+    if_exists: bool,
+    cascade: bool,
+) -> Result<String> {
+    match object {
+        ObjectType::Table | ObjectType::View => {
+            for name in names {
+                drop_relation(context, object, name, if_exists, cascade)?;
+            }
+        }
+        ObjectType::MaterializedView if if_exists => {
+            context.notices.push(Notice::notice("materialized views do not exist, skipping"));
+        }
+        ObjectType::Schema => {
+            for name in names {
+                drop_schema(context, name, if_exists, cascade)?;
+            }
+        }
+        other => return Err(Error::unsupported(format!("DROP {other}"))),
+    }
+    Ok(format!("DROP {object}"))
+}
+
+fn drop_relation(
+    context: &mut Context<'_>,
+    object: ObjectType,
+    name: &ObjectName,
+    if_exists: bool,
+    cascade: bool,
+) -> Result<()> {
+    let word = object.to_string().to_lowercase();
+    let parts = plan::parts(name)?;
+    let Some((place, found)) = context.environment.find(context.lakes, &parts)? else {
+        let shown = parts.last().map_or("", String::as_str);
+        let message = format!("{word} \"{shown}\" does not exist");
+        if if_exists {
+            context.notices.push(Notice::notice(format!("{message}, skipping")));
+            return Ok(());
+        }
+        let error = Error::new("42P01", message);
+        return Err(match plan::near_relations(context.lakes.main.state(), shown) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        });
+    };
+    let is_view = matches!(found, Found::Relation(Relation::View(_)));
+    if is_view != (object == ObjectType::View) {
+        let hint = if is_view { "Use DROP VIEW." } else { "Use DROP TABLE." };
+        let error = Error::new("42809", format!("\"{}\" is not a {word}", place.name));
+        return Err(error.with_hint(hint));
+    }
+    drop_dependents(context, &place, &word, cascade)?;
+    match found {
+        Found::External(_) => external::undefine(context, &place),
+        Found::Relation(_) => {
+            Ok(context.lakes.of(&place).drop_relation(&place.schema, &place.name)?)
+        }
+    }
+}
+
+/// Views that read `place`: dropped with it, or the reason to refuse.
+fn drop_dependents(
+    context: &mut Context<'_>,
+    place: &Place,
+    word: &str,
+    cascade: bool,
+) -> Result<()> {
+    let state = context.lakes.view(place).state().clone();
+    let dependents = dependents(&state, place);
+    if dependents.is_empty() {
+        return Ok(());
+    }
+    if !cascade {
+        let lines: Vec<String> = dependents
+            .iter()
+            .map(|view| format!("view {} depends on {word} {}", view.name, place.name))
+            .collect();
+        let message = format!(
+            "cannot drop {word} {} because other objects depend on it",
+            place.name
+        );
+        return Err(Error::new("2BP01", message)
+            .with_detail(lines.join("\n"))
+            .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    for view in dependents {
+        let still_there = context
+            .lakes
+            .view(&view)
+            .state()
+            .schemas
+            .get(&view.schema)
+            .is_some_and(|s| s.relations.contains_key(&view.name));
+        if still_there {
+            context.notices.push(Notice::notice(format!("drop cascades to view {}", view.name)));
+            drop_dependents(context, &view, "view", true)?;
+            context.lakes.of(&view).drop_relation(&view.schema, &view.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Views whose query names `place`.
+pub(super) fn dependents(state: &State, place: &Place) -> Vec<Place> {
+    let mut found = Vec::new();
+    for (schema_name, schema) in &state.schemas {
+        for (name, relation) in &schema.relations {
+            let Relation::View(view) = relation else { continue };
+            let itself = schema_name == &place.schema && name == &place.name;
+            if !itself && reads(state, view, place) {
+                let (schema, name) = (schema_name.clone(), name.clone());
+                found.push(Place { temp: place.temp, schema, name });
+            }
+        }
+    }
+    found
+}
+
+fn reads(state: &State, view: &View, place: &Place) -> bool {
+    let Ok(query) = parse::parse_query(&view.sql) else { return false };
+    let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
+    let Ok((references, _)) = resolve_table_references(&statement, true) else { return false };
+    references.iter().any(|reference| {
+        if reference.table() != place.name {
+            return false;
+        }
+        match reference.schema() {
+            Some(schema) => schema == place.schema,
+            None => {
+                let has = |schema: &&String| {
+                    state.schemas.get(*schema).is_some_and(|s| s.relations.contains_key(&place.name))
+                };
+                view.search_path.iter().find(has) == Some(&place.schema)
+            }
+        }
+    })
+}
+
+fn drop_schema(
+    context: &mut Context<'_>,
+    name: &ObjectName,
+    if_exists: bool,
+    cascade: bool,
+) -> Result<()> {
+    let name = plan::parts(name)?.pop().unwrap_or_default();
+    let state = context.lakes.main.state().clone();
+    let Some(schema) = state.schemas.get(&name) else {
+        let message = format!("schema \"{name}\" does not exist");
+        if if_exists {
+            context.notices.push(Notice::notice(format!("{message}, skipping")));
+            return Ok(());
+        }
+        context.environment.check_schema(&state, &name)?;
+        return Err(Error::new("3F000", message));
+    };
+    if !schema.relations.is_empty() && !cascade {
+        let lines: Vec<String> = schema
+            .relations
+            .iter()
+            .map(|(relation, kind)| match kind {
+                Relation::Table(_) => format!("table {name}.{relation} depends on schema {name}"),
+                Relation::View(_) => format!("view {name}.{relation} depends on schema {name}"),
+            })
+            .collect();
+        let message = format!("cannot drop schema {name} because other objects depend on it");
+        return Err(Error::new("2BP01", message)
+            .with_detail(lines.join("\n"))
+            .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    for relation in schema.relations.keys() {
+        let place = Place { temp: false, schema: name.clone(), name: relation.clone() };
+        drop_dependents(context, &place, "table", true)?;
+    }
+    if !schema.relations.is_empty() {
+        let count = schema.relations.len();
+        context.notices.push(Notice::notice(format!("drop cascades to {count} other objects")));
+    }
+    Ok(context.lakes.main.drop_schema(&name, cascade)?)
+}

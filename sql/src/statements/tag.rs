@@ -1,0 +1,59 @@
+//! CREATE TAG name [AS OF VERSION n | TIMESTAMP t], DROP TAG: a tagged snapshot is never expired.
+
+use datafusion::sql::sqlparser::ast::Ident;
+use serde_json::json;
+
+use super::Context;
+use crate::error::{Error, Result};
+use crate::names::folded;
+use crate::parse::AsOf;
+use crate::plan::{constant, integer, time_us};
+use crate::Notice;
+
+/// Kind of the definitions that tags are.
+pub(crate) const KIND: &str = "tag";
+
+pub(super) async fn create(
+    context: &mut Context<'_>,
+    name: &Ident,
+    as_of: Option<&AsOf>,
+) -> Result<String> {
+    let name = folded(name);
+    let engine = &context.environment.engine;
+    let lake = &context.environment.lake;
+    let state = match as_of {
+        None => {
+            if !context.lakes.main.is_empty() {
+                return Err(Error::new("25001", "CREATE TAG cannot name what is not committed")
+                    .with_hint("COMMIT first, or name a snapshot: AS OF VERSION n."));
+            }
+            lake.current().await?
+        }
+        Some(AsOf::Version(id)) => lake.at_snapshot(integer(constant(engine, id.clone())?)?).await?,
+        Some(AsOf::Timestamp(time)) => lake.at_time(time_us(constant(engine, time.clone())?)?).await?,
+    };
+    let taken = context.lakes.main.state().definitions.contains_key(&(KIND.into(), name.clone()));
+    if taken {
+        return Err(Error::new("42710", format!("tag \"{name}\" already exists")));
+    }
+    let body = json!({ "snapshot_id": state.snapshot.id });
+    context.lakes.main.define(KIND, &name, body, false)?;
+    Ok("CREATE TAG".into())
+}
+
+pub(super) fn drop(context: &mut Context<'_>, name: &Ident, if_exists: bool) -> Result<String> {
+    let name = folded(name);
+    let exists = context.lakes.main.state().definitions.contains_key(&(KIND.into(), name.clone()));
+    match (exists, if_exists) {
+        (true, _) => context.lakes.main.undefine(KIND, &name)?,
+        (false, true) => {
+            let message = format!("tag \"{name}\" does not exist, skipping");
+            context.notices.push(Notice::notice(message));
+        }
+        (false, false) => {
+            return Err(Error::new("42704", format!("tag \"{name}\" does not exist"))
+                .with_hint("List tags: SELECT * FROM lake.tags."));
+        }
+    }
+    Ok("DROP TAG".into())
+}

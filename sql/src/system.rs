@@ -1,0 +1,143 @@
+//! Relations that are computed from the catalog: `information_schema` and `lake`.
+//!
+//! Each is a function from the statement's state to rows; a name not listed here is not one.
+
+mod information_schema;
+mod lake;
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Int32Builder, Int64Builder, StringBuilder};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::datasource::{MemTable, TableProvider};
+
+use crate::error::{Error, Result};
+use crate::plan::{Environment, Lakes};
+
+/// The system relation of this name; None if there is none.
+pub async fn table(
+    environment: &Environment,
+    lakes: &Lakes,
+    schema: &str,
+    name: &str,
+) -> Result<Option<Arc<dyn TableProvider>>> {
+    let batch = match schema {
+        "information_schema" => information_schema::table(environment, lakes, name)?,
+        "lake" => lake::table(environment, lakes, name).await?,
+        _ => None,
+    };
+    let Some(batch) = batch else { return Ok(None) };
+    Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
+}
+
+/// Names of the system relations by schema, for the catalogs that list them.
+pub fn names(schema: &str) -> &'static [&'static str] {
+    match schema {
+        "information_schema" => information_schema::NAMES,
+        "lake" => lake::NAMES,
+        _ => &[],
+    }
+}
+
+/// A cell of a system relation.
+pub(crate) enum Cell {
+    Text(String),
+    Integer(i32),
+    Long(i64),
+    Null,
+}
+
+impl From<&str> for Cell {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_string())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<bool> for Cell {
+    /// information_schema's `yes_or_no`.
+    fn from(value: bool) -> Self {
+        Self::Text(if value { "YES" } else { "NO" }.to_string())
+    }
+}
+
+impl From<i32> for Cell {
+    fn from(value: i32) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(value: i64) -> Self {
+        Self::Long(value)
+    }
+}
+
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A column's name and type: `text`, `int4` or `int8`.
+pub(crate) type Columns = &'static [(&'static str, char)];
+
+/// Rows as a batch; `t` is text, `i` a 32-bit and `l` a 64-bit integer.
+pub(crate) fn batch(columns: Columns, rows: Vec<Vec<Cell>>) -> Result<RecordBatch> {
+    let schema = schema(columns);
+    let arrays = columns.iter().enumerate().map(|(index, (_, kind))| array(*kind, index, &rows));
+    let arrays: Vec<ArrayRef> = arrays.collect();
+    let options =
+        datafusion::arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    RecordBatch::try_new_with_options(schema, arrays, &options)
+        .map_err(|e| Error::Engine(e.into()))
+}
+
+fn schema(columns: Columns) -> SchemaRef {
+    let field = |(name, kind): &(&str, char)| {
+        let data_type = match kind {
+            'i' => DataType::Int32,
+            'l' => DataType::Int64,
+            _ => DataType::Utf8,
+        };
+        Field::new(*name, data_type, true)
+    };
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+fn array(kind: char, index: usize, rows: &[Vec<Cell>]) -> ArrayRef {
+    let cells = rows.iter().map(|row| row.get(index));
+    match kind {
+        'i' => {
+            let mut builder = Int32Builder::with_capacity(rows.len());
+            cells.for_each(|cell| match cell {
+                Some(Cell::Integer(value)) => builder.append_value(*value),
+                _ => builder.append_null(),
+            });
+            Arc::new(builder.finish())
+        }
+        'l' => {
+            let mut builder = Int64Builder::with_capacity(rows.len());
+            cells.for_each(|cell| match cell {
+                Some(Cell::Long(value)) => builder.append_value(*value),
+                Some(Cell::Integer(value)) => builder.append_value(i64::from(*value)),
+                _ => builder.append_null(),
+            });
+            Arc::new(builder.finish())
+        }
+        _ => {
+            let mut builder = StringBuilder::new();
+            cells.for_each(|cell| match cell {
+                Some(Cell::Text(value)) => builder.append_value(value),
+                _ => builder.append_null(),
+            });
+            Arc::new(builder.finish())
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `lake`: snapshots, tags and files as the catalog keeps them.
+
+use catalog::Relation;
+use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::record_batch::RecordBatch;
+use std::sync::Arc;
+
+use super::{Cell, Columns, batch};
+use crate::error::{Error, Result};
+use crate::plan::{Environment, Lakes};
+use crate::statements::TAG_KIND;
+
+pub(super) const NAMES: &[&str] = &["snapshots", "tags", "files", "tables"];
+
+const TAGS: Columns = &[("name", 't'), ("snapshot_id", 'l')];
+const FILES: Columns = &[
+    ("schema_name", 't'),
+    ("table_name", 't'),
+    ("path", 't'),
+    ("row_count", 'l'),
+    ("deleted_rows", 'l'),
+    ("size_bytes", 'l'),
+    ("begin_snapshot", 'l'),
+];
+const TABLES: Columns = &[
+    ("schema_name", 't'),
+    ("table_name", 't'),
+    ("row_count", 'l'),
+    ("file_count", 'l'),
+    ("inlined_rows", 'l'),
+    ("size_bytes", 'l'),
+];
+
+/// One relation's rows; None if it is not one of `NAMES`.
+pub(super) async fn table(
+    environment: &Environment,
+    lakes: &Lakes,
+    name: &str,
+) -> Result<Option<RecordBatch>> {
+    match name {
+        "snapshots" => snapshots(environment).await.map(Some),
+        "tags" => batch(TAGS, tags(lakes)).map(Some),
+        "files" => batch(FILES, files(lakes).await?).map(Some),
+        "tables" => batch(TABLES, tables(lakes).await?).map(Some),
+        _ => Ok(None),
+    }
+}
+
+async fn snapshots(environment: &Environment) -> Result<RecordBatch> {
+    let snapshots = environment.lake.snapshots().await?;
+    let ids: Int64Array = snapshots.iter().map(|s| Some(s.id)).collect();
+    let times: TimestampMicrosecondArray = snapshots.iter().map(|s| Some(s.time_us)).collect();
+    let versions: Int64Array = snapshots.iter().map(|s| Some(s.schema_version)).collect();
+    let changes: StringArray = snapshots.iter().map(|s| Some(s.changes.as_str())).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("snapshot_id", Arc::new(ids)),
+        ("committed_at", Arc::new(times.with_timezone("UTC"))),
+        ("schema_version", Arc::new(versions)),
+        ("changes", Arc::new(changes)),
+    ];
+    RecordBatch::try_from_iter(columns).map_err(|e| Error::Engine(e.into()))
+}
+
+fn tags(lakes: &Lakes) -> Vec<Vec<Cell>> {
+    let definitions = lakes.main.state().definitions.values().filter(|d| d.kind == TAG_KIND);
+    let row = |d: &Arc<catalog::Definition>| {
+        vec![d.name.as_str().into(), d.body["snapshot_id"].as_i64().into()]
+    };
+    definitions.map(row).collect()
+}
+
+async fn files(lakes: &Lakes) -> Result<Vec<Vec<Cell>>> {
+    let mut rows = Vec::new();
+    for (schema_name, schema) in &lakes.main.state().schemas {
+        for relation in schema.relations.values() {
+            let Relation::Table(table) = relation else { continue };
+            let found = lakes.main.rows(table).await?;
+            rows.extend(found.files.iter().map(|file| {
+                let deleted = file.deleted.as_ref().map_or(0, |d| d.len());
+                vec![
+                    schema_name.as_str().into(),
+                    table.name.as_str().into(),
+                    file.path.as_str().into(),
+                    (file.rows as i64).into(),
+                    (deleted as i64).into(),
+                    (file.size as i64).into(),
+                    file.begin_snapshot.into(),
+                ]
+            }));
+        }
+    }
+    Ok(rows)
+}
+
+async fn tables(lakes: &Lakes) -> Result<Vec<Vec<Cell>>> {
+    let mut rows = Vec::new();
+    for (schema_name, schema) in &lakes.main.state().schemas {
+        for relation in schema.relations.values() {
+            let Relation::Table(table) = relation else { continue };
+            let found = lakes.main.rows(table).await?;
+            let inlined: usize = found.inlined.iter().map(|i| i.batch.num_rows()).sum();
+            let size: u64 = found.files.iter().map(|f| f.size).sum();
+            rows.push(vec![
+                schema_name.as_str().into(),
+                table.name.as_str().into(),
+                (found.count() as i64).into(),
+                (found.files.len() as i64).into(),
+                (inlined as i64).into(),
+                (size as i64).into(),
+            ]);
+        }
+    }
+    Ok(rows)
+}

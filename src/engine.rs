@@ -1,0 +1,94 @@
+//! The DataFusion state that connections start from, and what Postgres has that it does not.
+
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
+use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::sql::rules::{
+    CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, RewriteArrayAnyAllOperation,
+    RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
+    StripCallableQualifier, StripCollate,
+};
+
+use crate::Error;
+use crate::functions;
+
+/// Rows in a batch between operators.
+const BATCH_ROWS: usize = 8192;
+
+/// What all connections share: functions, rewrites and the static part of `pg_catalog`.
+pub struct Engine {
+    state: SessionState,
+    rules: Vec<Box<dyn SqlStatementRewriteRule>>,
+    pub(crate) pg_tables: Arc<PgCatalogStaticTables>,
+}
+
+impl Engine {
+    /// Built once, when the server starts.
+    pub fn new(
+        runtime: Arc<RuntimeEnv>,
+        threads: usize,
+        database: &str,
+    ) -> Result<Self, Error> {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(threads)
+            .with_batch_size(BATCH_ROWS)
+            .with_information_schema(false)
+            .with_create_default_catalog_and_schema(false)
+            .with_default_catalog_and_schema(database, "public");
+        let options = config.options_mut();
+        options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
+        options.sql_parser.map_string_types_to_utf8view = false;
+        options.execution.parquet.pushdown_filters = true;
+        options.execution.parquet.reorder_filters = true;
+        options.execution.parquet.schema_force_view_types = false;
+        options.execution.time_zone = Some("UTC".into());
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        let context = SessionContext::new_with_state(state);
+        postgres_functions(&context, database)?;
+        let rules: Vec<Box<dyn SqlStatementRewriteRule>> = vec![
+            Box::new(RewriteArrayAnyAllOperation),
+            Box::new(StripCallableQualifier),
+            Box::new(FixArrayLiteral),
+            Box::new(CurrentUserVariableToSessionUserFunctionCall),
+            Box::new(StripCollate),
+            Box::new(RewritePgCatalogOperator),
+            Box::new(RewriteRegCastToSubquery::new()),
+        ];
+        let pg_tables = Arc::new(PgCatalogStaticTables::try_new()?);
+        Ok(Self { state: context.state(), rules, pg_tables })
+    }
+
+    /// A copy for one connection.
+    pub fn session_state(&self) -> SessionState {
+        self.state.clone()
+    }
+
+    /// Postgres spellings that the planner does not know, in the AST.
+    pub fn rewrite(&self, statement: Statement) -> Statement {
+        self.rules.iter().fold(statement, |statement, rule| rule.rewrite(statement))
+    }
+}
+
+/// The functions of `datafusion-pg-catalog`, and our own over them.
+fn postgres_functions(context: &SessionContext, database: &str) -> Result<(), Error> {
+    // Registers into a catalog of its own that no connection sees: each has its own `pg_catalog`.
+    context.register_catalog(
+        database,
+        Arc::new(datafusion::catalog::MemoryCatalogProvider::new()),
+    );
+    datafusion_pg_catalog::setup_pg_catalog(context, database, EmptyContextProvider)
+        .map_err(|error| Error::from(*error))?;
+    for function in functions::constant() {
+        context.register_udf(function);
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Scalar functions about the server and the connection.
+
+use std::sync::{Arc, RwLock};
+
+use datafusion::arrow::array::{Array, AsArray, StringArray};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+
+use crate::Error;
+use crate::settings::Settings;
+
+/// Functions whose answer is the same for every connection.
+pub fn constant() -> Vec<ScalarUDF> {
+    let version = format!(
+        "PostgreSQL {} (Sextant {})",
+        crate::POSTGRES_VERSION.split(' ').next().unwrap_or_default(),
+        env!("CARGO_PKG_VERSION")
+    );
+    vec![text("version", version)]
+}
+
+/// Functions whose answer is the connection's own.
+pub fn of_session(
+    user: &str,
+    process_id: i32,
+    settings: &Arc<RwLock<Settings>>,
+) -> Vec<ScalarUDF> {
+    vec![
+        text("current_user", user.to_string()),
+        text("session_user", user.to_string()),
+        text("user", user.to_string()),
+        current_schema(user, settings),
+        backend_pid(process_id),
+        current_setting(settings),
+        set_config(settings),
+    ]
+}
+
+fn text(name: &str, value: String) -> ScalarUDF {
+    let answer = move |_: &[ColumnarValue]| {
+        Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(value.clone()))))
+    };
+    create_udf(name, vec![], DataType::Utf8, Volatility::Stable, Arc::new(answer))
+}
+
+fn backend_pid(process_id: i32) -> ScalarUDF {
+    let answer = move |_: &[ColumnarValue]| {
+        Ok(ColumnarValue::Scalar(ScalarValue::Int32(Some(process_id))))
+    };
+    create_udf("pg_backend_pid", vec![], DataType::Int32, Volatility::Stable, Arc::new(answer))
+}
+
+fn current_schema(user: &str, settings: &Arc<RwLock<Settings>>) -> ScalarUDF {
+    let (user, settings) = (user.to_string(), Arc::clone(settings));
+    let answer = move |_: &[ColumnarValue]| {
+        let path = read(&settings)?.search_path(&user);
+        let schema = path.into_iter().find(|schema| *schema != user);
+        Ok(ColumnarValue::Scalar(ScalarValue::Utf8(schema)))
+    };
+    create_udf("current_schema", vec![], DataType::Utf8, Volatility::Stable, Arc::new(answer))
+}
+
+fn current_setting(settings: &Arc<RwLock<Settings>>) -> ScalarUDF {
+    let settings = Arc::clone(settings);
+    let answer = move |arguments: &[ColumnarValue]| {
+        let names = strings(&arguments[0])?;
+        let settings = read(&settings)?;
+        let values: EngineResult<StringArray> = names
+            .iter()
+            .map(|name| match name {
+                None => Ok(None),
+                Some(name) => match settings.get(name) {
+                    Some(value) => Ok(Some(value.to_string())),
+                    None => Err(unrecognized(name)),
+                },
+            })
+            .collect();
+        Ok(ColumnarValue::Array(Arc::new(values?)))
+    };
+    let arguments = vec![DataType::Utf8];
+    create_udf("current_setting", arguments, DataType::Utf8, Volatility::Stable, Arc::new(answer))
+}
+
+fn set_config(settings: &Arc<RwLock<Settings>>) -> ScalarUDF {
+    let settings = Arc::clone(settings);
+    let answer = move |arguments: &[ColumnarValue]| {
+        let names = strings(&arguments[0])?;
+        let values = strings(&arguments[1])?;
+        let local = arguments[2].to_array(names.len())?;
+        let local = local.as_boolean();
+        let mut settings =
+            settings.write().map_err(|_| Error::new("XX000", "settings are poisoned"))?;
+        for row in 0..names.len() {
+            let (name, value) = (names.value(row), values.value(row));
+            match local.is_valid(row) && local.value(row) {
+                true => settings.set_local(name, value)?,
+                false => settings.set(name, value)?,
+            }
+        }
+        Ok(ColumnarValue::Array(Arc::new(values)))
+    };
+    let arguments = vec![DataType::Utf8, DataType::Utf8, DataType::Boolean];
+    create_udf("set_config", arguments, DataType::Utf8, Volatility::Volatile, Arc::new(answer))
+}
+
+fn read(
+    settings: &Arc<RwLock<Settings>>,
+) -> EngineResult<std::sync::RwLockReadGuard<'_, Settings>> {
+    Ok(settings.read().map_err(|_| Error::new("XX000", "settings are poisoned"))?)
+}
+
+fn strings(value: &ColumnarValue) -> EngineResult<StringArray> {
+    let array = value.to_array(1)?;
+    Ok(array.as_string::<i32>().clone())
+}
+
+fn unrecognized(name: &str) -> datafusion::error::DataFusionError {
+    let message = format!("unrecognized configuration parameter \"{name}\"");
+    Error::new("42704", message).into()
+}

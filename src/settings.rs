@@ -1,0 +1,354 @@
+//! A connection's settings: what SET, SHOW and RESET see.
+//!
+//! SET inside a transaction that rolls back is undone; SET LOCAL ends with the transaction.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::Error;
+
+/// A setting that exists: name, default, how its value is checked, description.
+struct Known {
+    name: &'static str,
+    default: &'static str,
+    kind: Kind,
+    description: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Boolean,
+    /// Milliseconds; units ms, s, min, h, d are understood.
+    Duration,
+    Integer,
+    /// Told to clients, but not to be changed.
+    ReadOnly,
+    TimeZone,
+}
+
+const fn known(
+    name: &'static str,
+    default: &'static str,
+    kind: Kind,
+    description: &'static str,
+) -> Known {
+    Known { name, default, kind, description }
+}
+
+/// Every setting, by lower-case name.
+const KNOWN: &[Known] = &[
+    known("application_name", "", Kind::Text, "Name that the client gives itself."),
+    known("bytea_output", "hex", Kind::Text, "Output format for bytea."),
+    known("client_encoding", "UTF8", Kind::Text, "Encoding of what the client sends and gets."),
+    known("client_min_messages", "notice", Kind::Text, "Least severity that the client is told."),
+    known("datestyle", "ISO, MDY", Kind::Text, "Display format of dates and times."),
+    known("default_transaction_isolation", "repeatable read", Kind::Text, "Isolation of new blocks."),
+    known("default_transaction_read_only", "off", Kind::Boolean, "Whether new blocks may write."),
+    known("extra_float_digits", "1", Kind::Integer, "Digits of floating-point output."),
+    known("idle_in_transaction_session_timeout", "0", Kind::Duration, "Longest idle block."),
+    known("integer_datetimes", "on", Kind::ReadOnly, "Times are 64-bit integers."),
+    known("intervalstyle", "postgres", Kind::Text, "Display format of intervals."),
+    known("is_superuser", "on", Kind::ReadOnly, "Whether the user may do everything."),
+    known("lc_collate", "C", Kind::ReadOnly, "Order of text."),
+    known("lc_ctype", "C.UTF-8", Kind::ReadOnly, "Classes of characters."),
+    known("lc_messages", "C", Kind::Text, "Language of messages."),
+    known("lc_monetary", "C", Kind::Text, "Format of amounts of money."),
+    known("lc_numeric", "C", Kind::Text, "Format of numbers."),
+    known("lc_time", "C", Kind::Text, "Format of dates."),
+    known("lock_timeout", "0", Kind::Duration, "Longest wait for a lock."),
+    known("max_identifier_length", "63", Kind::ReadOnly, "Longest name."),
+    known("search_path", "\"$user\", public", Kind::Text, "Schemas of unqualified names."),
+    known("server_encoding", "UTF8", Kind::ReadOnly, "Encoding of the database."),
+    known("server_version", crate::POSTGRES_VERSION, Kind::ReadOnly, "Version answered to clients."),
+    known("server_version_num", "160006", Kind::ReadOnly, "The same as a number."),
+    known("session_authorization", "", Kind::ReadOnly, "The connection's user."),
+    known("sextant.now", "", Kind::Text, "Fixed time that now() answers; empty: the clock."),
+    known("standard_conforming_strings", "on", Kind::Boolean, "Backslashes are literal."),
+    known("statement_timeout", "0", Kind::Duration, "Longest run of a statement."),
+    known("synchronous_commit", "on", Kind::Text, "Commits are always durable."),
+    known("timezone", "UTC", Kind::TimeZone, "Zone in which timestamptz is shown and read."),
+    known("transaction_isolation", "repeatable read", Kind::Text, "Isolation of this block."),
+    known("transaction_read_only", "off", Kind::Boolean, "Whether this block may write."),
+    known("work_mem", "4096", Kind::Text, "Accepted; memory is bounded by the server's limit."),
+];
+
+/// Spelling in ParameterStatus messages, for the settings that clients are told of.
+const REPORTED: &[(&str, &str)] = &[
+    ("application_name", "application_name"),
+    ("client_encoding", "client_encoding"),
+    ("datestyle", "DateStyle"),
+    ("intervalstyle", "IntervalStyle"),
+    ("standard_conforming_strings", "standard_conforming_strings"),
+    ("timezone", "TimeZone"),
+];
+
+type Values = BTreeMap<String, String>;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Values that differ from the session's defaults.
+    values: Values,
+    /// What RESET goes back to: start-up options over the built-in defaults.
+    defaults: Values,
+    /// Values at the start of the block, for ROLLBACK.
+    before: Option<Values>,
+    /// What SET LOCAL has hidden.
+    local: BTreeMap<String, Option<String>>,
+    changed: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// Settings with the client's start-up options as defaults.
+    pub fn new(options: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
+        let mut settings = Self::default();
+        for (name, value) in options {
+            let name = name.to_lowercase();
+            let value = settings.checked(&name, &value)?;
+            settings.defaults.insert(name, value);
+        }
+        Ok(settings)
+    }
+
+    /// A setting's value; None if it is not one.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let name = name.to_lowercase();
+        let own = self.values.get(&name).or_else(|| self.defaults.get(&name));
+        own.map(String::as_str).or_else(|| find(&name).map(|k| k.default))
+    }
+
+    /// SET [SESSION] name TO value.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let name = name.to_lowercase();
+        let value = self.checked(&name, value)?;
+        self.local.remove(&name);
+        self.put(name, Some(value));
+        Ok(())
+    }
+
+    /// SET LOCAL name TO value.
+    pub fn set_local(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let name = name.to_lowercase();
+        let value = self.checked(&name, value)?;
+        let hidden = self.values.get(&name).cloned();
+        self.local.entry(name.clone()).or_insert(hidden);
+        self.put(name, Some(value));
+        Ok(())
+    }
+
+    /// RESET name.
+    pub fn reset(&mut self, name: &str) -> Result<(), Error> {
+        let name = name.to_lowercase();
+        if self.get(&name).is_none() {
+            return Err(unrecognized(&name));
+        }
+        self.put(name, None);
+        Ok(())
+    }
+
+    /// RESET ALL.
+    pub fn reset_all(&mut self) {
+        for name in self.values.keys().cloned().collect::<Vec<_>>() {
+            self.put(name, None);
+        }
+    }
+
+    /// A block starts.
+    pub fn begin(&mut self) {
+        self.before = Some(self.values.clone());
+    }
+
+    /// A block ends.
+    pub fn end(&mut self, committed: bool) {
+        let before = self.before.take();
+        if !committed && let Some(before) = before {
+            let names: Vec<String> = self.values.keys().chain(before.keys()).cloned().collect();
+            for name in names {
+                if self.values.get(&name) != before.get(&name) {
+                    self.put(name.clone(), before.get(&name).cloned());
+                }
+            }
+        } else {
+            for (name, hidden) in std::mem::take(&mut self.local) {
+                self.put(name, hidden);
+            }
+        }
+        self.local.clear();
+    }
+
+    /// SHOW ALL: name, value, description.
+    pub fn all(&self) -> Vec<(String, String, String)> {
+        let known = KNOWN.iter().map(|k| {
+            let value = self.get(k.name).unwrap_or_default();
+            (display_name(k.name).to_string(), value.to_string(), k.description.to_string())
+        });
+        let custom = self.values.iter().filter(|(name, _)| find(name).is_none());
+        let custom = custom.map(|(name, value)| (name.clone(), value.clone(), String::new()));
+        known.chain(custom).collect()
+    }
+
+    /// Changes that clients are told of.
+    pub fn take_reports(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// A duration setting; None when it is zero.
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        let milliseconds = self.get(name).and_then(milliseconds)?;
+        (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+    }
+
+    /// The schemas of `search_path`, `"$user"` replaced.
+    pub fn search_path(&self, user: &str) -> Vec<String> {
+        let path = self.get("search_path").unwrap_or_default();
+        let names = path.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let name = |name: &str| match name.strip_prefix('"').and_then(|n| n.strip_suffix('"')) {
+            Some("$user") => user.to_string(),
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => name.to_lowercase(),
+        };
+        names.map(name).collect()
+    }
+
+    fn put(&mut self, name: String, value: Option<String>) {
+        match value {
+            Some(value) => self.values.insert(name.clone(), value),
+            None => self.values.remove(&name),
+        };
+        if let Some((_, spelled)) = REPORTED.iter().find(|(known, _)| *known == name) {
+            let value = self.get(&name).unwrap_or_default().to_string();
+            self.changed.push((spelled.to_string(), value));
+        }
+    }
+
+    fn checked(&self, name: &str, value: &str) -> Result<String, Error> {
+        let Some(known) = find(name) else {
+            // Names with a dot are anybody's, except ours.
+            let custom = name.contains('.') && !name.starts_with("sextant.");
+            return if custom { Ok(value.to_string()) } else { Err(unrecognized(name)) };
+        };
+        let invalid = || {
+            let message = format!("invalid value for parameter \"{name}\": \"{value}\"");
+            Error::new("22023", message)
+        };
+        match known.kind {
+            Kind::Text => Ok(value.to_string()),
+            Kind::Boolean => boolean(value).map(str::to_string).ok_or_else(invalid),
+            Kind::Integer if value.parse::<i64>().is_ok() => Ok(value.to_string()),
+            Kind::Integer => Err(invalid()),
+            Kind::Duration => match milliseconds(value) {
+                Some(_) => Ok(value.to_string()),
+                None => Err(invalid().with_hint(
+                    "Valid units for this parameter are \"ms\", \"s\", \"min\", \"h\", and \"d\".",
+                )),
+            },
+            Kind::ReadOnly => {
+                let message = format!("parameter \"{name}\" cannot be changed");
+                Err(Error::new("55P02", message))
+            }
+            Kind::TimeZone => zone(value).ok_or_else(invalid),
+        }
+    }
+}
+
+fn find(name: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name == name)
+}
+
+fn display_name(name: &'static str) -> &'static str {
+    REPORTED.iter().find(|(known, _)| *known == name).map_or(name, |(_, spelled)| spelled)
+}
+
+fn unrecognized(name: &str) -> Error {
+    let error =
+        Error::new("42704", format!("unrecognized configuration parameter \"{name}\""));
+    match sql::error::near_names(name, KNOWN.iter().map(|k| k.name)) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+fn boolean(value: &str) -> Option<&'static str> {
+    match value.to_lowercase().as_str() {
+        "on" | "true" | "t" | "yes" | "y" | "1" => Some("on"),
+        "off" | "false" | "f" | "no" | "n" | "0" => Some("off"),
+        _ => None,
+    }
+}
+
+/// `5000`, `5s`, `2 min`.
+fn milliseconds(value: &str) -> Option<u64> {
+    let value = value.trim();
+    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let number: u64 = value.get(..digits)?.parse().ok()?;
+    let scale = match value.get(digits..)?.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(scale)
+}
+
+/// The zone under the name that the engine knows.
+fn zone(value: &str) -> Option<String> {
+    use datafusion::arrow::array::timezone::Tz;
+    let spelled = match value.to_lowercase().as_str() {
+        "utc" | "gmt" | "default" | "local" | "z" => "UTC".to_string(),
+        _ => value.to_string(),
+    };
+    spelled.parse::<Tz>().is_ok().then_some(spelled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty() -> Settings {
+        Settings::new([]).unwrap()
+    }
+
+    #[test]
+    fn set_local_ends_with_the_block() {
+        let mut settings = empty();
+        settings.set("timezone", "Europe/Berlin").unwrap();
+        settings.begin();
+        settings.set_local("TimeZone", "Asia/Tokyo").unwrap();
+        assert_eq!(settings.get("TIMEZONE"), Some("Asia/Tokyo"));
+        settings.end(true);
+        assert_eq!(settings.get("timezone"), Some("Europe/Berlin"));
+    }
+
+    #[test]
+    fn rollback_undoes_set() {
+        let mut settings = empty();
+        settings.begin();
+        settings.set("statement_timeout", "5s").unwrap();
+        assert_eq!(settings.duration("statement_timeout"), Some(Duration::from_secs(5)));
+        settings.end(false);
+        assert_eq!(settings.duration("statement_timeout"), None);
+    }
+
+    #[test]
+    fn wrong_names_and_values_are_refused() {
+        let mut settings = empty();
+        assert_eq!(settings.set("statment_timeout", "1").unwrap_err().sqlstate, "42704");
+        assert_eq!(settings.set("statement_timeout", "soon").unwrap_err().sqlstate, "22023");
+        assert_eq!(settings.set("timezone", "Mars/Base").unwrap_err().sqlstate, "22023");
+        assert_eq!(settings.set("server_version", "9").unwrap_err().sqlstate, "55P02");
+        assert_eq!(settings.set("sextant.nwo", "9").unwrap_err().sqlstate, "42704");
+        settings.set("myapp.user", "7").unwrap();
+        assert_eq!(settings.get("myapp.user"), Some("7"));
+    }
+
+    #[test]
+    fn search_path_names_are_folded_like_identifiers() {
+        let mut settings = empty();
+        assert_eq!(settings.search_path("ann"), ["ann", "public"]);
+        settings.set("search_path", "Sales, \"Mixed\"").unwrap();
+        assert_eq!(settings.search_path("ann"), ["sales", "Mixed"]);
+    }
+}
