@@ -6,8 +6,22 @@
 //!   Parquet under the data path ◀── files ── one database transaction ◀──┘
 //! ```
 
+mod cache;
+mod columns;
+mod commit;
+mod ddl;
+mod deletes;
 mod error;
+mod lake;
+mod metadata;
 pub mod model;
+mod overlay;
+mod storage;
+mod transaction;
+pub mod types;
 
+pub use ddl::{CommentTarget, NewColumn, NewTable, NewView, TableChange};
 pub use error::{Error, Result};
+pub use lake::{INLINE_ROW_LIMIT, Lake, LakeOptions};
 pub use model::*;
+pub use transaction::Transaction;

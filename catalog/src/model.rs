@@ -43,6 +43,16 @@ pub struct Snapshot {
     pub next_file_id: FileId,
 }
 
+/// A commit as the list of snapshots shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    pub id: SnapshotId,
+    pub time_us: i64,
+    pub schema_version: i64,
+    /// Comma-separated tokens as in `ducklake_snapshot_changes`.
+    pub changes: String,
+}
+
 /// Everything that exists at one snapshot.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -57,7 +67,7 @@ pub struct Schema {
     pub id: ObjectId,
     pub uuid: String,
     pub name: String,
-    /// Relative to the data path, with a trailing slash.
+    /// Relative to the data path, with a trailing slash; see `folder`.
     pub path: String,
     pub relations: BTreeMap<String, Relation>,
     pub comment: Option<String>,
@@ -75,15 +85,19 @@ pub struct Table {
     pub uuid: String,
     pub schema_id: ObjectId,
     pub name: String,
-    /// Relative to the schema's path, with a trailing slash.
+    /// Relative to the schema's path, with a trailing slash; a table that was moved to another
+    /// schema keeps its files and has a path from the data path, which starts with a slash.
     pub path: String,
     pub columns: Vec<Column>,
     pub partition_by: Vec<PartitionKey>,
     pub sort_by: Vec<SortKey>,
     pub constraints: Vec<Constraint>,
     pub comment: Option<String>,
-    /// The lake's schema version at this table's last change: names its inlined-data table.
+    /// The lake's schema version at the last change of this table's layout: names its table of
+    /// inlined rows. 0: it has none yet.
     pub schema_version: i64,
+    /// Ids of columns are never reused, those of dropped columns included.
+    pub next_column_id: i64,
     pub begin_snapshot: SnapshotId,
 }
 
@@ -229,7 +243,63 @@ pub struct NewFile {
     pub stats: HashMap<i64, ColumnStats>,
 }
 
+impl State {
+    /// The schema with an id.
+    pub fn schema_by_id(&self, id: ObjectId) -> Option<&Arc<Schema>> {
+        self.schemas.values().find(|schema| schema.id == id)
+    }
+
+    /// The table with an id, and its schema.
+    pub fn table_by_id(&self, id: ObjectId) -> Option<(&Arc<Schema>, &Arc<Table>)> {
+        self.schemas.values().find_map(|schema| {
+            let tables = schema.relations.values().filter_map(Relation::as_table);
+            tables.into_iter().find(|t| t.id == id).map(|t| (schema, t))
+        })
+    }
+}
+
+impl Schema {
+    /// Where the files of its tables are, relative to the data path.
+    pub fn folder(&self) -> &str {
+        self.path.trim_start_matches('/')
+    }
+}
+
+impl Relation {
+    pub fn id(&self) -> ObjectId {
+        match self {
+            Self::Table(table) => table.id,
+            Self::View(view) => view.id,
+        }
+    }
+
+    pub fn as_table(&self) -> Option<&Arc<Table>> {
+        match self {
+            Self::Table(table) => Some(table),
+            Self::View(_) => None,
+        }
+    }
+}
+
+impl Constraint {
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Check { name, .. }
+            | Self::Unique { name, .. }
+            | Self::ForeignKey { name, .. } => name,
+        }
+    }
+}
+
 impl Table {
+    /// Where its files are, relative to the data path, with a trailing slash.
+    pub fn folder(&self, schema: &Schema) -> String {
+        match self.path.strip_prefix('/') {
+            Some(path) => path.to_owned(),
+            None => format!("{}{}", schema.folder(), self.path),
+        }
+    }
+
     /// The table's columns as the engine sees them.
     pub fn arrow_schema(&self) -> SchemaRef {
         let fields: Vec<_> = self.columns.iter().map(|c| Arc::clone(&c.field)).collect();

@@ -1,0 +1,200 @@
+//! What is known of the lake without asking: states by snapshot, rows by table and last change.
+//!
+//! ```text
+//!   log      snapshot 7: table 3 │ snapshot 8: table 5 │ snapshot 9: table 3
+//!   rows of table 5 at snapshot 9 = rows of table 5 at snapshot 8: one key for both
+//! ```
+//! The log is read from `ducklake_snapshot_changes`, so a commit to one table leaves the others'
+//! rows in place, whoever commits.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::{ObjectId, SnapshotId, State, TableRows};
+
+/// States of old snapshots that are kept.
+const OLD_STATES: usize = 8;
+/// Tables (at some snapshot) whose rows are kept.
+const TABLES: usize = 512;
+/// Snapshots that the log remembers; older ones are keyed by themselves.
+const LOG: usize = 4096;
+
+/// What a snapshot changed, as far as rows are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    Tables(BTreeSet<ObjectId>),
+    /// Something this version does not know.
+    Anything,
+}
+
+#[derive(Debug, Default)]
+pub struct Cache {
+    newest: Option<Arc<State>>,
+    old: BTreeMap<SnapshotId, Arc<State>>,
+    /// Snapshots after `known_from`, up to the newest.
+    log: BTreeMap<SnapshotId, Changed>,
+    known_from: SnapshotId,
+    rows: HashMap<(ObjectId, SnapshotId), Entry>,
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    rows: Arc<TableRows>,
+    used: u64,
+}
+
+impl Changed {
+    /// Reads the tokens of `changes_made`.
+    pub fn parse(changes: &str) -> Self {
+        let mut tables = BTreeSet::new();
+        for token in tokens(changes) {
+            let (kind, rest) = token.split_once(':').unwrap_or((token, ""));
+            match kind {
+                "created_schema"
+                | "created_table"
+                | "created_view"
+                | "created_macro"
+                | "created_scalar_macro"
+                | "created_table_macro"
+                | "dropped_schema"
+                | "dropped_view"
+                | "dropped_macro"
+                | "dropped_scalar_macro"
+                | "dropped_table_macro"
+                | "altered_view" => {}
+                _ => match rest.parse() {
+                    Ok(table) => _ = tables.insert(table),
+                    Err(_) => return Self::Anything,
+                },
+            }
+        }
+        Self::Tables(tables)
+    }
+
+    pub fn touches(&self, table: ObjectId) -> bool {
+        match self {
+            Self::Tables(tables) => tables.contains(&table),
+            Self::Anything => true,
+        }
+    }
+}
+
+/// Splits at commas outside of quotes.
+pub fn tokens(changes: &str) -> Vec<&str> {
+    let mut quoted = false;
+    let outside = |c: char| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    };
+    changes
+        .split(outside)
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+        .collect()
+}
+
+impl Cache {
+    pub fn newest(&self) -> Option<&Arc<State>> {
+        self.newest.as_ref()
+    }
+
+    /// The state of a snapshot if it is at hand.
+    pub fn state(&self, id: SnapshotId) -> Option<Arc<State>> {
+        let newest = self.newest.iter().find(|state| state.snapshot.id == id);
+        newest.or_else(|| self.old.get(&id)).cloned()
+    }
+
+    pub fn keep_old(&mut self, state: Arc<State>) {
+        self.old.insert(state.snapshot.id, state);
+        while self.old.len() > OLD_STATES {
+            self.old.pop_first();
+        }
+    }
+
+    /// Takes a newer state and what the snapshots up to it changed.
+    pub fn advance(&mut self, state: Arc<State>, changes: Vec<(SnapshotId, Changed)>) {
+        let known = self.newest.as_ref().map(|state| state.snapshot.id);
+        if known.is_some_and(|known| known >= state.snapshot.id) {
+            return;
+        }
+        if known.is_none() {
+            self.known_from = state.snapshot.id;
+        }
+        self.log.extend(changes);
+        while self.log.len() > LOG {
+            if let Some((id, _)) = self.log.pop_first() {
+                self.known_from = id;
+            }
+        }
+        self.newest = Some(state);
+    }
+
+    /// The snapshot that last changed a table, at or before `at`.
+    fn last_change(&self, table: ObjectId, at: SnapshotId) -> SnapshotId {
+        let newest = self.newest.as_ref().map_or(0, |state| state.snapshot.id);
+        if at < self.known_from || at > newest {
+            return at;
+        }
+        let upto = self.log.range(..=at).rev();
+        let last = upto.into_iter().find(|(_, changed)| changed.touches(table));
+        last.map_or(self.known_from, |(id, _)| *id)
+    }
+
+    /// Whether a table's rows changed after one snapshot, up to another. None: not known.
+    pub fn changed_between(
+        &self,
+        table: ObjectId,
+        after: SnapshotId,
+        upto: SnapshotId,
+    ) -> Option<bool> {
+        if after < self.known_from {
+            return None;
+        }
+        let mut between = self.log.range(after + 1..=upto);
+        Some(between.any(|(_, changed)| changed.touches(table)))
+    }
+
+    pub fn rows(&mut self, table: ObjectId, at: SnapshotId) -> Option<Arc<TableRows>> {
+        self.clock += 1;
+        let key = (table, self.last_change(table, at));
+        let entry = self.rows.get_mut(&key)?;
+        entry.used = self.clock;
+        Some(Arc::clone(&entry.rows))
+    }
+
+    pub fn keep_rows(&mut self, table: ObjectId, at: SnapshotId, rows: Arc<TableRows>) {
+        self.clock += 1;
+        let key = (table, self.last_change(table, at));
+        let used = self.clock;
+        self.rows.insert(key, Entry { rows, used });
+        while self.rows.len() > TABLES {
+            let oldest = self.rows.iter().min_by_key(|(_, entry)| entry.used);
+            let Some(key) = oldest.map(|(key, _)| *key) else {
+                return;
+            };
+            self.rows.remove(&key);
+        }
+    }
+
+    /// Forgets the rows of a table as they were at a snapshot.
+    pub fn drop_rows(&mut self, table: ObjectId, at: SnapshotId) {
+        let key = (table, self.last_change(table, at));
+        self.rows.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_tokens_of_the_facts_sheet() {
+        let changes =
+            "dropped_table:2,created_table:\"s,1\".\"a\",inlined_insert:4,altered_table:5";
+        let expected = Changed::Tables(BTreeSet::from([2, 4, 5]));
+        assert_eq!(Changed::parse(changes), expected);
+        assert_eq!(Changed::parse(""), Changed::Tables(BTreeSet::new()));
+        assert_eq!(Changed::parse("new_kind_of_change"), Changed::Anything);
+    }
+}

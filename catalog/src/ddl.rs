@@ -1,0 +1,567 @@
+//! Changes of what exists, as values: made once on the transaction's own state and, at commit,
+//! once more on the newest one.
+//!
+//! Operations name objects by id, so that a concurrent rename is noticed and not followed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::Field;
+
+use crate::columns;
+use crate::error::{Error, Result};
+use crate::model::{
+    Column, Constraint, Definition, ObjectId, PartitionKey, Relation, Schema, SortKey, State,
+    Table, View,
+};
+
+/// A column of a table to be made or of ADD COLUMN.
+#[derive(Debug, Clone)]
+pub struct NewColumn {
+    pub name: String,
+    pub field: Field,
+    pub nullable: bool,
+    /// DEFAULT as SQL text.
+    pub default: Option<String>,
+    /// What existing rows read as (ADD COLUMN): the default's value in text form. None: taken
+    /// from a `default` that is a literal.
+    pub initial_default: Option<String>,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct NewTable {
+    pub name: String,
+    pub columns: Vec<NewColumn>,
+    /// `Constraint::Unique` and `ForeignKey` name columns by their ids, which are 1, 2, … in
+    /// DuckLake's order; see `Transaction::create_table`.
+    pub constraints: Vec<Constraint>,
+    pub partition_by: Vec<(String, String)>,
+    pub sort_by: Vec<SortKey>,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewView {
+    pub name: String,
+    pub sql: String,
+    pub search_path: Vec<String>,
+    pub columns: Vec<Arc<Field>>,
+    pub comment: Option<String>,
+}
+
+/// One action of ALTER TABLE.
+#[derive(Debug, Clone)]
+pub enum TableChange {
+    AddColumn(NewColumn),
+    DropColumn {
+        name: String,
+    },
+    RenameColumn {
+        name: String,
+        to: String,
+    },
+    WidenColumn {
+        name: String,
+        field: Field,
+    },
+    SetDefault {
+        name: String,
+        default: Option<String>,
+    },
+    SetNotNull {
+        name: String,
+        not_null: bool,
+    },
+    SetSortedBy(Vec<SortKey>),
+    /// Column and transform.
+    SetPartitionedBy(Vec<(String, String)>),
+    SetComment(Option<String>),
+    SetColumnComment {
+        name: String,
+        comment: Option<String>,
+    },
+    AddConstraint(Constraint),
+    DropConstraint {
+        name: String,
+    },
+}
+
+/// What COMMENT ON names, tables apart.
+#[derive(Debug, Clone)]
+pub enum CommentTarget {
+    Schema {
+        name: String,
+    },
+    View {
+        schema: String,
+        name: String,
+    },
+    ViewColumn {
+        schema: String,
+        name: String,
+        column: String,
+    },
+}
+
+/// One change, its objects named by id.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    CreateSchema {
+        id: ObjectId,
+        uuid: String,
+        name: String,
+    },
+    /// DuckLake keeps one row per schema id: the renamed schema is a new one at the old path.
+    RenameSchema {
+        id: ObjectId,
+        to: String,
+        renamed: ObjectId,
+    },
+    DropSchema {
+        id: ObjectId,
+        cascade: bool,
+    },
+    CreateTable {
+        schema: ObjectId,
+        table: Arc<Table>,
+    },
+    CreateView {
+        schema: ObjectId,
+        view: Arc<View>,
+        replace: bool,
+    },
+    RenameRelation {
+        id: ObjectId,
+        to: String,
+    },
+    MoveRelation {
+        id: ObjectId,
+        schema: ObjectId,
+    },
+    DropRelation {
+        id: ObjectId,
+    },
+    AlterTable {
+        id: ObjectId,
+        change: TableChange,
+    },
+    CommentSchema {
+        id: ObjectId,
+        comment: Option<String>,
+    },
+    CommentView {
+        id: ObjectId,
+        column: Option<String>,
+        comment: Option<String>,
+    },
+    Define {
+        definition: Arc<Definition>,
+        replace: bool,
+    },
+    Undefine {
+        kind: String,
+        name: String,
+    },
+}
+
+impl Operation {
+    /// Makes the change on a state; an error leaves the state in between.
+    pub fn apply(&self, state: &mut State) -> Result<()> {
+        match self {
+            Self::CreateSchema { id, uuid, name } => create_schema(state, *id, uuid, name),
+            Self::RenameSchema { id, to, renamed } => rename_schema(state, *id, to, *renamed),
+            Self::DropSchema { id, cascade } => drop_schema(state, *id, *cascade),
+            Self::CreateTable { schema, table } => {
+                let relation = Relation::Table(Arc::clone(table));
+                insert(state, *schema, &table.name, relation)
+            }
+            Self::CreateView {
+                schema,
+                view,
+                replace,
+            } => create_view(state, *schema, view, *replace),
+            Self::RenameRelation { id, to } => {
+                let (schema, relation) = take(state, *id)?;
+                insert(state, schema, to, relation)
+            }
+            Self::MoveRelation { id, schema } => move_relation(state, *id, *schema),
+            Self::DropRelation { id } => take(state, *id).map(|_| ()),
+            Self::AlterTable { id, change } => alter(table_mut(state, *id)?, change),
+            Self::CommentSchema { id, comment } => {
+                schema_mut(state, *id)?.comment.clone_from(comment);
+                Ok(())
+            }
+            Self::CommentView {
+                id,
+                column,
+                comment,
+            } => comment_view(view_mut(state, *id)?, column.as_deref(), comment.as_deref()),
+            Self::Define {
+                definition,
+                replace,
+            } => define(state, definition, *replace),
+            Self::Undefine { kind, name } => undefine(state, kind, name),
+        }
+    }
+}
+
+fn gone(id: ObjectId) -> Error {
+    Error::UndefinedTable {
+        name: format!("id {id}"),
+    }
+}
+
+fn schema_mut(state: &mut State, id: ObjectId) -> Result<&mut Schema> {
+    let schema = state.schemas.values_mut().find(|schema| schema.id == id);
+    schema.map(Arc::make_mut).ok_or_else(|| gone(id))
+}
+
+fn relation_mut(state: &mut State, id: ObjectId) -> Result<&mut Relation> {
+    let holds = |schema: &&mut Arc<Schema>| schema.relations.values().any(|r| r.id() == id);
+    let schema = state
+        .schemas
+        .values_mut()
+        .find(holds)
+        .ok_or_else(|| gone(id))?;
+    let mut relations = Arc::make_mut(schema).relations.values_mut();
+    relations.find(|r| r.id() == id).ok_or_else(|| gone(id))
+}
+
+fn table_mut(state: &mut State, id: ObjectId) -> Result<&mut Table> {
+    match relation_mut(state, id)? {
+        Relation::Table(table) => Ok(Arc::make_mut(table)),
+        Relation::View(view) => Err(Error::WrongObjectType {
+            name: view.name.clone(),
+            expected: "table",
+        }),
+    }
+}
+
+fn view_mut(state: &mut State, id: ObjectId) -> Result<&mut View> {
+    match relation_mut(state, id)? {
+        Relation::View(view) => Ok(Arc::make_mut(view)),
+        Relation::Table(table) => Err(Error::WrongObjectType {
+            name: table.name.clone(),
+            expected: "view",
+        }),
+    }
+}
+
+fn create_schema(state: &mut State, id: ObjectId, uuid: &str, name: &str) -> Result<()> {
+    if state.schemas.contains_key(name) {
+        return Err(Error::DuplicateSchema {
+            name: name.to_owned(),
+        });
+    }
+    let schema = Schema {
+        id,
+        uuid: uuid.to_owned(),
+        name: name.to_owned(),
+        path: folder_name(name, uuid),
+        relations: BTreeMap::new(),
+        comment: None,
+    };
+    state.schemas.insert(name.to_owned(), Arc::new(schema));
+    Ok(())
+}
+
+/// Folders are named after what they hold as long as every file system takes the name.
+pub fn folder_name(name: &str, uuid: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let safe = !name.is_empty() && name.len() <= 128 && name.chars().all(plain);
+    format!("{}/", if safe { name } else { uuid })
+}
+
+fn rename_schema(state: &mut State, id: ObjectId, to: &str, renamed: ObjectId) -> Result<()> {
+    if state.schemas.contains_key(to) {
+        return Err(Error::DuplicateSchema {
+            name: to.to_owned(),
+        });
+    }
+    let name = schema_mut(state, id)?.name.clone();
+    let mut schema = state.schemas.remove(&name).ok_or_else(|| gone(id))?;
+    let inner = Arc::make_mut(&mut schema);
+    inner.id = renamed;
+    inner.name = to.to_owned();
+    for relation in inner.relations.values_mut() {
+        match relation {
+            Relation::Table(table) => Arc::make_mut(table).schema_id = renamed,
+            Relation::View(view) => Arc::make_mut(view).schema_id = renamed,
+        }
+    }
+    state.schemas.insert(to.to_owned(), schema);
+    Ok(())
+}
+
+fn drop_schema(state: &mut State, id: ObjectId, cascade: bool) -> Result<()> {
+    let schema = schema_mut(state, id)?;
+    let name = schema.name.clone();
+    if !cascade && let Some(relation) = schema.relations.keys().next() {
+        return Err(Error::DependentObjects {
+            name: format!("schema {name}"),
+            detail: format!("table {relation} depends on schema {name}"),
+        });
+    }
+    state.schemas.remove(&name);
+    Ok(())
+}
+
+/// Takes a relation out of its schema.
+fn take(state: &mut State, id: ObjectId) -> Result<(ObjectId, Relation)> {
+    for schema in state.schemas.values_mut() {
+        let found = schema.relations.iter().find(|(_, r)| r.id() == id);
+        let Some(name) = found.map(|(name, _)| name.clone()) else {
+            continue;
+        };
+        let schema = Arc::make_mut(schema);
+        let relation = schema.relations.remove(&name).ok_or_else(|| gone(id))?;
+        return Ok((schema.id, relation));
+    }
+    Err(gone(id))
+}
+
+/// Puts a relation into a schema under a name.
+fn insert(state: &mut State, schema: ObjectId, name: &str, relation: Relation) -> Result<()> {
+    let schema = schema_mut(state, schema)?;
+    if schema.relations.contains_key(name) {
+        return Err(Error::DuplicateTable {
+            name: name.to_owned(),
+        });
+    }
+    let id = schema.id;
+    let relation = match relation {
+        Relation::Table(mut table) => {
+            let inner = Arc::make_mut(&mut table);
+            inner.name = name.to_owned();
+            inner.schema_id = id;
+            Relation::Table(table)
+        }
+        Relation::View(mut view) => {
+            let inner = Arc::make_mut(&mut view);
+            inner.name = name.to_owned();
+            inner.schema_id = id;
+            Relation::View(view)
+        }
+    };
+    schema.relations.insert(name.to_owned(), relation);
+    Ok(())
+}
+
+fn create_view(state: &mut State, schema: ObjectId, view: &Arc<View>, replace: bool) -> Result<()> {
+    let existing = schema_mut(state, schema)?.relations.get(&view.name);
+    match existing {
+        Some(Relation::Table(_)) => {
+            return Err(Error::WrongObjectType {
+                name: view.name.clone(),
+                expected: "view",
+            });
+        }
+        Some(Relation::View(old)) if replace => {
+            let id = old.id;
+            take(state, id)?;
+        }
+        Some(Relation::View(_)) | None => {}
+    }
+    insert(state, schema, &view.name, Relation::View(Arc::clone(view)))
+}
+
+fn move_relation(state: &mut State, id: ObjectId, to: ObjectId) -> Result<()> {
+    let (from, mut relation) = take(state, id)?;
+    if from == to {
+        let name = relation_name(&relation).to_owned();
+        return insert(state, to, &name, relation);
+    }
+    if let Relation::Table(table) = &mut relation {
+        let folder = table.folder(schema_mut(state, from)?);
+        Arc::make_mut(table).path = format!("/{folder}");
+    }
+    let name = relation_name(&relation).to_owned();
+    insert(state, to, &name, relation)
+}
+
+fn relation_name(relation: &Relation) -> &str {
+    match relation {
+        Relation::Table(table) => &table.name,
+        Relation::View(view) => &view.name,
+    }
+}
+
+fn comment_view(view: &mut View, column: Option<&str>, comment: Option<&str>) -> Result<()> {
+    let Some(column) = column else {
+        view.comment = comment.map(str::to_owned);
+        return Ok(());
+    };
+    if !view.columns.iter().any(|field| field.name() == column) {
+        return Err(undefined_column(&view.name, column));
+    }
+    match comment {
+        Some(text) => view
+            .column_comments
+            .insert(column.to_owned(), text.to_owned()),
+        None => view.column_comments.remove(column),
+    };
+    Ok(())
+}
+
+fn define(state: &mut State, definition: &Arc<Definition>, replace: bool) -> Result<()> {
+    let key = (definition.kind.clone(), definition.name.clone());
+    if !replace && state.definitions.contains_key(&key) {
+        return Err(Error::DuplicateObject {
+            kind: key.0,
+            name: key.1,
+        });
+    }
+    state.definitions.insert(key, Arc::clone(definition));
+    Ok(())
+}
+
+fn undefine(state: &mut State, kind: &str, name: &str) -> Result<()> {
+    let key = (kind.to_owned(), name.to_owned());
+    let removed = state.definitions.remove(&key).map(|_| ());
+    removed.ok_or(Error::UndefinedObject {
+        kind: key.0,
+        name: key.1,
+    })
+}
+
+fn undefined_column(table: &str, column: &str) -> Error {
+    Error::UndefinedColumn {
+        table: table.to_owned(),
+        column: column.to_owned(),
+    }
+}
+
+fn column_mut<'a>(table: &'a mut Table, name: &str) -> Result<&'a mut Column> {
+    let missing = undefined_column(&table.name, name);
+    table
+        .columns
+        .iter_mut()
+        .find(|c| c.name == name)
+        .ok_or(missing)
+}
+
+fn check_free(table: &Table, name: &str) -> Result<()> {
+    match table.column(name) {
+        None => Ok(()),
+        Some(_) => Err(Error::DuplicateColumn {
+            table: table.name.clone(),
+            column: name.to_owned(),
+        }),
+    }
+}
+
+/// Adds a column with the next ids.
+pub fn add_column(table: &mut Table, new: &NewColumn) -> Result<()> {
+    check_free(table, &new.name)?;
+    let field = new.field.clone().with_nullable(new.nullable);
+    let mut column = columns::number(&new.name, &field, &mut table.next_column_id);
+    let literal = new.default.as_deref().and_then(columns::literal);
+    column.initial_default = new.initial_default.clone().or(literal);
+    column.default.clone_from(&new.default);
+    column.comment.clone_from(&new.comment);
+    table.columns.push(column);
+    Ok(())
+}
+
+/// Resolves the columns of PARTITIONED BY.
+pub fn partition_keys(table: &Table, by: &[(String, String)]) -> Result<Vec<PartitionKey>> {
+    let key = |(name, transform): &(String, String)| {
+        let column = table.column(name);
+        let column = column.ok_or_else(|| undefined_column(&table.name, name))?;
+        Ok(PartitionKey {
+            column_id: column.id,
+            transform: transform.clone(),
+        })
+    };
+    by.iter().map(key).collect()
+}
+
+fn alter(table: &mut Table, change: &TableChange) -> Result<()> {
+    match change {
+        TableChange::AddColumn(new) => return add_column(table, new),
+        TableChange::DropColumn { name } => return drop_column(table, name),
+        TableChange::RenameColumn { name, to } => return rename_column(table, name, to),
+        TableChange::WidenColumn { name, field } => {
+            let column = column_mut(table, name)?;
+            let field = field.clone().with_name(name).with_nullable(column.nullable);
+            column.field = Arc::new(field);
+        }
+        TableChange::SetDefault { name, default } => {
+            column_mut(table, name)?.default.clone_from(default);
+        }
+        TableChange::SetNotNull { name, not_null } => {
+            let column = column_mut(table, name)?;
+            column.nullable = !not_null;
+            let field = column.field.as_ref().clone().with_nullable(!not_null);
+            column.field = Arc::new(field);
+        }
+        TableChange::SetSortedBy(keys) => {
+            for key in keys {
+                column_mut(table, &key.column)?;
+            }
+            table.sort_by.clone_from(keys);
+        }
+        TableChange::SetPartitionedBy(by) => table.partition_by = partition_keys(table, by)?,
+        TableChange::SetComment(comment) => table.comment.clone_from(comment),
+        TableChange::SetColumnComment { name, comment } => {
+            column_mut(table, name)?.comment.clone_from(comment);
+        }
+        TableChange::AddConstraint(constraint) => return add_constraint(table, constraint),
+        TableChange::DropConstraint { name } => {
+            let before = table.constraints.len();
+            table.constraints.retain(|c| c.name() != name);
+            if table.constraints.len() == before {
+                return Err(Error::UndefinedObject {
+                    kind: "constraint".to_owned(),
+                    name: name.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_constraint(table: &mut Table, constraint: &Constraint) -> Result<()> {
+    if table
+        .constraints
+        .iter()
+        .any(|c| c.name() == constraint.name())
+    {
+        return Err(Error::DuplicateObject {
+            kind: "constraint".to_owned(),
+            name: constraint.name().to_owned(),
+        });
+    }
+    table.constraints.push(constraint.clone());
+    Ok(())
+}
+
+/// Constraints, sort and partition keys that name the column go with it.
+fn drop_column(table: &mut Table, name: &str) -> Result<()> {
+    let id = column_mut(table, name)?.id;
+    table.columns.retain(|column| column.id != id);
+    table.constraints.retain(|constraint| match constraint {
+        Constraint::Check { .. } => true,
+        Constraint::Unique { columns, .. } | Constraint::ForeignKey { columns, .. } => {
+            !columns.contains(&id)
+        }
+    });
+    table.sort_by.retain(|key| key.column != name);
+    table.partition_by.retain(|key| key.column_id != id);
+    Ok(())
+}
+
+fn rename_column(table: &mut Table, name: &str, to: &str) -> Result<()> {
+    column_mut(table, name)?;
+    check_free(table, to)?;
+    let column = column_mut(table, name)?;
+    to.clone_into(&mut column.name);
+    column.field = Arc::new(column.field.as_ref().clone().with_name(to));
+    for key in &mut table.sort_by {
+        if key.column == name {
+            to.clone_into(&mut key.column);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Delete files: Parquet files that list the deleted positions of one data file.
+//!
+//! Columns `file_path` and `pos` as in Iceberg, with its field ids. A file that holds deletions of
+//! several snapshots has a third column that says when each took place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::arrow::PARQUET_FIELD_ID_META_KEY;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use roaring::RoaringTreemap;
+
+use crate::error::{Error, Result};
+use crate::model::SnapshotId;
+use crate::storage;
+
+const PATH_FIELD: &str = "2147483646";
+const POSITION_FIELD: &str = "2147483645";
+/// Column of files that DuckDB has rewritten: the snapshot of each deletion.
+const SNAPSHOT_COLUMN: &str = "_ducklake_internal_snapshot_id";
+/// Bytes at the end of a Parquet file: length of the footer and the magic.
+const TAIL: usize = 8;
+
+/// Positions that a delete file lists, up to a snapshot.
+pub async fn read(store: &dyn ObjectStore, path: &str, upto: SnapshotId) -> Result<RoaringTreemap> {
+    let location = Path::parse(path).map_err(|e| storage::error(path, &e.into()))?;
+    let get = store
+        .get(&location)
+        .await
+        .map_err(|e| storage::error(path, &e))?;
+    let bytes = get.bytes().await.map_err(|e| storage::error(path, &e))?;
+    decode(bytes, upto).map_err(|reason| Error::Damaged {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+fn decode(bytes: Bytes, upto: SnapshotId) -> Result<RoaringTreemap, String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| e.to_string())?;
+    let reader = reader.build().map_err(|e| e.to_string())?;
+    let mut positions = RoaringTreemap::new();
+    for batch in reader {
+        let batch = batch.map_err(|e| e.to_string())?;
+        let column = |name: &str| {
+            let array = batch.column_by_name(name)?;
+            cast(array, &DataType::Int64).ok()
+        };
+        let deleted = column("pos").ok_or("it has no column \"pos\"")?;
+        let deleted = deleted.as_primitive::<Int64Type>();
+        let snapshots = column(SNAPSHOT_COLUMN);
+        let snapshots = snapshots.as_ref().map(|s| s.as_primitive::<Int64Type>());
+        for row in 0..deleted.len() {
+            if snapshots.is_none_or(|s| s.value(row) <= upto) {
+                positions.insert(deleted.value(row).unsigned_abs());
+            }
+        }
+    }
+    Ok(positions)
+}
+
+/// A delete file as bytes, and the size of its footer.
+pub fn encode(data_file: &str, positions: &RoaringTreemap) -> Result<(Bytes, u64)> {
+    let field = |name: &str, data_type: DataType, id: &str| {
+        let id = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_owned())]);
+        Field::new(name, data_type, true).with_metadata(id)
+    };
+    let schema = Arc::new(Schema::new(vec![
+        field("file_path", DataType::Utf8, PATH_FIELD),
+        field("pos", DataType::Int64, POSITION_FIELD),
+    ]));
+    let rows = usize::try_from(positions.len()).unwrap_or(usize::MAX);
+    let paths = StringArray::from_iter_values(std::iter::repeat_n(data_file, rows));
+    let positions = Int64Array::from_iter_values(positions.iter().map(u64::cast_signed));
+    let batch = RecordBatch::try_new(
+        Arc::clone(&schema),
+        vec![Arc::new(paths), Arc::new(positions)],
+    );
+    let batch = batch.map_err(|e| Error::Engine(e.into()))?;
+    let mut bytes = Vec::new();
+    let written = ArrowWriter::try_new(&mut bytes, schema, None).and_then(|mut writer| {
+        writer.write(&batch)?;
+        writer.close()
+    });
+    written.map_err(|e| Error::Engine(e.into()))?;
+    let tail = bytes.len().saturating_sub(TAIL);
+    let footer = bytes
+        .get(tail..tail + 4)
+        .map_or([0; 4], |b| [b[0], b[1], b[2], b[3]]);
+    Ok((Bytes::from(bytes), u64::from(u32::from_le_bytes(footer))))
+}

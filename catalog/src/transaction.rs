@@ -1,0 +1,401 @@
+//! A transaction: a state of its own, edited by each statement, and what to do at commit.
+//!
+//! ```text
+//!   base ──operations──▶ state      what exists, with own changes
+//!        ──overlays────▶ rows       per table: appended, deleted, truncated
+//!   savepoint = (state, number of operations, overlays)
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::record_batch::RecordBatch;
+use roaring::RoaringTreemap;
+use uuid::Uuid;
+
+use crate::commit;
+use crate::ddl::{self, CommentTarget, NewTable, NewView, Operation, TableChange};
+use crate::error::{Error, Result};
+use crate::lake::Lake;
+use crate::metadata::inlined;
+use crate::model::{
+    DataFile, Definition, FileId, NewFile, ObjectId, PROVISIONAL, Relation, Schema, SnapshotId,
+    State, Table, TableRows, View,
+};
+use crate::overlay::Overlay;
+
+/// Own changes on top of one snapshot; nobody else sees them before `commit`.
+#[derive(Debug)]
+pub struct Transaction {
+    pub(crate) lake: Arc<Lake>,
+    pub(crate) base: Arc<State>,
+    pub(crate) work: Work,
+    /// Provisional ids are never handed out twice, rolled back or not.
+    next_id: i64,
+    savepoints: Vec<(String, Work)>,
+}
+
+/// What a savepoint keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    pub state: Arc<State>,
+    pub operations: Vec<Operation>,
+    pub overlays: HashMap<ObjectId, Overlay>,
+    /// Tables whose rows an ALTER has looked at: a concurrent insert conflicts.
+    pub checked: BTreeSet<ObjectId>,
+}
+
+impl Transaction {
+    pub fn begin(lake: Arc<Lake>, base: Arc<State>) -> Self {
+        let work = Work {
+            state: Arc::clone(&base),
+            operations: Vec::new(),
+            overlays: HashMap::new(),
+            checked: BTreeSet::new(),
+        };
+        Self {
+            lake,
+            base,
+            work,
+            next_id: PROVISIONAL,
+            savepoints: Vec::new(),
+        }
+    }
+
+    /// What exists, with own changes.
+    pub fn state(&self) -> &Arc<State> {
+        &self.work.state
+    }
+
+    /// Nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.work.operations.is_empty() && self.work.overlays.values().all(Overlay::is_empty)
+    }
+
+    /// Committed rows of a table with own changes.
+    pub async fn rows(&self, table: &Table) -> Result<Arc<TableRows>> {
+        let base = self.base.table_by_id(table.id).map(|(_, table)| table);
+        let committed = match base {
+            Some(base) => self.lake.rows(&self.base, base).await?,
+            None => Arc::default(),
+        };
+        let columns = base.map_or(table.columns.as_slice(), |base| base.columns.as_slice());
+        match self.work.overlays.get(&table.id) {
+            None if columns == table.columns => Ok(committed),
+            None => Ok(Arc::new(
+                Overlay::default().apply(&committed, columns, table)?,
+            )),
+            Some(overlay) => Ok(Arc::new(overlay.apply(&committed, columns, table)?)),
+        }
+    }
+
+    pub fn savepoint(&mut self, name: &str) {
+        self.savepoints.push((name.to_owned(), self.work.clone()));
+    }
+
+    /// Undoes what came after a savepoint; the savepoint stays.
+    pub fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let index = self.find_savepoint(name)?;
+        self.savepoints.truncate(index + 1);
+        self.work.clone_from(&self.savepoints[index].1);
+        Ok(())
+    }
+
+    /// Forgets a savepoint and those after it.
+    pub fn release(&mut self, name: &str) -> Result<()> {
+        let index = self.find_savepoint(name)?;
+        self.savepoints.truncate(index);
+        Ok(())
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize> {
+        let found = self.savepoints.iter().rposition(|(own, _)| own == name);
+        found.ok_or_else(|| Error::UndefinedObject {
+            kind: "savepoint".to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    fn provisional(&mut self) -> i64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Edits the state and remembers the operation.
+    fn run(&mut self, operation: Operation) -> Result<()> {
+        let mut state = State::clone(&self.work.state);
+        operation.apply(&mut state)?;
+        self.work.state = Arc::new(state);
+        self.work.operations.push(operation);
+        Ok(())
+    }
+
+    fn schema(&self, name: &str) -> Result<&Arc<Schema>> {
+        let schema = self.work.state.schemas.get(name);
+        schema.ok_or_else(|| Error::UndefinedSchema {
+            name: name.to_owned(),
+        })
+    }
+
+    fn relation(&self, schema: &str, name: &str) -> Result<&Relation> {
+        let relation = self.schema(schema)?.relations.get(name);
+        relation.ok_or_else(|| Error::UndefinedTable {
+            name: name.to_owned(),
+        })
+    }
+
+    fn table(&self, schema: &str, name: &str) -> Result<&Arc<Table>> {
+        let table = self.relation(schema, name)?.as_table();
+        table.ok_or_else(|| Error::WrongObjectType {
+            name: name.to_owned(),
+            expected: "table",
+        })
+    }
+
+    fn view_id(&self, schema: &str, name: &str) -> Result<ObjectId> {
+        match self.relation(schema, name)? {
+            Relation::View(view) => Ok(view.id),
+            Relation::Table(_) => Err(Error::WrongObjectType {
+                name: name.to_owned(),
+                expected: "view",
+            }),
+        }
+    }
+
+    pub fn create_schema(&mut self, name: &str) -> Result<()> {
+        let id = self.provisional();
+        self.run(Operation::CreateSchema {
+            id,
+            uuid: Uuid::now_v7().to_string(),
+            name: name.to_owned(),
+        })
+    }
+
+    pub fn rename_schema(&mut self, name: &str, to: &str) -> Result<()> {
+        let id = self.schema(name)?.id;
+        let renamed = self.provisional();
+        let to = to.to_owned();
+        self.run(Operation::RenameSchema { id, to, renamed })
+    }
+
+    pub fn drop_schema(&mut self, name: &str, cascade: bool) -> Result<()> {
+        let schema = Arc::clone(self.schema(name)?);
+        let id = schema.id;
+        self.run(Operation::DropSchema { id, cascade })?;
+        for relation in schema.relations.values() {
+            self.work.overlays.remove(&relation.id());
+        }
+        Ok(())
+    }
+
+    /// Columns get ids from 1 on, parts of nested columns after their parents.
+    pub fn create_table(&mut self, schema: &str, new: NewTable) -> Result<Arc<Table>> {
+        let schema_id = self.schema(schema)?.id;
+        let uuid = Uuid::now_v7().to_string();
+        let mut table = Table {
+            id: self.provisional(),
+            path: ddl::folder_name(&new.name, &uuid),
+            uuid,
+            schema_id,
+            name: new.name,
+            columns: Vec::new(),
+            partition_by: Vec::new(),
+            sort_by: new.sort_by,
+            constraints: new.constraints,
+            comment: new.comment,
+            schema_version: 0,
+            next_column_id: 1,
+            begin_snapshot: 0,
+        };
+        for column in &new.columns {
+            ddl::add_column(&mut table, column)?;
+        }
+        table.partition_by = ddl::partition_keys(&table, &new.partition_by)?;
+        let table = Arc::new(table);
+        self.run(Operation::CreateTable {
+            schema: schema_id,
+            table: Arc::clone(&table),
+        })?;
+        Ok(table)
+    }
+
+    pub fn create_view(&mut self, schema: &str, new: NewView, replace: bool) -> Result<()> {
+        let schema = self.schema(schema)?.id;
+        let view = Arc::new(View {
+            id: self.provisional(),
+            uuid: Uuid::now_v7().to_string(),
+            schema_id: schema,
+            name: new.name,
+            sql: new.sql,
+            search_path: new.search_path,
+            columns: new.columns,
+            dialect: "sextant".to_owned(),
+            comment: new.comment,
+            column_comments: BTreeMap::new(),
+        });
+        self.run(Operation::CreateView {
+            schema,
+            view,
+            replace,
+        })
+    }
+
+    /// Renames a table or view.
+    pub fn rename_relation(&mut self, schema: &str, name: &str, to: &str) -> Result<()> {
+        let id = self.relation(schema, name)?.id();
+        let to = to.to_owned();
+        self.run(Operation::RenameRelation { id, to })
+    }
+
+    pub fn move_relation(&mut self, schema: &str, name: &str, to_schema: &str) -> Result<()> {
+        let id = self.relation(schema, name)?.id();
+        let schema = self.schema(to_schema)?.id;
+        self.run(Operation::MoveRelation { id, schema })
+    }
+
+    /// Drops a table or view; who depends on it is not asked here.
+    pub fn drop_relation(&mut self, schema: &str, name: &str) -> Result<()> {
+        let id = self.relation(schema, name)?.id();
+        self.run(Operation::DropRelation { id })?;
+        self.work.overlays.remove(&id);
+        Ok(())
+    }
+
+    pub fn alter_table(&mut self, schema: &str, name: &str, change: TableChange) -> Result<()> {
+        let id = self.table(schema, name)?.id;
+        let checks = matches!(
+            change,
+            TableChange::SetNotNull { not_null: true, .. } | TableChange::AddConstraint(_)
+        );
+        self.run(Operation::AlterTable { id, change })?;
+        if checks {
+            self.work.checked.insert(id);
+        }
+        Ok(())
+    }
+
+    pub fn set_comment(&mut self, target: CommentTarget, comment: Option<String>) -> Result<()> {
+        let operation = match target {
+            CommentTarget::Schema { name } => Operation::CommentSchema {
+                id: self.schema(&name)?.id,
+                comment,
+            },
+            CommentTarget::View { schema, name } => Operation::CommentView {
+                id: self.view_id(&schema, &name)?,
+                column: None,
+                comment,
+            },
+            CommentTarget::ViewColumn {
+                schema,
+                name,
+                column,
+            } => Operation::CommentView {
+                id: self.view_id(&schema, &name)?,
+                column: Some(column),
+                comment,
+            },
+        };
+        self.run(operation)
+    }
+
+    /// Keeps a definition of our own under (kind, name).
+    pub fn define(
+        &mut self,
+        kind: &str,
+        name: &str,
+        body: serde_json::Value,
+        replace: bool,
+    ) -> Result<()> {
+        let definition = Arc::new(Definition {
+            id: self.provisional(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            body,
+            begin_snapshot: 0,
+        });
+        self.run(Operation::Define {
+            definition,
+            replace,
+        })
+    }
+
+    pub fn undefine(&mut self, kind: &str, name: &str) -> Result<()> {
+        self.run(Operation::Undefine {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Adds files that were written to the table's folder.
+    pub fn append_files(&mut self, table: ObjectId, files: Vec<NewFile>) {
+        let Some((schema, found)) = self.work.state.table_by_id(table) else {
+            return;
+        };
+        let folder = found.folder(schema);
+        for file in files {
+            let id = self.provisional();
+            let file = Arc::new(DataFile {
+                id,
+                path: format!("{folder}{}", file.name),
+                size: file.size,
+                footer_size: file.footer_size,
+                rows: file.rows,
+                row_id_start: None,
+                begin_snapshot: 0,
+                partial_max: None,
+                partition_values: file.partition_values,
+                stats: file.stats,
+                deleted: None,
+            });
+            self.work
+                .overlays
+                .entry(table)
+                .or_default()
+                .files
+                .push(file);
+        }
+    }
+
+    /// Adds rows to be kept in the catalog database; the table's columns in order.
+    pub fn append_rows(&mut self, table: ObjectId, batch: RecordBatch) {
+        let Some((_, found)) = self.work.state.table_by_id(table) else {
+            return;
+        };
+        let found = Arc::clone(found);
+        let rows = batch.num_rows();
+        let named = inlined::batch(&found, batch.columns().to_vec(), rows);
+        let batch = named.unwrap_or(batch);
+        self.work
+            .overlays
+            .entry(table)
+            .or_default()
+            .append(&found, batch);
+    }
+
+    /// Deletes rows by the addresses that scans report.
+    pub fn delete(&mut self, table: ObjectId, addresses: &BTreeMap<FileId, RoaringTreemap>) {
+        self.work
+            .overlays
+            .entry(table)
+            .or_default()
+            .delete(addresses);
+    }
+
+    pub fn truncate(&mut self, table: ObjectId) {
+        self.work.overlays.entry(table).or_default().truncate();
+    }
+
+    /// The statement's result depended on which rows exist (ON CONFLICT, MERGE): a concurrent
+    /// insert into the table conflicts.
+    pub fn depends_on(&mut self, table: ObjectId) {
+        self.work.overlays.entry(table).or_default().depends = true;
+    }
+
+    /// Makes everything visible at once, or nothing.
+    pub async fn commit(self) -> Result<SnapshotId> {
+        if self.is_empty() {
+            return Ok(self.base.snapshot.id);
+        }
+        commit::commit(&self.lake, &self.base, &self.work).await
+    }
+}
