@@ -29,6 +29,8 @@ pub struct LakeOptions {
     pub catalog: Option<String>,
     /// Commits of up to so many rows per table go to the catalog database.
     pub inline_row_limit: usize,
+    /// Nobody needs it after a crash: commits do not wait for the disk.
+    pub ephemeral: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,7 @@ impl LakeOptions {
             data: data.into(),
             catalog: None,
             inline_row_limit: INLINE_ROW_LIMIT,
+            ephemeral: false,
         }
     }
 }
@@ -68,7 +71,7 @@ impl Lake {
                 });
             }
         };
-        let database = Database::connect(&location).await?;
+        let database = Database::connect(&location, options.ephemeral).await?;
         let mut session = database.write().await?;
         layout::prepare(&mut session, &storage.data_path, Utc::now()).await?;
         let recorded = layout::data_path(&mut session).await?;
@@ -89,7 +92,7 @@ impl Lake {
             inline_row_limit: options.inline_row_limit,
             cache: Mutex::default(),
             committing: tokio::sync::Mutex::new(()),
-            fault: std::env::var(FAULT_VARIABLE).ok(),
+            fault: std::env::var(FAULT_VARIABLE).ok().filter(|_| !options.ephemeral),
         });
         lake.current().await?;
         Ok(lake)
@@ -108,6 +111,11 @@ impl Lake {
     /// As the catalog records it: absolute, with a trailing slash.
     pub fn data_path(&self) -> &str {
         &self.storage.data_path
+    }
+
+    /// The data folder, if it is on this machine.
+    pub fn local_folder(&self) -> Option<&std::path::Path> {
+        self.storage.folder.as_deref()
     }
 
     pub fn inline_row_limit(&self) -> usize {

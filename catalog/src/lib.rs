@@ -16,12 +16,16 @@ mod lake;
 mod metadata;
 pub mod model;
 mod overlay;
+mod scan;
 mod storage;
 mod transaction;
 pub mod types;
+mod write;
 
 pub use ddl::{CommentTarget, NewColumn, NewTable, NewView, TableChange};
 pub use error::{Error, Result};
 pub use lake::{INLINE_ROW_LIMIT, Lake, LakeOptions};
 pub use model::*;
+pub use scan::{DeletesExec, LakeTable};
 pub use transaction::Transaction;
+pub use write::TableWriter;

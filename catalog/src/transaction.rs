@@ -62,6 +62,11 @@ impl Transaction {
         }
     }
 
+    /// The lake it changes.
+    pub fn lake(&self) -> &Arc<Lake> {
+        &self.lake
+    }
+
     /// What exists, with own changes.
     pub fn state(&self) -> &Arc<State> {
         &self.work.state

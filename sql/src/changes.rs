@@ -131,9 +131,8 @@ pub async fn plan_change(
 }
 
 fn folder(lakes: &Lakes, place: &Place, table: &Table) -> String {
-    let state = lakes.view(place).state();
-    let schema = state.schemas.get(&place.schema).map_or("", |s| s.path.as_str());
-    format!("{schema}{}", table.path)
+    let schema = lakes.view(place).state().schemas.get(&place.schema);
+    schema.map_or_else(String::new, |schema| table.folder(schema))
 }
 
 pub(crate) struct Planner<'a> {

@@ -162,19 +162,22 @@ impl Row {
 }
 
 impl Database {
-    /// `postgres://…` or the path of a SQLite file, which is made if it is missing.
-    pub async fn connect(location: &str) -> Result<Self> {
+    /// `postgres://…` or the path of a SQLite file, which is made if it is missing. What is
+    /// `ephemeral` does not wait for the disk.
+    pub async fn connect(location: &str, ephemeral: bool) -> Result<Self> {
         if location.starts_with("postgres://") || location.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(location).map_err(database)?;
             let pool = PgPoolOptions::new().max_connections(READERS + 1);
             let pool = pool.connect_with(options.statement_cache_capacity(STATEMENTS));
             return Ok(Self::Postgres(pool.await.map_err(database)?));
         }
+        let synchronous =
+            if ephemeral { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
         let options = SqliteConnectOptions::new()
             .filename(location)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(synchronous)
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS);
         let pool = |connections| {

@@ -349,7 +349,7 @@ async fn parallel_insert(
     match failed {
         None => Ok(outcome),
         Some(error) => {
-            TableWriter::remove(lake, &change.folder, &change.table, &outcome.files).await;
+            TableWriter::remove(lake, &change.folder, &outcome.files).await;
             Err(error)
         }
     }

@@ -182,7 +182,7 @@ fn alter_column(
                 return Err(Error::new("0A000", message)
                     .with_hint("Only widening is done in place; else add a column and UPDATE it."));
             }
-            TableChange::WidenColumn { name, field: Arc::new(field) }
+            TableChange::WidenColumn { name, field }
         }
         other => return Err(Error::unsupported(format!("ALTER COLUMN … {other}"))),
     };

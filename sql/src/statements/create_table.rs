@@ -87,7 +87,7 @@ async fn fill(
             return Err(Error::new("42701", message));
         }
         let stored = storable(field).with_name(name);
-        columns.push(new_column(name, Arc::new(stored)));
+        columns.push(new_column(name, stored));
     }
     let table = NewTable { name: place.name.clone(), columns, ..NewTable::default() };
     let table = context.lakes.of(place).create_table(&place.schema, table)?;
@@ -96,8 +96,15 @@ async fn fill(
     Ok(applied.count)
 }
 
-fn new_column(name: &str, field: FieldRef) -> NewColumn {
-    NewColumn { name: name.to_string(), field, nullable: true, default: None, comment: None }
+fn new_column(name: &str, field: Field) -> NewColumn {
+    NewColumn {
+        name: name.to_string(),
+        field,
+        nullable: true,
+        default: None,
+        initial_default: None,
+        comment: None,
+    }
 }
 
 /// The type that a query's column is stored as.
@@ -194,11 +201,8 @@ fn like_table(
         return Err(Error::new("42809", format!("\"{name}\" is not a table")));
     };
     let column = |c: &catalog::Column| NewColumn {
-        name: c.name.clone(),
-        field: Arc::clone(&c.field),
         nullable: c.nullable,
-        default: None,
-        comment: None,
+        ..new_column(&c.name, c.field.as_ref().clone())
     };
     let columns = like.columns.iter().map(column).collect();
     Ok(NewTable { name: place.name.clone(), columns, ..NewTable::default() })
@@ -213,7 +217,7 @@ pub(super) fn column(
 ) -> Result<NewColumn> {
     let name = folded(&definition.name);
     let field = types::field(&name, &definition.data_type)?;
-    let mut column = new_column(&name, Arc::new(field));
+    let mut column = new_column(&name, field);
     for option in &definition.options {
         let named = option.name.as_ref().map(folded);
         match &option.option {

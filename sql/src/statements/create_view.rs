@@ -76,6 +76,7 @@ pub(super) async fn store(
         sql,
         search_path: context.environment.search_path.clone(),
         columns,
+        comment: None,
     };
     Ok(context.lakes.of(place).create_view(&place.schema, view, replace)?)
 }

@@ -1,0 +1,254 @@
+//! A table as DataFusion reads it: plain Parquet scans, plus the rows kept in the catalog.
+//!
+//! ```text
+//!   UnionExec
+//!   ├─ DataSourceExec (parquet)                 files without deletions
+//!   ├─ DeletesExec ◀─ DataSourceExec (parquet)  files with deletions: row numbers from Parquet
+//!   └─ DataSourceExec (memory)                  inlined rows
+//! ```
+//! Columns are found by field id, so a renamed column reads its old files and a new column of an
+//! old name does not. An addressed scan ends with (file, position) for UPDATE, DELETE and MERGE.
+
+mod columns;
+mod deletes;
+mod prune;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{ArrayRef, Int64Array};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::Session;
+use datafusion::common::config::TableParquetOptions;
+use datafusion::common::stats::Precision;
+use datafusion::common::{Constraint as EngineConstraint, Constraints, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, ParquetSource,
+};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::datasource::{TableProvider, TableType};
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::parquet::arrow::RowNumber;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+
+use crate::model::{
+    ADDRESS_TYPE, Constraint, DataFile, FILE_COLUMN, InlinedRows, POSITION_COLUMN, Table,
+    TableRows,
+};
+
+pub(crate) use columns::FIELD_ID;
+pub use deletes::DeletesExec;
+
+/// Bytes at a file's end that are read first: footer and page index of most files.
+const FOOTER_HINT: usize = 64 * 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub struct LakeTable {
+    store_url: ObjectStoreUrl,
+    table: Arc<Table>,
+    rows: Arc<TableRows>,
+    addressed: bool,
+    schema: SchemaRef,
+    constraints: Constraints,
+}
+
+impl LakeTable {
+    /// The table with the rows it has; `addressed`: with each row's file and position.
+    pub fn new(
+        store_url: ObjectStoreUrl,
+        table: Arc<Table>,
+        rows: Arc<TableRows>,
+        addressed: bool,
+    ) -> Self {
+        let mut fields = columns::fields(&table);
+        if addressed {
+            fields.push(file_field());
+            fields.push(Arc::new(Field::new(POSITION_COLUMN, ADDRESS_TYPE, false)));
+        }
+        let constraints = constraints(&table);
+        let schema = Arc::new(ArrowSchema::new(fields));
+        Self { store_url, table, rows, addressed, schema, constraints }
+    }
+
+    /// A Parquet scan of files; with row numbers where deletions or addresses need them.
+    fn files(
+        &self,
+        session: &dyn Session,
+        files: &[Arc<DataFile>],
+        projection: &[usize],
+        numbered: bool,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let fields = columns::fields(&self.table);
+        let width = fields.len();
+        let mut schema = TableSchema::builder(Arc::new(ArrowSchema::new(fields)));
+        let mut projection: Vec<usize> =
+            projection.iter().copied().filter(|index| *index < width).collect();
+        if numbered {
+            let position = Field::new(POSITION_COLUMN, DataType::Int64, false);
+            let position = Arc::new(position.with_extension_type(RowNumber));
+            schema = schema
+                .with_table_partition_cols(vec![file_field()])
+                .with_virtual_columns(vec![position]);
+            projection.extend([width, width + 1]);
+        }
+        let runtime = session.runtime_env();
+        let store = runtime.object_store(&self.store_url)?;
+        let cache = runtime.cache_manager.get_file_metadata_cache();
+        let options = TableParquetOptions {
+            global: session.config_options().execution.parquet.clone(),
+            ..TableParquetOptions::default()
+        };
+        let source = ParquetSource::new(schema.build())
+            .with_table_parquet_options(options)
+            .with_metadata_size_hint(FOOTER_HINT)
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
+                store, cache,
+            )));
+        let statistics = self.statistics_of(files);
+        let partitions = session.config_options().execution.target_partitions;
+        let files = files.iter().map(|file| partitioned(file, numbered)).collect();
+        let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
+            .with_file_groups(FileGroup::new(files).split_files(partitions))
+            .with_statistics(statistics)
+            .with_expr_adapter(Some(Arc::new(columns::ByFieldId)))
+            .with_projection_indices(Some(projection))?
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn statistics_of(&self, files: &[Arc<DataFile>]) -> Statistics {
+        let mut statistics = Statistics::new_unknown(&ArrowSchema::new(columns::fields(&self.table)));
+        let rows: u64 = files.iter().map(|f| f.rows).sum();
+        let bytes: u64 = files.iter().map(|f| f.size).sum();
+        statistics.num_rows = Precision::Exact(rows as usize);
+        statistics.total_byte_size = Precision::Inexact(bytes as usize);
+        statistics
+    }
+
+    /// Inlined rows, projected like the others.
+    fn inlined(
+        &self,
+        inlined: &[InlinedRows],
+        projection: &[usize],
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let mut batches = Vec::with_capacity(inlined.len());
+        for rows in inlined.iter().filter(|rows| rows.batch.num_rows() > 0) {
+            let mut arrays: Vec<ArrayRef> = rows.batch.columns().to_vec();
+            if self.addressed {
+                let file = Int64Array::from_value(rows.file, rows.batch.num_rows());
+                arrays.push(Arc::new(file));
+                arrays.push(Arc::new(Int64Array::from(rows.positions.as_ref().clone())));
+            }
+            batches.push(RecordBatch::try_new(Arc::clone(&self.schema), arrays)?);
+        }
+        if batches.is_empty() {
+            return Ok(None);
+        }
+        let schema = Arc::clone(&self.schema);
+        let projection = Some(projection.to_vec());
+        Ok(Some(MemorySourceConfig::try_new_exec(&[batches], schema, projection)?))
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        statistics.num_rows = Precision::Exact(self.rows.count() as usize);
+        Some(statistics)
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let projection = projection.unwrap_or(&all);
+        let kept = prune::files(session, &self.table, &self.rows.files, filters)?;
+        let has_deletes = |file: &Arc<DataFile>| file.deleted.as_ref().is_some_and(|d| !d.is_empty());
+        let (dirty, clean): (Vec<_>, Vec<_>) = kept.into_iter().partition(has_deletes);
+        let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+        if self.addressed {
+            let files: Vec<_> = clean.into_iter().chain(dirty).collect();
+            if !files.is_empty() {
+                let input = self.files(session, &files, projection, true)?;
+                parts.push(Arc::new(DeletesExec::new(input, &files, true)?));
+            }
+        } else {
+            if !clean.is_empty() {
+                parts.push(self.files(session, &clean, projection, false)?);
+            }
+            if !dirty.is_empty() {
+                let input = self.files(session, &dirty, projection, true)?;
+                parts.push(Arc::new(DeletesExec::new(input, &dirty, false)?));
+            }
+        }
+        let parts: Result<Vec<_>> = parts
+            .into_iter()
+            .map(|part| deletes::reordered(part, &self.schema, projection))
+            .collect();
+        let mut parts = parts?;
+        parts.extend(self.inlined(&self.rows.inlined, projection)?);
+        match parts.len() {
+            0 => Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(projection)?)))),
+            1 => Ok(parts.swap_remove(0)),
+            _ => UnionExec::try_new(parts),
+        }
+    }
+}
+
+/// The hidden column that tells a row's file.
+fn file_field() -> FieldRef {
+    Arc::new(Field::new(FILE_COLUMN, ADDRESS_TYPE, false))
+}
+
+fn partitioned(file: &DataFile, numbered: bool) -> PartitionedFile {
+    let mut partitioned = PartitionedFile::new(file.path.clone(), file.size);
+    if numbered {
+        partitioned.partition_values = vec![ScalarValue::Int64(Some(file.id))];
+    }
+    partitioned
+}
+
+/// Keys as the optimizer knows them. They are informational, so none is claimed to be unique:
+/// a plan that trusted a broken key would give wrong answers.
+fn constraints(table: &Table) -> Constraints {
+    let enforced = |constraint: &Constraint| match constraint {
+        Constraint::Check { .. } | Constraint::Unique { .. } | Constraint::ForeignKey { .. } => {
+            None::<EngineConstraint>
+        }
+    };
+    Constraints::new_unverified(table.constraints.iter().filter_map(enforced).collect())
+}

@@ -1,0 +1,93 @@
+//! Files that a filter cannot match, told by the statistics the catalog keeps of them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use datafusion::arrow::datatypes::Schema as ArrowSchema;
+use datafusion::catalog::Session;
+use datafusion::common::{Column as EngineColumn, ScalarValue, ToDFSchema};
+use datafusion::error::Result;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningStatistics};
+
+use crate::model::{ColumnStats, DataFile, Table};
+use crate::types;
+
+/// The files that may hold a matching row.
+pub(super) fn files(
+    session: &dyn Session,
+    table: &Table,
+    files: &[Arc<DataFile>],
+    filters: &[Expr],
+) -> Result<Vec<Arc<DataFile>>> {
+    let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(files.to_vec()) };
+    let fields = super::columns::fields(table);
+    let schema = Arc::new(ArrowSchema::new(fields));
+    let Ok(physical) =
+        session.create_physical_expr(filter, &schema.as_ref().clone().to_dfschema()?)
+    else {
+        return Ok(files.to_vec());
+    };
+    let Ok(predicate) = PruningPredicate::try_new(physical, schema) else {
+        return Ok(files.to_vec());
+    };
+    let keep = predicate.prune(&FileStatistics { table, files })?;
+    let kept = files.iter().zip(keep).filter(|(_, keep)| *keep);
+    Ok(kept.map(|(file, _)| Arc::clone(file)).collect())
+}
+
+struct FileStatistics<'a> {
+    table: &'a Table,
+    files: &'a [Arc<DataFile>],
+}
+
+impl FileStatistics<'_> {
+    fn values(
+        &self,
+        column: &EngineColumn,
+        pick: impl Fn(&ColumnStats) -> Option<String>,
+    ) -> Option<ArrayRef> {
+        let column = self.table.column(column.name())?;
+        let texts: Vec<Option<String>> =
+            self.files.iter().map(|f| f.stats.get(&column.id).and_then(&pick)).collect();
+        types::parse_values(&texts, &column.field).ok()
+    }
+}
+
+impl PruningStatistics for FileStatistics<'_> {
+    fn min_values(&self, column: &EngineColumn) -> Option<ArrayRef> {
+        self.values(column, |stats| stats.min.clone())
+    }
+
+    fn max_values(&self, column: &EngineColumn) -> Option<ArrayRef> {
+        self.values(column, |stats| match stats.contains_nan {
+            // NaN is above every number and in no statistic.
+            Some(true) => None,
+            _ => stats.max.clone(),
+        })
+    }
+
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+
+    fn null_counts(&self, column: &EngineColumn) -> Option<ArrayRef> {
+        let column = self.table.column(column.name())?;
+        let nulls = self.files.iter().map(|f| f.stats.get(&column.id).map(|s| s.nulls));
+        Some(Arc::new(nulls.collect::<UInt64Array>()))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(self.files.iter().map(|f| Some(f.rows)).collect::<UInt64Array>()))
+    }
+
+    fn contained(
+        &self,
+        _: &EngineColumn,
+        _: &HashSet<ScalarValue>,
+    ) -> Option<BooleanArray> {
+        None
+    }
+}

@@ -1,0 +1,323 @@
+//! Rows to Parquet files: field ids, zstd, page index, statistics for the catalog.
+//!
+//! A file is rolled when it is large enough; a partitioned table has one open file a partition.
+//! Nothing refers to a file before the commit that names it.
+
+mod statistics;
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, UInt32Array};
+use datafusion::arrow::compute::{cast, take_record_batch};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::parquet::arrow::AsyncArrowWriter;
+use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::lake::Lake;
+use crate::model::{Column, Constraint, NewFile, Table};
+use crate::scan::FIELD_ID;
+use crate::types;
+
+/// Size at which a file is closed and the next one started.
+const FILE_BYTES: usize = 512 * 1024 * 1024;
+/// Rows and encoded bytes of a row group, whichever comes first.
+const GROUP_ROWS: usize = 1024 * 1024;
+const GROUP_BYTES: usize = 128 * 1024 * 1024;
+/// Rows in a data page: what a point read decodes.
+const PAGE_ROWS: usize = 20_000;
+/// Open partition files of one writer.
+const OPEN_PARTITIONS: usize = 64;
+
+/// See the module.
+pub struct TableWriter {
+    store: Arc<dyn ObjectStore>,
+    local: Option<std::path::PathBuf>,
+    folder: String,
+    table: Arc<Table>,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    open: BTreeMap<Vec<Option<String>>, OpenFile>,
+    done: Vec<NewFile>,
+    rows: u64,
+}
+
+struct OpenFile {
+    name: String,
+    writer: AsyncArrowWriter<BufWriter>,
+}
+
+impl TableWriter {
+    /// A writer of files in `folder`, which is relative to the data path and ends with a slash.
+    pub fn new(lake: &Lake, folder: &str, table: &Arc<Table>) -> Result<Self> {
+        let fields: Vec<FieldRef> = table.columns.iter().map(written).collect();
+        Ok(Self {
+            store: Arc::clone(lake.store()),
+            local: lake.local_folder().map(std::path::Path::to_path_buf),
+            folder: folder.to_string(),
+            table: Arc::clone(table),
+            schema: Arc::new(ArrowSchema::new(fields)),
+            properties: properties(table)?,
+            open: BTreeMap::new(),
+            done: Vec::new(),
+            rows: 0,
+        })
+    }
+
+    /// Rows written so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Appends rows: the table's columns in order.
+    pub async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        if self.table.partition_by.is_empty() {
+            return self.append(Vec::new(), batch).await;
+        }
+        for (values, rows) in partitions(&self.table, &batch)? {
+            let part = take_record_batch(&batch, &UInt32Array::from(rows)).map_err(engine)?;
+            self.append(values, part).await?;
+        }
+        Ok(())
+    }
+
+    async fn append(&mut self, partition: Vec<Option<String>>, batch: RecordBatch) -> Result<()> {
+        let columns = batch.columns().iter().zip(self.schema.fields());
+        let columns: Result<Vec<ArrayRef>> =
+            columns.map(|(array, f)| cast(array, f.data_type()).map_err(engine)).collect();
+        let batch =
+            RecordBatch::try_new(Arc::clone(&self.schema), columns?).map_err(engine)?;
+        if !self.open.contains_key(&partition) {
+            if self.open.len() >= OPEN_PARTITIONS
+                && let Some((oldest, file)) = self.open.pop_first()
+            {
+                self.close(oldest, file).await?;
+            }
+            let file = self.start(&partition)?;
+            self.open.insert(partition.clone(), file);
+        }
+        let Some(file) = self.open.get_mut(&partition) else { return Ok(()) };
+        let path = format!("{}{}", self.folder, file.name);
+        file.writer.write(&batch).await.map_err(|e| failed(&path, &e))?;
+        if file.writer.in_progress_size() >= GROUP_BYTES {
+            file.writer.flush().await.map_err(|e| failed(&path, &e))?;
+        }
+        if file.writer.bytes_written() >= FILE_BYTES
+            && let Some(file) = self.open.remove(&partition)
+        {
+            self.close(partition, file).await?;
+        }
+        Ok(())
+    }
+
+    fn start(&self, partition: &[Option<String>]) -> Result<OpenFile> {
+        let mut name = String::new();
+        for (key, value) in self.table.partition_by.iter().zip(partition) {
+            let column = self.table.columns.iter().find(|c| c.id == key.column_id);
+            let column = column.map_or("", |c| c.name.as_str());
+            name.push_str(&format!("{column}={}/", encoded(value.as_deref())));
+        }
+        name.push_str(&format!("ducklake-{}.parquet", Uuid::now_v7()));
+        let path = Path::from(format!("{}{name}", self.folder));
+        let sink = BufWriter::new(Arc::clone(&self.store), path.clone());
+        let properties = self.properties.clone();
+        let writer = AsyncArrowWriter::try_new(sink, Arc::clone(&self.schema), Some(properties))
+            .map_err(|e| failed(path.as_ref(), &e))?;
+        Ok(OpenFile { name, writer })
+    }
+
+    async fn close(&mut self, partition: Vec<Option<String>>, mut file: OpenFile) -> Result<()> {
+        let path = format!("{}{}", self.folder, file.name);
+        let metadata = file.writer.finish().await.map_err(|e| failed(&path, &e))?;
+        let size = file.writer.bytes_written() as u64;
+        self.sync(&path)?;
+        let stats = statistics::of_file(&self.table, &self.schema, &metadata)?;
+        self.done.push(NewFile {
+            name: file.name,
+            size,
+            footer_size: statistics::footer_size(&metadata, size),
+            rows: metadata.file_metadata().num_rows() as u64,
+            partition_values: partition,
+            stats,
+        });
+        Ok(())
+    }
+
+    /// Makes a local file durable; object stores are when they answer.
+    fn sync(&self, path: &str) -> Result<()> {
+        let Some(root) = &self.local else { return Ok(()) };
+        let file = root.join(path);
+        let failed = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::StorageFull => Error::DiskFull { path: path.to_string() },
+            _ => Error::Object { path: path.to_string(), reason: e.to_string() },
+        };
+        std::fs::File::open(&file).and_then(|f| f.sync_all()).map_err(failed)?;
+        match file.parent() {
+            Some(folder) => {
+                std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The files, complete and durable.
+    pub async fn finish(mut self) -> Result<Vec<NewFile>> {
+        while let Some((partition, file)) = self.open.pop_first() {
+            if let Err(error) = self.close(partition, file).await {
+                self.abort().await;
+                return Err(error);
+            }
+        }
+        Ok(self.done)
+    }
+
+    /// Removes what has been written: nothing refers to it.
+    pub async fn abort(self) {
+        let done = self.done.into_iter().map(|file| file.name);
+        let names: Vec<String> =
+            done.chain(self.open.into_values().map(|file| file.name)).collect();
+        for name in names {
+            remove_file(&self.store, &format!("{}{name}", self.folder)).await;
+        }
+    }
+
+    /// Removes finished files that will not be committed.
+    pub async fn remove(lake: &Lake, folder: &str, files: &[NewFile]) {
+        for file in files {
+            remove_file(lake.store(), &format!("{folder}{}", file.name)).await;
+        }
+    }
+}
+
+async fn remove_file(store: &Arc<dyn ObjectStore>, path: &str) {
+    // An orphan is found and removed by clean-up later; there is nobody to tell here.
+    if let Err(error) = store.delete(&Path::from(path)).await {
+        tracing::debug!(path, %error, "an unfinished file was not removed");
+    }
+}
+
+fn properties(table: &Table) -> Result<WriterProperties> {
+    let level = ZstdLevel::try_new(3).map_err(|e| Error::Engine(e.into()))?;
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_created_by(format!("sextant {}", env!("CARGO_PKG_VERSION")));
+    for name in looked_up(table) {
+        builder = builder.set_column_bloom_filter_enabled(name.into(), true);
+    }
+    Ok(builder.build())
+}
+
+/// Columns that point reads ask for: the first sort key and single-column keys.
+fn looked_up(table: &Table) -> Vec<String> {
+    let sort = table.sort_by.first().map(|key| key.column.clone());
+    let keys = table.constraints.iter().filter_map(|constraint| match constraint {
+        Constraint::Unique { columns, .. } if columns.len() == 1 => {
+            table.columns.iter().find(|c| c.id == columns[0]).map(|c| c.name.clone())
+        }
+        Constraint::Unique { .. } | Constraint::Check { .. } | Constraint::ForeignKey { .. } => {
+            None
+        }
+    });
+    sort.into_iter().chain(keys).collect()
+}
+
+/// A column's field as it is written: with its id, vectors as lists.
+fn written(column: &Column) -> FieldRef {
+    let ids = |id: i64| HashMap::from([(FIELD_ID.to_string(), id.to_string())]);
+    let data_type = match column.field.data_type() {
+        DataType::List(element) | DataType::FixedSizeList(element, _) => {
+            match column.children.first() {
+                Some(child) => DataType::List(written(child)),
+                None => DataType::List(Arc::clone(element)),
+            }
+        }
+        DataType::Struct(_) => DataType::Struct(column.children.iter().map(written).collect()),
+        other => other.clone(),
+    };
+    let field = Field::new(&column.name, data_type, true);
+    Arc::new(field.with_metadata(ids(column.id)))
+}
+
+/// Rows by partition values, in the order in which partitions first appear.
+fn partitions(
+    table: &Table,
+    batch: &RecordBatch,
+) -> Result<Vec<(Vec<Option<String>>, Vec<u32>)>> {
+    let mut keys = Vec::with_capacity(table.partition_by.len());
+    for key in &table.partition_by {
+        let index = table.columns.iter().position(|c| c.id == key.column_id);
+        let index = index.ok_or_else(|| Error::UndefinedColumn {
+            table: table.name.clone(),
+            column: key.column_id.to_string(),
+        })?;
+        keys.push(transformed(batch.column(index), &key.transform)?);
+    }
+    let mut found: Vec<(Vec<Option<String>>, Vec<u32>)> = Vec::new();
+    let mut places: HashMap<Vec<Option<String>>, usize> = HashMap::new();
+    for row in 0..batch.num_rows() {
+        let values: Vec<Option<String>> =
+            keys.iter().map(|array| types::value_text(array.as_ref(), row)).collect();
+        let place = *places.entry(values.clone()).or_insert_with(|| {
+            found.push((values, Vec::new()));
+            found.len() - 1
+        });
+        found[place].1.push(row as u32);
+    }
+    Ok(found)
+}
+
+/// A partition transform's value for every row.
+fn transformed(array: &ArrayRef, transform: &str) -> Result<ArrayRef> {
+    use datafusion::arrow::compute::{DatePart, date_part};
+    let part = match transform {
+        "identity" => return Ok(Arc::clone(array)),
+        "year" => DatePart::Year,
+        "month" => DatePart::Month,
+        "day" => DatePart::Day,
+        "hour" => DatePart::Hour,
+        other => {
+            return Err(Error::NotSupported {
+                message: format!("partition transform {other} is not supported"),
+                hint: Some("Use a column, year, month, day or hour.".into()),
+            });
+        }
+    };
+    date_part(array.as_ref(), part).map_err(engine)
+}
+
+/// A value in a Hive-style folder name.
+fn encoded(value: Option<&str>) -> String {
+    let Some(value) = value else { return "__HIVE_DEFAULT_PARTITION__".into() };
+    let mut out = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(byte as char),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
+fn engine(error: datafusion::arrow::error::ArrowError) -> Error {
+    Error::Engine(error.into())
+}
+
+fn failed(path: &str, error: &datafusion::parquet::errors::ParquetError) -> Error {
+    let reason = error.to_string();
+    match reason.contains("No space left") {
+        true => Error::DiskFull { path: path.to_string() },
+        false => Error::Object { path: path.to_string(), reason },
+    }
+}

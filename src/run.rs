@@ -1,0 +1,193 @@
+//! The path: text → parse → plan → execute → stream. Every statement of every client walks it.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use datafusion::common::ParamValues;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::sqlparser::ast;
+use sql::changes::{self, Change};
+use sql::plan::{self, Environment, Lakes};
+use sql::{Notice, Parsed, statements};
+
+use crate::{Error, explain};
+
+pub use sql::Statement;
+
+/// A planned statement: what its parameters and columns are.
+#[derive(Clone)]
+pub struct Prepared {
+    /// One field a parameter, in order.
+    pub parameters: Vec<FieldRef>,
+    /// None: the statement returns no rows.
+    pub columns: Option<SchemaRef>,
+    pub(crate) statement: Statement,
+    pub(crate) types: Vec<Option<FieldRef>>,
+    pub(crate) plan: Plan,
+    /// What it was planned against; another stamp means planning again.
+    pub(crate) stamp: Stamp,
+}
+
+/// The snapshot and the transaction's own changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub snapshot: i64,
+    pub own_changes: u64,
+    pub settings: u64,
+}
+
+/// What is to be done.
+#[derive(Clone)]
+pub(crate) enum Plan {
+    Query(LogicalPlan),
+    Change(Box<Change>),
+    Explain(explain::Explain, Box<Plan>),
+    /// Definitions, settings, transaction control: run from the syntax tree.
+    Command,
+}
+
+/// What a statement answers.
+pub enum Outcome {
+    /// `tag` is the command before the row count; without `count` it is the whole tag.
+    Rows { schema: SchemaRef, rows: SendableRecordBatchStream, tag: &'static str, count: bool },
+    /// A command's tag.
+    Done { tag: String },
+    /// Nothing was asked.
+    Empty,
+}
+
+/// Plans a statement against the lakes.
+pub(crate) async fn plan(
+    environment: &Environment,
+    lakes: &Lakes,
+    statement: &Statement,
+    types: &[Option<FieldRef>],
+) -> Result<Plan, Error> {
+    let Parsed::Sql(sql) = &statement.parsed else { return Ok(Plan::Command) };
+    plan_sql(environment, lakes, sql, types).await
+}
+
+async fn plan_sql(
+    environment: &Environment,
+    lakes: &Lakes,
+    sql: &ast::Statement,
+    types: &[Option<FieldRef>],
+) -> Result<Plan, Error> {
+    if let ast::Statement::Query(query) = sql {
+        let query = query.as_ref().clone();
+        let plan = plan::plan_query(environment, lakes, query, types, Vec::new()).await?;
+        return Ok(Plan::Query(plan));
+    }
+    if let Some(change) = changes::plan_change(environment, lakes, sql, types).await? {
+        return Ok(Plan::Change(Box::new(change)));
+    }
+    if let Some((explain, inner)) = explain::parse(sql)? {
+        let inner = Box::pin(plan_sql(environment, lakes, inner, types)).await?;
+        if matches!(inner, Plan::Command) {
+            return Err(Error::new("0A000", "this statement cannot be explained"));
+        }
+        return Ok(Plan::Explain(explain, Box::new(inner)));
+    }
+    Ok(Plan::Command)
+}
+
+/// The parameters that a plan leaves open, in order; one of unknown type is text.
+pub(crate) fn parameters(
+    plan: &Plan,
+    declared: &[Option<FieldRef>],
+) -> Result<Vec<FieldRef>, Error> {
+    let plan = match plan {
+        Plan::Query(plan) => plan,
+        Plan::Change(change) => &change.plan,
+        Plan::Explain(_, inner) => return parameters(inner, declared),
+        Plan::Command => return Ok(Vec::new()),
+    };
+    let found = plan.get_parameter_fields()?;
+    let number = |name: &str| name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
+    let count = found.keys().map(|name| number(name)).max().unwrap_or(0).max(declared.len());
+    let field = |index: usize| {
+        let declared = declared.get(index).cloned().flatten();
+        let inferred = || found.get(&format!("${}", index + 1)).cloned().flatten();
+        let text = || Arc::new(Field::new("", DataType::Utf8, true));
+        declared.or_else(inferred).unwrap_or_else(text)
+    };
+    Ok((0..count).map(field).collect())
+}
+
+/// The columns that a plan returns.
+pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
+    match plan {
+        Plan::Query(plan) => Some(Arc::clone(plan.schema().inner())),
+        Plan::Change(change) => change.returning.clone(),
+        Plan::Explain(..) => Some(explain::schema()),
+        Plan::Command => None,
+    }
+}
+
+/// The plan with its parameters filled in.
+pub(crate) fn bind(plan: Plan, values: Vec<ScalarValue>) -> Result<Plan, Error> {
+    if values.is_empty() {
+        return Ok(plan);
+    }
+    let filled = |plan: LogicalPlan| {
+        plan.with_param_values(ParamValues::from(values.clone())).map_err(Error::from)
+    };
+    Ok(match plan {
+        Plan::Query(plan) => Plan::Query(filled(plan)?),
+        Plan::Change(mut change) => {
+            change.plan = filled(std::mem::take(&mut change.plan))?;
+            Plan::Change(change)
+        }
+        Plan::Explain(explain, inner) => {
+            Plan::Explain(explain, Box::new(bind(*inner, values)?))
+        }
+        Plan::Command => Plan::Command,
+    })
+}
+
+/// Runs a bound plan; None for a command that is not about the lake.
+pub(crate) async fn execute(
+    environment: &Environment,
+    lakes: &mut Lakes,
+    notices: &mut Vec<Notice>,
+    statement: &Statement,
+    plan: Plan,
+) -> Result<Option<Outcome>, Error> {
+    match plan {
+        Plan::Query(plan) => query(environment, plan).await.map(Some),
+        Plan::Change(change) => change_rows(environment, lakes, &change).await.map(Some),
+        Plan::Explain(explain, inner) => {
+            explain::run(environment, lakes, &explain, *inner).await.map(Some)
+        }
+        Plan::Command => {
+            let mut context = statements::Context { environment, lakes, notices };
+            let tag = statements::run(&mut context, statement).await?;
+            Ok(tag.map(|tag| Outcome::Done { tag }))
+        }
+    }
+}
+
+async fn query(environment: &Environment, plan: LogicalPlan) -> Result<Outcome, Error> {
+    let schema = Arc::clone(plan.schema().inner());
+    let physical = environment.engine.create_physical_plan(&plan).await?;
+    let rows = execute_stream(physical, environment.engine.task_ctx())?;
+    Ok(Outcome::Rows { schema, rows, tag: "SELECT", count: true })
+}
+
+async fn change_rows(
+    environment: &Environment,
+    lakes: &mut Lakes,
+    change: &Change,
+) -> Result<Outcome, Error> {
+    let applied = changes::apply(environment, lakes, change).await?;
+    match (applied.returned, &change.returning) {
+        (Some(rows), Some(schema)) => {
+            let schema = Arc::clone(schema);
+            Ok(Outcome::Rows { schema, rows, tag: change.tag, count: true })
+        }
+        _ => Ok(Outcome::Done { tag: format!("{} {}", change.tag, applied.count) }),
+    }
+}

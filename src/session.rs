@@ -1,0 +1,427 @@
+//! One connection: its settings, its transaction, its temp tables, its prepared statements.
+//!
+//! ```text
+//!   outside a block: each statement is its own transaction, run again on a conflict;
+//!   in a block:      Lakes live from BEGIN to COMMIT, an error fails the block (25P02)
+//! ```
+
+mod commands;
+mod temp;
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use catalog::{State, Transaction};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::execution::SessionState;
+use datafusion::scalar::ScalarValue;
+use datafusion_pg_catalog::pg_catalog::PgCatalogSchemaProvider;
+use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
+use sql::plan::{Environment, Lakes};
+use sql::types::PostgresTypes;
+use sql::{Parsed, statements};
+
+use crate::listing::{Databases, Seen};
+use crate::run::{self, Outcome, Plan, Prepared, Stamp, Statement};
+use crate::settings::Settings;
+use crate::{Error, Server, functions};
+
+pub use sql::Notice;
+
+/// How often a statement outside a block runs again after a conflict.
+const CONFLICT_RETRIES: u32 = 20;
+/// Longest pause before running again.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What ReadyForQuery says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatus {
+    Idle,
+    InBlock,
+    Failed,
+}
+
+/// See the module.
+pub struct Session {
+    server: Arc<Server>,
+    user: String,
+    database: String,
+    settings: Arc<RwLock<Settings>>,
+    engine: SessionState,
+    seen: Seen,
+    pg_catalog: Arc<dyn datafusion::catalog::SchemaProvider>,
+    open: Option<Open>,
+    temp: Option<temp::TempLake>,
+    statements: HashMap<String, (Statement, Vec<Option<FieldRef>>)>,
+    notices: Vec<Notice>,
+    /// The message has several statements: they are one transaction.
+    several: bool,
+    /// Counts changes of settings that planning depends on.
+    settings_stamp: u64,
+}
+
+/// A transaction under way.
+struct Open {
+    lakes: Lakes,
+    block: Option<Block>,
+    /// Counts statements that changed something.
+    changes: u64,
+}
+
+/// BEGIN … COMMIT.
+#[derive(Debug, Default)]
+struct Block {
+    failed: bool,
+    read_only: bool,
+}
+
+impl Session {
+    /// A session for a user that has been let in.
+    pub fn new(
+        server: Arc<Server>,
+        user: String,
+        database: String,
+        options: HashMap<String, String>,
+    ) -> Result<Self, Error> {
+        let settings = Arc::new(RwLock::new(Settings::new(options)?));
+        let seen = Seen::default();
+        let databases: Arc<dyn datafusion::catalog::CatalogProviderList> =
+            Arc::new(Databases { name: database.clone(), seen: Arc::clone(&seen) });
+        let pg_catalog = PgCatalogSchemaProvider::try_new(
+            databases,
+            Arc::clone(&server.engine().pg_tables),
+            EmptyContextProvider,
+        )?;
+        let mut session = Self {
+            engine: server.engine().session_state(),
+            server,
+            user,
+            database,
+            settings,
+            seen,
+            pg_catalog: Arc::new(pg_catalog),
+            open: None,
+            temp: None,
+            statements: HashMap::new(),
+            notices: Vec::new(),
+            several: false,
+            settings_stamp: 0,
+        };
+        let process_id = std::process::id() as i32;
+        let own = functions::of_session(&session.user, process_id, &session.settings);
+        for function in own {
+            datafusion::execution::FunctionRegistry::register_udf(
+                &mut session.engine,
+                Arc::new(function),
+            )?;
+        }
+        session.settings_changed()?;
+        Ok(session)
+    }
+
+    /// The statements of a message; a wrong one fails all of them, as in Postgres.
+    pub fn parse(&mut self, text: &str) -> Result<Vec<Statement>, Error> {
+        let statements = sql::parse::parse(text)?;
+        self.several = statements.len() > 1;
+        Ok(statements)
+    }
+
+    /// Plans a statement; `types` are those that the client declared for its parameters.
+    pub async fn prepare(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<DataType>],
+    ) -> Result<Prepared, Error> {
+        let types = types.iter().map(|t| {
+            t.as_ref().map(|t| Arc::new(Field::new("", t.clone(), true)) as FieldRef)
+        });
+        self.prepare_fields(statement, types.collect()).await
+    }
+
+    async fn prepare_fields(
+        &mut self,
+        statement: &Statement,
+        types: Vec<Option<FieldRef>>,
+    ) -> Result<Prepared, Error> {
+        self.check_not_failed(statement)?;
+        let planned = self.plan(statement, &types).await?;
+        let columns = match &planned {
+            Plan::Command => self.command_columns(statement)?,
+            planned => run::columns(planned),
+        };
+        Ok(Prepared {
+            parameters: run::parameters(&planned, &types)?,
+            columns,
+            statement: statement.clone(),
+            types,
+            plan: planned,
+            stamp: self.stamp(),
+        })
+    }
+
+    /// Runs a statement until its rows can stream; plans again if the catalog has changed since.
+    pub async fn execute(
+        &mut self,
+        prepared: &Prepared,
+        parameters: Vec<ScalarValue>,
+    ) -> Result<Outcome, Error> {
+        self.check_not_failed(&prepared.statement)?;
+        if let Some(outcome) = self.command(&prepared.statement).await? {
+            return Ok(outcome);
+        }
+        let mut attempt = 0;
+        loop {
+            let result = self.attempt(prepared, &parameters).await;
+            let retry = match &result {
+                Err(error) => error.sqlstate == "40001" && self.alone(),
+                Ok(_) => false,
+            };
+            if !retry || attempt == CONFLICT_RETRIES {
+                return result;
+            }
+            self.open = None;
+            attempt += 1;
+            tokio::time::sleep(pause(attempt)).await;
+        }
+    }
+
+    /// Whether the statement is a transaction of its own.
+    fn alone(&self) -> bool {
+        !self.several && self.open.as_ref().is_none_or(|open| open.block.is_none())
+    }
+
+    async fn attempt(
+        &mut self,
+        prepared: &Prepared,
+        parameters: &[ScalarValue],
+    ) -> Result<Outcome, Error> {
+        let needs_temp = statements::needs_temp(&prepared.statement);
+        self.open(needs_temp).await?;
+        let plan = match prepared.stamp == self.stamp() {
+            true => prepared.plan.clone(),
+            false => self.plan(&prepared.statement, &prepared.types).await?,
+        };
+        let writes = matches!(plan, Plan::Change(_) | Plan::Command | Plan::Explain(..));
+        let plan = run::bind(plan, parameters.to_vec())?;
+        let environment = self.environment();
+        let Some(open) = &mut self.open else {
+            return Err(Error::new("XX000", "the transaction is gone"));
+        };
+        let read_only = open.block.as_ref().is_some_and(|b| b.read_only);
+        if read_only && matches!(plan, Plan::Change(_) | Plan::Command) {
+            let message = "cannot change data or definitions in a read-only transaction";
+            return Err(Error::new("25006", message));
+        }
+        let outcome = run::execute(
+            &environment,
+            &mut open.lakes,
+            &mut self.notices,
+            &prepared.statement,
+            plan,
+        )
+        .await?;
+        if writes {
+            open.changes += 1;
+        }
+        let outcome = outcome.ok_or_else(|| unsupported(&prepared.statement))?;
+        self.see();
+        if writes && self.alone() {
+            self.commit().await?;
+        }
+        Ok(outcome)
+    }
+
+    /// End of a message or Sync: commits or rolls back what is not in a block.
+    pub async fn finish(&mut self, ok: bool) -> Result<(), Error> {
+        self.several = false;
+        if self.open.as_ref().is_some_and(|open| open.block.is_some()) {
+            return Ok(());
+        }
+        match ok {
+            true => self.commit().await,
+            false => {
+                self.open = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// An error has reached the client: an open block is failed, anything else is dropped.
+    pub fn fail(&mut self) {
+        match self.open.as_mut().and_then(|open| open.block.as_mut()) {
+            Some(block) => block.failed = true,
+            None => self.open = None,
+        }
+    }
+
+    /// For ReadyForQuery.
+    pub fn transaction_status(&self) -> TransactionStatus {
+        match self.open.as_ref().and_then(|open| open.block.as_ref()) {
+            None => TransactionStatus::Idle,
+            Some(Block { failed: true, .. }) => TransactionStatus::Failed,
+            Some(_) => TransactionStatus::InBlock,
+        }
+    }
+
+    /// What the client is to be told, once.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Settings that changed and that clients follow, once.
+    pub fn take_reports(&mut self) -> Vec<(String, String)> {
+        self.write_settings().map(|mut s| s.take_reports()).unwrap_or_default()
+    }
+
+    /// The zone in which timestamptz is shown.
+    pub fn time_zone(&self) -> String {
+        self.setting("timezone").unwrap_or_else(|| "UTC".into())
+    }
+
+    /// Longest run of a statement.
+    pub fn statement_timeout(&self) -> Option<Duration> {
+        self.read_settings().ok()?.duration("statement_timeout")
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        self.read_settings().ok()?.get(name).map(str::to_string)
+    }
+
+    fn read_settings(&self) -> Result<RwLockReadGuard<'_, Settings>, Error> {
+        self.settings.read().map_err(|_| Error::new("XX000", "settings are poisoned"))
+    }
+
+    fn write_settings(&self) -> Result<RwLockWriteGuard<'_, Settings>, Error> {
+        self.settings.write().map_err(|_| Error::new("XX000", "settings are poisoned"))
+    }
+
+    /// Carries settings to where planning and execution read them.
+    fn settings_changed(&mut self) -> Result<(), Error> {
+        self.settings_stamp += 1;
+        let zone = self.time_zone();
+        self.engine.config_mut().options_mut().execution.time_zone = Some(zone);
+        Ok(())
+    }
+
+    async fn plan(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<FieldRef>],
+    ) -> Result<Plan, Error> {
+        let plannable = match &statement.parsed {
+            Parsed::Sql(sql) => commands::is_planned(sql),
+            Parsed::Own(_) => false,
+        };
+        if !plannable {
+            return Ok(Plan::Command);
+        }
+        self.open(false).await?;
+        let environment = self.environment();
+        match &self.open {
+            Some(open) => run::plan(&environment, &open.lakes, statement, types).await,
+            None => Err(Error::new("XX000", "the transaction is gone")),
+        }
+    }
+
+    /// Makes sure that a transaction is under way, and a lake for temp tables if asked for.
+    async fn open(&mut self, with_temp: bool) -> Result<(), Error> {
+        let lake = Arc::clone(self.server.lake());
+        if self.open.is_none() {
+            let main = Transaction::begin(Arc::clone(&lake), lake.current().await?);
+            let temp = match &self.temp {
+                Some(temp) => Some(temp.begin().await?),
+                None => None,
+            };
+            self.open = Some(Open { lakes: Lakes { main, temp }, block: None, changes: 0 });
+        }
+        if with_temp && self.temp.is_none() {
+            self.temp = Some(temp::TempLake::open(&self.server).await?);
+        }
+        if let (Some(temp), Some(open)) = (&self.temp, &mut self.open)
+            && open.lakes.temp.is_none()
+        {
+            open.lakes.temp = Some(temp.begin().await?);
+        }
+        self.see();
+        Ok(())
+    }
+
+    /// Shows the transaction's state to `pg_catalog`.
+    fn see(&self) {
+        if let (Some(open), Ok(mut seen)) = (&self.open, self.seen.write()) {
+            *seen = Some(with_temp(&open.lakes));
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        let (snapshot, own_changes) = match &self.open {
+            Some(open) => (open.lakes.main.state().snapshot.id, open.changes),
+            None => (-1, 0),
+        };
+        Stamp { snapshot, own_changes, settings: self.settings_stamp }
+    }
+
+    fn environment(&self) -> Environment {
+        let mut engine = self.engine.clone();
+        engine.mark_start_execution();
+        let server = Arc::clone(&self.server);
+        let path = self.read_settings().map(|s| s.search_path(&self.user));
+        Environment {
+            engine,
+            lake: Arc::clone(self.server.lake()),
+            database: self.database.clone(),
+            user: self.user.clone(),
+            search_path: path.unwrap_or_default(),
+            pg_catalog: Some(Arc::clone(&self.pg_catalog)),
+            types: Arc::new(PostgresTypes { fallback: Some(Arc::new(PgOidTypePlanner)) }),
+            rewrite: Arc::new(move |statement| server.engine().rewrite(statement)),
+        }
+    }
+
+    /// Commits what is open; nothing open is nothing to do.
+    async fn commit(&mut self) -> Result<(), Error> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        if !open.lakes.main.is_empty() {
+            open.lakes.main.commit().await?;
+        }
+        if let Some(temp) = open.lakes.temp
+            && !temp.is_empty()
+        {
+            temp.commit().await?;
+        }
+        Ok(())
+    }
+
+    fn check_not_failed(&self, statement: &Statement) -> Result<(), Error> {
+        if self.transaction_status() != TransactionStatus::Failed
+            || commands::ends_block(statement)
+        {
+            return Ok(());
+        }
+        let message =
+            "current transaction is aborted, commands ignored until end of transaction block";
+        Err(Error::new("25P02", message))
+    }
+}
+
+/// The shared lake's state with the temp tables beside it.
+fn with_temp(lakes: &Lakes) -> Arc<State> {
+    let Some(temp) = &lakes.temp else { return Arc::clone(lakes.main.state()) };
+    let Some(home) = temp.state().schemas.get("main") else {
+        return Arc::clone(lakes.main.state());
+    };
+    let mut state = lakes.main.state().as_ref().clone();
+    state.schemas.insert(sql::plan::TEMP_SCHEMA.to_string(), Arc::clone(home));
+    Arc::new(state)
+}
+
+fn pause(attempt: u32) -> Duration {
+    LONGEST_PAUSE.min(Duration::from_millis(1 << attempt.min(6)))
+}
+
+fn unsupported(statement: &Statement) -> Error {
+    let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
+    Error::new("0A000", format!("{} is not supported", words.join(" ").to_uppercase()))
+}

@@ -1,0 +1,442 @@
+//! Statements about the connection itself: transaction control, settings, PREPARE.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::sql::sqlparser::ast::{
+    self, ContextModifier, DiscardObject, Expr, ObjectName, Set, TransactionAccessMode,
+    TransactionMode, Value,
+};
+use futures::stream;
+use sql::names::folded;
+use sql::{Notice, Parsed};
+
+use super::{Block, Session};
+use crate::Error;
+use crate::run::{Outcome, Statement};
+
+/// Whether a statement is planned before it runs.
+pub(super) fn is_planned(statement: &ast::Statement) -> bool {
+    matches!(
+        statement,
+        ast::Statement::Query(_)
+            | ast::Statement::Insert(_)
+            | ast::Statement::Update(_)
+            | ast::Statement::Delete(_)
+            | ast::Statement::Merge(_)
+            | ast::Statement::Explain { .. }
+    )
+}
+
+/// Whether a failed block takes the statement.
+pub(super) fn ends_block(statement: &Statement) -> bool {
+    match &statement.parsed {
+        Parsed::Sql(sql) => matches!(
+            sql.as_ref(),
+            ast::Statement::Commit { .. } | ast::Statement::Rollback { .. }
+        ),
+        Parsed::Own(_) => false,
+    }
+}
+
+impl Session {
+    /// The columns of SHOW; None for commands without rows.
+    pub(super) fn command_columns(
+        &self,
+        statement: &Statement,
+    ) -> Result<Option<SchemaRef>, Error> {
+        let Parsed::Sql(sql) = &statement.parsed else { return Ok(None) };
+        match sql.as_ref() {
+            ast::Statement::ShowVariable { variable } => {
+                Ok(Some(self.show(&show_name(variable))?.schema()))
+            }
+            ast::Statement::Execute { name: Some(name), .. } => {
+                let (statement, _) = self.named(&folded_name(name))?;
+                let Parsed::Sql(sql) = &statement.parsed else { return Ok(None) };
+                match is_planned(sql) {
+                    // Planned when it runs; the simple protocol does not describe it before.
+                    true => Ok(None),
+                    false => self.command_columns(&statement),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Runs a statement about the connection; None if it is about the lake.
+    pub(super) async fn command(
+        &mut self,
+        statement: &Statement,
+    ) -> Result<Option<Outcome>, Error> {
+        let Parsed::Sql(sql) = &statement.parsed else { return Ok(None) };
+        let tag = match sql.as_ref() {
+            ast::Statement::StartTransaction { modes, begin, .. } => {
+                self.begin(modes).await?;
+                if *begin { "BEGIN" } else { "START TRANSACTION" }
+            }
+            ast::Statement::Commit { chain, .. } => return self.end(*chain).await.map(Some),
+            ast::Statement::Rollback { savepoint: Some(name), .. } => {
+                self.rollback_to(&folded(name)).await?;
+                "ROLLBACK"
+            }
+            ast::Statement::Rollback { chain, .. } => {
+                self.rollback(*chain).await?;
+                "ROLLBACK"
+            }
+            ast::Statement::Savepoint { name } => {
+                self.savepoint(&folded(name))?;
+                "SAVEPOINT"
+            }
+            ast::Statement::ReleaseSavepoint { name } => {
+                self.release(&folded(name))?;
+                "RELEASE"
+            }
+            ast::Statement::Set(set) => {
+                self.set(set)?;
+                "SET"
+            }
+            ast::Statement::ShowVariable { variable } => {
+                return rows(self.show(&show_name(variable))?, "SHOW").map(Some);
+            }
+            ast::Statement::Reset(reset) => {
+                self.reset(&reset.to_string())?;
+                "RESET"
+            }
+            ast::Statement::Discard { object_type } => self.discard(object_type)?,
+            ast::Statement::Prepare { name, data_types, statement: inner } => {
+                self.prepare_named(folded(name), data_types, inner, &statement.text)?;
+                "PREPARE"
+            }
+            ast::Statement::Deallocate { name, .. } => self.deallocate(&folded(name))?,
+            ast::Statement::Execute { name: Some(name), parameters, .. } => {
+                return self.execute_named(&folded_name(name), parameters).await.map(Some);
+            }
+            // Statistics are kept with every commit.
+            ast::Statement::Analyze(_) => "ANALYZE",
+            _ => return Ok(None),
+        };
+        Ok(Some(Outcome::Done { tag: tag.to_string() }))
+    }
+
+    async fn begin(&mut self, modes: &[TransactionMode]) -> Result<(), Error> {
+        if self.open.as_ref().is_some_and(|open| open.block.is_some()) {
+            let message = "there is already a transaction in progress";
+            self.notices.push(Notice::warning("25001", message));
+            return Ok(());
+        }
+        self.open(false).await?;
+        let default = self.setting("default_transaction_read_only").as_deref() == Some("on");
+        let mode = modes.iter().rev().find_map(|mode| match mode {
+            TransactionMode::AccessMode(mode) => {
+                Some(matches!(mode, TransactionAccessMode::ReadOnly))
+            }
+            TransactionMode::IsolationLevel(_) => None,
+        });
+        if let Some(open) = &mut self.open {
+            open.block = Some(Block { failed: false, read_only: mode.unwrap_or(default) });
+        }
+        self.write_settings()?.begin();
+        Ok(())
+    }
+
+    /// COMMIT; a failed block is rolled back.
+    async fn end(&mut self, chain: bool) -> Result<Outcome, Error> {
+        let done = |tag: &str| Ok(Outcome::Done { tag: tag.to_string() });
+        match self.open.as_ref().map(|open| open.block.as_ref().map(|b| b.failed)) {
+            Some(Some(true)) => {
+                self.rollback(chain).await?;
+                return done("ROLLBACK");
+            }
+            Some(Some(false)) => {}
+            Some(None) | None => {
+                let message = "there is no transaction in progress";
+                self.notices.push(Notice::warning("25P01", message));
+                self.commit().await?;
+                return done("COMMIT");
+            }
+        }
+        let committed = self.commit().await;
+        self.write_settings()?.end(committed.is_ok());
+        self.settings_changed()?;
+        committed?;
+        if chain {
+            self.begin(&[]).await?;
+        }
+        done("COMMIT")
+    }
+
+    async fn rollback(&mut self, chain: bool) -> Result<(), Error> {
+        let in_block = self.open.as_ref().is_some_and(|open| open.block.is_some());
+        self.open = None;
+        if !in_block {
+            let message = "there is no transaction in progress";
+            self.notices.push(Notice::warning("25P01", message));
+            return Ok(());
+        }
+        self.write_settings()?.end(false);
+        self.settings_changed()?;
+        if chain {
+            self.begin(&[]).await?;
+        }
+        Ok(())
+    }
+
+    /// The lakes of the open block.
+    fn block_lakes(&mut self, word: &str) -> Result<&mut super::Open, Error> {
+        match &mut self.open {
+            Some(open) if open.block.is_some() => Ok(open),
+            _ => {
+                let message = format!("{word} can only be used in transaction blocks");
+                Err(Error::new("25P01", message))
+            }
+        }
+    }
+
+    fn savepoint(&mut self, name: &str) -> Result<(), Error> {
+        let open = self.block_lakes("SAVEPOINT")?;
+        open.lakes.main.savepoint(name);
+        if let Some(temp) = &mut open.lakes.temp {
+            temp.savepoint(name);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, name: &str) -> Result<(), Error> {
+        let open = self.block_lakes("RELEASE SAVEPOINT")?;
+        open.lakes.main.release(name)?;
+        if let Some(temp) = &mut open.lakes.temp {
+            // Temp tables may be younger than the savepoint.
+            let _ = temp.release(name);
+        }
+        Ok(())
+    }
+
+    async fn rollback_to(&mut self, name: &str) -> Result<(), Error> {
+        let open = self.block_lakes("ROLLBACK TO SAVEPOINT")?;
+        open.lakes.main.rollback_to(name)?;
+        open.changes += 1;
+        let younger = open.lakes.temp.as_mut().is_some_and(|t| t.rollback_to(name).is_err());
+        if let Some(block) = &mut open.block {
+            block.failed = false;
+        }
+        if younger {
+            open.lakes.temp = match &self.temp {
+                Some(temp) => Some(temp.begin().await?),
+                None => None,
+            };
+        }
+        self.see();
+        Ok(())
+    }
+
+    fn set(&mut self, set: &Set) -> Result<(), Error> {
+        match set {
+            Set::SingleAssignment { scope, variable, values, .. } => {
+                let name = folded_name(variable);
+                let value = setting_value(values);
+                let local = matches!(scope, Some(ContextModifier::Local));
+                self.assign(&name, &value, local)
+            }
+            Set::SetTimeZone { local, value } => {
+                self.assign("timezone", &setting_value(std::slice::from_ref(value)), *local)
+            }
+            Set::SetNames { charset_name, .. } => {
+                self.assign("client_encoding", &folded(charset_name), false)
+            }
+            Set::SetTransaction { modes, .. } => self.set_transaction(modes),
+            Set::SetRole { role_name: None, .. } => Ok(()),
+            other => Err(Error::new("0A000", format!("SET {other} is not supported"))),
+        }
+    }
+
+    fn assign(&mut self, name: &str, value: &str, local: bool) -> Result<(), Error> {
+        let in_block = self.open.as_ref().is_some_and(|open| open.block.is_some());
+        if local && !in_block {
+            let message = "SET LOCAL can only be used in transaction blocks";
+            self.notices.push(Notice::warning("25P01", message));
+            return Ok(());
+        }
+        {
+            let mut settings = self.write_settings()?;
+            match (value.eq_ignore_ascii_case("default"), local) {
+                (true, _) => settings.reset(name)?,
+                (false, true) => settings.set_local(name, value)?,
+                (false, false) => settings.set(name, value)?,
+            }
+        }
+        self.settings_changed()
+    }
+
+    fn set_transaction(&mut self, modes: &[TransactionMode]) -> Result<(), Error> {
+        let Some(block) = self.open.as_mut().and_then(|open| open.block.as_mut()) else {
+            return Ok(());
+        };
+        for mode in modes {
+            if let TransactionMode::AccessMode(mode) = mode {
+                block.read_only = matches!(mode, TransactionAccessMode::ReadOnly);
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self, statement: &str) -> Result<(), Error> {
+        let name = statement.split_whitespace().nth(1).unwrap_or("ALL").to_lowercase();
+        match name.as_str() {
+            "all" => self.write_settings()?.reset_all(),
+            name => self.write_settings()?.reset(name)?,
+        }
+        self.settings_changed()
+    }
+
+    fn discard(&mut self, object: &DiscardObject) -> Result<&'static str, Error> {
+        let in_block = self.open.as_ref().is_some_and(|open| open.block.is_some());
+        match object {
+            DiscardObject::ALL => {
+                if in_block {
+                    let message = "DISCARD ALL cannot run inside a transaction block";
+                    return Err(Error::new("25001", message));
+                }
+                self.write_settings()?.reset_all();
+                self.statements.clear();
+                self.open = None;
+                self.temp = None;
+                self.settings_changed()?;
+                Ok("DISCARD ALL")
+            }
+            DiscardObject::TEMP => {
+                self.open = None;
+                self.temp = None;
+                Ok("DISCARD TEMP")
+            }
+            DiscardObject::PLANS => Ok("DISCARD PLANS"),
+            DiscardObject::SEQUENCES => Ok("DISCARD SEQUENCES"),
+        }
+    }
+
+    /// SHOW's answer.
+    fn show(&self, name: &str) -> Result<RecordBatch, Error> {
+        let settings = self.read_settings()?;
+        if name == "all" {
+            let all = settings.all();
+            let column = |pick: fn(&(String, String, String)) -> &String| -> ArrayRef {
+                Arc::new(StringArray::from_iter_values(all.iter().map(pick)))
+            };
+            return Ok(RecordBatch::try_from_iter([
+                ("name", column(|s| &s.0)),
+                ("setting", column(|s| &s.1)),
+                ("description", column(|s| &s.2)),
+            ])?);
+        }
+        let user = name == "session_authorization";
+        let value = match user {
+            true => Some(self.user.clone()),
+            false => settings.get(name).map(str::to_string),
+        };
+        let value = value.ok_or_else(|| {
+            Error::new("42704", format!("unrecognized configuration parameter \"{name}\""))
+        })?;
+        let schema = Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8, false)]));
+        Ok(RecordBatch::try_new(schema, vec![Arc::new(StringArray::from(vec![value]))])?)
+    }
+
+    fn named(
+        &self,
+        name: &str,
+    ) -> Result<(Statement, Vec<Option<datafusion::arrow::datatypes::FieldRef>>), Error> {
+        self.statements.get(name).cloned().ok_or_else(|| {
+            Error::new("26000", format!("prepared statement \"{name}\" does not exist"))
+        })
+    }
+
+    fn prepare_named(
+        &mut self,
+        name: String,
+        types: &[ast::DataType],
+        inner: &ast::Statement,
+        text: &str,
+    ) -> Result<(), Error> {
+        if self.statements.contains_key(&name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(Error::new("42P05", message));
+        }
+        let mut fields = Vec::with_capacity(types.len());
+        for data_type in types {
+            fields.push(Some(Arc::new(sql::types::field("", data_type)?)));
+        }
+        let statement =
+            Statement { text: text.into(), parsed: Parsed::Sql(Box::new(inner.clone())) };
+        self.statements.insert(name, (statement, fields));
+        Ok(())
+    }
+
+    fn deallocate(&mut self, name: &str) -> Result<&'static str, Error> {
+        if name == "all" {
+            self.statements.clear();
+            return Ok("DEALLOCATE ALL");
+        }
+        self.named(name)?;
+        self.statements.remove(name);
+        Ok("DEALLOCATE")
+    }
+
+    async fn execute_named(
+        &mut self,
+        name: &str,
+        parameters: &[Expr],
+    ) -> Result<Outcome, Error> {
+        let (statement, types) = self.named(name)?;
+        let prepared = self.prepare_fields(&statement, types).await?;
+        if parameters.len() != prepared.parameters.len() {
+            let message = format!("wrong number of parameters for prepared statement \"{name}\"");
+            let detail = format!(
+                "Expected {} parameters but got {}.",
+                prepared.parameters.len(),
+                parameters.len()
+            );
+            return Err(Error::new("42601", message).with_detail(detail));
+        }
+        let mut values = Vec::with_capacity(parameters.len());
+        for (value, field) in parameters.iter().zip(&prepared.parameters) {
+            let value = sql::plan::constant(&self.engine, value.clone())?;
+            values.push(value.cast_to(field.data_type())?);
+        }
+        Box::pin(self.execute(&prepared, values)).await
+    }
+}
+
+fn rows(batch: RecordBatch, tag: &'static str) -> Result<Outcome, Error> {
+    let schema = batch.schema();
+    let rows = Box::pin(RecordBatchStreamAdapter::new(batch.schema(), stream::iter([Ok(batch)])));
+    Ok(Outcome::Rows { schema, rows, tag, count: false })
+}
+
+/// The setting that SHOW names: `SHOW TIME ZONE` and the like included.
+fn show_name(words: &[ast::Ident]) -> String {
+    let words: Vec<String> = words.iter().map(|word| word.value.to_lowercase()).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["time", "zone"] => "timezone".into(),
+        ["transaction", "isolation", "level"] => "transaction_isolation".into(),
+        ["session", "authorization"] => "session_authorization".into(),
+        _ => words.join("."),
+    }
+}
+
+fn folded_name(name: &ObjectName) -> String {
+    let parts = name.0.iter().filter_map(|part| part.as_ident()).map(folded);
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// SET's right side as text: quoted names keep their quotes, as `search_path` needs.
+fn setting_value(values: &[Expr]) -> String {
+    let text = |value: &Expr| match value {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => text.clone(),
+            other => other.to_string(),
+        },
+        other => other.to_string(),
+    };
+    values.iter().map(text).collect::<Vec<_>>().join(", ")
+}

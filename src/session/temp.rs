@@ -1,0 +1,43 @@
+//! The connection's own lake: temp tables, gone with it.
+
+use std::sync::Arc;
+
+use catalog::{Lake, LakeOptions, Transaction};
+
+use crate::{Error, Server};
+
+/// A lake in a folder that is removed when the connection ends.
+pub(super) struct TempLake {
+    lake: Arc<Lake>,
+    folder: tempfile::TempDir,
+}
+
+impl TempLake {
+    pub(super) async fn open(server: &Arc<Server>) -> Result<Self, Error> {
+        let failed = |error: std::io::Error| {
+            Error::new("58030", format!("cannot make a folder for temp tables: {error}"))
+        };
+        let folder = match &server.config().temp_dir {
+            Some(place) => tempfile::TempDir::new_in(place),
+            None => tempfile::TempDir::new(),
+        };
+        let folder = folder.map_err(failed)?;
+        let mut options = LakeOptions::new(folder.path().to_string_lossy());
+        options.ephemeral = true;
+        let lake = Lake::open(options).await?;
+        let store = Arc::clone(lake.store());
+        server.runtime().register_object_store(lake.store_url().as_ref(), store);
+        Ok(Self { lake, folder })
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, Error> {
+        let state = self.lake.current().await?;
+        Ok(Transaction::begin(Arc::clone(&self.lake), state))
+    }
+}
+
+impl Drop for TempLake {
+    fn drop(&mut self) {
+        tracing::debug!("temp tables in {} are dropped", self.folder.path().display());
+    }
+}
