@@ -17,6 +17,8 @@ mod metadata;
 pub mod model;
 mod overlay;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod transaction;
 pub mod types;
 
