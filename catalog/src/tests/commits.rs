@@ -197,8 +197,7 @@ async fn another_catalog_version_is_refused() {
     session.execute(sql, &[]).await.unwrap();
     session.commit().await.unwrap();
     lake.close().await;
-    let options = LakeOptions::new(folder.path().display().to_string());
-    let error = Lake::open(options).await.unwrap_err();
+    let error = Lake::open(options(&folder).await).await.unwrap_err();
     assert_eq!(error.sqlstate(), "55000");
 }
 

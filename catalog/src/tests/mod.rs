@@ -19,9 +19,30 @@ use crate::*;
 /// Rows as (key, value).
 type Rows = Vec<(i64, Option<String>)>;
 
+/// A Postgres database that the tests use instead of SQLite, each in a schema of its own.
+const POSTGRES: &str = "SEXTANT_TEST_POSTGRES";
+
+async fn options(folder: &TempDir) -> LakeOptions {
+    let mut options = LakeOptions::new(folder.path().display().to_string());
+    if let Ok(url) = std::env::var(POSTGRES) {
+        let name = folder
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .to_lowercase();
+        let schema: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let database = crate::metadata::Database::connect(&url).await.unwrap();
+        let create = format!("CREATE SCHEMA IF NOT EXISTS s{schema}");
+        database.query(&create, &[]).await.unwrap();
+        database.close().await;
+        options.catalog = Some(format!("{url}?options[search_path]=s{schema}"));
+    }
+    options
+}
+
 async fn open(folder: &TempDir) -> Arc<Lake> {
-    let options = LakeOptions::new(folder.path().display().to_string());
-    Lake::open(options).await.unwrap()
+    Lake::open(options(folder).await).await.unwrap()
 }
 
 async fn begin(lake: &Arc<Lake>) -> Transaction {
