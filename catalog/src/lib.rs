@@ -18,6 +18,8 @@ pub mod model;
 mod overlay;
 mod scan;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod transaction;
 pub mod types;
 mod write;

@@ -490,9 +490,12 @@ fn sqlite_row(row: &SqliteRow) -> Result<Row> {
     let mut values = Vec::with_capacity(row.len());
     for index in 0..row.len() {
         let raw = row.try_get_raw(index).map_err(database)?;
+        if raw.is_null() {
+            values.push(Value::Null);
+            continue;
+        }
         let kind = raw.type_info().name().to_owned();
         let value = match kind.as_str() {
-            "NULL" => Ok(Value::Null),
             "INTEGER" | "INT4" | "BOOLEAN" => {
                 <i64 as Decode<Sqlite>>::decode(raw).map(Value::Integer)
             }

@@ -1,0 +1,163 @@
+//! Two transactions from one snapshot: pairs that commute and pairs of which the second fails.
+
+use serde_json::json;
+
+use super::*;
+
+/// A step of one of the two transactions, on a lake with `t` = (1, a), (2, b) and a view `w`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    Insert,
+    InsertDepending,
+    DeleteOne,
+    DeleteTwo,
+    UpdateOne,
+    Truncate,
+    AddColumn,
+    SetNotNull,
+    Rename,
+    Drop,
+    CreateSame,
+    CreateOther,
+    Comment,
+    Define,
+    DropSchema,
+    CreateInSchema,
+    RenameSchema,
+    ReplaceView,
+}
+
+async fn step(transaction: &mut Transaction, step: Step, name: &str) {
+    let t = table(transaction.state(), "t").id;
+    let mut alter = |change| transaction.alter_table("main", "t", change).unwrap();
+    match step {
+        Step::AddColumn => return alter(TableChange::AddColumn(column(name, DataType::Int64))),
+        Step::SetNotNull => {
+            return alter(TableChange::SetNotNull {
+                name: "k".into(),
+                not_null: true,
+            });
+        }
+        Step::Comment => return alter(TableChange::SetComment(Some(name.to_owned()))),
+        _ => {}
+    }
+    match step {
+        Step::Insert => insert(transaction, "t", &[(9, name)]).await,
+        Step::InsertDepending => {
+            transaction.depends_on(t);
+            insert(transaction, "t", &[(8, name)]).await;
+        }
+        Step::DeleteOne => assert_eq!(delete(transaction, "t", &[1]).await, 1),
+        Step::DeleteTwo => assert_eq!(delete(transaction, "t", &[2]).await, 1),
+        Step::UpdateOne => {
+            assert_eq!(delete(transaction, "t", &[1]).await, 1);
+            insert(transaction, "t", &[(1, name)]).await;
+        }
+        Step::Truncate => transaction.truncate(t),
+        Step::Rename => transaction.rename_relation("main", "t", name).unwrap(),
+        Step::Drop => transaction.drop_relation("main", "t").unwrap(),
+        Step::CreateSame => _ = transaction.create_table("main", pairs("same")).unwrap(),
+        Step::CreateOther => _ = transaction.create_table("main", pairs(name)).unwrap(),
+        Step::Define => transaction.define("tag", "x", json!(name), true).unwrap(),
+        Step::DropSchema => transaction.drop_schema("s", true).unwrap(),
+        Step::CreateInSchema => _ = transaction.create_table("s", pairs(name)).unwrap(),
+        Step::RenameSchema => transaction.rename_schema("s", name).unwrap(),
+        Step::ReplaceView => {
+            let view = NewView {
+                name: "w".into(),
+                sql: format!("SELECT '{name}'"),
+                search_path: Vec::new(),
+                columns: Vec::new(),
+                comment: None,
+            };
+            transaction.create_view("main", view, true).unwrap();
+        }
+        Step::AddColumn | Step::SetNotNull | Step::Comment => {}
+    }
+}
+
+/// Whether the second transaction commits after the first.
+async fn commutes(first: Step, second: Step) -> bool {
+    let folder = TempDir::new().unwrap();
+    let lake = lake_with(&folder, &[(1, "a"), (2, "b")]).await;
+    let mut setup = begin(&lake).await;
+    setup.create_schema("s").unwrap();
+    step(&mut setup, Step::ReplaceView, "base").await;
+    setup.commit().await.unwrap();
+    let (mut one, mut two) = (begin(&lake).await, begin(&lake).await);
+    step(&mut one, first, "first").await;
+    step(&mut two, second, "second").await;
+    one.commit().await.unwrap();
+    let before = lake.current().await.unwrap().snapshot.id;
+    let outcome = two.commit().await;
+    let after = lake.current().await.unwrap().snapshot.id;
+    match outcome {
+        Ok(snapshot) => {
+            assert_eq!((snapshot, after), (before + 1, before + 1));
+            true
+        }
+        Err(error) => {
+            assert_eq!(error.sqlstate(), "40001", "{first:?}, {second:?}: {error}");
+            assert_eq!(after, before, "a failed commit leaves nothing");
+            false
+        }
+    }
+}
+
+#[tokio::test]
+async fn commuting_pairs_commit() {
+    use Step::*;
+    for (first, second) in [
+        (Insert, Insert),
+        (Insert, DeleteOne),
+        (DeleteOne, Insert),
+        (DeleteOne, DeleteTwo),
+        (UpdateOne, DeleteTwo),
+        (Insert, AddColumn),
+        (Insert, Rename),
+        (Insert, Drop),
+        (CreateOther, CreateOther),
+        (CreateOther, UpdateOne),
+        (CreateOther, Truncate),
+        (Define, Insert),
+        (Truncate, Insert),
+        (CreateInSchema, CreateInSchema),
+        (CreateInSchema, RenameSchema),
+        (ReplaceView, Insert),
+    ] {
+        assert!(commutes(first, second).await, "{first:?} then {second:?}");
+    }
+}
+
+#[tokio::test]
+async fn conflicting_pairs_fail() {
+    use Step::*;
+    for (first, second) in [
+        (DeleteOne, DeleteOne),
+        (UpdateOne, UpdateOne),
+        (UpdateOne, DeleteOne),
+        (Truncate, DeleteOne),
+        (Insert, Truncate),
+        (DeleteOne, Truncate),
+        (Insert, InsertDepending),
+        (DeleteOne, InsertDepending),
+        (Insert, SetNotNull),
+        (AddColumn, Insert),
+        (AddColumn, AddColumn),
+        (Rename, Insert),
+        (Rename, Rename),
+        (Drop, Insert),
+        (Drop, DeleteOne),
+        (Drop, Drop),
+        (Drop, AddColumn),
+        (Comment, Comment),
+        (CreateSame, CreateSame),
+        (Define, Define),
+        (CreateInSchema, DropSchema),
+        (DropSchema, CreateInSchema),
+        (RenameSchema, CreateInSchema),
+        (ReplaceView, ReplaceView),
+    ] {
+        assert!(!commutes(first, second).await, "{first:?} then {second:?}");
+    }
+}
