@@ -32,7 +32,7 @@ async fn options(folder: &TempDir) -> LakeOptions {
             .to_string_lossy()
             .to_lowercase();
         let schema: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-        let database = crate::metadata::Database::connect(&url).await.unwrap();
+        let database = crate::metadata::Database::connect(&url, false).await.unwrap();
         let create = format!("CREATE SCHEMA IF NOT EXISTS s{schema}");
         database.query(&create, &[]).await.unwrap();
         database.close().await;
