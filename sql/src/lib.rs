@@ -12,6 +12,9 @@ pub mod statements;
 pub mod system;
 pub mod types;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{Error, Result};
 pub use parse::{Own, Parsed, Statement};
 pub use plan::{Environment, Lakes};

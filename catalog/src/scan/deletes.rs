@@ -14,6 +14,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::projection::ProjectionMapping;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::filter_pushdown::{
@@ -23,7 +24,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
 use futures::StreamExt;
 use roaring::RoaringTreemap;
@@ -67,7 +68,7 @@ impl DeletesExec {
         });
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&schema)),
+            kept_order(input.as_ref(), &schema)?,
             input.properties().partitioning.clone(),
             input.properties().emission_type,
             input.properties().boundedness,
@@ -81,6 +82,16 @@ impl DeletesExec {
     pub fn deleted(&self) -> &BTreeMap<FileId, Arc<RoaringTreemap>> {
         &self.deleted
     }
+}
+
+/// The input's order: dropping rows keeps it.
+fn kept_order(input: &dyn ExecutionPlan, schema: &SchemaRef) -> Result<EquivalenceProperties> {
+    let columns = schema.fields().iter().enumerate().map(|(index, field)| {
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
+        (column, field.name().clone())
+    });
+    let mapping = ProjectionMapping::try_new(columns, &input.schema())?;
+    Ok(input.equivalence_properties().project(&mapping, Arc::clone(schema)))
 }
 
 impl DisplayAs for DeletesExec {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use catalog::{FileId, Lake, NewFile, TableWriter};
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
-use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -237,7 +237,7 @@ impl<'a> Run<'a> {
         }
         let indices: Vec<usize> = (3..batch.num_columns()).collect();
         let rows = batch.project(&indices).map_err(arrow)?;
-        let rows = RecordBatch::try_new(self.change.table.arrow_schema(), rows.columns().to_vec());
+        let rows = RecordBatch::try_new(nullable(&self.change.table), rows.columns().to_vec());
         self.rows(rows.map_err(arrow)?, Some(&actions)).await
     }
 
@@ -297,6 +297,12 @@ impl<'a> Run<'a> {
         self.memory.try_grow(batch.num_rows() * per_row)?;
         filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(arrow)
     }
+}
+
+/// The table's columns; those of a deleted row are NULL unless RETURNING shows them.
+pub(super) fn nullable(table: &catalog::Table) -> SchemaRef {
+    let fields = table.columns.iter().map(|c| c.field.as_ref().clone().with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn seen_first(fresh: bool, twice: &Twice) -> Result<bool> {

@@ -48,7 +48,7 @@ pub(super) async fn rows(
 
 /// The table's columns and the action's name.
 fn row_schema(change: &Change) -> SchemaRef {
-    let schema = change.table.arrow_schema();
+    let schema = super::apply::nullable(&change.table);
     let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
     fields.push(Arc::new(Field::new(ACTION_NAME, DataType::Utf8, true)));
     Arc::new(Schema::new(fields))
