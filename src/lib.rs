@@ -1,1 +1,27 @@
+//! Sextant: one server, many sessions, one lake.
+//!
+//! ```text
+//!   socket ── wire ──▶ session ──▶ run ──▶ DataFusion ──▶ catalog ──▶ Parquet
+//!     ▲                                        │
+//!     └───────────── rows, encoded ◀───────────┘
+//! ```
 
+pub mod config;
+pub mod demo;
+mod engine;
+mod engine_error;
+mod error;
+mod explain;
+mod functions;
+mod listing;
+pub mod run;
+mod server;
+pub mod session;
+mod settings;
+pub mod wire;
+
+pub use error::Error;
+pub use server::Server;
+
+/// The version that clients are told; drivers read the number before the first space.
+pub const POSTGRES_VERSION: &str = "16.6 (Sextant)";

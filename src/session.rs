@@ -28,7 +28,23 @@ use crate::run::{self, Outcome, Plan, Prepared, Stamp, Statement};
 use crate::settings::Settings;
 use crate::{Error, Server, functions};
 
-pub use sql::Notice;
+/// Something the client is told beside the answer.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// `NOTICE` or `WARNING`.
+    pub severity: &'static str,
+    pub code: &'static str,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+impl From<sql::Notice> for Notice {
+    fn from(notice: sql::Notice) -> Self {
+        let sql::Notice { severity, sqlstate, message, hint } = notice;
+        Self { severity, code: sqlstate, message, detail: None, hint }
+    }
+}
 
 /// How often a statement outside a block runs again after a conflict.
 const CONFLICT_RETRIES: u32 = 20;
@@ -55,11 +71,13 @@ pub struct Session {
     open: Option<Open>,
     temp: Option<temp::TempLake>,
     statements: HashMap<String, (Statement, Vec<Option<FieldRef>>)>,
-    notices: Vec<Notice>,
+    notices: Vec<sql::Notice>,
     /// The message has several statements: they are one transaction.
     several: bool,
     /// Counts changes of settings that planning depends on.
     settings_stamp: u64,
+    /// The `timezone` setting.
+    zone: String,
 }
 
 /// A transaction under way.
@@ -108,6 +126,7 @@ impl Session {
             notices: Vec::new(),
             several: false,
             settings_stamp: 0,
+            zone: String::new(),
         };
         let process_id = std::process::id() as i32;
         let own = functions::of_session(&session.user, process_id, &session.settings);
@@ -267,7 +286,7 @@ impl Session {
 
     /// What the client is to be told, once.
     pub fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.notices)
+        std::mem::take(&mut self.notices).into_iter().map(Notice::from).collect()
     }
 
     /// Settings that changed and that clients follow, once.
@@ -276,8 +295,8 @@ impl Session {
     }
 
     /// The zone in which timestamptz is shown.
-    pub fn time_zone(&self) -> String {
-        self.setting("timezone").unwrap_or_else(|| "UTC".into())
+    pub fn time_zone(&self) -> &str {
+        &self.zone
     }
 
     /// Longest run of a statement.
@@ -300,8 +319,8 @@ impl Session {
     /// Carries settings to where planning and execution read them.
     fn settings_changed(&mut self) -> Result<(), Error> {
         self.settings_stamp += 1;
-        let zone = self.time_zone();
-        self.engine.config_mut().options_mut().execution.time_zone = Some(zone);
+        self.zone = self.setting("timezone").unwrap_or_else(|| "UTC".into());
+        self.engine.config_mut().options_mut().execution.time_zone = Some(self.zone.clone());
         Ok(())
     }
 

@@ -223,13 +223,9 @@ impl Session {
             block.failed = false;
         }
         if younger {
-            open.lakes.temp = match &self.temp {
-                Some(temp) => Some(temp.begin().await?),
-                None => None,
-            };
+            open.lakes.temp = None;
         }
-        self.see();
-        Ok(())
+        self.open(false).await
     }
 
     fn set(&mut self, set: &Set) -> Result<(), Error> {
