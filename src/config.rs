@@ -216,7 +216,8 @@ fn read_file(path: &std::path::Path) -> Result<Options, Error> {
 fn address(text: &str) -> Result<SocketAddr, Error> {
     use std::net::ToSocketAddrs;
     let found = text.to_socket_addrs().ok().and_then(|mut list| list.next());
-    found.ok_or_else(|| invalid(format!("listen: \"{text}\" is not an address like 127.0.0.1:5433")))
+    found
+        .ok_or_else(|| invalid(format!("listen: \"{text}\" is not an address like 127.0.0.1:5433")))
 }
 
 fn number(
@@ -240,8 +241,16 @@ fn size(name: &str, text: Option<String>, default: u64) -> Result<u64, Error> {
     let split = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (digits, unit) = trimmed.split_at(split);
     let units = HashMap::from([
-        ("", 0), ("b", 0), ("kb", 10), ("mb", 20), ("gb", 30), ("tb", 40),
-        ("kib", 10), ("mib", 20), ("gib", 30), ("tib", 40),
+        ("", 0),
+        ("b", 0),
+        ("kb", 10),
+        ("mb", 20),
+        ("gb", 30),
+        ("tb", 40),
+        ("kib", 10),
+        ("mib", 20),
+        ("gib", 30),
+        ("tib", 40),
     ]);
     let shift = units.get(unit.trim().to_ascii_lowercase().as_str());
     match (digits.parse::<f64>(), shift) {

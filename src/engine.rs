@@ -29,11 +29,7 @@ pub struct Engine {
 
 impl Engine {
     /// Built once, when the server starts.
-    pub fn new(
-        runtime: Arc<RuntimeEnv>,
-        threads: usize,
-        database: &str,
-    ) -> Result<Self, Error> {
+    pub fn new(runtime: Arc<RuntimeEnv>, threads: usize, database: &str) -> Result<Self, Error> {
         let mut config = SessionConfig::new()
             .with_target_partitions(threads)
             .with_batch_size(BATCH_ROWS)
@@ -81,10 +77,7 @@ impl Engine {
 /// The functions of `datafusion-pg-catalog`, and our own over them.
 fn postgres_functions(context: &SessionContext, database: &str) -> Result<(), Error> {
     // Registers into a catalog of its own that no connection sees: each has its own `pg_catalog`.
-    context.register_catalog(
-        database,
-        Arc::new(datafusion::catalog::MemoryCatalogProvider::new()),
-    );
+    context.register_catalog(database, Arc::new(datafusion::catalog::MemoryCatalogProvider::new()));
     datafusion_pg_catalog::setup_pg_catalog(context, database, EmptyContextProvider)
         .map_err(|error| Error::from(*error))?;
     for function in functions::constant() {

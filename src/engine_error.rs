@@ -111,9 +111,10 @@ pub fn from_engine(error: &DataFusionError) -> Error {
                 Some(_) | None => out,
             }
         }
-        DataFusionError::Collection(errors) => errors
-            .first()
-            .map_or_else(|| Error::new("XX000", "the engine failed without a message"), from_engine),
+        DataFusionError::Collection(errors) => errors.first().map_or_else(
+            || Error::new("XX000", "the engine failed without a message"),
+            from_engine,
+        ),
         DataFusionError::ArrowError(inner, _) => from_arrow(inner),
         DataFusionError::ParquetError(inner) => from_parquet(inner),
         DataFusionError::ObjectStore(inner) => Error::new("58030", inner.to_string()),
@@ -236,9 +237,8 @@ fn from_schema(error: &SchemaError) -> Error {
             let shown = column_name(field);
             let error = Error::new("42703", format!("column {shown} does not exist"));
             match nearest(&field.name, valid_fields) {
-                Some(near) => error.with_hint(format!(
-                    "Perhaps you meant to reference the column \"{near}\"."
-                )),
+                Some(near) => error
+                    .with_hint(format!("Perhaps you meant to reference the column \"{near}\".")),
                 None => error,
             }
             .locate_column(field)
@@ -401,7 +401,10 @@ mod tests {
     #[test]
     fn tables_and_functions_have_their_codes() {
         let error = from_plan("table 'datafusion.public.nope' not found");
-        assert_eq!((error.sqlstate, error.message()), ("42P01", "relation \"nope\" does not exist"));
+        assert_eq!(
+            (error.sqlstate, error.message()),
+            ("42P01", "relation \"nope\" does not exist")
+        );
         assert_eq!(from_plan("Invalid function 'summ'.\nDid you mean 'sum'?").sqlstate, "42883");
     }
 }

@@ -22,11 +22,7 @@ pub fn constant() -> Vec<ScalarUDF> {
 }
 
 /// Functions whose answer is the connection's own.
-pub fn of_session(
-    user: &str,
-    process_id: i32,
-    settings: &Arc<RwLock<Settings>>,
-) -> Vec<ScalarUDF> {
+pub fn of_session(user: &str, process_id: i32, settings: &Arc<RwLock<Settings>>) -> Vec<ScalarUDF> {
     vec![
         text("current_user", user.to_string()),
         text("session_user", user.to_string()),
@@ -46,9 +42,8 @@ fn text(name: &str, value: String) -> ScalarUDF {
 }
 
 fn backend_pid(process_id: i32) -> ScalarUDF {
-    let answer = move |_: &[ColumnarValue]| {
-        Ok(ColumnarValue::Scalar(ScalarValue::Int32(Some(process_id))))
-    };
+    let answer =
+        move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::Int32(Some(process_id))));
     create_udf("pg_backend_pid", vec![], DataType::Int32, Volatility::Stable, Arc::new(answer))
 }
 

@@ -7,13 +7,13 @@ use std::sync::{Arc, RwLock};
 use async_trait::async_trait;
 use catalog::{Relation, State};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider};
-use datafusion::datasource::{TableProvider, TableType};
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::catalog::view::ViewTable;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider};
+use datafusion::common::ToDFSchema;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::{TableProvider, TableType};
 use datafusion::error::Result;
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
-use datafusion::common::ToDFSchema;
 
 /// The state that the connection sees now.
 pub type Seen = Arc<RwLock<Option<Arc<State>>>>;

@@ -11,6 +11,9 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// A worker's stack: planning recurses with the depth of a statement. Only what is touched is used.
+const STACK_BYTES: usize = 32 << 20;
+
 /// SQL on a lake, spoken in the Postgres protocol.
 #[derive(Parser)]
 #[command(name = "sextant", version, about)]
@@ -47,9 +50,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let filter = EnvFilter::try_from_env("SEXTANT_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("info,datafusion=warn,sqlx=warn")
-    });
+    let filter = EnvFilter::try_from_env("SEXTANT_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,datafusion=warn,sqlx=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,7 +64,9 @@ fn main() -> ExitCode {
 
 /// Help and version go out as they are; a mistake is one line.
 fn usage(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if error.use_stderr()
+        && error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
         eprintln!("sextant: {}", line.trim_start_matches("error: "));
@@ -84,6 +88,7 @@ fn run(command: Command) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // One more than asked for: accepting and cancelling go on while all partitions compute.
         .worker_threads(config.threads + 1)
+        .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
         .map_err(|error| Error::new("58000", format!("cannot start threads: {error}")))?;

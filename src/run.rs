@@ -141,9 +141,7 @@ pub(crate) fn bind(plan: Plan, values: Vec<ScalarValue>) -> Result<Plan, Error> 
             change.plan = filled(std::mem::take(&mut change.plan))?;
             Plan::Change(change)
         }
-        Plan::Explain(explain, inner) => {
-            Plan::Explain(explain, Box::new(bind(*inner, values)?))
-        }
+        Plan::Explain(explain, inner) => Plan::Explain(explain, Box::new(bind(*inner, values)?)),
         Plan::Command => Plan::Command,
     })
 }

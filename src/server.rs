@@ -161,10 +161,8 @@ async fn open_lake(config: &Config, runtime: &RuntimeEnv) -> Result<Arc<Lake>, E
 }
 
 fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>, Error> {
-    let pool = TrackConsumersPool::new(
-        FairSpillPool::new(config.memory_limit_bytes),
-        CONSUMERS_SHOWN,
-    );
+    let pool =
+        TrackConsumersPool::new(FairSpillPool::new(config.memory_limit_bytes), CONSUMERS_SHOWN);
     let mode = match &config.temp_dir {
         Some(folder) => {
             writable(&folder.to_string_lossy())?;

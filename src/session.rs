@@ -153,9 +153,9 @@ impl Session {
         statement: &Statement,
         types: &[Option<DataType>],
     ) -> Result<Prepared, Error> {
-        let types = types.iter().map(|t| {
-            t.as_ref().map(|t| Arc::new(Field::new("", t.clone(), true)) as FieldRef)
-        });
+        let types = types
+            .iter()
+            .map(|t| t.as_ref().map(|t| Arc::new(Field::new("", t.clone(), true)) as FieldRef));
         self.prepare_fields(statement, types.collect()).await
     }
 
@@ -414,8 +414,7 @@ impl Session {
     }
 
     fn check_not_failed(&self, statement: &Statement) -> Result<(), Error> {
-        if self.transaction_status() != TransactionStatus::Failed
-            || commands::ends_block(statement)
+        if self.transaction_status() != TransactionStatus::Failed || commands::ends_block(statement)
         {
             return Ok(());
         }

@@ -43,7 +43,12 @@ const KNOWN: &[Known] = &[
     known("client_encoding", "UTF8", Kind::Text, "Encoding of what the client sends and gets."),
     known("client_min_messages", "notice", Kind::Text, "Least severity that the client is told."),
     known("datestyle", "ISO, MDY", Kind::Text, "Display format of dates and times."),
-    known("default_transaction_isolation", "repeatable read", Kind::Text, "Isolation of new blocks."),
+    known(
+        "default_transaction_isolation",
+        "repeatable read",
+        Kind::Text,
+        "Isolation of new blocks.",
+    ),
     known("default_transaction_read_only", "off", Kind::Boolean, "Whether new blocks may write."),
     known("extra_float_digits", "1", Kind::Integer, "Digits of floating-point output."),
     known("idle_in_transaction_session_timeout", "0", Kind::Duration, "Longest idle block."),
@@ -60,7 +65,12 @@ const KNOWN: &[Known] = &[
     known("max_identifier_length", "63", Kind::ReadOnly, "Longest name."),
     known("search_path", "\"$user\", public", Kind::Text, "Schemas of unqualified names."),
     known("server_encoding", "UTF8", Kind::ReadOnly, "Encoding of the database."),
-    known("server_version", crate::POSTGRES_VERSION, Kind::ReadOnly, "Version answered to clients."),
+    known(
+        "server_version",
+        crate::POSTGRES_VERSION,
+        Kind::ReadOnly,
+        "Version answered to clients.",
+    ),
     known("server_version_num", "160006", Kind::ReadOnly, "The same as a number."),
     known("session_authorization", "", Kind::ReadOnly, "The connection's user."),
     known("sextant.now", "", Kind::Text, "Fixed time that now() answers; empty: the clock."),
@@ -261,8 +271,7 @@ fn display_name(name: &'static str) -> &'static str {
 }
 
 fn unrecognized(name: &str) -> Error {
-    let error =
-        Error::new("42704", format!("unrecognized configuration parameter \"{name}\""));
+    let error = Error::new("42704", format!("unrecognized configuration parameter \"{name}\""));
     match sql::error::near_names(name, KNOWN.iter().map(|k| k.name)) {
         Some(hint) => error.with_hint(hint),
         None => error,

@@ -87,11 +87,7 @@ pub fn tokens(changes: &str) -> Vec<&str> {
         quoted ^= c == '"';
         c == ',' && !quoted
     };
-    changes
-        .split(outside)
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
-        .collect()
+    changes.split(outside).map(str::trim).filter(|token| !token.is_empty()).collect()
 }
 
 impl Cache {

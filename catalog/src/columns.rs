@@ -108,10 +108,7 @@ pub fn tags(column: &Column, into: &mut BTreeMap<i64, Tags>) -> Result<()> {
     if !own.is_empty() {
         into.insert(column.id, own);
     }
-    column
-        .children
-        .iter()
-        .try_for_each(|child| tags(child, into))
+    column.children.iter().try_for_each(|child| tags(child, into))
 }
 
 /// Rebuilds the columns of one table from its rows.
@@ -122,9 +119,7 @@ pub fn from_records(
 ) -> Result<Vec<Column>> {
     let mut own: Vec<_> = records.iter().filter(|r| r.parent == parent).collect();
     own.sort_by_key(|record| (record.order, record.id));
-    own.into_iter()
-        .map(|record| from_record(record, records, tags))
-        .collect()
+    own.into_iter().map(|record| from_record(record, records, tags)).collect()
 }
 
 fn from_record(
@@ -133,11 +128,7 @@ fn from_record(
     tags: &HashMap<i64, Tags>,
 ) -> Result<Column> {
     let nested = matches!(record.type_name.as_str(), "list" | "struct" | "map");
-    let children = if nested {
-        from_records(records, tags, Some(record.id))?
-    } else {
-        Vec::new()
-    };
+    let children = if nested { from_records(records, tags, Some(record.id))? } else { Vec::new() };
     let none = Tags::new();
     let own = tags.get(&record.id).unwrap_or(&none);
     let parts: Vec<_> = children.iter().map(|c| Arc::clone(&c.field)).collect();
@@ -211,9 +202,7 @@ fn field(
     parts: Vec<Arc<Field>>,
     tags: &Tags,
 ) -> Result<Field> {
-    let vector = tags
-        .get(VECTOR_TAG)
-        .and_then(|length| length.parse::<i32>().ok());
+    let vector = tags.get(VECTOR_TAG).and_then(|length| length.parse::<i32>().ok());
     if let (Some(length), Some(part)) = (vector, parts.first()) {
         let data_type = DataType::FixedSizeList(Arc::clone(part), length);
         let spelling = HashMap::from([(TYPE_KEY.to_owned(), format!("vector({length})"))]);

@@ -90,18 +90,9 @@ pub enum TableChange {
 /// What COMMENT ON names, tables apart.
 #[derive(Debug, Clone)]
 pub enum CommentTarget {
-    Schema {
-        name: String,
-    },
-    View {
-        schema: String,
-        name: String,
-    },
-    ViewColumn {
-        schema: String,
-        name: String,
-        column: String,
-    },
+    Schema { name: String },
+    View { schema: String, name: String },
+    ViewColumn { schema: String, name: String, column: String },
 }
 
 /// One change, its objects named by id.
@@ -176,11 +167,9 @@ impl Operation {
                 let relation = Relation::Table(Arc::clone(table));
                 insert(state, *schema, &table.name, relation)
             }
-            Self::CreateView {
-                schema,
-                view,
-                replace,
-            } => create_view(state, *schema, view, *replace),
+            Self::CreateView { schema, view, replace } => {
+                create_view(state, *schema, view, *replace)
+            }
             Self::RenameRelation { id, to } => {
                 let (schema, relation) = take(state, *id)?;
                 insert(state, schema, to, relation)
@@ -192,24 +181,17 @@ impl Operation {
                 schema_mut(state, *id)?.comment.clone_from(comment);
                 Ok(())
             }
-            Self::CommentView {
-                id,
-                column,
-                comment,
-            } => comment_view(view_mut(state, *id)?, column.as_deref(), comment.as_deref()),
-            Self::Define {
-                definition,
-                replace,
-            } => define(state, definition, *replace),
+            Self::CommentView { id, column, comment } => {
+                comment_view(view_mut(state, *id)?, column.as_deref(), comment.as_deref())
+            }
+            Self::Define { definition, replace } => define(state, definition, *replace),
             Self::Undefine { kind, name } => undefine(state, kind, name),
         }
     }
 }
 
 fn gone(id: ObjectId) -> Error {
-    Error::UndefinedTable {
-        name: format!("id {id}"),
-    }
+    Error::UndefinedTable { name: format!("id {id}") }
 }
 
 fn schema_mut(state: &mut State, id: ObjectId) -> Result<&mut Schema> {
@@ -219,11 +201,7 @@ fn schema_mut(state: &mut State, id: ObjectId) -> Result<&mut Schema> {
 
 fn relation_mut(state: &mut State, id: ObjectId) -> Result<&mut Relation> {
     let holds = |schema: &&mut Arc<Schema>| schema.relations.values().any(|r| r.id() == id);
-    let schema = state
-        .schemas
-        .values_mut()
-        .find(holds)
-        .ok_or_else(|| gone(id))?;
+    let schema = state.schemas.values_mut().find(holds).ok_or_else(|| gone(id))?;
     let mut relations = Arc::make_mut(schema).relations.values_mut();
     relations.find(|r| r.id() == id).ok_or_else(|| gone(id))
 }
@@ -231,28 +209,24 @@ fn relation_mut(state: &mut State, id: ObjectId) -> Result<&mut Relation> {
 fn table_mut(state: &mut State, id: ObjectId) -> Result<&mut Table> {
     match relation_mut(state, id)? {
         Relation::Table(table) => Ok(Arc::make_mut(table)),
-        Relation::View(view) => Err(Error::WrongObjectType {
-            name: view.name.clone(),
-            expected: "table",
-        }),
+        Relation::View(view) => {
+            Err(Error::WrongObjectType { name: view.name.clone(), expected: "table" })
+        }
     }
 }
 
 fn view_mut(state: &mut State, id: ObjectId) -> Result<&mut View> {
     match relation_mut(state, id)? {
         Relation::View(view) => Ok(Arc::make_mut(view)),
-        Relation::Table(table) => Err(Error::WrongObjectType {
-            name: table.name.clone(),
-            expected: "view",
-        }),
+        Relation::Table(table) => {
+            Err(Error::WrongObjectType { name: table.name.clone(), expected: "view" })
+        }
     }
 }
 
 fn create_schema(state: &mut State, id: ObjectId, uuid: &str, name: &str) -> Result<()> {
     if state.schemas.contains_key(name) {
-        return Err(Error::DuplicateSchema {
-            name: name.to_owned(),
-        });
+        return Err(Error::DuplicateSchema { name: name.to_owned() });
     }
     let schema = Schema {
         id,
@@ -275,9 +249,7 @@ pub fn folder_name(name: &str, uuid: &str) -> String {
 
 fn rename_schema(state: &mut State, id: ObjectId, to: &str, renamed: ObjectId) -> Result<()> {
     if state.schemas.contains_key(to) {
-        return Err(Error::DuplicateSchema {
-            name: to.to_owned(),
-        });
+        return Err(Error::DuplicateSchema { name: to.to_owned() });
     }
     let name = schema_mut(state, id)?.name.clone();
     let mut schema = state.schemas.remove(&name).ok_or_else(|| gone(id))?;
@@ -325,9 +297,7 @@ fn take(state: &mut State, id: ObjectId) -> Result<(ObjectId, Relation)> {
 fn insert(state: &mut State, schema: ObjectId, name: &str, relation: Relation) -> Result<()> {
     let schema = schema_mut(state, schema)?;
     if schema.relations.contains_key(name) {
-        return Err(Error::DuplicateTable {
-            name: name.to_owned(),
-        });
+        return Err(Error::DuplicateTable { name: name.to_owned() });
     }
     let id = schema.id;
     let relation = match relation {
@@ -352,10 +322,7 @@ fn create_view(state: &mut State, schema: ObjectId, view: &Arc<View>, replace: b
     let existing = schema_mut(state, schema)?.relations.get(&view.name);
     match existing {
         Some(Relation::Table(_)) => {
-            return Err(Error::WrongObjectType {
-                name: view.name.clone(),
-                expected: "view",
-            });
+            return Err(Error::WrongObjectType { name: view.name.clone(), expected: "view" });
         }
         Some(Relation::View(old)) if replace => {
             let id = old.id;
@@ -396,9 +363,7 @@ fn comment_view(view: &mut View, column: Option<&str>, comment: Option<&str>) ->
         return Err(undefined_column(&view.name, column));
     }
     match comment {
-        Some(text) => view
-            .column_comments
-            .insert(column.to_owned(), text.to_owned()),
+        Some(text) => view.column_comments.insert(column.to_owned(), text.to_owned()),
         None => view.column_comments.remove(column),
     };
     Ok(())
@@ -407,10 +372,7 @@ fn comment_view(view: &mut View, column: Option<&str>, comment: Option<&str>) ->
 fn define(state: &mut State, definition: &Arc<Definition>, replace: bool) -> Result<()> {
     let key = (definition.kind.clone(), definition.name.clone());
     if !replace && state.definitions.contains_key(&key) {
-        return Err(Error::DuplicateObject {
-            kind: key.0,
-            name: key.1,
-        });
+        return Err(Error::DuplicateObject { kind: key.0, name: key.1 });
     }
     state.definitions.insert(key, Arc::clone(definition));
     Ok(())
@@ -419,35 +381,24 @@ fn define(state: &mut State, definition: &Arc<Definition>, replace: bool) -> Res
 fn undefine(state: &mut State, kind: &str, name: &str) -> Result<()> {
     let key = (kind.to_owned(), name.to_owned());
     let removed = state.definitions.remove(&key).map(|_| ());
-    removed.ok_or(Error::UndefinedObject {
-        kind: key.0,
-        name: key.1,
-    })
+    removed.ok_or(Error::UndefinedObject { kind: key.0, name: key.1 })
 }
 
 fn undefined_column(table: &str, column: &str) -> Error {
-    Error::UndefinedColumn {
-        table: table.to_owned(),
-        column: column.to_owned(),
-    }
+    Error::UndefinedColumn { table: table.to_owned(), column: column.to_owned() }
 }
 
 fn column_mut<'a>(table: &'a mut Table, name: &str) -> Result<&'a mut Column> {
     let missing = undefined_column(&table.name, name);
-    table
-        .columns
-        .iter_mut()
-        .find(|c| c.name == name)
-        .ok_or(missing)
+    table.columns.iter_mut().find(|c| c.name == name).ok_or(missing)
 }
 
 fn check_free(table: &Table, name: &str) -> Result<()> {
     match table.column(name) {
         None => Ok(()),
-        Some(_) => Err(Error::DuplicateColumn {
-            table: table.name.clone(),
-            column: name.to_owned(),
-        }),
+        Some(_) => {
+            Err(Error::DuplicateColumn { table: table.name.clone(), column: name.to_owned() })
+        }
     }
 }
 
@@ -469,10 +420,7 @@ pub fn partition_keys(table: &Table, by: &[(String, String)]) -> Result<Vec<Part
     let key = |(name, transform): &(String, String)| {
         let column = table.column(name);
         let column = column.ok_or_else(|| undefined_column(&table.name, name))?;
-        Ok(PartitionKey {
-            column_id: column.id,
-            transform: transform.clone(),
-        })
+        Ok(PartitionKey { column_id: column.id, transform: transform.clone() })
     };
     by.iter().map(key).collect()
 }
@@ -523,11 +471,7 @@ fn alter(table: &mut Table, change: &TableChange) -> Result<()> {
 }
 
 fn add_constraint(table: &mut Table, constraint: &Constraint) -> Result<()> {
-    if table
-        .constraints
-        .iter()
-        .any(|c| c.name() == constraint.name())
-    {
+    if table.constraints.iter().any(|c| c.name() == constraint.name()) {
         return Err(Error::DuplicateObject {
             kind: "constraint".to_owned(),
             name: constraint.name().to_owned(),

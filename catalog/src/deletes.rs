@@ -31,15 +31,9 @@ const TAIL: usize = 8;
 /// Positions that a delete file lists, up to a snapshot.
 pub async fn read(store: &dyn ObjectStore, path: &str, upto: SnapshotId) -> Result<RoaringTreemap> {
     let location = Path::parse(path).map_err(|e| storage::error(path, &e.into()))?;
-    let get = store
-        .get(&location)
-        .await
-        .map_err(|e| storage::error(path, &e))?;
+    let get = store.get(&location).await.map_err(|e| storage::error(path, &e))?;
     let bytes = get.bytes().await.map_err(|e| storage::error(path, &e))?;
-    decode(bytes, upto).map_err(|reason| Error::Damaged {
-        path: path.to_owned(),
-        reason,
-    })
+    decode(bytes, upto).map_err(|reason| Error::Damaged { path: path.to_owned(), reason })
 }
 
 fn decode(bytes: Bytes, upto: SnapshotId) -> Result<RoaringTreemap, String> {
@@ -78,10 +72,8 @@ pub fn encode(data_file: &str, positions: &RoaringTreemap) -> Result<(Bytes, u64
     let rows = usize::try_from(positions.len()).unwrap_or(usize::MAX);
     let paths = StringArray::from_iter_values(std::iter::repeat_n(data_file, rows));
     let positions = Int64Array::from_iter_values(positions.iter().map(u64::cast_signed));
-    let batch = RecordBatch::try_new(
-        Arc::clone(&schema),
-        vec![Arc::new(paths), Arc::new(positions)],
-    );
+    let batch =
+        RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(paths), Arc::new(positions)]);
     let batch = batch.map_err(|e| Error::Engine(e.into()))?;
     let mut bytes = Vec::new();
     let written = ArrowWriter::try_new(&mut bytes, schema, None).and_then(|mut writer| {
@@ -90,8 +82,6 @@ pub fn encode(data_file: &str, positions: &RoaringTreemap) -> Result<(Bytes, u64
     });
     written.map_err(|e| Error::Engine(e.into()))?;
     let tail = bytes.len().saturating_sub(TAIL);
-    let footer = bytes
-        .get(tail..tail + 4)
-        .map_or([0; 4], |b| [b[0], b[1], b[2], b[3]]);
+    let footer = bytes.get(tail..tail + 4).map_or([0; 4], |b| [b[0], b[1], b[2], b[3]]);
     Ok((Bytes::from(bytes), u64::from(u32::from_le_bytes(footer))))
 }

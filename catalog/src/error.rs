@@ -23,10 +23,7 @@ pub enum Error {
     #[error("{kind} \"{name}\" already exists")]
     DuplicateObject { kind: String, name: String },
     #[error("\"{name}\" is not a {expected}")]
-    WrongObjectType {
-        name: String,
-        expected: &'static str,
-    },
+    WrongObjectType { name: String, expected: &'static str },
     #[error("cannot drop {name} because other objects depend on it")]
     DependentObjects { name: String, detail: String },
     #[error("could not serialize access due to concurrent {change}")]
@@ -34,20 +31,11 @@ pub enum Error {
     #[error("snapshot {id} does not exist")]
     UndefinedSnapshot { id: i64 },
     #[error("{message}")]
-    NotSupported {
-        message: String,
-        hint: Option<String>,
-    },
+    NotSupported { message: String, hint: Option<String> },
     #[error("{message}")]
-    InvalidParameter {
-        message: String,
-        hint: Option<String>,
-    },
+    InvalidParameter { message: String, hint: Option<String> },
     #[error("the catalog is of version \"{found}\", this server reads \"{expected}\"")]
-    CatalogVersion {
-        found: String,
-        expected: &'static str,
-    },
+    CatalogVersion { found: String, expected: &'static str },
     #[error("could not read or write object \"{path}\": {reason}")]
     Object { path: String, reason: String },
     #[error("file \"{path}\" is damaged: {reason}")]

@@ -78,11 +78,7 @@ impl Lake {
         session.commit().await?;
         let mut roots = vec![storage.data_path.clone()];
         if recorded != storage.data_path {
-            tracing::warn!(
-                recorded,
-                opened = storage.data_path,
-                "the lake was made elsewhere"
-            );
+            tracing::warn!(recorded, opened = storage.data_path, "the lake was made elsewhere");
             roots.push(recorded);
         }
         let lake = Arc::new(Self {
@@ -149,10 +145,9 @@ impl Lake {
             Some(known) => changes(&mut session, known.snapshot.id, snapshot.id).await?,
         };
         let state = match known {
-            Some(known) if known.snapshot.schema_version == snapshot.schema_version => State {
-                snapshot,
-                ..known.clone()
-            },
+            Some(known) if known.snapshot.schema_version == snapshot.schema_version => {
+                State { snapshot, ..known.clone() }
+            }
             _ => load::state(&mut session, snapshot, &self.roots).await?,
         };
         session.rollback().await?;
@@ -210,9 +205,7 @@ impl Lake {
         }
         let (schema, table) = state
             .table_by_id(table.id)
-            .ok_or_else(|| Error::UndefinedTable {
-                name: table.name.clone(),
-            })?;
+            .ok_or_else(|| Error::UndefinedTable { name: table.name.clone() })?;
         let mut session = self.database.read().await?;
         let loaded = rows::load(&mut session, at, schema, table, &self.roots).await;
         session.rollback().await?;
@@ -228,10 +221,8 @@ impl Lake {
                 continue;
             };
             let positions = deletes::read(self.store(), &delete_file.path, at).await?;
-            let mut deleted = file
-                .deleted
-                .as_deref()
-                .map_or_else(RoaringTreemap::new, Clone::clone);
+            let mut deleted =
+                file.deleted.as_deref().map_or_else(RoaringTreemap::new, Clone::clone);
             deleted |= positions;
             file.deleted = Some(Arc::new(deleted));
         }
@@ -239,10 +230,7 @@ impl Lake {
         for chunk in loaded.inlined {
             overlay::push(&mut inlined, chunk);
         }
-        Ok(TableRows {
-            files: files.into_iter().map(Arc::new).collect(),
-            inlined,
-        })
+        Ok(TableRows { files: files.into_iter().map(Arc::new).collect(), inlined })
     }
 
     /// Ends the process if a test asks for it at this step.
@@ -262,9 +250,7 @@ pub(crate) async fn changes(
     let sql = "SELECT s.snapshot_id, c.changes_made FROM ducklake_snapshot s \
                LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = s.snapshot_id \
                WHERE s.snapshot_id > ? AND s.snapshot_id <= ?";
-    let rows = session
-        .query(sql, &[Value::Integer(after), Value::Integer(upto)])
-        .await?;
+    let rows = session.query(sql, &[Value::Integer(after), Value::Integer(upto)]).await?;
     let change = |row: &crate::metadata::Row| Ok((row.id(0)?, Changed::parse(&row.name(1))));
     rows.iter().map(change).collect()
 }

@@ -315,11 +315,7 @@ impl TableRows {
     /// Live rows: file rows less deletions, plus inlined ones.
     pub fn count(&self) -> u64 {
         let live = |f: &Arc<DataFile>| f.rows - f.deleted.as_ref().map_or(0, |d| d.len());
-        let inlined = self
-            .inlined
-            .iter()
-            .map(|i| i.batch.num_rows() as u64)
-            .sum::<u64>();
+        let inlined = self.inlined.iter().map(|i| i.batch.num_rows() as u64).sum::<u64>();
         self.files.iter().map(live).sum::<u64>() + inlined
     }
 }

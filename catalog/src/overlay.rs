@@ -60,11 +60,7 @@ impl Overlay {
         self.next_local += rows;
         self.rows.push(LocalRows {
             table: Arc::clone(table),
-            rows: InlinedRows {
-                file: INLINED_LOCAL,
-                positions: Arc::new(positions),
-                batch,
-            },
+            rows: InlinedRows { file: INLINED_LOCAL, positions: Arc::new(positions), batch },
         });
         self.compact();
     }
@@ -111,10 +107,7 @@ impl Overlay {
             adapt(&rows, &local.table.columns, table)
         };
         let rows: Result<Vec<_>> = self.rows.iter().map(live).collect();
-        Ok(rows?
-            .into_iter()
-            .filter(|r| r.batch.num_rows() > 0)
-            .collect())
+        Ok(rows?.into_iter().filter(|r| r.batch.num_rows() > 0).collect())
     }
 
     /// The table as this transaction sees it. `columns`: those the committed rows were read with.
@@ -131,8 +124,7 @@ impl Overlay {
                 *chunk = adapt(chunk, columns, table)?;
             }
         }
-        rows.files
-            .extend(self.files.iter().filter(|f| has_rows(f)).cloned());
+        rows.files.extend(self.files.iter().filter(|f| has_rows(f)).cloned());
         rows.inlined.extend(self.local_rows(table)?);
         Ok(rows)
     }
@@ -151,32 +143,19 @@ pub fn remaining(
     let gone = deleted.get(&INLINED).unwrap_or(&none);
     let inlined: Result<Vec<_>> = rows.inlined.iter().map(|chunk| live(chunk, gone)).collect();
     Ok(TableRows {
-        files: rows
-            .files
-            .iter()
-            .map(file)
-            .filter(|f| has_rows(f))
-            .collect(),
-        inlined: inlined?
-            .into_iter()
-            .filter(|r| r.batch.num_rows() > 0)
-            .collect(),
+        files: rows.files.iter().map(file).filter(|f| has_rows(f)).collect(),
+        inlined: inlined?.into_iter().filter(|r| r.batch.num_rows() > 0).collect(),
     })
 }
 
 fn has_rows(file: &Arc<DataFile>) -> bool {
-    file.deleted
-        .as_ref()
-        .is_none_or(|deleted| deleted.len() < file.rows)
+    file.deleted.as_ref().is_none_or(|deleted| deleted.len() < file.rows)
 }
 
 fn without(file: &DataFile, positions: &RoaringTreemap) -> DataFile {
     let mut deleted = file.deleted.as_deref().cloned().unwrap_or_default();
     deleted |= positions;
-    DataFile {
-        deleted: Some(Arc::new(deleted)),
-        ..file.clone()
-    }
+    DataFile { deleted: Some(Arc::new(deleted)), ..file.clone() }
 }
 
 fn live(rows: &InlinedRows, deleted: &RoaringTreemap) -> Result<InlinedRows> {
@@ -189,17 +168,8 @@ fn live(rows: &InlinedRows, deleted: &RoaringTreemap) -> Result<InlinedRows> {
         return Ok(rows.clone());
     }
     let batch = filter_record_batch(&rows.batch, &keep).map_err(|e| Error::Engine(e.into()))?;
-    let positions = rows
-        .positions
-        .iter()
-        .copied()
-        .filter(|p| keeps(p))
-        .collect();
-    Ok(InlinedRows {
-        file: rows.file,
-        positions: Arc::new(positions),
-        batch,
-    })
+    let positions = rows.positions.iter().copied().filter(|p| keeps(p)).collect();
+    Ok(InlinedRows { file: rows.file, positions: Arc::new(positions), batch })
 }
 
 /// Rows read with some columns as rows of a table that was altered since.
@@ -244,14 +214,6 @@ fn merge(first: &InlinedRows, second: &InlinedRows) -> Option<InlinedRows> {
     }
     let schema = first.batch.schema();
     let batch = concat_batches(&schema, [&first.batch, &second.batch]).ok()?;
-    let positions = first
-        .positions
-        .iter()
-        .chain(second.positions.iter())
-        .copied();
-    Some(InlinedRows {
-        file: first.file,
-        positions: Arc::new(positions.collect()),
-        batch,
-    })
+    let positions = first.positions.iter().chain(second.positions.iter()).copied();
+    Some(InlinedRows { file: first.file, positions: Arc::new(positions.collect()), batch })
 }

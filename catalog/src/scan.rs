@@ -26,9 +26,7 @@ use datafusion::common::{Constraint as EngineConstraint, Constraints, ScalarValu
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfigBuilder, ParquetSource,
-};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::{TableProvider, TableType};
@@ -41,8 +39,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 
 use crate::model::{
-    ADDRESS_TYPE, Constraint, DataFile, FILE_COLUMN, InlinedRows, POSITION_COLUMN, Table,
-    TableRows,
+    ADDRESS_TYPE, Constraint, DataFile, FILE_COLUMN, InlinedRows, POSITION_COLUMN, Table, TableRows,
 };
 
 pub(crate) use columns::FIELD_ID;
@@ -127,7 +124,8 @@ impl LakeTable {
     }
 
     fn statistics_of(&self, files: &[Arc<DataFile>]) -> Statistics {
-        let mut statistics = Statistics::new_unknown(&ArrowSchema::new(columns::fields(&self.table)));
+        let mut statistics =
+            Statistics::new_unknown(&ArrowSchema::new(columns::fields(&self.table)));
         let rows: u64 = files.iter().map(|f| f.rows).sum();
         let bytes: u64 = files.iter().map(|f| f.size).sum();
         statistics.num_rows = Precision::Exact(rows as usize);
@@ -197,7 +195,8 @@ impl TableProvider for LakeTable {
         let all: Vec<usize> = (0..self.schema.fields().len()).collect();
         let projection = projection.unwrap_or(&all);
         let kept = prune::files(session, &self.table, &self.rows.files, filters)?;
-        let has_deletes = |file: &Arc<DataFile>| file.deleted.as_ref().is_some_and(|d| !d.is_empty());
+        let has_deletes =
+            |file: &Arc<DataFile>| file.deleted.as_ref().is_some_and(|d| !d.is_empty());
         let (dirty, clean): (Vec<_>, Vec<_>) = kept.into_iter().partition(has_deletes);
         let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if self.addressed {

@@ -71,10 +71,7 @@ fn local(folder: &str) -> Result<Storage> {
     check_writable(&folder_path).map_err(failed)?;
     let store = LocalFileSystem::new_with_prefix(&folder_path);
     let store = store.map_err(|e| error(folder, &e))?;
-    let data_path = format!(
-        "{}/",
-        folder_path.display().to_string().trim_end_matches('/')
-    );
+    let data_path = format!("{}/", folder_path.display().to_string().trim_end_matches('/'));
     Ok(Storage {
         store: Arc::new(store),
         url: store_url(&data_path)?,
@@ -142,17 +139,11 @@ fn client() -> ClientOptions {
 fn store_url(data_path: &str) -> Result<ObjectStoreUrl> {
     let mut hasher = DefaultHasher::new();
     data_path.hash(&mut hasher);
-    Ok(ObjectStoreUrl::parse(format!(
-        "lake://{:016x}/",
-        hasher.finish()
-    ))?)
+    Ok(ObjectStoreUrl::parse(format!("lake://{:016x}/", hasher.finish()))?)
 }
 
 fn io(source: std::io::Error) -> object_store::Error {
-    object_store::Error::Generic {
-        store: "LocalFileSystem",
-        source: Box::new(source),
-    }
+    object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(source) }
 }
 
 /// A full disk is told apart from other failures.
@@ -163,14 +154,9 @@ pub fn error(path: &str, error: &object_store::Error) -> Error {
             .downcast_ref::<std::io::Error>()
             .is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull);
         if full {
-            return Error::DiskFull {
-                path: path.to_owned(),
-            };
+            return Error::DiskFull { path: path.to_owned() };
         }
         source = cause.source();
     }
-    Error::Object {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    }
+    Error::Object { path: path.to_owned(), reason: error.to_string() }
 }

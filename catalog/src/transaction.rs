@@ -53,13 +53,7 @@ impl Transaction {
             overlays: HashMap::new(),
             checked: BTreeSet::new(),
         };
-        Self {
-            lake,
-            base,
-            work,
-            next_id: PROVISIONAL,
-            savepoints: Vec::new(),
-        }
+        Self { lake, base, work, next_id: PROVISIONAL, savepoints: Vec::new() }
     }
 
     /// The lake it changes.
@@ -87,9 +81,7 @@ impl Transaction {
         let columns = base.map_or(table.columns.as_slice(), |base| base.columns.as_slice());
         match self.work.overlays.get(&table.id) {
             None if columns == table.columns => Ok(committed),
-            None => Ok(Arc::new(
-                Overlay::default().apply(&committed, columns, table)?,
-            )),
+            None => Ok(Arc::new(Overlay::default().apply(&committed, columns, table)?)),
             Some(overlay) => Ok(Arc::new(overlay.apply(&committed, columns, table)?)),
         }
     }
@@ -137,33 +129,25 @@ impl Transaction {
 
     fn schema(&self, name: &str) -> Result<&Arc<Schema>> {
         let schema = self.work.state.schemas.get(name);
-        schema.ok_or_else(|| Error::UndefinedSchema {
-            name: name.to_owned(),
-        })
+        schema.ok_or_else(|| Error::UndefinedSchema { name: name.to_owned() })
     }
 
     fn relation(&self, schema: &str, name: &str) -> Result<&Relation> {
         let relation = self.schema(schema)?.relations.get(name);
-        relation.ok_or_else(|| Error::UndefinedTable {
-            name: name.to_owned(),
-        })
+        relation.ok_or_else(|| Error::UndefinedTable { name: name.to_owned() })
     }
 
     fn table(&self, schema: &str, name: &str) -> Result<&Arc<Table>> {
         let table = self.relation(schema, name)?.as_table();
-        table.ok_or_else(|| Error::WrongObjectType {
-            name: name.to_owned(),
-            expected: "table",
-        })
+        table.ok_or_else(|| Error::WrongObjectType { name: name.to_owned(), expected: "table" })
     }
 
     fn view_id(&self, schema: &str, name: &str) -> Result<ObjectId> {
         match self.relation(schema, name)? {
             Relation::View(view) => Ok(view.id),
-            Relation::Table(_) => Err(Error::WrongObjectType {
-                name: name.to_owned(),
-                expected: "view",
-            }),
+            Relation::Table(_) => {
+                Err(Error::WrongObjectType { name: name.to_owned(), expected: "view" })
+            }
         }
     }
 
@@ -217,10 +201,7 @@ impl Transaction {
         }
         table.partition_by = ddl::partition_keys(&table, &new.partition_by)?;
         let table = Arc::new(table);
-        self.run(Operation::CreateTable {
-            schema: schema_id,
-            table: Arc::clone(&table),
-        })?;
+        self.run(Operation::CreateTable { schema: schema_id, table: Arc::clone(&table) })?;
         Ok(table)
     }
 
@@ -238,11 +219,7 @@ impl Transaction {
             comment: new.comment,
             column_comments: BTreeMap::new(),
         });
-        self.run(Operation::CreateView {
-            schema,
-            view,
-            replace,
-        })
+        self.run(Operation::CreateView { schema, view, replace })
     }
 
     /// Renames a table or view.
@@ -281,20 +258,13 @@ impl Transaction {
 
     pub fn set_comment(&mut self, target: CommentTarget, comment: Option<String>) -> Result<()> {
         let operation = match target {
-            CommentTarget::Schema { name } => Operation::CommentSchema {
-                id: self.schema(&name)?.id,
-                comment,
-            },
-            CommentTarget::View { schema, name } => Operation::CommentView {
-                id: self.view_id(&schema, &name)?,
-                column: None,
-                comment,
-            },
-            CommentTarget::ViewColumn {
-                schema,
-                name,
-                column,
-            } => Operation::CommentView {
+            CommentTarget::Schema { name } => {
+                Operation::CommentSchema { id: self.schema(&name)?.id, comment }
+            }
+            CommentTarget::View { schema, name } => {
+                Operation::CommentView { id: self.view_id(&schema, &name)?, column: None, comment }
+            }
+            CommentTarget::ViewColumn { schema, name, column } => Operation::CommentView {
                 id: self.view_id(&schema, &name)?,
                 column: Some(column),
                 comment,
@@ -318,17 +288,11 @@ impl Transaction {
             body,
             begin_snapshot: 0,
         });
-        self.run(Operation::Define {
-            definition,
-            replace,
-        })
+        self.run(Operation::Define { definition, replace })
     }
 
     pub fn undefine(&mut self, kind: &str, name: &str) -> Result<()> {
-        self.run(Operation::Undefine {
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-        })
+        self.run(Operation::Undefine { kind: kind.to_owned(), name: name.to_owned() })
     }
 
     /// Adds files that were written to the table's folder.
@@ -352,12 +316,7 @@ impl Transaction {
                 stats: file.stats,
                 deleted: None,
             });
-            self.work
-                .overlays
-                .entry(table)
-                .or_default()
-                .files
-                .push(file);
+            self.work.overlays.entry(table).or_default().files.push(file);
         }
     }
 
@@ -370,20 +329,12 @@ impl Transaction {
         let rows = batch.num_rows();
         let named = inlined::batch(&found, batch.columns().to_vec(), rows);
         let batch = named.unwrap_or(batch);
-        self.work
-            .overlays
-            .entry(table)
-            .or_default()
-            .append(&found, batch);
+        self.work.overlays.entry(table).or_default().append(&found, batch);
     }
 
     /// Deletes rows by the addresses that scans report.
     pub fn delete(&mut self, table: ObjectId, addresses: &BTreeMap<FileId, RoaringTreemap>) {
-        self.work
-            .overlays
-            .entry(table)
-            .or_default()
-            .delete(addresses);
+        self.work.overlays.entry(table).or_default().delete(addresses);
     }
 
     pub fn truncate(&mut self, table: ObjectId) {

@@ -80,9 +80,7 @@ pub fn from_ducklake(
     };
     let field = Field::new(name, data_type, nullable);
     Ok(match text {
-        "uuid" | "json" => {
-            field.with_metadata([(TYPE_KEY.to_owned(), text.to_owned())].into())
-        }
+        "uuid" | "json" => field.with_metadata([(TYPE_KEY.to_owned(), text.to_owned())].into()),
         _ => field,
     })
 }
@@ -106,8 +104,22 @@ mod tests {
     #[test]
     fn names_go_there_and_back() {
         for name in [
-            "boolean", "int16", "int32", "int64", "float32", "float64", "varchar", "uuid", "json",
-            "blob", "date", "time", "timestamp", "timestamptz", "interval", "decimal(10,2)",
+            "boolean",
+            "int16",
+            "int32",
+            "int64",
+            "float32",
+            "float64",
+            "varchar",
+            "uuid",
+            "json",
+            "blob",
+            "date",
+            "time",
+            "timestamp",
+            "timestamptz",
+            "interval",
+            "decimal(10,2)",
         ] {
             let field = from_ducklake(name, "c", true, &[]).unwrap();
             assert_eq!(to_ducklake(&field).unwrap(), name);

@@ -94,8 +94,7 @@ impl TableWriter {
         let columns = batch.columns().iter().zip(self.schema.fields());
         let columns: Result<Vec<ArrayRef>> =
             columns.map(|(array, f)| cast(array, f.data_type()).map_err(engine)).collect();
-        let batch =
-            RecordBatch::try_new(Arc::clone(&self.schema), columns?).map_err(engine)?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns?).map_err(engine)?;
         if !self.open.contains_key(&partition) {
             if self.open.len() >= OPEN_PARTITIONS
                 && let Some((oldest, file)) = self.open.pop_first()
@@ -162,9 +161,7 @@ impl TableWriter {
         };
         std::fs::File::open(&file).and_then(|f| f.sync_all()).map_err(failed)?;
         match file.parent() {
-            Some(folder) => {
-                std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
-            }
+            Some(folder) => std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed),
             None => Ok(()),
         }
     }
@@ -251,10 +248,7 @@ fn written(column: &Column) -> FieldRef {
 }
 
 /// Rows by partition values, in the order in which partitions first appear.
-fn partitions(
-    table: &Table,
-    batch: &RecordBatch,
-) -> Result<Vec<(Vec<Option<String>>, Vec<u32>)>> {
+fn partitions(table: &Table, batch: &RecordBatch) -> Result<Vec<(Vec<Option<String>>, Vec<u32>)>> {
     let mut keys = Vec::with_capacity(table.partition_by.len());
     for key in &table.partition_by {
         let index = table.columns.iter().position(|c| c.id == key.column_id);

@@ -15,7 +15,6 @@ mod returning;
 mod update;
 mod upsert;
 
-
 use std::sync::Arc;
 
 use catalog::{FILE_COLUMN, POSITION_COLUMN, Relation, Table};

@@ -166,9 +166,23 @@ mod tests {
         assert_eq!(
             names(sql),
             [
-                "?column?", "count", "max", "coalesce", "int4", "x", "a.Y", "\"Q\"",
-                "?column?\u{1}8", "case", "exists", "max\u{1}11", "array", "date",
-                "current_date", "extract", "now"
+                "?column?",
+                "count",
+                "max",
+                "coalesce",
+                "int4",
+                "x",
+                "a.Y",
+                "\"Q\"",
+                "?column?\u{1}8",
+                "case",
+                "exists",
+                "max\u{1}11",
+                "array",
+                "date",
+                "current_date",
+                "extract",
+                "now"
             ]
         );
     }

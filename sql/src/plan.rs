@@ -19,9 +19,9 @@ use datafusion::catalog::SchemaProvider;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
@@ -29,10 +29,10 @@ use datafusion::sql::sqlparser::ast;
 use crate::error::{Error, Result};
 use crate::names;
 
-pub use files::{external_provider, ExternalFiles};
-pub use resolve::{Found, Place, near_relations, parts, TEMP_SCHEMA};
-pub use scope::Scope;
+pub use files::{ExternalFiles, external_provider};
 pub(crate) use resolve::object_name;
+pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
+pub use scope::Scope;
 pub(crate) use scope::{integer, lake_table, time_us};
 
 /// Views inside views that are still planned.
@@ -104,17 +104,16 @@ pub(crate) async fn plan_at_depth(
     if depth > VIEW_DEPTH {
         return Err(Error::new("54001", "views are nested too deeply"));
     }
+    let mut statement = statement;
+    names::assign(&mut statement);
     let mut statement = (environment.rewrite)(statement);
     let special = fold::special_tables(&mut statement)?;
-    names::assign(&mut statement);
     let statement = EngineStatement::Statement(Box::new(statement));
-    let scope =
-        Scope::load(environment, lakes, &statement, special, overrides, depth).await?;
+    let scope = Scope::load(environment, lakes, &statement, special, overrides, depth).await?;
     let EngineStatement::Statement(statement) = statement else {
         return Err(Error::unsupported("this statement"));
     };
-    let mut context =
-        PlannerContext::new().with_prepare_param_data_types(types.to_vec());
+    let mut context = PlannerContext::new().with_prepare_param_data_types(types.to_vec());
     let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
     Ok(planner.sql_statement_to_plan_with_context(*statement, &mut context)?)
 }
@@ -156,7 +155,5 @@ fn options(engine: &SessionState) -> ParserOptions {
         .with_support_varchar_with_length(true)
         .with_map_string_types_to_utf8view(false)
         .with_collect_spans(true)
-        .with_default_null_ordering(
-            datafusion::sql::planner::NullOrdering::NullsMax,
-        )
+        .with_default_null_ordering(datafusion::sql::planner::NullOrdering::NullsMax)
 }

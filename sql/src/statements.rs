@@ -115,11 +115,7 @@ impl Context<'_> {
     }
 
     /// The relation named, or None with a NOTICE if it need not exist.
-    fn relation(
-        &mut self,
-        name: &ObjectName,
-        if_exists: bool,
-    ) -> Result<Option<(Place, Found)>> {
+    fn relation(&mut self, name: &ObjectName, if_exists: bool) -> Result<Option<(Place, Found)>> {
         let parts = plan::parts(name)?;
         if let Some(found) = self.environment.find(self.lakes, &parts)? {
             return Ok(Some(found));

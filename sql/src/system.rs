@@ -95,8 +95,7 @@ pub(crate) fn batch(columns: Columns, rows: Vec<Vec<Cell>>) -> Result<RecordBatc
     let arrays: Vec<ArrayRef> = arrays.collect();
     let options =
         datafusion::arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    RecordBatch::try_new_with_options(schema, arrays, &options)
-        .map_err(|e| Error::Engine(e.into()))
+    RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|e| Error::Engine(e.into()))
 }
 
 fn schema(columns: Columns) -> SchemaRef {

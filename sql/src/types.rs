@@ -137,11 +137,8 @@ fn decimal(info: &ExactNumberInfo) -> Result<DataType> {
         ExactNumberInfo::PrecisionAndScale(precision, scale) => (*precision, *scale),
     };
     if !(1..=38).contains(&precision) || !(0..=precision as i64).contains(&scale) {
-        return Err(Error::new(
-            "22023",
-            format!("numeric({precision},{scale}) is out of range"),
-        )
-        .with_hint("Precision is 1 to 38, scale 0 to the precision."));
+        return Err(Error::new("22023", format!("numeric({precision},{scale}) is out of range"))
+            .with_hint("Precision is 1 to 38, scale 0 to the precision."));
     }
     Ok(DataType::Decimal128(precision as u8, scale as i8))
 }
@@ -194,10 +191,8 @@ fn describe_tag(tag: &str) -> Described {
         Some((name, rest)) => (name, rest.trim_end_matches(')').parse().ok()),
         None => (tag, None),
     };
-    let sized = |data_type, udt| Described {
-        character_maximum_length: argument,
-        ..named(data_type, udt)
-    };
+    let sized =
+        |data_type, udt| Described { character_maximum_length: argument, ..named(data_type, udt) };
     match name {
         "varchar" => sized("character varying", "varchar"),
         "char" | "bpchar" => sized("character", "bpchar"),
@@ -226,9 +221,7 @@ fn describe_type(data_type: &DataType) -> Described {
         DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
             number("numeric", "numeric", i32::from(*p), Some(i32::from(*s)))
         }
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
-            named("bytea", "bytea")
-        }
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => named("bytea", "bytea"),
         DataType::Date32 | DataType::Date64 => {
             Described { datetime_precision: Some(0), ..named("date", "date") }
         }

@@ -34,10 +34,9 @@ pub(super) fn is_planned(statement: &ast::Statement) -> bool {
 /// Whether a failed block takes the statement.
 pub(super) fn ends_block(statement: &Statement) -> bool {
     match &statement.parsed {
-        Parsed::Sql(sql) => matches!(
-            sql.as_ref(),
-            ast::Statement::Commit { .. } | ast::Statement::Rollback { .. }
-        ),
+        Parsed::Sql(sql) => {
+            matches!(sql.as_ref(), ast::Statement::Commit { .. } | ast::Statement::Rollback { .. })
+        }
         Parsed::Own(_) => false,
     }
 }
@@ -378,11 +377,7 @@ impl Session {
         Ok("DEALLOCATE")
     }
 
-    async fn execute_named(
-        &mut self,
-        name: &str,
-        parameters: &[Expr],
-    ) -> Result<Outcome, Error> {
+    async fn execute_named(&mut self, name: &str, parameters: &[Expr]) -> Result<Outcome, Error> {
         let (statement, types) = self.named(name)?;
         let prepared = self.prepare_fields(&statement, types).await?;
         if parameters.len() != prepared.parameters.len() {

@@ -11,8 +11,9 @@ pub fn authenticate(peer: SocketAddr, user: &str) -> Result<(), Error> {
     }
     if !peer.ip().to_canonical().is_loopback() {
         let message = format!("connection from {} refused: the server has no roles", peer.ip());
-        return Err(Error::new("28000", message)
-            .with_hint("Without roles only connections from the server's own machine are let in."));
+        return Err(Error::new("28000", message).with_hint(
+            "Without roles only connections from the server's own machine are let in.",
+        ));
     }
     Ok(())
 }

@@ -89,9 +89,8 @@ fn day_and_time(out: &mut BytesMut, us: i64) -> bool {
 pub fn timestamp_tz(out: &mut BytesMut, us: i64, zone: Zone) {
     let offset = match zone {
         Zone::Utc => 0,
-        Zone::Named(zone) => DateTime::from_timestamp_micros(us).map_or(0, |at| {
-            zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()
-        }),
+        Zone::Named(zone) => DateTime::from_timestamp_micros(us)
+            .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()),
     };
     let before_christ = day_and_time(out, us.saturating_add(i64::from(offset) * 1_000_000));
     out.put_u8(if offset < 0 { b'-' } else { b'+' });

@@ -80,9 +80,9 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
         DataType::Float64 => {
             ScalarValue::Float64(Some(trimmed.parse().map_err(|_| invalid("22P02"))?))
         }
-        DataType::Binary => ScalarValue::Binary(Some(
-            bytea(value).ok_or_else(|| invalid("22P02"))?,
-        )),
+        DataType::Binary => {
+            ScalarValue::Binary(Some(bytea(value).ok_or_else(|| invalid("22P02"))?))
+        }
         DataType::Timestamp(unit, Some(_)) => {
             let local = match Zone::parse(zone) {
                 Zone::Utc => DataType::Timestamp(*unit, Some("UTC".into())),
@@ -95,7 +95,8 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
         DataType::List(item) => {
             let item_oid = element_oid(oid).unwrap_or(25);
             let items = array_text::items(value).map_err(|why| {
-                Error::new("22P02", format!("malformed array literal: \"{value}\"")).with_detail(why)
+                Error::new("22P02", format!("malformed array literal: \"{value}\""))
+                    .with_detail(why)
             })?;
             let items = items
                 .into_iter()
@@ -286,7 +287,8 @@ fn numeric(mut from: &[u8]) -> Result<String, Error> {
         let at = usize::try_from(weight - place).ok();
         at.and_then(|at| groups.get(at)).copied().unwrap_or(0)
     };
-    let whole: String = (0..=weight.max(0)).rev().map(|p| format!("{:04}", digit_group(p))).collect();
+    let whole: String =
+        (0..=weight.max(0)).rev().map(|p| format!("{:04}", digit_group(p))).collect();
     let fraction: String =
         (1..=scale.div_ceil(4) as i32).map(|p| format!("{:04}", digit_group(-p))).collect();
     let mut out = bytes::BytesMut::new();

@@ -16,10 +16,17 @@ const STARTUP_LIMIT: usize = 10_000;
 #[derive(Debug)]
 pub enum Message {
     Query(String),
-    Parse { name: String, text: String, types: Vec<u32> },
+    Parse {
+        name: String,
+        text: String,
+        types: Vec<u32>,
+    },
     Bind(Bind),
     Describe(Target),
-    Execute { portal: String, most: usize },
+    Execute {
+        portal: String,
+        most: usize,
+    },
     Close(Target),
     Flush,
     Sync,
@@ -89,7 +96,8 @@ fn startup(body: Bytes) -> Result<Startup, Error> {
         }
         version => {
             let (major, minor) = (version >> 16, version & 0xffff);
-            let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0");
+            let message =
+                format!("unsupported frontend protocol {major}.{minor}: server supports 3.0");
             Err(Error::new("0A000", message))
         }
     }

@@ -145,7 +145,8 @@ pub fn decimal(out: &mut BytesMut, unscaled: &str, scale: i8) {
 /// numeric in binary: digits of base 10,000 around the point.
 pub fn decimal_binary(out: &mut BytesMut, unscaled: &str, scale: i8) {
     let negative = unscaled.starts_with('-');
-    let mut digits: Vec<u8> = unscaled.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
+    let mut digits: Vec<u8> =
+        unscaled.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
     if scale < 0 {
         digits.resize(digits.len() + usize::from(scale.unsigned_abs()), 0);
     }
@@ -185,16 +186,26 @@ mod tests {
     #[test]
     fn floats_as_postgres_prints_them() {
         for (value, expected) in [
-            (1.0, "1"), (-0.0, "-0"), (0.1, "0.1"), (1e15, "1e+15"), (123_456_789_012_345.0, "123456789012345"),
-            (1e14, "100000000000000"), (1.5e-5, "1.5e-05"), (0.0001, "0.0001"), (1e300, "1e+300"),
-            (f64::NAN, "NaN"), (f64::NEG_INFINITY, "-Infinity"), (1.0 / 3.0, "0.3333333333333333"),
-            (123.456, "123.456"), (5e-324, "5e-324"),
+            (1.0, "1"),
+            (-0.0, "-0"),
+            (0.1, "0.1"),
+            (1e15, "1e+15"),
+            (123_456_789_012_345.0, "123456789012345"),
+            (1e14, "100000000000000"),
+            (1.5e-5, "1.5e-05"),
+            (0.0001, "0.0001"),
+            (1e300, "1e+300"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+            (1.0 / 3.0, "0.3333333333333333"),
+            (123.456, "123.456"),
+            (5e-324, "5e-324"),
         ] {
             assert_eq!(shown(|out| float8(out, value)), expected);
         }
-        for (value, expected) in [
-            (1e6, "1e+06"), (123_456.0, "123456"), (0.1, "0.1"), (3.4028235e38, "3.4028235e+38"),
-        ] {
+        for (value, expected) in
+            [(1e6, "1e+06"), (123_456.0, "123456"), (0.1, "0.1"), (3.4028235e38, "3.4028235e+38")]
+        {
             assert_eq!(shown(|out| float4(out, value)), expected);
         }
     }
@@ -202,8 +213,12 @@ mod tests {
     #[test]
     fn decimals_keep_their_scale() {
         for (digits, scale, expected) in [
-            ("12345", 2, "123.45"), ("-5", 3, "-0.005"), ("0", 2, "0.00"), ("7", 0, "7"),
-            ("7", -2, "700"), ("100", 2, "1.00"),
+            ("12345", 2, "123.45"),
+            ("-5", 3, "-0.005"),
+            ("0", 2, "0.00"),
+            ("7", 0, "7"),
+            ("7", -2, "700"),
+            ("100", 2, "1.00"),
         ] {
             assert_eq!(shown(|out| decimal(out, digits, scale)), expected);
         }

@@ -50,15 +50,11 @@ pub(super) async fn check(lake: &Lake, base: &State, newest: &State, work: &Work
 }
 
 fn concurrent(what: &str, name: &str) -> Error {
-    Error::Conflict {
-        change: format!("{what} of \"{name}\""),
-    }
+    Error::Conflict { change: format!("{what} of \"{name}\"") }
 }
 
 fn rows_changed(lake: &Lake, base: &State, newest: &State, table: ObjectId) -> bool {
-    let known = lake
-        .cache()
-        .changed_between(table, base.snapshot.id, newest.snapshot.id);
+    let known = lake.cache().changed_between(table, base.snapshot.id, newest.snapshot.id);
     known.unwrap_or(true)
 }
 
@@ -76,9 +72,7 @@ fn check_deletes(
         } else {
             let file = rows.files.iter().find(|f| f.id == *file);
             file.is_some_and(|file| {
-                file.deleted
-                    .as_ref()
-                    .is_none_or(|gone| gone.is_disjoint(positions))
+                file.deleted.as_ref().is_none_or(|gone| gone.is_disjoint(positions))
             })
         };
         if !live {
@@ -101,10 +95,7 @@ fn unchanged_table<'a>(base: &State, newest: &'a State, id: ObjectId) -> Result<
 }
 
 fn relation(state: &State, id: ObjectId) -> Option<&Relation> {
-    let relations = state
-        .schemas
-        .values()
-        .flat_map(|schema| schema.relations.values());
+    let relations = state.schemas.values().flat_map(|schema| schema.relations.values());
     relations.into_iter().find(|relation| relation.id() == id)
 }
 
@@ -163,9 +154,7 @@ fn check_operation(operation: &Operation, base: &State, newest: &State) -> Resul
         Operation::CreateTable { schema, .. } => check_schema(base, newest, *schema, false),
         Operation::CreateView { schema, view, .. } => {
             check_schema(base, newest, *schema, false)?;
-            let existing = base
-                .schema_by_id(*schema)
-                .and_then(|s| s.relations.get(&view.name));
+            let existing = base.schema_by_id(*schema).and_then(|s| s.relations.get(&view.name));
             existing.map_or(Ok(()), |old| check_relation(base, newest, old.id()))
         }
         Operation::MoveRelation { id, schema } => {
@@ -187,9 +176,7 @@ fn check_schema(base: &State, newest: &State, id: ObjectId, contents: bool) -> R
     let Some(old) = base.schema_by_id(id) else {
         return Ok(());
     };
-    let same = newest
-        .schema_by_id(id)
-        .is_some_and(|new| same_schema(old, new, contents));
+    let same = newest.schema_by_id(id).is_some_and(|new| same_schema(old, new, contents));
     if same {
         return Ok(());
     }
@@ -207,11 +194,7 @@ fn same_schema(old: &Arc<Schema>, new: &Arc<Schema>, contents: bool) -> bool {
     let alike =
         |(old, new): (&Relation, &Relation)| old.id() == new.id() && same_relation(old, new);
     same && old.relations.len() == new.relations.len()
-        && old
-            .relations
-            .values()
-            .zip(new.relations.values())
-            .all(alike)
+        && old.relations.values().zip(new.relations.values()).all(alike)
 }
 
 fn check_definition(base: &State, newest: &State, kind: &str, name: &str) -> Result<()> {

@@ -82,26 +82,20 @@ async fn deleted_files(
     let mut files = Vec::new();
     for file in &overlay.files {
         if let Some(deleted) = &file.deleted {
-            let written = DataFile {
-                deleted: None,
-                ..DataFile::clone(file)
-            };
+            let written = DataFile { deleted: None, ..DataFile::clone(file) };
             files.push((Arc::new(written), RoaringTreemap::clone(deleted)));
         }
     }
     let committed = overlay.deleted.iter().filter(|(file, _)| **file != INLINED);
-    let committed: Vec<_> = committed
-        .filter(|(_, positions)| !positions.is_empty())
-        .collect();
+    let committed: Vec<_> = committed.filter(|(_, positions)| !positions.is_empty()).collect();
     let Some((_, table)) = newest.table_by_id(id).filter(|_| !committed.is_empty()) else {
         return Ok(files);
     };
     let rows = lake.rows(newest, table).await?;
     for (id, positions) in committed {
         let file = rows.files.iter().find(|file| file.id == *id);
-        let file = file.ok_or_else(|| Error::Conflict {
-            change: format!("update of \"{}\"", table.name),
-        })?;
+        let file = file
+            .ok_or_else(|| Error::Conflict { change: format!("update of \"{}\"", table.name) })?;
         files.push((Arc::clone(file), positions.clone()));
     }
     Ok(files)
@@ -127,10 +121,7 @@ async fn prepare_table(
             partial.push((file, positions, gone));
         }
     }
-    let rows: u64 = partial
-        .iter()
-        .map(|(_, positions, _)| positions.len())
-        .sum();
+    let rows: u64 = partial.iter().map(|(_, positions, _)| positions.len()).sum();
     if rows <= lake.inline_row_limit() as u64 {
         let inline =
             |(file, positions, _): (Arc<DataFile>, _, _)| (file.id, FileDelete::Inline(positions));
@@ -153,12 +144,7 @@ async fn prepare_table(
         let size = bytes.len() as u64;
         lake.storage.put(&format!("{folder}{name}"), bytes).await?;
         let count = gone.len();
-        let file_delete = DeleteFile {
-            name,
-            size,
-            footer_size,
-            count,
-        };
+        let file_delete = DeleteFile { name, size, footer_size, count };
         prepared.insert(file.id, FileDelete::File(file_delete));
     }
     Ok(prepared)
@@ -255,15 +241,10 @@ async fn add_inlined(
     let inner = Arc::make_mut(&mut table);
     inner.schema_version = commit.schema_version;
     records::create_inlined(commit, &table).await?;
-    let schema = state
-        .schemas
-        .values_mut()
-        .find(|schema| schema.id == table.schema_id);
+    let schema = state.schemas.values_mut().find(|schema| schema.id == table.schema_id);
     if let Some(schema) = schema {
         let relation = Relation::Table(Arc::clone(&table));
-        Arc::make_mut(schema)
-            .relations
-            .insert(table.name.clone(), relation);
+        Arc::make_mut(schema).relations.insert(table.name.clone(), relation);
     }
     Ok(table)
 }
@@ -272,11 +253,7 @@ async fn table_stats(commit: &mut Commit<'_>, id: ObjectId) -> Result<TableStats
     let sql = "SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats \
                WHERE table_id = ?";
     let rows = commit.session.query(sql, &[id.into()]).await?;
-    let number = |index| {
-        rows.first()
-            .and_then(|row| row.integer(index))
-            .unwrap_or_default()
-    };
+    let number = |index| rows.first().and_then(|row| row.integer(index)).unwrap_or_default();
     Ok(TableStats {
         exists: !rows.is_empty(),
         record_count: number(0),
@@ -301,9 +278,7 @@ async fn write_table_stats(
     }
     let mut row = vec![Value::Integer(id)];
     row.extend(values);
-    layout::TABLE_STATS
-        .insert(&mut commit.session, &[row])
-        .await
+    layout::TABLE_STATS.insert(&mut commit.session, &[row]).await
 }
 
 async fn write_rows(
@@ -376,13 +351,9 @@ async fn write_files(
             Value::Null,
         ]);
     }
-    layout::DATA_FILE
-        .insert(&mut commit.session, &registered)
-        .await?;
+    layout::DATA_FILE.insert(&mut commit.session, &registered).await?;
     write_file_stats(commit, table, &files).await?;
-    commit
-        .changes
-        .push(format!("inserted_into_table:{}", table.id));
+    commit.changes.push(format!("inserted_into_table:{}", table.id));
     Ok(files)
 }
 
@@ -415,12 +386,8 @@ async fn write_file_stats(
             vec![file.id.into(), table.id.into(), index, value.clone().into()]
         }));
     }
-    layout::FILE_COLUMN_STATS
-        .insert(&mut commit.session, &stats)
-        .await?;
-    layout::FILE_PARTITION_VALUE
-        .insert(&mut commit.session, &partitions)
-        .await
+    layout::FILE_COLUMN_STATS.insert(&mut commit.session, &stats).await?;
+    layout::FILE_PARTITION_VALUE.insert(&mut commit.session, &partitions).await
 }
 
 async fn partition_id(commit: &mut Commit<'_>, table: &Table) -> Result<Option<i64>> {
@@ -445,10 +412,7 @@ async fn write_deletes(
     // New files keep the order of the overlay's, closed ones left out.
     let mut new_ids = files.iter().map(|file| file.id);
     let closed = |id: &FileId| {
-        matches!(
-            deletes.and_then(|deletes| deletes.get(id)),
-            Some(FileDelete::Close)
-        )
+        matches!(deletes.and_then(|deletes| deletes.get(id)), Some(FileDelete::Close))
     };
     let own: HashMap<FileId, FileId> = overlay
         .files
@@ -462,12 +426,8 @@ async fn write_deletes(
             FileDelete::Close if *file >= PROVISIONAL => {}
             FileDelete::Close => {
                 in_files = true;
-                commit
-                    .close("ducklake_data_file", "data_file_id = ?", &[last.into()])
-                    .await?;
-                commit
-                    .close("ducklake_delete_file", "data_file_id = ?", &[last.into()])
-                    .await?;
+                commit.close("ducklake_data_file", "data_file_id = ?", &[last.into()]).await?;
+                commit.close("ducklake_delete_file", "data_file_id = ?", &[last.into()]).await?;
             }
             FileDelete::Inline(positions) => {
                 let row =
@@ -480,10 +440,7 @@ async fn write_deletes(
             }
         }
     }
-    let rows = overlay
-        .deleted
-        .get(&INLINED)
-        .filter(|rows| !rows.is_empty());
+    let rows = overlay.deleted.get(&INLINED).filter(|rows| !rows.is_empty());
     if let Some(rows) = rows {
         close_inlined(commit, id, rows).await?;
     }
@@ -518,13 +475,7 @@ async fn write_delete_file(
     data_file: FileId,
     file: &DeleteFile,
 ) -> Result<()> {
-    commit
-        .close(
-            "ducklake_delete_file",
-            "data_file_id = ?",
-            &[data_file.into()],
-        )
-        .await?;
+    commit.close("ducklake_delete_file", "data_file_id = ?", &[data_file.into()]).await?;
     let id = commit.next_file_id;
     commit.next_file_id += 1;
     let row = vec![
@@ -542,9 +493,7 @@ async fn write_delete_file(
         Value::Null,
         Value::Null,
     ];
-    layout::DELETE_FILE
-        .insert(&mut commit.session, &[row])
-        .await
+    layout::DELETE_FILE.insert(&mut commit.session, &[row]).await
 }
 
 async fn inlined_tables(commit: &mut Commit<'_>, id: ObjectId) -> Result<Vec<String>> {
@@ -568,9 +517,7 @@ async fn close_inlined(commit: &mut Commit<'_>, id: ObjectId, rows: &RoaringTree
     if closed == rows.len() {
         return Ok(());
     }
-    Err(Error::Conflict {
-        change: "update of inlined rows".to_owned(),
-    })
+    Err(Error::Conflict { change: "update of inlined rows".to_owned() })
 }
 
 /// Closes every row of a table.

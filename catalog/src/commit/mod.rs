@@ -64,9 +64,7 @@ pub(crate) async fn commit(lake: &Lake, base: &State, work: &Work) -> Result<Sna
             Err(error) => return Err(error),
         }
     }
-    Err(Error::Conflict {
-        change: "commits of other servers".to_owned(),
-    })
+    Err(Error::Conflict { change: "commits of other servers".to_owned() })
 }
 
 /// None: somebody else has committed.
@@ -98,15 +96,7 @@ async fn attempt(
         changes: Vec::new(),
     };
     let mut state = replayed.state;
-    let written = write(
-        &mut commit,
-        newest,
-        &mut state,
-        work,
-        &replayed.ids,
-        &deletes,
-    )
-    .await;
+    let written = write(&mut commit, newest, &mut state, work, &replayed.ids, &deletes).await;
     let rows = match written {
         Ok(rows) => rows,
         Err(error) => {
@@ -129,20 +119,14 @@ fn replay(base: &State, newest: &State, work: &Work) -> Result<Replayed> {
     } else {
         let mut state = newest.clone();
         for operation in &work.operations {
-            let conflict = |error: Error| Error::Conflict {
-                change: format!("change: {error}"),
-            };
+            let conflict = |error: Error| Error::Conflict { change: format!("change: {error}") };
             operation.apply(&mut state).map_err(conflict)?;
         }
         state
     };
     let mut next_catalog_id = newest.snapshot.next_catalog_id;
     let ids = number(&mut state, &mut next_catalog_id);
-    Ok(Replayed {
-        state,
-        ids,
-        next_catalog_id,
-    })
+    Ok(Replayed { state, ids, next_catalog_id })
 }
 
 /// Replaces provisional ids by final ones, in the order the objects were made.
@@ -226,9 +210,7 @@ async fn write(
             rows.insert(id, new);
         }
     }
-    let now = Utc::now()
-        .timestamp_micros()
-        .max(newest.snapshot.time_us + 1);
+    let now = Utc::now().timestamp_micros().max(newest.snapshot.time_us + 1);
     state.snapshot = Snapshot {
         id: commit.snapshot,
         time_us: now,
@@ -257,9 +239,7 @@ async fn write_snapshot(commit: &mut Commit<'_>, snapshot: &Snapshot) -> Result<
         Value::Null,
         Value::Null,
     ];
-    layout::SNAPSHOT_CHANGES
-        .insert(&mut commit.session, &[changes])
-        .await
+    layout::SNAPSHOT_CHANGES.insert(&mut commit.session, &[changes]).await
 }
 
 /// Tells the cache, so that the next statement reads nothing again.

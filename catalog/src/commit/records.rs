@@ -49,9 +49,7 @@ pub(super) async fn write(commit: &mut Commit<'_>, old: &State, state: &mut Stat
         write_definition(commit, *id, change).await?;
     }
     // DuckLake lists drops first.
-    commit
-        .changes
-        .sort_by_key(|change| !change.starts_with("dropped"));
+    commit.changes.sort_by_key(|change| !change.starts_with("dropped"));
     Ok(())
 }
 
@@ -65,10 +63,7 @@ impl Difference {
 }
 
 fn note<T>(changes: &mut Changes<T>, id: ObjectId, value: T, new: bool) {
-    let change = changes.entry(id).or_insert(Change {
-        old: None,
-        new: None,
-    });
+    let change = changes.entry(id).or_insert(Change { old: None, new: None });
     if new {
         change.new = Some(value);
     } else {
@@ -89,12 +84,7 @@ fn difference(old: &State, new: &State) -> Difference {
     };
     for (state, is_new) in [(old, false), (new, true)] {
         for schema in state.schemas.values().filter(|schema| !shared(schema)) {
-            note(
-                &mut difference.schemas,
-                schema.id,
-                Arc::clone(schema),
-                is_new,
-            );
+            note(&mut difference.schemas, schema.id, Arc::clone(schema), is_new);
             for relation in schema.relations.values() {
                 match relation {
                     Relation::Table(table) => {
@@ -107,26 +97,15 @@ fn difference(old: &State, new: &State) -> Difference {
             }
         }
         for definition in state.definitions.values() {
-            note(
-                &mut difference.definitions,
-                definition.id,
-                Arc::clone(definition),
-                is_new,
-            );
+            note(&mut difference.definitions, definition.id, Arc::clone(definition), is_new);
         }
     }
     difference
         .schemas
         .retain(|_, change| differs(change, |a, b| a.name == b.name && a.comment == b.comment));
-    difference
-        .tables
-        .retain(|_, change| differs(change, conflicts::same_table));
-    difference
-        .views
-        .retain(|_, change| differs(change, conflicts::same_view));
-    difference
-        .definitions
-        .retain(|_, change| differs(change, |a, b| a.body == b.body));
+    difference.tables.retain(|_, change| differs(change, conflicts::same_table));
+    difference.views.retain(|_, change| differs(change, conflicts::same_view));
+    difference.definitions.retain(|_, change| differs(change, |a, b| a.body == b.body));
     difference
 }
 
@@ -151,14 +130,9 @@ fn stamp(commit: &Commit<'_>, difference: &mut Difference, state: &mut State) {
             table.begin_snapshot = commit.snapshot;
         }
         let relation = Relation::Table(Arc::clone(new));
-        let schema = state
-            .schemas
-            .values_mut()
-            .find(|schema| schema.id == new.schema_id);
+        let schema = state.schemas.values_mut().find(|schema| schema.id == new.schema_id);
         if let Some(schema) = schema {
-            Arc::make_mut(schema)
-                .relations
-                .insert(new.name.clone(), relation);
+            Arc::make_mut(schema).relations.insert(new.name.clone(), relation);
         }
     }
     for change in difference.definitions.values_mut() {
@@ -218,10 +192,7 @@ impl Commit<'_> {
     /// A path as the catalog keeps it, and whether it is relative.
     fn path(&self, path: &str) -> (Value, Value) {
         match path.strip_prefix('/') {
-            Some(path) => (
-                format!("{}{path}", self.lake.data_path()).into(),
-                false.into(),
-            ),
+            Some(path) => (format!("{}{path}", self.lake.data_path()).into(), false.into()),
             None => (path.into(), true.into()),
         }
     }
@@ -230,12 +201,9 @@ impl Commit<'_> {
     async fn write_tags(&mut self, id: ObjectId, old: &Tags, new: &Tags) -> Result<()> {
         for key in old.keys().filter(|key| old.get(*key) != new.get(*key)) {
             let values = [id.into(), key.as_str().into()];
-            self.close("ducklake_tag", "object_id = ? AND key = ?", &values)
-                .await?;
+            self.close("ducklake_tag", "object_id = ? AND key = ?", &values).await?;
         }
-        let fresh = new
-            .iter()
-            .filter(|(key, value)| old.get(*key) != Some(*value));
+        let fresh = new.iter().filter(|(key, value)| old.get(*key) != Some(*value));
         let [begin, end] = self.opened();
         let row = |(key, value): (&String, &String)| {
             let (key, value) = (key.as_str().into(), value.as_str().into());
@@ -253,9 +221,7 @@ async fn write_schema(
 ) -> Result<()> {
     let tags = |schema: &Option<Arc<Schema>>| comment_tags(schema.as_ref()?.comment.as_ref());
     if change.old.is_some() && change.new.is_none() {
-        commit
-            .close("ducklake_schema", "schema_id = ?", &[id.into()])
-            .await?;
+        commit.close("ducklake_schema", "schema_id = ?", &[id.into()]).await?;
         commit.changes.push(format!("dropped_schema:{id}"));
     }
     if let (None, Some(schema)) = (&change.old, &change.new) {
@@ -264,9 +230,7 @@ async fn write_schema(
         let (uuid, name) = (schema.uuid.as_str().into(), schema.name.as_str().into());
         let row = vec![id.into(), uuid, begin, end, name, path, relative];
         layout::SCHEMA.insert(&mut commit.session, &[row]).await?;
-        commit
-            .changes
-            .push(format!("created_schema:{}", quoted(&schema.name)));
+        commit.changes.push(format!("created_schema:{}", quoted(&schema.name)));
     }
     let old = tags(&change.old).unwrap_or_default();
     let new = tags(&change.new).unwrap_or_default();
@@ -290,23 +254,12 @@ async fn write_table(
     let old = change.old.as_deref();
     if old.is_none_or(|old| moved(old, new)) {
         if old.is_some() {
-            commit
-                .close("ducklake_table", "table_id = ?", &[id.into()])
-                .await?;
+            commit.close("ducklake_table", "table_id = ?", &[id.into()]).await?;
         }
         let (path, relative) = commit.path(&new.path);
         let [begin, end] = commit.opened();
         let (uuid, name) = (new.uuid.as_str().into(), new.name.as_str().into());
-        let row = vec![
-            id.into(),
-            uuid,
-            begin,
-            end,
-            new.schema_id.into(),
-            name,
-            path,
-            relative,
-        ];
+        let row = vec![id.into(), uuid, begin, end, new.schema_id.into(), name, path, relative];
         layout::TABLE.insert(&mut commit.session, &[row]).await?;
     }
     if old.is_none_or(|old| old.name != new.name || old.path != new.path) {
@@ -315,9 +268,7 @@ async fn write_table(
     }
     let columns_changed = write_columns(commit, old, new).await?;
     write_column_tags(commit, old, new).await?;
-    let old_tags = old
-        .and_then(|old| comment_tags(old.comment.as_ref()))
-        .unwrap_or_default();
+    let old_tags = old.and_then(|old| comment_tags(old.comment.as_ref())).unwrap_or_default();
     let new_tags = comment_tags(new.comment.as_ref()).unwrap_or_default();
     commit.write_tags(id, &old_tags, &new_tags).await?;
     write_partition(commit, old, new).await?;
@@ -328,14 +279,8 @@ async fn write_table(
         create_inlined(commit, new).await?;
     }
     if layout_changed || columns_changed {
-        let row = vec![
-            commit.snapshot.into(),
-            commit.schema_version.into(),
-            id.into(),
-        ];
-        layout::SCHEMA_VERSIONS
-            .insert(&mut commit.session, &[row])
-            .await?;
+        let row = vec![commit.snapshot.into(), commit.schema_version.into(), id.into()];
+        layout::SCHEMA_VERSIONS.insert(&mut commit.session, &[row]).await?;
     }
     if old.is_some_and(|old| altered(old, new)) {
         commit.changes.push(format!("altered_table:{id}"));
@@ -357,9 +302,7 @@ pub(super) async fn create_inlined(commit: &mut Commit<'_>, table: &Table) -> Re
     commit.session.execute(&sql, &[]).await?;
     let name = inlined::data_table(table.id, table.schema_version);
     let row = vec![table.id.into(), name.into(), table.schema_version.into()];
-    layout::INLINED_DATA_TABLES
-        .insert(&mut commit.session, &[row])
-        .await
+    layout::INLINED_DATA_TABLES.insert(&mut commit.session, &[row]).await
 }
 
 async fn drop_table(commit: &mut Commit<'_>, id: ObjectId) -> Result<()> {
@@ -373,9 +316,7 @@ async fn drop_table(commit: &mut Commit<'_>, id: ObjectId) -> Result<()> {
     ] {
         commit.close(table, "table_id = ?", &[id.into()]).await?;
     }
-    commit
-        .close("ducklake_tag", "object_id = ?", &[id.into()])
-        .await?;
+    commit.close("ducklake_tag", "object_id = ?", &[id.into()]).await?;
     super::data::close_rows(commit, id).await?;
     commit.changes.push(format!("dropped_table:{id}"));
     Ok(())
@@ -386,10 +327,7 @@ fn column_records(table: Option<&Table>) -> Result<BTreeMap<i64, ColumnRecord>> 
     for column in table.into_iter().flat_map(|table| &table.columns) {
         columns::records(column, None, &mut records)?;
     }
-    Ok(records
-        .into_iter()
-        .map(|record| (record.id, record))
-        .collect())
+    Ok(records.into_iter().map(|record| (record.id, record)).collect())
 }
 
 async fn write_columns(commit: &mut Commit<'_>, old: Option<&Table>, new: &Table) -> Result<bool> {
@@ -399,13 +337,9 @@ async fn write_columns(commit: &mut Commit<'_>, old: Option<&Table>, new: &Table
     for id in old.keys().filter(|id| old.get(*id) != records.get(*id)) {
         changed = true;
         let values = [table.clone(), Value::Integer(*id)];
-        commit
-            .close("ducklake_column", "table_id = ? AND column_id = ?", &values)
-            .await?;
+        commit.close("ducklake_column", "table_id = ? AND column_id = ?", &values).await?;
     }
-    let fresh = records
-        .values()
-        .filter(|record| old.get(&record.id) != Some(*record));
+    let fresh = records.values().filter(|record| old.get(&record.id) != Some(*record));
     let [begin, end] = commit.opened();
     let row = |record: &ColumnRecord| {
         vec![
@@ -451,24 +385,13 @@ async fn write_column_tags(
     for key in old.keys().filter(|key| old.get(*key) != tags.get(*key)) {
         let values = [table.clone(), key.0.into(), key.1.as_str().into()];
         let condition = "table_id = ? AND column_id = ? AND key = ?";
-        commit
-            .close("ducklake_column_tag", condition, &values)
-            .await?;
+        commit.close("ducklake_column_tag", condition, &values).await?;
     }
     let [begin, end] = commit.opened();
-    let fresh = tags
-        .iter()
-        .filter(|(key, value)| old.get(*key) != Some(*value));
+    let fresh = tags.iter().filter(|(key, value)| old.get(*key) != Some(*value));
     let row = |(key, value): (&(i64, String), &String)| {
         let (id, name) = (key.0.into(), key.1.as_str().into());
-        vec![
-            table.clone(),
-            id,
-            begin.clone(),
-            end.clone(),
-            name,
-            value.as_str().into(),
-        ]
+        vec![table.clone(), id, begin.clone(), end.clone(), name, value.as_str().into()]
     };
     let mut rows: Vec<Vec<Value>> = fresh.map(row).collect();
     rows.sort_by_key(|row| format!("{row:?}"));
@@ -481,9 +404,7 @@ async fn write_partition(commit: &mut Commit<'_>, old: Option<&Table>, new: &Tab
         return Ok(());
     }
     let table = Value::Integer(new.id);
-    commit
-        .close("ducklake_partition_info", "table_id = ?", &[table.clone()])
-        .await?;
+    commit.close("ducklake_partition_info", "table_id = ?", &[table.clone()]).await?;
     if new.partition_by.is_empty() {
         return Ok(());
     }
@@ -491,24 +412,14 @@ async fn write_partition(commit: &mut Commit<'_>, old: Option<&Table>, new: &Tab
     commit.next_catalog_id += 1;
     let [begin, end] = commit.opened();
     let info = vec![id.clone(), table.clone(), begin, end];
-    layout::PARTITION_INFO
-        .insert(&mut commit.session, &[info])
-        .await?;
+    layout::PARTITION_INFO.insert(&mut commit.session, &[info]).await?;
     let row = |(index, key): (usize, &crate::model::PartitionKey)| {
         let index = Value::from(index as u64);
         let transform = key.transform.as_str().into();
-        vec![
-            id.clone(),
-            table.clone(),
-            index,
-            key.column_id.into(),
-            transform,
-        ]
+        vec![id.clone(), table.clone(), index, key.column_id.into(), transform]
     };
     let rows: Vec<Vec<Value>> = new.partition_by.iter().enumerate().map(row).collect();
-    layout::PARTITION_COLUMN
-        .insert(&mut commit.session, &rows)
-        .await
+    layout::PARTITION_COLUMN.insert(&mut commit.session, &rows).await
 }
 
 async fn write_sort(commit: &mut Commit<'_>, old: Option<&Table>, new: &Table) -> Result<()> {
@@ -517,9 +428,7 @@ async fn write_sort(commit: &mut Commit<'_>, old: Option<&Table>, new: &Table) -
         return Ok(());
     }
     let table = Value::Integer(new.id);
-    commit
-        .close("ducklake_sort_info", "table_id = ?", &[table.clone()])
-        .await?;
+    commit.close("ducklake_sort_info", "table_id = ?", &[table.clone()]).await?;
     if new.sort_by.is_empty() {
         return Ok(());
     }
@@ -527,18 +436,12 @@ async fn write_sort(commit: &mut Commit<'_>, old: Option<&Table>, new: &Table) -
     commit.next_catalog_id += 1;
     let [begin, end] = commit.opened();
     let info = vec![id.clone(), table.clone(), begin, end];
-    layout::SORT_INFO
-        .insert(&mut commit.session, &[info])
-        .await?;
+    layout::SORT_INFO.insert(&mut commit.session, &[info]).await?;
     let row = |(index, key): (usize, &crate::model::SortKey)| {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let bare =
             key.column.chars().all(plain) && !key.column.starts_with(|c: char| c.is_ascii_digit());
-        let expression = if bare {
-            key.column.clone()
-        } else {
-            quoted(&key.column)
-        };
+        let expression = if bare { key.column.clone() } else { quoted(&key.column) };
         vec![
             id.clone(),
             table.clone(),
@@ -546,18 +449,11 @@ async fn write_sort(commit: &mut Commit<'_>, old: Option<&Table>, new: &Table) -
             expression.into(),
             "duckdb".into(),
             if key.descending { "DESC" } else { "ASC" }.into(),
-            if key.nulls_first {
-                "NULLS_FIRST"
-            } else {
-                "NULLS_LAST"
-            }
-            .into(),
+            if key.nulls_first { "NULLS_FIRST" } else { "NULLS_LAST" }.into(),
         ]
     };
     let rows: Vec<Vec<Value>> = new.sort_by.iter().enumerate().map(row).collect();
-    layout::SORT_EXPRESSION
-        .insert(&mut commit.session, &rows)
-        .await
+    layout::SORT_EXPRESSION.insert(&mut commit.session, &rows).await
 }
 
 async fn write_constraints(
@@ -570,9 +466,7 @@ async fn write_constraints(
         return Ok(());
     }
     let table = Value::Integer(new.id);
-    commit
-        .close("sextant_constraint", "table_id = ?", &[table.clone()])
-        .await?;
+    commit.close("sextant_constraint", "table_id = ?", &[table.clone()]).await?;
     let [begin, end] = commit.opened();
     let row = |constraint| {
         let body = json(constraint)?;
@@ -601,10 +495,7 @@ fn view_tags(view: Option<&View>) -> Result<Tags> {
     if !view.column_comments.is_empty() {
         let comments = view.column_comments.iter();
         let comments = comments.map(|(k, v)| (k.clone(), v.clone().into()));
-        add(
-            COLUMN_COMMENTS_TAG,
-            serde_json::Value::Object(comments.collect()),
-        );
+        add(COLUMN_COMMENTS_TAG, serde_json::Value::Object(comments.collect()));
     }
     Ok(tags)
 }
@@ -619,9 +510,7 @@ async fn write_view(
     let (old, new) = (change.old.as_deref(), change.new.as_deref());
     let changed = old.map(row) != new.map(row);
     if changed && old.is_some() {
-        commit
-            .close("ducklake_view", "view_id = ?", &[id.into()])
-            .await?;
+        commit.close("ducklake_view", "view_id = ?", &[id.into()]).await?;
     }
     if let Some(view) = new.filter(|_| changed) {
         let [begin, end] = commit.opened();
@@ -646,11 +535,7 @@ async fn write_view(
         Some(_) => {}
     }
     // Views of other tools have no tags of ours until somebody comments on them.
-    let tags = if new.is_some() {
-        view_tags(new)?
-    } else {
-        Tags::new()
-    };
+    let tags = if new.is_some() { view_tags(new)? } else { Tags::new() };
     commit.write_tags(id, &view_tags(old)?, &tags).await
 }
 
@@ -660,9 +545,7 @@ async fn write_definition(
     change: &Change<Arc<Definition>>,
 ) -> Result<()> {
     if change.old.is_some() {
-        commit
-            .close("sextant_definition", "definition_id = ?", &[id.into()])
-            .await?;
+        commit.close("sextant_definition", "definition_id = ?", &[id.into()]).await?;
     }
     let Some(new) = &change.new else {
         return Ok(());

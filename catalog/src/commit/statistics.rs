@@ -42,11 +42,7 @@ fn add(column: &Column, array: &ArrayRef, stats: &mut Stats) -> Result<()> {
             return Ok(());
         }
     };
-    column
-        .children
-        .iter()
-        .zip(&part)
-        .try_for_each(|(child, array)| add(child, array, stats))
+    column.children.iter().zip(&part).try_for_each(|(child, array)| add(child, array, stats))
 }
 
 fn of_array(array: &ArrayRef) -> Result<ColumnStats> {
@@ -123,12 +119,7 @@ impl TableColumn {
             return Ok(());
         }
         self.min = bound(self.min.take(), stats.min.as_ref(), column, Ordering::Less)?;
-        self.max = bound(
-            self.max.take(),
-            stats.max.as_ref(),
-            column,
-            Ordering::Greater,
-        )?;
+        self.max = bound(self.max.take(), stats.max.as_ref(), column, Ordering::Greater)?;
         Ok(())
     }
 
@@ -159,11 +150,7 @@ fn bound(
     let pair = types::parse_values(&pair, &column.field)?;
     let compare = make_comparator(&pair, &pair, SortOptions::default());
     let compare = compare.map_err(|e| Error::Engine(e.into()))?;
-    Ok(Some(if compare(0, 1) == wanted {
-        more.clone()
-    } else {
-        own
-    }))
+    Ok(Some(if compare(0, 1) == wanted { more.clone() } else { own }))
 }
 
 /// Widens the statistics of a table by those of new files and rows.
@@ -181,27 +168,21 @@ pub(super) async fn widen(commit: &mut Commit<'_>, table: &Table, added: &[&Stat
     }
     let mut fresh = Vec::new();
     for leaf in leaves {
-        let stats: Vec<_> = added
-            .iter()
-            .filter_map(|stats| stats.get(&leaf.id))
-            .collect();
+        let stats: Vec<_> = added.iter().filter_map(|stats| stats.get(&leaf.id)).collect();
         let Some((first, rest)) = stats.split_first() else {
             continue;
         };
         let before = known.get(&leaf.id).cloned();
         let mut merged = before.clone().unwrap_or_else(|| TableColumn::new(first));
         let rest = if before.is_some() { &stats[..] } else { rest };
-        rest.iter()
-            .try_for_each(|stats| merged.merge(stats, leaf))?;
+        rest.iter().try_for_each(|stats| merged.merge(stats, leaf))?;
         match &before {
             None => fresh.push(insert_values(table, leaf, &merged)),
             Some(before) if *before != merged => update(commit, table, leaf, &merged).await?,
             Some(_) => {}
         }
     }
-    crate::metadata::layout::TABLE_COLUMN_STATS
-        .insert(&mut commit.session, &fresh)
-        .await
+    crate::metadata::layout::TABLE_COLUMN_STATS.insert(&mut commit.session, &fresh).await
 }
 
 fn insert_values(table: &Table, leaf: &Column, merged: &TableColumn) -> Vec<Value> {
@@ -225,10 +206,7 @@ async fn update(
     ];
     let key = [("table_id", table.id), ("column_id", leaf.id)];
     let name = "ducklake_table_column_stats";
-    commit
-        .session
-        .update(name, &columns, &merged.values(), &key)
-        .await
+    commit.session.update(name, &columns, &merged.values(), &key).await
 }
 
 #[cfg(test)]

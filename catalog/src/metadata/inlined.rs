@@ -44,21 +44,14 @@ pub fn create_sql(dialect: Dialect, table: &Table) -> Result<String> {
         columns.push(format!("{name} {}", dialect.type_name(stored.kind)));
     }
     let name = data_table(table.id, table.schema_version);
-    Ok(format!(
-        "CREATE TABLE IF NOT EXISTS {name} ({})",
-        columns.join(", ")
-    ))
+    Ok(format!("CREATE TABLE IF NOT EXISTS {name} ({})", columns.join(", ")))
 }
 
 /// Column names as SQL tables can hold them: ours in front and, whatever their case, unique.
 fn physical_name(column: &Column, taken: &mut Vec<String>) -> String {
     let lower = column.name.to_lowercase();
     let clash = FRONT.contains(&lower.as_str()) || taken.contains(&lower);
-    let name = if clash {
-        format!("{}_{}", column.name, column.id)
-    } else {
-        column.name.clone()
-    };
+    let name = if clash { format!("{}_{}", column.name, column.id) } else { column.name.clone() };
     taken.push(name.to_lowercase());
     name
 }
@@ -114,9 +107,7 @@ pub async fn insert(
         row.extend(cells.map(|(s, array)| cell(array, index, s.kind, dialect)));
         rows.push(row);
     }
-    session
-        .insert(&data_table(table.id, table.schema_version), &columns, &rows)
-        .await
+    session.insert(&data_table(table.id, table.schema_version), &columns, &rows).await
 }
 
 fn cell(array: &ArrayRef, row: usize, kind: Kind, dialect: Dialect) -> Value {
@@ -155,10 +146,7 @@ pub async fn layouts(session: &mut Session, table: &Table) -> Result<Vec<Layout>
         } else {
             Some(names_at(session, table.id, schema_version).await?)
         };
-        layouts.push(Layout {
-            schema_version,
-            names,
-        });
+        layouts.push(Layout { schema_version, names });
     }
     Ok(layouts)
 }
@@ -177,9 +165,7 @@ async fn names_at(
     let sql = sql.replacen("ducklake_column", &format!("ducklake_column, {at}"), 1);
     let arguments = [table, version, version, table].map(Value::Integer);
     let rows = session.query(&sql, &arguments).await?;
-    rows.iter()
-        .map(|row| Ok((row.id(0)?, row.name(1))))
-        .collect()
+    rows.iter().map(|row| Ok((row.id(0)?, row.name(1)))).collect()
 }
 
 /// The live rows of one layout in the table's present columns.
@@ -266,8 +252,7 @@ fn decode(rows: &[Row], index: usize, field: &Field) -> Result<ArrayRef> {
         let text = row.text(index)?;
         // Postgres says `1 mon`, DuckDB `1 month`.
         Some(if interval {
-            text.replace(" mon ", " month ")
-                .replace(" mons ", " months ")
+            text.replace(" mon ", " month ").replace(" mons ", " months ")
         } else {
             text
         })

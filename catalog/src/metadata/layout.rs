@@ -18,10 +18,7 @@ const fn table(name: &'static str, columns: &'static str) -> Layout {
     Layout { name, columns }
 }
 
-pub const METADATA: Layout = table(
-    "ducklake_metadata",
-    "key:text value:text scope:text scope_id",
-);
+pub const METADATA: Layout = table("ducklake_metadata", "key:text value:text scope:text scope_id");
 pub const SNAPSHOT: Layout = table(
     "ducklake_snapshot",
     "snapshot_id:key snapshot_time:time schema_version next_catalog_id next_file_id",
@@ -46,10 +43,8 @@ pub const VIEW: Layout = table(
     "view_id view_uuid:uuid begin_snapshot end_snapshot schema_id view_name:text \
      dialect:text sql:text column_aliases:text",
 );
-pub const TAG: Layout = table(
-    "ducklake_tag",
-    "object_id begin_snapshot end_snapshot key:text value:text",
-);
+pub const TAG: Layout =
+    table("ducklake_tag", "object_id begin_snapshot end_snapshot key:text value:text");
 pub const COLUMN_TAG: Layout = table(
     "ducklake_column_tag",
     "table_id column_id begin_snapshot end_snapshot key:text value:text",
@@ -77,19 +72,15 @@ pub const COLUMN: Layout = table(
      column_type:text initial_default:text default_value:text nulls_allowed:boolean \
      parent_column default_value_type:text default_value_dialect:text",
 );
-pub const TABLE_STATS: Layout = table(
-    "ducklake_table_stats",
-    "table_id record_count next_row_id file_size_bytes",
-);
+pub const TABLE_STATS: Layout =
+    table("ducklake_table_stats", "table_id record_count next_row_id file_size_bytes");
 pub const TABLE_COLUMN_STATS: Layout = table(
     "ducklake_table_column_stats",
     "table_id column_id contains_null:boolean contains_nan:boolean min_value:text \
      max_value:text extra_stats:text",
 );
-pub const PARTITION_INFO: Layout = table(
-    "ducklake_partition_info",
-    "partition_id table_id begin_snapshot end_snapshot",
-);
+pub const PARTITION_INFO: Layout =
+    table("ducklake_partition_info", "partition_id table_id begin_snapshot end_snapshot");
 pub const PARTITION_COLUMN: Layout = table(
     "ducklake_partition_column",
     "partition_id table_id partition_key_index column_id transform:text",
@@ -98,27 +89,19 @@ pub const FILE_PARTITION_VALUE: Layout = table(
     "ducklake_file_partition_value",
     "data_file_id table_id partition_key_index partition_value:text",
 );
-pub const INLINED_DATA_TABLES: Layout = table(
-    "ducklake_inlined_data_tables",
-    "table_id table_name:text schema_version",
-);
-pub const SCHEMA_VERSIONS: Layout = table(
-    "ducklake_schema_versions",
-    "begin_snapshot schema_version table_id",
-);
-pub const SORT_INFO: Layout = table(
-    "ducklake_sort_info",
-    "sort_id table_id begin_snapshot end_snapshot",
-);
+pub const INLINED_DATA_TABLES: Layout =
+    table("ducklake_inlined_data_tables", "table_id table_name:text schema_version");
+pub const SCHEMA_VERSIONS: Layout =
+    table("ducklake_schema_versions", "begin_snapshot schema_version table_id");
+pub const SORT_INFO: Layout =
+    table("ducklake_sort_info", "sort_id table_id begin_snapshot end_snapshot");
 pub const SORT_EXPRESSION: Layout = table(
     "ducklake_sort_expression",
     "sort_id table_id sort_key_index expression:text dialect:text sort_direction:text \
      null_order:text",
 );
-pub const CONSTRAINT: Layout = table(
-    "sextant_constraint",
-    "table_id begin_snapshot end_snapshot body:text",
-);
+pub const CONSTRAINT: Layout =
+    table("sextant_constraint", "table_id begin_snapshot end_snapshot body:text");
 pub const DEFINITION: Layout = table(
     "sextant_definition",
     "definition_id kind:text name:text body:text begin_snapshot end_snapshot",
@@ -141,14 +124,8 @@ const FOREIGN: &[Layout] = &[
         "mapping_id column_id source_name:text target_field_id parent_column \
      is_partition:boolean",
     ),
-    table(
-        "ducklake_macro",
-        "schema_id macro_id macro_name:text begin_snapshot end_snapshot",
-    ),
-    table(
-        "ducklake_macro_impl",
-        "macro_id impl_id dialect:text sql:text type:text",
-    ),
+    table("ducklake_macro", "schema_id macro_id macro_name:text begin_snapshot end_snapshot"),
+    table("ducklake_macro_impl", "macro_id impl_id dialect:text sql:text type:text"),
     table(
         "ducklake_macro_parameters",
         "macro_id impl_id column_id parameter_name:text parameter_type:text default_value:text \
@@ -195,19 +172,11 @@ impl Layout {
     fn create(&self, dialect: Dialect) -> String {
         let column = |text: &str| {
             let (name, kind) = column(text);
-            let key = if text.ends_with(":key") {
-                " PRIMARY KEY"
-            } else {
-                ""
-            };
+            let key = if text.ends_with(":key") { " PRIMARY KEY" } else { "" };
             format!("{} {}{key}", quoted(name), dialect.type_name(kind))
         };
         let columns: Vec<String> = self.columns.split_whitespace().map(column).collect();
-        format!(
-            "CREATE TABLE IF NOT EXISTS {} ({})",
-            self.name,
-            columns.join(", ")
-        )
+        format!("CREATE TABLE IF NOT EXISTS {} ({})", self.name, columns.join(", "))
     }
 
     pub async fn insert(&self, session: &mut Session, rows: &[Vec<Value>]) -> Result<()> {
@@ -269,13 +238,7 @@ async fn create(session: &mut Session, data_path: &str, now: DateTime<Utc>) -> R
     ];
     SNAPSHOT.insert(session, &[snapshot]).await?;
     let changes = "created_schema:\"main\"";
-    let changes = vec![
-        Value::Integer(0),
-        changes.into(),
-        Value::Null,
-        Value::Null,
-        Value::Null,
-    ];
+    let changes = vec![Value::Integer(0), changes.into(), Value::Null, Value::Null, Value::Null];
     SNAPSHOT_CHANGES.insert(session, &[changes]).await?;
     let uuid = uuid::Uuid::now_v7().to_string();
     let main = vec![
@@ -305,10 +268,7 @@ async fn check_version(session: &mut Session) -> Result<()> {
     if found == VERSION {
         return Ok(());
     }
-    Err(Error::CatalogVersion {
-        found,
-        expected: VERSION,
-    })
+    Err(Error::CatalogVersion { found, expected: VERSION })
 }
 
 /// `2026-11-23 09:59:36.593037+00`

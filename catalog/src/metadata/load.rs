@@ -52,8 +52,7 @@ pub fn no_snapshot() -> Error {
 pub async fn snapshot_by_id(session: &mut Session, id: SnapshotId) -> Result<Snapshot> {
     let sql = format!("{SNAPSHOT} WHERE snapshot_id = ?");
     let rows = session.query(&sql, &[id.into()]).await?;
-    rows.first()
-        .map_or(Err(Error::UndefinedSnapshot { id }), snapshot)
+    rows.first().map_or(Err(Error::UndefinedSnapshot { id }), snapshot)
 }
 
 /// Every snapshot with what it changed, oldest first.
@@ -75,11 +74,7 @@ pub async fn snapshots(session: &mut Session) -> Result<Vec<SnapshotInfo>> {
 
 /// What existed at a snapshot.
 pub async fn state(session: &mut Session, snapshot: Snapshot, roots: &[String]) -> Result<State> {
-    let mut load = Load {
-        session,
-        roots,
-        at: snapshot.id,
-    };
+    let mut load = Load { session, roots, at: snapshot.id };
     let tags = load.tags().await?;
     let mut schemas = load.schemas(&tags).await?;
     let mut by_schema = load.tables(&tags).await?;
@@ -92,11 +87,7 @@ pub async fn state(session: &mut Session, snapshot: Snapshot, roots: &[String]) 
     }
     let definitions = load.definitions().await?;
     let named = |schema: Schema| (schema.name.clone(), Arc::new(schema));
-    Ok(State {
-        snapshot,
-        schemas: schemas.into_iter().map(named).collect(),
-        definitions,
-    })
+    Ok(State { snapshot, schemas: schemas.into_iter().map(named).collect(), definitions })
 }
 
 struct Load<'a> {
@@ -119,10 +110,7 @@ impl Load<'_> {
 
     async fn tags(&mut self) -> Result<ByTable<Tags>> {
         let mut tags = ByTable::<Tags>::new();
-        for row in self
-            .live("object_id, key, value", "ducklake_tag", "")
-            .await?
-        {
+        for row in self.live("object_id, key, value", "ducklake_tag", "").await? {
             let own = tags.entry(row.id(0)?).or_default();
             own.insert(row.name(1), row.name(2));
         }
@@ -189,19 +177,11 @@ impl Load<'_> {
         let selected = "table_id, column_id, key, value";
         for row in self.live(selected, "ducklake_column_tag", "").await? {
             let own = tags.entry(row.id(0)?).or_default();
-            own.entry(row.id(1)?)
-                .or_default()
-                .insert(row.name(2), row.name(3));
+            own.entry(row.id(1)?).or_default().insert(row.name(2), row.name(3));
         }
         let mut records = ByTable::<Vec<ColumnRecord>>::new();
-        for row in self
-            .live(&COLUMNS.join(", "), "ducklake_column", "")
-            .await?
-        {
-            records
-                .entry(row.id(0)?)
-                .or_default()
-                .push(column_record(&row)?);
+        for row in self.live(&COLUMNS.join(", "), "ducklake_column", "").await? {
+            records.entry(row.id(0)?).or_default().push(column_record(&row)?);
         }
         let none = HashMap::new();
         let table = |(id, records): (ObjectId, Vec<ColumnRecord>)| {
@@ -216,14 +196,10 @@ impl Load<'_> {
                     ON c.partition_id = i.partition_id AND c.table_id = i.table_id";
         let selected = "i.table_id, c.column_id, c.transform";
         let mut keys = ByTable::<Vec<PartitionKey>>::new();
-        for row in self
-            .live(selected, from, "ORDER BY c.partition_key_index")
-            .await?
-        {
-            keys.entry(row.id(0)?).or_default().push(PartitionKey {
-                column_id: row.id(1)?,
-                transform: row.name(2),
-            });
+        for row in self.live(selected, from, "ORDER BY c.partition_key_index").await? {
+            keys.entry(row.id(0)?)
+                .or_default()
+                .push(PartitionKey { column_id: row.id(1)?, transform: row.name(2) });
         }
         Ok(keys)
     }
@@ -233,14 +209,9 @@ impl Load<'_> {
                     ON e.sort_id = i.sort_id AND e.table_id = i.table_id";
         let selected = "i.table_id, e.expression, e.sort_direction, e.null_order";
         let mut keys = ByTable::<Vec<SortKey>>::new();
-        for row in self
-            .live(selected, from, "ORDER BY e.sort_key_index")
-            .await?
-        {
+        for row in self.live(selected, from, "ORDER BY e.sort_key_index").await? {
             let expression = row.name(1);
-            let inner = expression
-                .strip_prefix('"')
-                .and_then(|e| e.strip_suffix('"'));
+            let inner = expression.strip_prefix('"').and_then(|e| e.strip_suffix('"'));
             keys.entry(row.id(0)?).or_default().push(SortKey {
                 column: inner.map_or_else(|| expression.clone(), |e| e.replace("\"\"", "\"")),
                 descending: row.name(2).eq_ignore_ascii_case("DESC"),
@@ -252,10 +223,7 @@ impl Load<'_> {
 
     async fn constraints(&mut self) -> Result<ByTable<Vec<crate::model::Constraint>>> {
         let mut constraints = ByTable::<Vec<crate::model::Constraint>>::new();
-        for row in self
-            .live("table_id, body", "sextant_constraint", "")
-            .await?
-        {
+        for row in self.live("table_id, body", "sextant_constraint", "").await? {
             let body = serde_json::from_str(&row.name(1));
             let body = body.map_err(|e| Error::Database(format!("damaged constraint: {e}")))?;
             constraints.entry(row.id(0)?).or_default().push(body);
@@ -269,18 +237,14 @@ impl Load<'_> {
                    WHERE schema_version <= (SELECT schema_version FROM ducklake_snapshot \
                    WHERE snapshot_id = ?) GROUP BY table_id";
         let rows = self.session.query(sql, &[self.at.into()]).await?;
-        rows.iter()
-            .map(|row| Ok((row.id(0)?, row.id(1)?)))
-            .collect()
+        rows.iter().map(|row| Ok((row.id(0)?, row.id(1)?))).collect()
     }
 
     /// Of all columns that ever were.
     async fn last_column_ids(&mut self) -> Result<ByTable<i64>> {
         let sql = "SELECT table_id, MAX(column_id) FROM ducklake_column GROUP BY table_id";
         let rows = self.session.query(sql, &[]).await?;
-        rows.iter()
-            .map(|row| Ok((row.id(0)?, row.id(1)?)))
-            .collect()
+        rows.iter().map(|row| Ok((row.id(0)?, row.id(1)?))).collect()
     }
 
     async fn views(&mut self, tags: &ByTable<Tags>) -> Result<Vec<(ObjectId, View)>> {
@@ -362,9 +326,7 @@ fn folder(row: &Row, index: usize, roots: &[String]) -> String {
     if row.boolean(index + 1) != Some(false) {
         return path;
     }
-    let below = roots
-        .iter()
-        .find_map(|root| path.strip_prefix(root.as_str()));
+    let below = roots.iter().find_map(|root| path.strip_prefix(root.as_str()));
     format!("/{}", below.unwrap_or(&path))
 }
 
@@ -377,8 +339,5 @@ fn json_tag<T: serde::de::DeserializeOwned + Default>(tags: &Tags, key: &str) ->
 
 fn view_columns(tags: &Tags) -> Result<Vec<Arc<datafusion::arrow::datatypes::Field>>> {
     let columns: Vec<serde_json::Value> = json_tag(tags, COLUMNS_TAG)?;
-    columns
-        .iter()
-        .map(|c| columns::from_json(c).map(Arc::new))
-        .collect()
+    columns.iter().map(|c| columns::from_json(c).map(Arc::new)).collect()
 }

@@ -73,10 +73,7 @@ pub struct Row(pub Vec<Value>);
 
 #[derive(Debug)]
 pub enum Database {
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-    },
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
     Postgres(PgPool),
 }
 
@@ -171,8 +168,7 @@ impl Database {
             let pool = pool.connect_with(options.statement_cache_capacity(STATEMENTS));
             return Ok(Self::Postgres(pool.await.map_err(database)?));
         }
-        let synchronous =
-            if ephemeral { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
+        let synchronous = if ephemeral { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
         let options = SqliteConnectOptions::new()
             .filename(location)
             .create_if_missing(true)
@@ -204,9 +200,9 @@ impl Database {
     /// A transaction that sees one state of the database.
     pub async fn read(&self) -> Result<Session> {
         match self {
-            Self::Sqlite { readers, .. } => Ok(Session::Sqlite(
-                readers.begin_with("BEGIN").await.map_err(database)?,
-            )),
+            Self::Sqlite { readers, .. } => {
+                Ok(Session::Sqlite(readers.begin_with("BEGIN").await.map_err(database)?))
+            }
             Self::Postgres(pool) => Ok(Session::Postgres(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                     .await
@@ -218,18 +214,13 @@ impl Database {
     /// A transaction that alone may commit until it ends.
     pub async fn write(&self) -> Result<Session> {
         match self {
-            Self::Sqlite { writer, .. } => Ok(Session::Sqlite(
-                writer
-                    .begin_with("BEGIN IMMEDIATE")
-                    .await
-                    .map_err(database)?,
-            )),
+            Self::Sqlite { writer, .. } => {
+                Ok(Session::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await.map_err(database)?))
+            }
             Self::Postgres(pool) => {
                 let mut session = Session::Postgres(pool.begin().await.map_err(database)?);
                 let lock = [Value::Integer(COMMIT_LOCK)];
-                session
-                    .query("SELECT pg_advisory_xact_lock(?)::text", &lock)
-                    .await?;
+                session.query("SELECT pg_advisory_xact_lock(?)::text", &lock).await?;
                 Ok(session)
             }
         }
@@ -337,21 +328,13 @@ impl Session {
         let numbered = key.iter().enumerate();
         let rows = numbered.map(|(index, (name, _))| {
             let number = columns.len() + index + 1;
-            format!(
-                "{} = {}",
-                quoted(name),
-                dialect.parameter(Kind::Integer, number)
-            )
+            format!("{} = {}", quoted(name), dialect.parameter(Kind::Integer, number))
         });
         let rows: Vec<String> = rows.collect();
         let (set, rows) = (set.join(", "), rows.join(" AND "));
         let mut arguments = values.to_vec();
         arguments.extend(key.iter().map(|(_, id)| Value::Integer(*id)));
-        self.execute(
-            &format!("UPDATE {table} SET {set} WHERE {rows}"),
-            &arguments,
-        )
-        .await?;
+        self.execute(&format!("UPDATE {table} SET {set} WHERE {rows}"), &arguments).await?;
         Ok(())
     }
 
@@ -427,11 +410,7 @@ pub fn quoted(name: &str) -> String {
 
 fn insert_sql(dialect: Dialect, table: &str, columns: &[(&str, Kind)], rows: usize) -> String {
     let names: Vec<String> = columns.iter().map(|(name, _)| quoted(name)).collect();
-    let mut sql = format!(
-        "INSERT INTO {} ({}) VALUES ",
-        quoted(table),
-        names.join(", ")
-    );
+    let mut sql = format!("INSERT INTO {} ({}) VALUES ", quoted(table), names.join(", "));
     for row in 0..rows {
         let values: Vec<String> = columns
             .iter()
@@ -541,9 +520,7 @@ pub fn database(error: sqlx::Error) -> Error {
         || text.contains("No space left")
         || text.contains("database or disk is full");
     if full {
-        return Error::DiskFull {
-            path: "catalog database".to_owned(),
-        };
+        return Error::DiskFull { path: "catalog database".to_owned() };
     }
     Error::Database(text)
 }

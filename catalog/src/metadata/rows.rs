@@ -73,11 +73,7 @@ pub async fn load(
     for layout in inlined::layouts(session, table).await? {
         inlined.extend(inlined::read(session, table, &layout, at).await?);
     }
-    Ok(Loaded {
-        files,
-        delete_files,
-        inlined,
-    })
+    Ok(Loaded { files, delete_files, inlined })
 }
 
 fn data_file(row: &Row, folder: &str, roots: &[String]) -> Result<DataFile> {
@@ -102,9 +98,7 @@ fn located(path: &str, relative: Option<bool>, folder: &str, roots: &[String]) -
     if relative != Some(false) {
         return Ok(format!("{folder}{path}"));
     }
-    let below = roots
-        .iter()
-        .find_map(|root| path.strip_prefix(root.as_str()));
+    let below = roots.iter().find_map(|root| path.strip_prefix(root.as_str()));
     below.map(str::to_owned).ok_or_else(|| Error::NotSupported {
         message: format!("file \"{path}\" lies outside the data path"),
         hint: None,
@@ -129,10 +123,7 @@ async fn statistics(
             max: row.text(6),
             contains_nan: row.boolean(7),
         };
-        files
-            .entry(row.id(0)?)
-            .or_default()
-            .insert(row.id(1)?, stats);
+        files.entry(row.id(0)?).or_default().insert(row.id(1)?, stats);
     }
     Ok(files)
 }

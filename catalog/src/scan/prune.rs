@@ -10,7 +10,7 @@ use datafusion::common::{Column as EngineColumn, ScalarValue, ToDFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningStatistics};
+use datafusion::physical_optimizer::pruning::{PruningPredicateBuilder, PruningStatistics};
 
 use crate::model::{ColumnStats, DataFile, Table};
 use crate::types;
@@ -30,7 +30,8 @@ pub(super) fn files(
     else {
         return Ok(files.to_vec());
     };
-    let Ok(predicate) = PruningPredicate::try_new(physical, schema) else {
+    let Some(predicate) = PruningPredicateBuilder::new().with_file_schema(schema).build(physical)
+    else {
         return Ok(files.to_vec());
     };
     let keep = predicate.prune(&FileStatistics { table, files })?;
@@ -83,11 +84,7 @@ impl PruningStatistics for FileStatistics<'_> {
         Some(Arc::new(self.files.iter().map(|f| Some(f.rows)).collect::<UInt64Array>()))
     }
 
-    fn contained(
-        &self,
-        _: &EngineColumn,
-        _: &HashSet<ScalarValue>,
-    ) -> Option<BooleanArray> {
+    fn contained(&self, _: &EngineColumn, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         None
     }
 }

@@ -44,11 +44,7 @@ async fn savepoints_undo_rows_and_objects() {
     assert_eq!(seen(&transaction, "t").await, rows(&[(3, "c")]));
     transaction.rollback_to("s").unwrap();
     assert_eq!(seen(&transaction, "t").await, rows(&[(1, "a"), (2, "b")]));
-    assert!(
-        !transaction.state().schemas["main"]
-            .relations
-            .contains_key("u")
-    );
+    assert!(!transaction.state().schemas["main"].relations.contains_key("u"));
     transaction.rollback_to("s").unwrap();
     transaction.release("s").unwrap();
     let error = transaction.release("s").unwrap_err();
@@ -98,10 +94,7 @@ async fn truncate_clears_committed_and_own_rows() {
     transaction.commit().await.unwrap();
     assert_eq!(committed(&lake, "t").await, rows(&[(4, "d")]));
     lake.close().await;
-    assert_eq!(
-        committed(&*open(&folder).await, "t").await,
-        rows(&[(4, "d")])
-    );
+    assert_eq!(committed(&*open(&folder).await, "t").await, rows(&[(4, "d")]));
 }
 
 #[tokio::test]

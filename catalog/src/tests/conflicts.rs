@@ -33,10 +33,7 @@ async fn step(transaction: &mut Transaction, step: Step, name: &str) {
     match step {
         Step::AddColumn => return alter(TableChange::AddColumn(column(name, DataType::Int64))),
         Step::SetNotNull => {
-            return alter(TableChange::SetNotNull {
-                name: "k".into(),
-                not_null: true,
-            });
+            return alter(TableChange::SetNotNull { name: "k".into(), not_null: true });
         }
         Step::Comment => return alter(TableChange::SetComment(Some(name.to_owned()))),
         _ => {}

@@ -30,14 +30,8 @@ async fn schemas_are_made_renamed_and_dropped() {
     let comment = Some("staging".to_owned());
     let target = CommentTarget::Schema { name: "s".into() };
     transaction.set_comment(target, comment.clone()).unwrap();
-    assert_eq!(
-        transaction.create_schema("s").unwrap_err().sqlstate(),
-        "42P06"
-    );
-    assert_eq!(
-        transaction.drop_schema("s", false).unwrap_err().sqlstate(),
-        "2BP01"
-    );
+    assert_eq!(transaction.create_schema("s").unwrap_err().sqlstate(), "42P06");
+    assert_eq!(transaction.drop_schema("s", false).unwrap_err().sqlstate(), "2BP01");
     let state = commit(&folder, transaction, &lake).await;
     assert_eq!(state.schemas["s"].comment, comment);
     assert_eq!(state.schemas["s"].path, "s/");
@@ -67,14 +61,8 @@ async fn columns_of_nested_types_are_numbered_depth_first() {
         .with_metadata([(TYPE_KEY.to_owned(), "vector(3)".to_owned())].into());
     let short = Field::new("s", DataType::Utf8, true)
         .with_metadata([(TYPE_KEY.to_owned(), "varchar(20)".to_owned())].into());
-    let parts = vec![
-        Field::new("a", DataType::Int32, true),
-        Field::new("b", DataType::Utf8, true),
-    ];
-    let new = |name: &str, field: Field| NewColumn {
-        field,
-        ..column(name, DataType::Null)
-    };
+    let parts = vec![Field::new("a", DataType::Int32, true), Field::new("b", DataType::Utf8, true)];
+    let new = |name: &str, field: Field| NewColumn { field, ..column(name, DataType::Null) };
     let mut transaction = begin(&lake).await;
     let columns = vec![
         column("l", DataType::List(element)),
@@ -82,11 +70,7 @@ async fn columns_of_nested_types_are_numbered_depth_first() {
         column("p", DataType::Struct(parts.into())),
         new("s", short),
     ];
-    let table = NewTable {
-        name: "n".to_owned(),
-        columns,
-        ..NewTable::default()
-    };
+    let table = NewTable { name: "n".to_owned(), columns, ..NewTable::default() };
     let made = transaction.create_table("main", table).unwrap();
     let ids: Vec<i64> = made.columns.iter().map(|c| c.id).collect();
     assert_eq!(ids, [1, 3, 5, 8]);
@@ -103,66 +87,33 @@ async fn tables_are_altered() {
     let lake = lake_with(&folder, &[(1, "a")]).await;
     let mut transaction = begin(&lake).await;
     let mut alter = |change| transaction.alter_table("main", "t", change).unwrap();
-    let added = NewColumn {
-        default: Some("7".to_owned()),
-        ..column("n", DataType::Int32)
-    };
+    let added = NewColumn { default: Some("7".to_owned()), ..column("n", DataType::Int32) };
     alter(TableChange::AddColumn(added));
-    alter(TableChange::RenameColumn {
-        name: "v".into(),
-        to: "w".into(),
-    });
-    alter(TableChange::SetDefault {
-        name: "w".into(),
-        default: Some("'it''s'".into()),
-    });
+    alter(TableChange::RenameColumn { name: "v".into(), to: "w".into() });
+    alter(TableChange::SetDefault { name: "w".into(), default: Some("'it''s'".into()) });
     alter(TableChange::WidenColumn {
         name: "n".into(),
         field: Field::new("n", DataType::Int64, true),
     });
-    alter(TableChange::SetNotNull {
-        name: "k".into(),
-        not_null: true,
-    });
-    alter(TableChange::SetColumnComment {
-        name: "k".into(),
-        comment: Some("key".into()),
-    });
+    alter(TableChange::SetNotNull { name: "k".into(), not_null: true });
+    alter(TableChange::SetColumnComment { name: "k".into(), comment: Some("key".into()) });
     alter(TableChange::SetComment(Some("pairs".into())));
-    alter(TableChange::SetPartitionedBy(vec![(
-        "k".into(),
-        "identity".into(),
-    )]));
-    let key = SortKey {
-        column: "k".into(),
-        descending: true,
-        nulls_first: false,
-    };
+    alter(TableChange::SetPartitionedBy(vec![("k".into(), "identity".into())]));
+    let key = SortKey { column: "k".into(), descending: true, nulls_first: false };
     alter(TableChange::SetSortedBy(vec![key.clone()]));
-    let primary = Constraint::Unique {
-        name: "t_pkey".into(),
-        columns: vec![1],
-        primary: true,
-    };
+    let primary = Constraint::Unique { name: "t_pkey".into(), columns: vec![1], primary: true };
     alter(TableChange::AddConstraint(primary.clone()));
     let state = commit(&folder, transaction, &lake).await;
     let t = table(&state, "t");
     assert_eq!(t.comment.as_deref(), Some("pairs"));
-    assert_eq!(
-        (t.sort_by.clone(), t.constraints.clone()),
-        (vec![key], vec![primary])
-    );
+    assert_eq!((t.sort_by.clone(), t.constraints.clone()), (vec![key], vec![primary]));
     assert_eq!(t.partition_by[0].column_id, 1);
     let names: Vec<_> = t.columns.iter().map(|c| (c.id, c.name.as_str())).collect();
     assert_eq!(names, [(1, "k"), (2, "w"), (3, "n")]);
     assert_eq!(t.columns[1].default.as_deref(), Some("'it''s'"));
     assert!(!t.columns[0].nullable);
     let found = lake.rows(&state, &t).await.unwrap();
-    let n = found.inlined[0]
-        .batch
-        .column(2)
-        .as_primitive::<Int64Type>()
-        .value(0);
+    let n = found.inlined[0].batch.column(2).as_primitive::<Int64Type>().value(0);
     assert_eq!(n, 7);
 
     // A dropped column's id is not taken again, and its constraint goes with it.
@@ -197,10 +148,7 @@ async fn relations_are_renamed_and_moved_with_their_rows() {
     let s = &state.schemas["s"];
     let old = s.relations["old"].as_table().unwrap();
     assert_eq!(old.folder(s), "main/t/");
-    assert_eq!(
-        contents(&lake.rows(&state, old).await.unwrap()),
-        rows(&[(1, "a")])
-    );
+    assert_eq!(contents(&lake.rows(&state, old).await.unwrap()), rows(&[(1, "a")]));
     assert_eq!(committed(&lake, "t").await, rows(&[(2, "b")]));
     let snapshots = lake.snapshots().await.unwrap();
     let changes = &snapshots.last().unwrap().changes;
@@ -219,14 +167,9 @@ async fn views_keep_text_path_and_columns() {
         comment: None,
     };
     let mut transaction = begin(&lake).await;
-    transaction
-        .create_view("main", view("SELECT 1 AS c"), false)
-        .unwrap();
-    let target = CommentTarget::ViewColumn {
-        schema: "main".into(),
-        name: "w".into(),
-        column: "c".into(),
-    };
+    transaction.create_view("main", view("SELECT 1 AS c"), false).unwrap();
+    let target =
+        CommentTarget::ViewColumn { schema: "main".into(), name: "w".into(), column: "c".into() };
     transaction.set_comment(target, Some("one".into())).unwrap();
     let state = commit(&folder, transaction, &lake).await;
     let Relation::View(loaded) = &state.schemas["main"].relations["w"] else {
@@ -238,13 +181,9 @@ async fn views_keep_text_path_and_columns() {
     assert_eq!(loaded.column_comments["c"], "one");
 
     let mut transaction = begin(&lake).await;
-    let error = transaction
-        .create_view("main", view("SELECT 2 AS c"), false)
-        .unwrap_err();
+    let error = transaction.create_view("main", view("SELECT 2 AS c"), false).unwrap_err();
     assert_eq!(error.sqlstate(), "42P07");
-    transaction
-        .create_view("main", view("SELECT 2 AS c"), true)
-        .unwrap();
+    transaction.create_view("main", view("SELECT 2 AS c"), true).unwrap();
     transaction.rename_relation("main", "w", "w2").unwrap();
     let state = commit(&folder, transaction, &lake).await;
     assert!(state.schemas["main"].relations.contains_key("w2"));
@@ -259,27 +198,18 @@ async fn definitions_are_kept() {
     let folder = TempDir::new().unwrap();
     let lake = open(&folder).await;
     let mut transaction = begin(&lake).await;
-    transaction
-        .define("tag", "v1", json!({"snapshot": 3}), false)
-        .unwrap();
-    let error = transaction
-        .define("tag", "v1", json!(1), false)
-        .unwrap_err();
+    transaction.define("tag", "v1", json!({"snapshot": 3}), false).unwrap();
+    let error = transaction.define("tag", "v1", json!(1), false).unwrap_err();
     assert_eq!(error.sqlstate(), "42710");
     commit(&folder, transaction, &lake).await;
     let mut transaction = begin(&lake).await;
-    transaction
-        .define("tag", "v1", json!({"snapshot": 4}), true)
-        .unwrap();
+    transaction.define("tag", "v1", json!({"snapshot": 4}), true).unwrap();
     let state = commit(&folder, transaction, &lake).await;
     let key = ("tag".to_owned(), "v1".to_owned());
     assert_eq!(state.definitions[&key].body, json!({"snapshot": 4}));
     let mut transaction = begin(&lake).await;
     transaction.undefine("tag", "v1").unwrap();
-    assert_eq!(
-        transaction.undefine("tag", "v1").unwrap_err().sqlstate(),
-        "42704"
-    );
+    assert_eq!(transaction.undefine("tag", "v1").unwrap_err().sqlstate(), "42704");
     let state = commit(&folder, transaction, &lake).await;
     assert!(state.definitions.is_empty());
 }
@@ -290,9 +220,7 @@ async fn a_thousand_tables_load() {
     let lake = open(&folder).await;
     let mut transaction = begin(&lake).await;
     for index in 0..1000 {
-        transaction
-            .create_table("main", pairs(&format!("t{index}")))
-            .unwrap();
+        transaction.create_table("main", pairs(&format!("t{index}"))).unwrap();
     }
     transaction.commit().await.unwrap();
     lake.close().await;

@@ -90,11 +90,7 @@ fn apply(tables: &mut Tables, ddl: &Ddl) -> bool {
     let name_of = |tables: &Tables, uid| by_uid(tables, uid).map(|(name, _)| name.clone());
     match ddl {
         Ddl::Create(name, uid) => {
-            let table = ModelTable {
-                uid: *uid,
-                columns: Vec::new(),
-                rows: BTreeMap::new(),
-            };
+            let table = ModelTable { uid: *uid, columns: Vec::new(), rows: BTreeMap::new() };
             !tables.contains_key(name) && tables.insert(name.clone(), table).is_none()
         }
         Ddl::Rename(uid, to) => {
@@ -202,10 +198,7 @@ fn real_rows(table: &Table, rows: &TableRows) -> BTreeMap<i64, Row> {
 /// All tables of a state as the model writes them, less the uids.
 async fn compare(lake: &Lake, state: &State, tables: &Tables) {
     let relations = &state.schemas["main"].relations;
-    assert_eq!(
-        relations.keys().collect::<Vec<_>>(),
-        tables.keys().collect::<Vec<_>>()
-    );
+    assert_eq!(relations.keys().collect::<Vec<_>>(), tables.keys().collect::<Vec<_>>());
     for (name, table) in tables {
         let real = relations[name].as_table().unwrap();
         let rows = lake.rows(state, real).await.unwrap();
@@ -225,12 +218,7 @@ impl Driver {
     }
 
     fn pick(&mut self, open: &Open) -> Option<(String, u64)> {
-        let names: Vec<_> = open
-            .copy
-            .tables
-            .iter()
-            .map(|(n, t)| (n.clone(), t.uid))
-            .collect();
+        let names: Vec<_> = open.copy.tables.iter().map(|(n, t)| (n.clone(), t.uid)).collect();
         let bound = names.len() as u64;
         (bound > 0).then(|| names[self.random.below(bound) as usize].clone())
     }
@@ -263,10 +251,7 @@ impl Driver {
         let mut rows = Vec::new();
         for _ in 0..=self.random.below(3) {
             let key = self.fresh();
-            let row: Row = columns
-                .iter()
-                .map(|(c, _)| (c.clone(), self.fresh()))
-                .collect();
+            let row: Row = columns.iter().map(|(c, _)| (c.clone(), self.fresh())).collect();
             rows.push((key, row));
         }
         let real = table(open.real.state(), &name);
@@ -283,10 +268,7 @@ impl Driver {
         };
         let keys: Vec<i64> = open.copy.tables[&name].rows.keys().copied().collect();
         let keep = 1 + self.random.below(4);
-        let keys: Vec<i64> = keys
-            .into_iter()
-            .filter(|_| self.random.below(keep) == 0)
-            .collect();
+        let keys: Vec<i64> = keys.into_iter().filter(|_| self.random.below(keep) == 0).collect();
         let deleted = super::delete(&mut open.real, &name, &keys).await;
         assert_eq!(deleted, keys.len() as u64);
         let dml = open.copy.dml.entry(uid).or_default();
@@ -311,11 +293,7 @@ impl Driver {
         }
         open.real.truncate(id);
         let depends = dml.depends;
-        *dml = Dml {
-            truncated: true,
-            depends,
-            ..Dml::default()
-        };
+        *dml = Dml { truncated: true, depends, ..Dml::default() };
         open.copy.tables.get_mut(&name).unwrap().rows.clear();
     }
 
@@ -363,11 +341,7 @@ impl Driver {
         };
         let real = table(open.real.state(), &name);
         let rows = open.real.rows(&real).await.unwrap();
-        assert_eq!(
-            real_rows(&real, &rows),
-            open.copy.tables[&name].rows,
-            "own view of {name}"
-        );
+        assert_eq!(real_rows(&real, &rows), open.copy.tables[&name].rows, "own view of {name}");
     }
 
     /// Two or three transactions that take turns, then commit in some order.
@@ -378,11 +352,7 @@ impl Driver {
                 real: begin(lake).await,
                 base: model.tables.clone(),
                 began: model.log.len(),
-                copy: Copy {
-                    tables: model.tables.clone(),
-                    ddl: Vec::new(),
-                    dml: BTreeMap::new(),
-                },
+                copy: Copy { tables: model.tables.clone(), ddl: Vec::new(), dml: BTreeMap::new() },
                 savepoints: Vec::new(),
             });
         }
@@ -422,10 +392,8 @@ async fn histories_agree_with_the_model() {
         let folder = TempDir::new().unwrap();
         let lake = open(&folder).await;
         let mut model = Model::default();
-        let mut driver = Driver {
-            random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-            next: 0,
-        };
+        let mut driver =
+            Driver { random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), next: 0 };
         for _ in 0..HISTORIES {
             driver.history(&lake, &mut model).await;
         }

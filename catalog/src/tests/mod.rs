@@ -25,12 +25,7 @@ const POSTGRES: &str = "SEXTANT_TEST_POSTGRES";
 async fn options(folder: &TempDir) -> LakeOptions {
     let mut options = LakeOptions::new(folder.path().display().to_string());
     if let Ok(url) = std::env::var(POSTGRES) {
-        let name = folder
-            .path()
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .to_lowercase();
+        let name = folder.path().file_name().unwrap().to_string_lossy().to_lowercase();
         let schema: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let database = crate::metadata::Database::connect(&url, false).await.unwrap();
         let create = format!("CREATE SCHEMA IF NOT EXISTS s{schema}");
@@ -95,10 +90,7 @@ async fn delete(transaction: &mut Transaction, name: &str, keys: &[i64]) -> u64 
         let own = chunk.batch.column(0).as_primitive::<Int64Type>();
         for (key, position) in own.values().iter().zip(chunk.positions.iter()) {
             if keys.contains(key) {
-                addresses
-                    .entry(chunk.file)
-                    .or_default()
-                    .insert(*position as u64);
+                addresses.entry(chunk.file).or_default().insert(*position as u64);
             }
         }
     }
@@ -133,9 +125,7 @@ async fn seen(transaction: &Transaction, name: &str) -> Rows {
 }
 
 fn rows(rows: &[(i64, &str)]) -> Rows {
-    rows.iter()
-        .map(|(k, v)| (*k, Some((*v).to_owned())))
-        .collect()
+    rows.iter().map(|(k, v)| (*k, Some((*v).to_owned()))).collect()
 }
 
 /// A lake with the table `t` of the given rows.

@@ -33,7 +33,9 @@ pub fn value_text(array: &dyn Array, row: usize) -> Option<String> {
         DataType::Timestamp(_, zone) => {
             let text = plain(array, row)?.replace('T', " ");
             match zone {
-                Some(_) => text.trim_end_matches('Z').trim_end_matches("+00:00").to_string() + "+00",
+                Some(_) => {
+                    text.trim_end_matches('Z').trim_end_matches("+00:00").to_string() + "+00"
+                }
                 None => text,
             }
         }
@@ -169,7 +171,9 @@ pub fn parse_values(texts: &[Option<String>], field: &Field) -> Result<ArrayRef>
             let parsed = cast(&array, data_type).map_err(|e| Error::Engine(e.into()))?;
             match parsed.null_count() == array.null_count() {
                 true => Ok(parsed),
-                false => Err(damaged(&format!("a value of \"{}\" is no {data_type}", field.name()))),
+                false => {
+                    Err(damaged(&format!("a value of \"{}\" is no {data_type}", field.name())))
+                }
             }
         }
     }
@@ -337,7 +341,10 @@ mod tests {
         let zoned = times.with_timezone("UTC");
         assert_eq!(value_text(&zoned, 0).unwrap(), "2024-01-01 00:00:00+00");
         assert_eq!(value_text(&zoned, 1).unwrap(), "1970-01-01 00:00:00.000001+00");
-        assert_eq!(interval(IntervalMonthDayNano::new(14, 3, 4_000_000_000)), "1 year 2 months 3 days 00:00:04");
+        assert_eq!(
+            interval(IntervalMonthDayNano::new(14, 3, 4_000_000_000)),
+            "1 year 2 months 3 days 00:00:04"
+        );
         assert_eq!(blob(b"a\\\x00z"), "a\\x5C\\x00z");
     }
 
@@ -353,7 +360,12 @@ mod tests {
     #[test]
     fn nested_text_with_every_special_character_reads_back() {
         let words = StringArray::from(vec![
-            Some("plain"), Some(""), Some("null"), None, Some("it's, [a] {b}: \"c\" \\ d"), Some(" x "),
+            Some("plain"),
+            Some(""),
+            Some("null"),
+            None,
+            Some("it's, [a] {b}: \"c\" \\ d"),
+            Some(" x "),
         ]);
         let element = Arc::new(Field::new("element", DataType::Utf8, true));
         let lists = ListArray::try_new(

@@ -386,4 +386,3 @@ async fn write_partition(
     let (inlined, files) = writer.finish().await?;
     Ok((count, inlined, files))
 }
-

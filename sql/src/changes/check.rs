@@ -34,7 +34,8 @@ impl Checker {
             checks.push((name.clone(), physical));
         }
         let lengths = table.columns.iter().enumerate();
-        let lengths = lengths.filter_map(|(i, c)| length_limit(i, c.field.metadata().get(TYPE_KEY)?));
+        let lengths =
+            lengths.filter_map(|(i, c)| length_limit(i, c.field.metadata().get(TYPE_KEY)?));
         Ok(Self { table: Arc::clone(table), checks, lengths: lengths.collect() })
     }
 

@@ -32,8 +32,7 @@ impl Planner<'_> {
             };
             items.push(item(value, &format!("__sextant_{index}")));
         }
-        let mut from =
-            vec![TableWithJoins { relation: target_factor(&alias), joins: Vec::new() }];
+        let mut from = vec![TableWithJoins { relation: target_factor(&alias), joins: Vec::new() }];
         from.extend(delete.using.unwrap_or_default());
         let query = select(items, from, delete.selection)?;
         let plan = self.plan(query, &place, &table).await?;

@@ -146,11 +146,7 @@ fn is_nothing(assignments: &[ast::Assignment]) -> bool {
 }
 
 /// A value per column from an INSERT's list; defaults for the others.
-fn insert_values(
-    table: &Table,
-    columns: &[ast::ObjectName],
-    row: Vec<Expr>,
-) -> Result<Vec<Expr>> {
+fn insert_values(table: &Table, columns: &[ast::ObjectName], row: Vec<Expr>) -> Result<Vec<Expr>> {
     let positions: Result<Vec<usize>> = match columns {
         [] => Ok((0..row.len().min(table.columns.len())).collect()),
         names => names.iter().map(|name| assigned_column(table, name)).collect(),
@@ -210,8 +206,7 @@ fn marked_source(source: TableFactor) -> Result<(TableFactor, String)> {
 }
 
 pub(super) fn joined(source: TableFactor, join: JoinOperator, target: &str) -> TableWithJoins {
-    let join =
-        Join { relation: target_factor(target), global: false, join_operator: join };
+    let join = Join { relation: target_factor(target), global: false, join_operator: join };
     TableWithJoins { relation: source, joins: vec![join] }
 }
 

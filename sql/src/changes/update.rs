@@ -41,7 +41,9 @@ impl Planner<'_> {
         }];
         match update.from {
             None => {}
-            Some(UpdateTableFromKind::AfterSet(tables) | UpdateTableFromKind::BeforeSet(tables)) => {
+            Some(
+                UpdateTableFromKind::AfterSet(tables) | UpdateTableFromKind::BeforeSet(tables),
+            ) => {
                 from.extend(tables);
             }
         }

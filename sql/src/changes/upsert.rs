@@ -17,8 +17,8 @@ use super::merge::{
 };
 use super::update::assignments;
 use super::{
-    Change, INSERT, Planner, Shape, Twice, UPDATE, column_index, qualified, select,
-    table_alias, typed_actions,
+    Change, INSERT, Planner, Shape, Twice, UPDATE, column_index, qualified, select, table_alias,
+    typed_actions,
 };
 use crate::error::{Error, Result};
 use crate::plan;
@@ -39,9 +39,11 @@ impl Planner<'_> {
         let keys = conflict_keys(&change.table, conflict.conflict_target.as_ref())?;
         let updates = matches!(conflict.action, OnConflictAction::DoUpdate(_));
         if updates && conflict.conflict_target.is_none() {
-            let message = "ON CONFLICT DO UPDATE requires inference specification or constraint name";
-            return Err(Error::new("42601", message)
-                .with_hint("For example, ON CONFLICT (column_name)."));
+            let message =
+                "ON CONFLICT DO UPDATE requires inference specification or constraint name";
+            return Err(
+                Error::new("42601", message).with_hint("For example, ON CONFLICT (column_name).")
+            );
         }
         let Some(condition) = key_condition(&change.table, &keys, alias) else {
             return Ok(());
@@ -145,8 +147,7 @@ fn clauses(table: &Arc<Table>, action: OnConflictAction, alias: &str) -> Result<
         values: table.columns.iter().map(|c| qualified(EXCLUDED, &c.name)).collect(),
     };
     let OnConflictAction::DoUpdate(update) = action else { return Ok(vec![insert]) };
-    let mut values: Vec<Expr> =
-        table.columns.iter().map(|c| qualified(alias, &c.name)).collect();
+    let mut values: Vec<Expr> = table.columns.iter().map(|c| qualified(alias, &c.name)).collect();
     for (index, mut value) in assignments(table, &update.assignments)? {
         qualify(&mut value, alias);
         values[index] = value;

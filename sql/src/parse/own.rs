@@ -144,8 +144,7 @@ fn create_tag(parser: &mut Parser) -> Result<Own, ParserError> {
 }
 
 fn external_table(parser: &mut Parser) -> Result<ExternalTable, ParserError> {
-    let if_not_exists =
-        parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+    let if_not_exists = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
     let name = parser.parse_object_name(false)?;
     let (columns, _) = parser.parse_columns()?;
     parser.expect_keywords(&[Keyword::STORED, Keyword::AS])?;

@@ -38,8 +38,11 @@ pub async fn external_provider(
         .map_err(|e| Error::new("22023", format!("location \"{}\": {e}", files.location)))?;
     register_store(engine, &url)?;
     let (format, extension) = format(files)?;
-    let options = ListingOptions::new(format)
-        .with_file_extension(if url.is_collection() { extension } else { "" });
+    let options = ListingOptions::new(format).with_file_extension(if url.is_collection() {
+        extension
+    } else {
+        ""
+    });
     let schema = match &files.schema {
         Some(schema) => Arc::clone(schema),
         None => {

@@ -93,9 +93,7 @@ impl Environment {
         }
         let schema = self.search_path.iter().find(|s| state.schemas.contains_key(*s));
         match schema {
-            Some(schema) => {
-                Ok(Place { temp: false, schema: schema.clone(), name: relation })
-            }
+            Some(schema) => Ok(Place { temp: false, schema: schema.clone(), name: relation }),
             None => Err(Error::new("3F000", "no schema has been selected to create in")
                 .with_hint("SET search_path TO a schema that exists.")),
         }

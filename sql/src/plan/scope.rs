@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::view::ViewTable;
+use datafusion::common::TableReference;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue, plan_datafusion_err};
 use datafusion::datasource::{TableProvider, provider_as_source};
@@ -21,7 +22,6 @@ use datafusion::logical_expr::{
     WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{self, TableVersion};
@@ -70,10 +70,12 @@ impl<'a> Scope<'a> {
         for reference in references {
             let replaced = overrides.iter().find(|(name, _)| name == reference.table());
             let source = match replaced {
-                Some((_, source)) => Arc::clone(source),
+                Some((_, source)) => Some(Arc::clone(source)),
                 None => Box::pin(loader.source(&reference)).await?,
             };
-            tables.insert(reference, source);
+            if let Some(source) = source {
+                tables.insert(reference, source);
+            }
         }
         let types = Arc::clone(&environment.types);
         Ok(Scope { engine: &environment.engine, types, tables })
@@ -81,7 +83,8 @@ impl<'a> Scope<'a> {
 }
 
 impl Loader<'_> {
-    async fn source(&self, reference: &TableReference) -> Result<Arc<dyn TableSource>> {
+    /// The relation that a reference means; None for a function in FROM, which is not one.
+    async fn source(&self, reference: &TableReference) -> Result<Option<Arc<dyn TableSource>>> {
         let mut parts = reference_parts(reference);
         if let Some((name, index)) = fold::unfold(reference.table())
             && let Some(special) = self.special.get(index)
@@ -89,13 +92,15 @@ impl Loader<'_> {
             if let Some(last) = parts.last_mut() {
                 *last = name.to_string();
             }
-            return self.special(special, &parts).await;
+            return self.special(special, &parts).await.map(Some);
         }
         if let Some(provider) = self.system(&parts).await? {
-            return Ok(provider_as_source(provider));
+            return Ok(Some(provider_as_source(provider)));
         }
+        let functions = self.environment.engine.table_functions();
         match self.environment.find(self.lakes, &parts)? {
-            Some((place, found)) => self.found(&place, found).await,
+            Some((place, found)) => self.found(&place, found).await.map(Some),
+            None if functions.contains_key(reference.table()) => Ok(None),
             None => Err(self.environment.undefined(self.lakes, &parts)),
         }
     }
@@ -192,7 +197,9 @@ impl Loader<'_> {
             }
             Some(Relation::View(_)) => Err(Error::unsupported("time travel of a view")
                 .with_hint("Put VERSION AS OF behind the tables in the view's query.")),
-            None => Err(self.environment.undefined(self.lakes, name)
+            None => Err(self
+                .environment
+                .undefined(self.lakes, name)
                 .with_detail(format!("It did not exist at snapshot {}.", state.snapshot.id))),
         }
     }

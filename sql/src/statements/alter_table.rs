@@ -51,11 +51,7 @@ fn current(context: &Context<'_>, place: &Place) -> Result<Arc<Table>> {
     }
 }
 
-fn change(
-    context: &mut Context<'_>,
-    place: &Place,
-    operation: &AlterTableOperation,
-) -> Result<()> {
+fn change(context: &mut Context<'_>, place: &Place, operation: &AlterTableOperation) -> Result<()> {
     let table = current(context, place)?;
     match operation {
         AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
@@ -120,10 +116,9 @@ fn add_column(
         if !if_not_exists {
             return Err(Error::new("42701", message));
         }
-        context.notices.push(Notice {
-            sqlstate: "42701",
-            ..Notice::notice(format!("{message}, skipping"))
-        });
+        context
+            .notices
+            .push(Notice { sqlstate: "42701", ..Notice::notice(format!("{message}, skipping")) });
         return Ok(());
     }
     if !new.nullable && new.default.is_none() {
@@ -179,8 +174,9 @@ fn alter_column(
             let column = &table.columns[column_index(table, &name)?];
             if !types::widens(column.field.data_type(), field.data_type()) {
                 let message = format!("column \"{name}\" cannot be changed to {data_type}");
-                return Err(Error::new("0A000", message)
-                    .with_hint("Only widening is done in place; else add a column and UPDATE it."));
+                return Err(Error::new("0A000", message).with_hint(
+                    "Only widening is done in place; else add a column and UPDATE it.",
+                ));
             }
             TableChange::WidenColumn { name, field }
         }
@@ -199,8 +195,7 @@ fn drop_constraint(
     if table.constraints.iter().any(|c| name_of(c) == name) {
         return apply(context, place, TableChange::DropConstraint { name: name.into() });
     }
-    let message =
-        format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+    let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
     if !if_exists {
         return Err(Error::new("42704", message));
     }

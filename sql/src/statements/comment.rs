@@ -70,7 +70,8 @@ fn on_relation(
         }
         (Found::Relation(Relation::View(view)), Some(column)) => {
             if !view.columns.iter().any(|c| c.name() == &column) {
-                let message = format!("column \"{column}\" of relation \"{relation}\" does not exist");
+                let message =
+                    format!("column \"{column}\" of relation \"{relation}\" does not exist");
                 return Err(Error::new("42703", message));
             }
             let target = CommentTarget::ViewColumn { schema, name: relation, column };

@@ -71,9 +71,7 @@ pub(super) fn table_constraint(
     }
 }
 
-fn index_columns(
-    columns: &[IndexColumn],
-) -> Result<Vec<String>> {
+fn index_columns(columns: &[IndexColumn]) -> Result<Vec<String>> {
     let name = |column: &IndexColumn| match &column.column.expr {
         Expr::Identifier(name) => Ok(folded(name)),
         other => Err(Error::unsupported(format!("a key over the expression {other}"))),

@@ -31,10 +31,9 @@ pub(super) fn run(
         if !if_not_exists {
             return Err(Error::new("42P06", message));
         }
-        context.notices.push(Notice {
-            sqlstate: "42P06",
-            ..Notice::notice(format!("{message}, skipping"))
-        });
+        context
+            .notices
+            .push(Notice { sqlstate: "42P06", ..Notice::notice(format!("{message}, skipping")) });
         return Ok(tag);
     }
     context.lakes.main.create_schema(name)?;

@@ -27,10 +27,9 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
         if !create.if_not_exists {
             return Err(Error::new("42P07", message));
         }
-        context.notices.push(Notice {
-            sqlstate: "42P07",
-            ..Notice::notice(format!("{message}, skipping"))
-        });
+        context
+            .notices
+            .push(Notice { sqlstate: "42P07", ..Notice::notice(format!("{message}, skipping")) });
         return Ok(tag.to_string());
     }
     match &create.query {

@@ -56,8 +56,7 @@ pub(super) async fn store(
     names: &[String],
     replace: bool,
 ) -> Result<()> {
-    let plan =
-        plan::plan_query(context.environment, context.lakes, query, &[], Vec::new()).await?;
+    let plan = plan::plan_query(context.environment, context.lakes, query, &[], Vec::new()).await?;
     let fields = plan.schema().inner().fields().clone();
     if names.len() > fields.len() {
         return Err(Error::new("42601", "CREATE VIEW specifies more column names than columns"));

@@ -90,10 +90,8 @@ fn drop_dependents(
             .iter()
             .map(|view| format!("view {} depends on {word} {}", view.name, place.name))
             .collect();
-        let message = format!(
-            "cannot drop {word} {} because other objects depend on it",
-            place.name
-        );
+        let message =
+            format!("cannot drop {word} {} because other objects depend on it", place.name);
         return Err(Error::new("2BP01", message)
             .with_detail(lines.join("\n"))
             .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
@@ -143,7 +141,10 @@ fn reads(state: &State, view: &View, place: &Place) -> bool {
             Some(schema) => schema == place.schema,
             None => {
                 let has = |schema: &&String| {
-                    state.schemas.get(*schema).is_some_and(|s| s.relations.contains_key(&place.name))
+                    state
+                        .schemas
+                        .get(*schema)
+                        .is_some_and(|s| s.relations.contains_key(&place.name))
                 };
                 view.search_path.iter().find(has) == Some(&place.schema)
             }

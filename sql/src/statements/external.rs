@@ -33,11 +33,8 @@ pub(super) async fn create(context: &mut Context<'_>, table: &ExternalTable) -> 
         context.notices.push(Notice::notice(format!("{message}, skipping")));
         return Ok(tag);
     }
-    let columns: Vec<Value> = table
-        .columns
-        .iter()
-        .map(|c| json!([folded(&c.name), c.data_type.to_string()]))
-        .collect();
+    let columns: Vec<Value> =
+        table.columns.iter().map(|c| json!([folded(&c.name), c.data_type.to_string()])).collect();
     let options: Vec<Value> = table.options.iter().map(|(k, v)| json!([k, v])).collect();
     let body = json!({
         "format": table.format,

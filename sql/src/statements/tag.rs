@@ -4,11 +4,11 @@ use datafusion::sql::sqlparser::ast::Ident;
 use serde_json::json;
 
 use super::Context;
+use crate::Notice;
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::parse::AsOf;
 use crate::plan::{constant, integer, time_us};
-use crate::Notice;
 
 /// Kind of the definitions that tags are.
 pub(crate) const KIND: &str = "tag";
@@ -29,8 +29,12 @@ pub(super) async fn create(
             }
             lake.current().await?
         }
-        Some(AsOf::Version(id)) => lake.at_snapshot(integer(constant(engine, id.clone())?)?).await?,
-        Some(AsOf::Timestamp(time)) => lake.at_time(time_us(constant(engine, time.clone())?)?).await?,
+        Some(AsOf::Version(id)) => {
+            lake.at_snapshot(integer(constant(engine, id.clone())?)?).await?
+        }
+        Some(AsOf::Timestamp(time)) => {
+            lake.at_time(time_us(constant(engine, time.clone())?)?).await?
+        }
     };
     let taken = context.lakes.main.state().definitions.contains_key(&(KIND.into(), name.clone()));
     if taken {

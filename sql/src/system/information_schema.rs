@@ -225,7 +225,9 @@ impl View<'_> {
             match relation {
                 Relation::Table(table) => {
                     let columns = table.columns.iter().enumerate();
-                    rows.extend(columns.map(|(i, c)| self.column(schema, name, i, &c.field, Some(c))));
+                    rows.extend(
+                        columns.map(|(i, c)| self.column(schema, name, i, &c.field, Some(c))),
+                    );
                 }
                 Relation::View(view) => {
                     let columns = view.columns.iter().enumerate();
@@ -333,7 +335,8 @@ impl View<'_> {
                     Constraint::ForeignKey { name, columns, .. } if usage => (name, columns),
                     Constraint::ForeignKey { .. } | Constraint::Check { .. } => continue,
                 };
-                let columns = ids.iter().filter_map(|id| table.columns.iter().find(|c| c.id == *id));
+                let columns =
+                    ids.iter().filter_map(|id| table.columns.iter().find(|c| c.id == *id));
                 for (index, column) in columns.enumerate() {
                     let key: [Cell; 3] =
                         [self.database.into(), schema.into(), name.as_str().into()];
