@@ -1,4 +1,4 @@
-//! Every knob of the server in one struct, read from flags, environment, file, default: in that order.
+//! Every knob in one struct; flags beat environment, file and default, in that order.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

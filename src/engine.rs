@@ -1,17 +1,18 @@
 //! The DataFusion state that connections start from, and what Postgres has that it does not.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::{Statement, visit_relations};
 use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::sql::rules::{
-    CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, RewriteArrayAnyAllOperation,
-    RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
-    StripCallableQualifier, StripCollate,
+    CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, RemoveSubqueryFromProjection,
+    RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery,
+    SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
 
 use crate::Error;
@@ -70,8 +71,25 @@ impl Engine {
 
     /// Postgres spellings that the planner does not know, in the AST.
     pub fn rewrite(&self, statement: Statement) -> Statement {
-        self.rules.iter().fold(statement, |statement, rule| rule.rewrite(statement))
+        let statement = self.rules.iter().fold(statement, |s, rule| rule.rewrite(s));
+        // Clients' catalog queries have correlated subqueries in their select lists; elsewhere
+        // the rule would change what a query means.
+        match reads_pg_catalog(&statement) {
+            true => RemoveSubqueryFromProjection.rewrite(statement),
+            false => statement,
+        }
     }
+}
+
+fn reads_pg_catalog(statement: &Statement) -> bool {
+    let found =
+        visit_relations(statement, |name| match name.0.first().map(|part| part.to_string()) {
+            Some(schema) if schema == "pg_catalog" || schema.starts_with("pg_") => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+    found.is_break()
 }
 
 /// The functions of `datafusion-pg-catalog`, and our own over them.

@@ -142,6 +142,9 @@ pub fn from_engine(error: &DataFusionError) -> Error {
 /// An error of Arrow's kernels.
 pub fn from_arrow(error: &ArrowError) -> Error {
     let coded = |message: &str, otherwise| {
+        if let Some(error) = from_cast(message) {
+            return error;
+        }
         Error::new(sqlstate_of(message).unwrap_or(otherwise), plain(message))
     };
     match error {
@@ -168,6 +171,32 @@ pub fn from_arrow(error: &ArrowError) -> Error {
         | ArrowError::RunEndIndexOverflowError
         | ArrowError::OffsetOverflowError(_) => Error::new("54000", error.to_string()),
     }
+}
+
+/// `Cannot cast string 'x' to value of Int32 type` as Postgres says it.
+fn from_cast(message: &str) -> Option<Error> {
+    let value = between(message, "Cannot cast string '", "' to value of ")?;
+    let to = between(message, "' to value of ", " type")?;
+    let (code, name) = match to.split(['(', ' ']).next().unwrap_or(to) {
+        "Int8" | "UInt8" | "Int16" => ("22P02", "smallint"),
+        "Int32" | "UInt16" => ("22P02", "integer"),
+        "Int64" | "UInt32" => ("22P02", "bigint"),
+        "UInt64" | "Decimal128" | "Decimal256" => ("22P02", "numeric"),
+        "Float16" | "Float32" => ("22P02", "real"),
+        "Float64" => ("22P02", "double precision"),
+        "Boolean" => ("22P02", "boolean"),
+        "Date32" | "Date64" => ("22007", "date"),
+        "Time32" | "Time64" => ("22007", "time"),
+        "Timestamp" => ("22007", "timestamp"),
+        "Interval" => ("22007", "interval"),
+        other => ("22P02", other),
+    };
+    let whole = matches!(name, "smallint" | "integer" | "bigint");
+    if whole && value.trim().parse::<i128>().is_ok() {
+        let message = format!("value \"{value}\" is out of range for type {name}");
+        return Some(Error::new("22003", message));
+    }
+    Some(Error::new(code, format!("invalid input syntax for type {name}: \"{value}\"")))
 }
 
 fn from_any(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
@@ -327,7 +356,9 @@ fn from_parser(error: &ParserError) -> Error {
 
 /// `… at Line: 1, Column: 8` → the words before, (1, 8).
 fn split_place(text: &str) -> (&str, Option<(u64, u64)>) {
-    let Some((words, place)) = text.rsplit_once(" at Line: ") else { return (text, None) };
+    let Some((words, place)) = text.rsplit_once(" at Line: ") else {
+        return (text, None);
+    };
     let numbers = place.split_once(", Column: ").and_then(|(line, column)| {
         let end = column.find(|c: char| !c.is_ascii_digit()).unwrap_or(column.len());
         Some((line.trim().parse().ok()?, column[..end].parse().ok()?))
@@ -396,6 +427,19 @@ mod tests {
         assert_eq!(error.message(), "column \"nmae\" does not exist");
         let hint = "Perhaps you meant to reference the column \"name\".";
         assert_eq!(error.hint(), Some(hint));
+    }
+
+    // Messages of PostgreSQL 15 for the same casts.
+    #[test]
+    fn casts_name_the_type() {
+        let cast = |text: &str| from_arrow(&ArrowError::CastError(text.into()));
+        let error = cast("Cannot cast string 'x' to value of Int32 type");
+        assert_eq!(error.message(), "invalid input syntax for type integer: \"x\"");
+        assert_eq!(
+            cast("Cannot cast string '99999999999' to value of Int32 type").sqlstate,
+            "22003"
+        );
+        assert_eq!(cast("Cannot cast string 'x' to value of Date32 type").sqlstate, "22007");
     }
 
     #[test]

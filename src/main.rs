@@ -1,8 +1,10 @@
 //! The command line: reads settings, starts the server, waits for a signal.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use sextant::config::{Config, Options};
 use sextant::{Error, Server, demo};
@@ -52,7 +54,11 @@ fn main() -> ExitCode {
     };
     let filter = EnvFilter::try_from_env("SEXTANT_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,datafusion=warn,sqlx=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -64,9 +70,8 @@ fn main() -> ExitCode {
 
 /// Help and version go out as they are; a mistake is one line.
 fn usage(error: &clap::Error) -> ExitCode {
-    if error.use_stderr()
-        && error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-    {
+    let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if error.use_stderr() && !help {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
         eprintln!("sextant: {}", line.trim_start_matches("error: "));

@@ -14,6 +14,10 @@ use datafusion::sql::sqlparser::ast::{
 /// Separates a column's name from the number that keeps it apart from its like.
 pub const MARK: char = '\u{1}';
 
+/// Functions that are called without parentheses.
+const REGISTERS: &[&str] =
+    &["current_catalog", "current_role", "current_schema", "current_user", "session_user", "user"];
+
 /// The name a user sees.
 pub fn shown(name: &str) -> &str {
     name.split(MARK).next().unwrap_or(name)
@@ -55,7 +59,14 @@ fn select_list(select: &mut Select) {
             SelectItem::ExprWithAlias { expr, alias } => (alias.clone(), expr),
             _ => continue,
         };
-        let plain = matches!(expression, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let plain = match expression {
+            // Written like a column, these are functions and get another name when planned.
+            Expr::Identifier(name) => {
+                name.quote_style.is_some() || !REGISTERS.contains(&folded(name).as_str())
+            }
+            Expr::CompoundIdentifier(_) => true,
+            _ => false,
+        };
         let fresh = taken.insert(folded(&alias));
         if matches!(item, SelectItem::UnnamedExpr(_)) && plain && fresh {
             continue;

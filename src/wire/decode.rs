@@ -39,10 +39,15 @@ pub fn parameter(
 ) -> Result<ScalarValue, Error> {
     let to = match from_oid(oid) {
         // The engine knows precision, scale and shape better than the id does.
-        Some(DataType::Decimal128(..)) | None => field.data_type().clone(),
+        Some(DataType::Decimal128(..)) if field.data_type().is_decimal() => {
+            field.data_type().clone()
+        }
+        None => field.data_type().clone(),
         Some(to) => to,
     };
-    let Some(bytes) = bytes else { return Ok(ScalarValue::try_from(&to)?) };
+    let Some(bytes) = bytes else {
+        return Ok(ScalarValue::try_from(&to)?);
+    };
     let value = if format == 1 {
         binary(bytes, oid, &to)?
     } else {
@@ -246,11 +251,15 @@ fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Erro
 fn array(from: &mut &[u8], item_oid: u32, to: &DataType) -> Result<ScalarValue, Error> {
     let dimensions = i32::from_be_bytes(take(from)?);
     let (_has_nulls, _oid) = (take::<4>(from)?, take::<4>(from)?);
-    let DataType::List(item) = to else { return Err(far()) };
+    let DataType::List(item) = to else {
+        return Err(far());
+    };
     match dimensions {
         0 => return Ok(list(&[], item.data_type())),
         1 => {}
-        _ => return Err(Error::new("0A000", "multidimensional array parameters: send as text")),
+        _ => {
+            return Err(Error::new("0A000", "multidimensional array parameters: send as text"));
+        }
     }
     let count = i32::from_be_bytes(take(from)?);
     take::<4>(from)?;

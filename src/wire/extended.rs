@@ -39,7 +39,7 @@ enum State {
     Ready,
     Running(RowStream),
     /// The tag for an Execute after the last row; None cannot be run again.
-    Done(Option<&'static str>),
+    Done(Option<String>),
 }
 
 impl Connection {
@@ -230,7 +230,8 @@ impl Connection {
                 let most = if most == 0 { usize::MAX } else { most };
                 if self.stream(stream, most, deadline).await? {
                     let tag = stream.tag();
-                    portal.state = State::Done(Some("SELECT 0"));
+                    // Counted anew from here: an Execute after the end gets a tag of 0 rows.
+                    portal.state = State::Done(Some(stream.tag()));
                     self.complete(Some(tag));
                 } else {
                     stream.suspend();
@@ -239,7 +240,7 @@ impl Connection {
                 Ok(())
             }
             State::Done(Some(tag)) => {
-                self.complete(Some((*tag).to_owned()));
+                self.complete(Some(tag.clone()));
                 Ok(())
             }
             State::Done(None) | State::Ready => {

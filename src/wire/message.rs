@@ -65,7 +65,9 @@ pub enum Startup {
 
 /// Reads a startup packet; None when the client left.
 pub async fn read_startup<S: AsyncRead + Unpin>(from: &mut S) -> Result<Option<Startup>, Error> {
-    let Ok(length) = from.read_i32().await else { return Ok(None) };
+    let Ok(length) = from.read_i32().await else {
+        return Ok(None);
+    };
     let length = usize::try_from(length).unwrap_or(0);
     if !(8..=STARTUP_LIMIT).contains(&length) {
         return Err(protocol("invalid length of startup packet"));

@@ -58,7 +58,9 @@ pub async fn accept(server: Arc<Server>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&sockets).try_acquire_owned() else { continue };
+        let Ok(permit) = Arc::clone(&sockets).try_acquire_owned() else {
+            continue;
+        };
         let of = Arc::clone(&server);
         connections.spawn(async move {
             startup::serve(of, socket, peer).await;

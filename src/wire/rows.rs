@@ -62,7 +62,9 @@ impl RowStream {
 
     /// Writes up to `most` of the waiting rows, or as many as fill the output; says how many.
     pub fn encode(&mut self, out: &mut BytesMut, most: usize, zone: &str) -> Result<usize, Error> {
-        let Some((batch, start)) = self.pending.take() else { return Ok(0) };
+        let Some((batch, start)) = self.pending.take() else {
+            return Ok(0);
+        };
         let encoder = Encoder::new(&batch, &self.formats, zone)?;
         let end = batch.num_rows().min(start.saturating_add(most));
         let mut row = start;

@@ -13,7 +13,9 @@ use crate::config::Config;
 
 /// The acceptor for the certificate and key of `config`, None without them.
 pub fn acceptor(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
-    let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else { return Ok(None) };
+    let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else {
+        return Ok(None);
+    };
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| failed("certificate", cert, &error))?;

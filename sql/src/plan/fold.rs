@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArgOperator, Ident, ObjectName, ObjectNamePart,
-    Statement, TableAlias, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
+    Statement, TableAlias, TableAliasColumnDef, TableFactor, TableVersion, Value, VisitMut,
+    VisitorMut,
 };
 
 use crate::error::{Error, Result};
@@ -47,6 +48,7 @@ impl VisitorMut for Folder {
     type Break = Error;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        name_series(factor);
         let special = match special(factor) {
             Ok(Some(special)) => special,
             Ok(None) => return ControlFlow::Continue(()),
@@ -58,6 +60,30 @@ impl VisitorMut for Folder {
             rename(name, alias, index);
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Postgres names the one column of a function in FROM after its alias or itself.
+fn name_series(factor: &mut TableFactor) {
+    let (name, alias) = match factor {
+        TableFactor::Table { name, args: Some(_), alias, .. } => (name, alias),
+        TableFactor::Function { name, alias, .. } => (name, alias),
+        _ => return,
+    };
+    let function = name.0.last().and_then(ObjectNamePart::as_ident).map(crate::names::folded);
+    let Some(function) = function.filter(|f| matches!(f.as_str(), "generate_series" | "range"))
+    else {
+        return;
+    };
+    let alias = alias.get_or_insert_with(|| TableAlias {
+        explicit: true,
+        name: Ident::with_quote('"', function),
+        columns: Vec::new(),
+        at: None,
+    });
+    if alias.columns.is_empty() {
+        let name = alias.name.clone();
+        alias.columns.push(TableAliasColumnDef { name, data_type: None });
     }
 }
 
