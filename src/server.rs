@@ -1,0 +1,156 @@
+//! The server: opens the lake, shares memory and disk among queries, accepts connections.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+use crate::config::Config;
+use crate::wire::cancel::Registry;
+use crate::wire::{self, tls};
+
+/// How long a shutdown waits for connections to say good-bye.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+/// Consumers named when memory runs out.
+const CONSUMERS_SHOWN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// A running server.
+pub struct Server {
+    config: Config,
+    runtime: Arc<RuntimeEnv>,
+    address: SocketAddr,
+    pub(crate) cancels: Registry,
+    pub(crate) tls: Option<tokio_rustls::TlsAcceptor>,
+    stop: CancellationToken,
+    accepting: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Server {
+    /// Binds the address, opens the lake and starts to accept.
+    pub async fn start(config: Config) -> Result<Arc<Self>, Error> {
+        let tls = tls::acceptor(&config)?;
+        writable(&config.data)?;
+        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+            Error::new("58000", format!("cannot listen on {}: {error}", config.listen))
+        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::new("58000", format!("cannot listen: {error}")))?;
+        let runtime = runtime(&config)?;
+        let server = Arc::new(Self {
+            config,
+            runtime,
+            address,
+            cancels: Registry::default(),
+            tls,
+            stop: CancellationToken::new(),
+            accepting: Mutex::new(None),
+        });
+        let accepting = tokio::spawn(wire::accept(Arc::clone(&server), listener));
+        *server.accepting.lock().await = Some(accepting);
+        tracing::info!(
+            "sextant {} ready on {address} (database \"{}\", data {})",
+            env!("CARGO_PKG_VERSION"),
+            server.config.database,
+            server.config.data,
+        );
+        Ok(server)
+    }
+
+    /// The address clients connect to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The settings it was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Memory, disk and object stores that all queries share.
+    pub fn runtime(&self) -> &Arc<RuntimeEnv> {
+        &self.runtime
+    }
+
+    /// Cancelled when the server is asked to stop.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Tells clients 57P01 and waits a bounded time for their connections to end.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.stop.cancel();
+        if let Some(accepting) = self.accepting.lock().await.take() {
+            let cut = accepting.abort_handle();
+            if tokio::time::timeout(SHUTDOWN_LIMIT, accepting).await.is_err() {
+                tracing::warn!("some connections did not end in time and were cut off");
+                cut.abort();
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves until SIGTERM, SIGINT or `shutdown`.
+    pub async fn wait(&self) -> Result<(), Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| {
+            signal(kind).map_err(|error| Error::new("58000", format!("no signals: {error}")))
+        };
+        let mut terminate = listen(SignalKind::terminate())?;
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = self.stop.cancelled() => {}
+        }
+        tracing::info!("shutting down");
+        self.shutdown().await
+    }
+}
+
+fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>, Error> {
+    let pool = TrackConsumersPool::new(
+        FairSpillPool::new(config.memory_limit_bytes),
+        CONSUMERS_SHOWN,
+    );
+    let mode = match &config.temp_dir {
+        Some(folder) => {
+            writable(&folder.to_string_lossy())?;
+            DiskManagerMode::Directories(vec![folder.clone()])
+        }
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let disk = DiskManagerBuilder::default()
+        .with_mode(mode)
+        .with_max_temp_directory_size(config.temp_limit_bytes);
+    let built = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(disk)
+        .build_arc()?;
+    Ok(built)
+}
+
+/// A local folder is made and tried; a URL is left to the lake.
+fn writable(place: &str) -> Result<(), Error> {
+    if place.contains("://") {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| {
+        Error::new("58030", format!("cannot write to folder \"{place}\": {error}"))
+    };
+    let folder = Path::new(place);
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let probe = folder.join(format!(".sextant-{}", std::process::id()));
+    std::fs::write(&probe, b"").map_err(failed)?;
+    std::fs::remove_file(&probe).map_err(failed)
+}

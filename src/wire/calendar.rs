@@ -1,0 +1,183 @@
+//! Dates, times and intervals as Postgres prints them (ISO, IntervalStyle postgres).
+
+use bytes::{BufMut, BytesMut};
+use chrono::{DateTime, Offset, TimeZone};
+
+use crate::wire::number::{integer, padded};
+use crate::wire::value::Zone;
+
+/// Days from 1970-01-01 to 2000-01-01, where Postgres counts from.
+pub const EPOCH_DAYS: i32 = 10_957;
+/// The same in microseconds.
+pub const EPOCH_US: i64 = EPOCH_DAYS as i64 * DAY_US;
+const DAY_US: i64 = 86_400_000_000;
+
+/// Year, month, day of days since 1970, proleptic Gregorian.
+fn civil(days: i64) -> (i64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month as u64, day as u64)
+}
+
+/// Writes the day; true when it is before Christ.
+fn day(out: &mut BytesMut, days: i64) -> bool {
+    let (year, month, day) = civil(days);
+    let before_christ = year <= 0;
+    padded(out, if before_christ { 1 - year } else { year }.unsigned_abs(), 4);
+    out.put_u8(b'-');
+    padded(out, month, 2);
+    out.put_u8(b'-');
+    padded(out, day, 2);
+    before_christ
+}
+
+/// date, from days since 1970.
+pub fn date(out: &mut BytesMut, days: i32) {
+    if day(out, i64::from(days)) {
+        out.put_slice(b" BC");
+    }
+}
+
+/// time, from microseconds since midnight.
+pub fn time(out: &mut BytesMut, us: i64) {
+    let us = us.unsigned_abs();
+    let seconds = us / 1_000_000;
+    padded(out, seconds / 3_600, 2);
+    out.put_u8(b':');
+    padded(out, seconds / 60 % 60, 2);
+    out.put_u8(b':');
+    padded(out, seconds % 60, 2);
+    fraction(out, us % 1_000_000);
+}
+
+fn fraction(out: &mut BytesMut, us: u64) {
+    if us == 0 {
+        return;
+    }
+    let (mut rest, mut width) = (us, 6);
+    while rest % 10 == 0 {
+        rest /= 10;
+        width -= 1;
+    }
+    out.put_u8(b'.');
+    padded(out, rest, width);
+}
+
+/// timestamp, from microseconds since 1970.
+pub fn timestamp(out: &mut BytesMut, us: i64) {
+    if day_and_time(out, us) {
+        out.put_slice(b" BC");
+    }
+}
+
+fn day_and_time(out: &mut BytesMut, us: i64) -> bool {
+    let before_christ = day(out, us.div_euclid(DAY_US));
+    out.put_u8(b' ');
+    time(out, us.rem_euclid(DAY_US));
+    before_christ
+}
+
+/// timestamptz in a zone, with its offset.
+pub fn timestamp_tz(out: &mut BytesMut, us: i64, zone: Zone) {
+    let offset = match zone {
+        Zone::Utc => 0,
+        Zone::Named(zone) => DateTime::from_timestamp_micros(us).map_or(0, |at| {
+            zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()
+        }),
+    };
+    let before_christ = day_and_time(out, us.saturating_add(i64::from(offset) * 1_000_000));
+    out.put_u8(if offset < 0 { b'-' } else { b'+' });
+    let seconds = u64::from(offset.unsigned_abs());
+    padded(out, seconds / 3_600, 2);
+    if seconds % 3_600 != 0 {
+        out.put_u8(b':');
+        padded(out, seconds / 60 % 60, 2);
+    }
+    if seconds % 60 != 0 {
+        out.put_u8(b':');
+        padded(out, seconds % 60, 2);
+    }
+    if before_christ {
+        out.put_slice(b" BC");
+    }
+}
+
+/// interval: `1 year 2 mons -3 days +04:05:06.7`.
+pub fn interval(out: &mut BytesMut, months: i32, days: i32, us: i64) {
+    let start = out.len();
+    let mut negative_before = false;
+    for (value, unit) in [(months / 12, " year"), (months % 12, " mon"), (days, " day")] {
+        if value == 0 {
+            continue;
+        }
+        if out.len() > start {
+            out.put_u8(b' ');
+        }
+        if negative_before && value > 0 {
+            out.put_u8(b'+');
+        }
+        integer(out, i64::from(value));
+        out.put_slice(unit.as_bytes());
+        if value != 1 {
+            out.put_u8(b's');
+        }
+        negative_before = value < 0;
+    }
+    if out.len() > start && us == 0 {
+        return;
+    }
+    if out.len() > start {
+        out.put_u8(b' ');
+    }
+    if us < 0 {
+        out.put_u8(b'-');
+    } else if negative_before {
+        out.put_u8(b'+');
+    }
+    time(out, us);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(write: impl FnOnce(&mut BytesMut)) -> String {
+        let mut out = BytesMut::new();
+        write(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    // Expected: psql against PostgreSQL 15, DateStyle ISO, IntervalStyle postgres.
+    #[test]
+    fn dates_and_times() {
+        assert_eq!(shown(|out| date(out, 0)), "1970-01-01");
+        assert_eq!(shown(|out| date(out, -735_160)), "0044-03-15 BC");
+        assert_eq!(shown(|out| date(out, 2_932_897)), "10000-01-01");
+        assert_eq!(shown(|out| time(out, 86_400_000_000)), "24:00:00");
+        assert_eq!(shown(|out| timestamp(out, -1)), "1969-12-31 23:59:59.999999");
+        assert_eq!(shown(|out| timestamp(out, 1_500_000)), "1970-01-01 00:00:01.5");
+        let in_zone = |us, zone: &str| shown(|out| timestamp_tz(out, us, Zone::parse(zone)));
+        assert_eq!(in_zone(0, "UTC"), "1970-01-01 00:00:00+00");
+        assert_eq!(in_zone(0, "Asia/Kolkata"), "1970-01-01 05:30:00+05:30");
+        assert_eq!(in_zone(0, "America/New_York"), "1969-12-31 19:00:00-05");
+    }
+
+    #[test]
+    fn intervals() {
+        let show = |months, days, us| shown(|out| interval(out, months, days, us));
+        assert_eq!(show(14, 3, 14_706_700_000), "1 year 2 mons 3 days 04:05:06.7");
+        assert_eq!(show(0, 0, 0), "00:00:00");
+        assert_eq!(show(-14, 3, 0), "-1 years -2 mons +3 days");
+        assert_eq!(show(0, -1, 3_600_000_000), "-1 days +01:00:00");
+        assert_eq!(show(0, 1, -1_000_000), "1 day -00:00:01");
+        assert_eq!(show(0, 0, 360_000_000_000_000), "100000:00:00");
+    }
+}

@@ -1,0 +1,355 @@
+//! Parameters of Bind: text or binary bytes of a declared type → a value of the engine.
+
+use bytes::Buf;
+use datafusion::arrow::array::types::IntervalMonthDayNano;
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::scalar::ScalarValue;
+
+use crate::Error;
+use crate::wire::array_text;
+use crate::wire::calendar::{EPOCH_DAYS, EPOCH_US};
+use crate::wire::message::protocol;
+use crate::wire::number;
+use crate::wire::types::{VECTOR_OID, element_oid, from_oid, type_name};
+use crate::wire::value::Zone;
+
+/// One format a value: none given is text, one given is for all.
+pub fn formats(codes: &[i16], count: usize, what: &str) -> Result<Vec<i16>, Error> {
+    if let Some(code) = codes.iter().find(|code| !matches!(code, 0 | 1)) {
+        return Err(Error::new("08P01", format!("unsupported format code: {code}")));
+    }
+    match codes {
+        [] => Ok(vec![0; count]),
+        [one] => Ok(vec![*one; count]),
+        all if all.len() == count => Ok(all.to_vec()),
+        all => {
+            let given = all.len();
+            Err(protocol(format!("bind message has {given} {what} formats but {count} {what}s")))
+        }
+    }
+}
+
+/// A parameter; `oid` is the type the client was told, `field` the engine's view of it.
+pub fn parameter(
+    bytes: Option<&[u8]>,
+    format: i16,
+    oid: u32,
+    field: &Field,
+    zone: &str,
+) -> Result<ScalarValue, Error> {
+    let to = match from_oid(oid) {
+        // The engine knows precision, scale and shape better than the id does.
+        Some(DataType::Decimal128(..)) | None => field.data_type().clone(),
+        Some(to) => to,
+    };
+    let Some(bytes) = bytes else { return Ok(ScalarValue::try_from(&to)?) };
+    let value = if format == 1 {
+        binary(bytes, oid, &to)?
+    } else {
+        let value = std::str::from_utf8(bytes)
+            .map_err(|_| Error::new("22021", "invalid byte sequence for encoding \"UTF8\""))?;
+        text(value, oid, &to, zone)?
+    };
+    Ok(value)
+}
+
+/// A value from its text form.
+pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarValue, Error> {
+    let trimmed = value.trim();
+    let invalid = |code| {
+        let name = type_name(oid);
+        Error::new(code, format!("invalid input syntax for type {name}: \"{value}\""))
+    };
+    Ok(match to {
+        DataType::Utf8 => ScalarValue::Utf8(Some(value.to_owned())),
+        DataType::Boolean => {
+            ScalarValue::Boolean(Some(boolean(trimmed).ok_or_else(|| invalid("22P02"))?))
+        }
+        DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+            let wide = trimmed.parse::<i128>().map_err(|_| invalid("22P02"))?;
+            let small = i64::try_from(wide).map(|wide| ScalarValue::Int64(Some(wide)));
+            let fits = small.ok().and_then(|small| small.cast_to(to).ok());
+            fits.filter(|fits| !fits.is_null()).ok_or_else(|| {
+                let name = type_name(oid);
+                Error::new("22003", format!("value \"{value}\" is out of range for type {name}"))
+            })?
+        }
+        DataType::Float32 => {
+            ScalarValue::Float32(Some(trimmed.parse().map_err(|_| invalid("22P02"))?))
+        }
+        DataType::Float64 => {
+            ScalarValue::Float64(Some(trimmed.parse().map_err(|_| invalid("22P02"))?))
+        }
+        DataType::Binary => ScalarValue::Binary(Some(
+            bytea(value).ok_or_else(|| invalid("22P02"))?,
+        )),
+        DataType::Timestamp(unit, Some(_)) => {
+            let local = match Zone::parse(zone) {
+                Zone::Utc => DataType::Timestamp(*unit, Some("UTC".into())),
+                Zone::Named(_) => DataType::Timestamp(*unit, Some(zone.into())),
+            };
+            let parsed = ScalarValue::Utf8(Some(trimmed.to_owned())).cast_to(&local);
+            let parsed = parsed.ok().filter(|value| !value.is_null());
+            parsed.ok_or_else(|| invalid("22007"))?.cast_to(to)?
+        }
+        DataType::List(item) => {
+            let item_oid = element_oid(oid).unwrap_or(25);
+            let items = array_text::items(value).map_err(|why| {
+                Error::new("22P02", format!("malformed array literal: \"{value}\"")).with_detail(why)
+            })?;
+            let items = items
+                .into_iter()
+                .map(|item_text| match item_text {
+                    Some(inner) if matches!(item.data_type(), DataType::List(_)) => {
+                        text(&inner, oid, item.data_type(), zone)
+                    }
+                    Some(inner) => text(&inner, item_oid, item.data_type(), zone),
+                    None => Ok(ScalarValue::try_from(item.data_type())?),
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            list(&items, item.data_type())
+        }
+        DataType::FixedSizeList(_, width) => {
+            let inner = trimmed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let inner = inner.ok_or_else(|| invalid("22P02"))?;
+            let values: Result<Vec<f32>, _> =
+                inner.split(',').map(|item| item.trim().parse::<f32>()).collect();
+            vector(values.map_err(|_| invalid("22P02"))?, *width, to)?
+        }
+        other => {
+            let code = if other.is_temporal() { "22007" } else { "22P02" };
+            let parsed = ScalarValue::Utf8(Some(trimmed.to_owned())).cast_to(other);
+            parsed.ok().filter(|value| !value.is_null()).ok_or_else(|| invalid(code))?
+        }
+    })
+}
+
+/// t, true, y, yes, on, 1 and their unique beginnings.
+fn boolean(text: &str) -> Option<bool> {
+    let lower = text.to_ascii_lowercase();
+    let begins = |word: &str| !lower.is_empty() && word.starts_with(&lower);
+    if begins("true") || begins("yes") || lower == "on" || lower == "1" {
+        return Some(true);
+    }
+    (begins("false") || begins("no") || lower == "of" || lower == "off" || lower == "0")
+        .then_some(false)
+}
+
+/// `\x` and hex, or the older form with octal escapes.
+fn bytea(text: &str) -> Option<Vec<u8>> {
+    if let Some(hex) = text.strip_prefix("\\x") {
+        let digits: Option<Vec<u32>> =
+            hex.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect();
+        let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+        return Some(digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect());
+    }
+    let mut out = vec![];
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = match (*first, tail) {
+            (b'\\', [b'\\', tail @ ..]) => {
+                out.push(b'\\');
+                tail
+            }
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
+                out.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                tail
+            }
+            (b'\\', _) => return None,
+            (byte, tail) => {
+                out.push(byte);
+                tail
+            }
+        };
+    }
+    Some(out)
+}
+
+fn list(items: &[ScalarValue], item: &DataType) -> ScalarValue {
+    ScalarValue::List(ScalarValue::new_list(items, item, true))
+}
+
+fn vector(values: Vec<f32>, width: i32, to: &DataType) -> Result<ScalarValue, Error> {
+    if usize::try_from(width).ok() != Some(values.len()) {
+        let message = format!("expected {width} dimensions, not {}", values.len());
+        return Err(Error::new("22000", message));
+    }
+    let items: Vec<_> = values.into_iter().map(|v| ScalarValue::Float32(Some(v))).collect();
+    Ok(list(&items, &DataType::Float32).cast_to(to)?)
+}
+
+/// A value from its binary form.
+fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Error> {
+    let from = &mut bytes;
+    let value = match oid {
+        16 => ScalarValue::Boolean(Some(take::<1>(from)?[0] != 0)),
+        17 => ScalarValue::Binary(Some(std::mem::take(from).to_vec())),
+        21 => ScalarValue::Int16(Some(i16::from_be_bytes(take(from)?))),
+        23 => ScalarValue::Int32(Some(i32::from_be_bytes(take(from)?))),
+        20 => ScalarValue::Int64(Some(i64::from_be_bytes(take(from)?))),
+        26 => ScalarValue::Int64(Some(i64::from(u32::from_be_bytes(take(from)?)))),
+        700 => ScalarValue::Float32(Some(f32::from_be_bytes(take(from)?))),
+        701 => ScalarValue::Float64(Some(f64::from_be_bytes(take(from)?))),
+        1082 => {
+            let days = i32::from_be_bytes(take(from)?);
+            ScalarValue::Date32(Some(days.checked_add(EPOCH_DAYS).ok_or_else(far)?))
+        }
+        1083 => ScalarValue::Time64Microsecond(Some(i64::from_be_bytes(take(from)?))),
+        1114 | 1184 => {
+            let us = i64::from_be_bytes(take(from)?).checked_add(EPOCH_US).ok_or_else(far)?;
+            let zone = (oid == 1184).then(|| "UTC".into());
+            ScalarValue::TimestampMicrosecond(Some(us), zone)
+        }
+        1186 => {
+            let us = i64::from_be_bytes(take(from)?);
+            let days = i32::from_be_bytes(take(from)?);
+            let months = i32::from_be_bytes(take(from)?);
+            let nanoseconds = us.checked_mul(1_000).ok_or_else(far)?;
+            let value = IntervalMonthDayNano { months, days, nanoseconds };
+            ScalarValue::IntervalMonthDayNano(Some(value))
+        }
+        1700 => return text(&numeric(bytes)?, oid, to, "UTC"),
+        2950 => {
+            let uuid = uuid::Uuid::from_bytes(take(from)?);
+            ScalarValue::Utf8(Some(uuid.to_string()))
+        }
+        VECTOR_OID => {
+            let width = i16::from_be_bytes(take(from)?);
+            take::<2>(from)?;
+            let values = (0..width).map(|_| Ok(f32::from_be_bytes(take(from)?)));
+            let values = values.collect::<Result<Vec<_>, Error>>()?;
+            vector(values, i32::from(width), to)?
+        }
+        3802 => {
+            if take::<1>(from)? != [1] {
+                return Err(Error::new("22P03", "unsupported jsonb version number"));
+            }
+            utf8(std::mem::take(from))?
+        }
+        19 | 25 | 114 | 705 | 1042 | 1043 => utf8(std::mem::take(from))?,
+        _ => match (element_oid(oid), to) {
+            (Some(item_oid), DataType::List(_)) => array(from, item_oid, to)?,
+            _ => {
+                let name = type_name(oid);
+                let message = format!("no binary input for type {name}");
+                return Err(Error::new("42883", message).with_hint("Send the parameter as text."));
+            }
+        },
+    };
+    if from.has_remaining() {
+        return Err(Error::new("22P03", "incorrect binary data format in bind parameter"));
+    }
+    Ok(value)
+}
+
+fn array(from: &mut &[u8], item_oid: u32, to: &DataType) -> Result<ScalarValue, Error> {
+    let dimensions = i32::from_be_bytes(take(from)?);
+    let (_has_nulls, _oid) = (take::<4>(from)?, take::<4>(from)?);
+    let DataType::List(item) = to else { return Err(far()) };
+    match dimensions {
+        0 => return Ok(list(&[], item.data_type())),
+        1 => {}
+        _ => return Err(Error::new("0A000", "multidimensional array parameters: send as text")),
+    }
+    let count = i32::from_be_bytes(take(from)?);
+    take::<4>(from)?;
+    let items = (0..count).map(|_| {
+        let length = i32::from_be_bytes(take(from)?);
+        let Ok(length) = usize::try_from(length) else {
+            return Ok(ScalarValue::try_from(item.data_type())?);
+        };
+        let short = || Error::new("22P03", "insufficient data left in message");
+        let bytes = from.get(..length).ok_or_else(short)?;
+        from.advance(length);
+        binary(bytes, item_oid, item.data_type())
+    });
+    let items = items.collect::<Result<Vec<_>, Error>>()?;
+    Ok(list(&items, item.data_type()))
+}
+
+/// The text of a binary numeric.
+fn numeric(mut from: &[u8]) -> Result<String, Error> {
+    let from = &mut from;
+    let count = u16::from_be_bytes(take(from)?);
+    let weight = i32::from(i16::from_be_bytes(take(from)?));
+    let sign = u16::from_be_bytes(take(from)?);
+    let scale = usize::from(u16::from_be_bytes(take(from)?));
+    if !matches!(sign, 0 | 0x4000) {
+        return Err(Error::new("22003", "NaN and infinity are no values of numeric here"));
+    }
+    if weight.abs() > 64 || scale > 76 {
+        return Err(Error::new("22003", "numeric value out of range"));
+    }
+    let groups = (0..count).map(|_| Ok(u16::from_be_bytes(take(from)?)));
+    let groups = groups.collect::<Result<Vec<_>, Error>>()?;
+    let digit_group = |place: i32| {
+        let at = usize::try_from(weight - place).ok();
+        at.and_then(|at| groups.get(at)).copied().unwrap_or(0)
+    };
+    let whole: String = (0..=weight.max(0)).rev().map(|p| format!("{:04}", digit_group(p))).collect();
+    let fraction: String =
+        (1..=scale.div_ceil(4) as i32).map(|p| format!("{:04}", digit_group(-p))).collect();
+    let mut out = bytes::BytesMut::new();
+    let whole = whole.trim_start_matches('0');
+    let unscaled = format!("{whole}{}", fraction.get(..scale).unwrap_or(&fraction));
+    let unscaled = if unscaled.is_empty() { "0" } else { &unscaled };
+    number::decimal(&mut out, unscaled, i8::try_from(scale).unwrap_or(0));
+    let sign = if sign == 0 { "" } else { "-" };
+    Ok(format!("{sign}{}", String::from_utf8_lossy(&out)))
+}
+
+fn utf8(bytes: &[u8]) -> Result<ScalarValue, Error> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Error::new("22021", "invalid byte sequence for encoding \"UTF8\""))?;
+    Ok(ScalarValue::Utf8(Some(text.to_owned())))
+}
+
+fn take<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], Error> {
+    let (head, tail) = from
+        .split_first_chunk::<N>()
+        .ok_or_else(|| Error::new("22P03", "insufficient data left in message"))?;
+    *from = tail;
+    Ok(*head)
+}
+
+fn far() -> Error {
+    Error::new("22008", "value out of range")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str, oid: u32) -> Result<ScalarValue, Error> {
+        text(value, oid, &from_oid(oid).unwrap(), "UTC")
+    }
+
+    // Codes and messages: PostgreSQL 15, SELECT '…'::type.
+    #[test]
+    fn text_parameters() {
+        assert_eq!(read(" 42 ", 23).unwrap(), ScalarValue::Int32(Some(42)));
+        assert_eq!(read("x", 23).unwrap_err().sqlstate, "22P02");
+        let error = read("99999", 21).unwrap_err();
+        assert_eq!(error.message(), "value \"99999\" is out of range for type smallint");
+        assert_eq!(read("yes", 16).unwrap(), ScalarValue::Boolean(Some(true)));
+        assert_eq!(read("\\x00fF", 17).unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
+        assert_eq!(read("a\\\\\\001", 17).unwrap(), ScalarValue::Binary(Some(b"a\\\x01".to_vec())));
+        assert_eq!(read("2024-02-30", 1082).unwrap_err().sqlstate, "22007");
+        let ScalarValue::List(list) = read("{1,NULL,3}", 1007).unwrap() else { panic!() };
+        assert_eq!(list.value(0).len(), 3);
+    }
+
+    // encode(numeric_send(x), 'hex') of PostgreSQL 15.
+    #[test]
+    fn binary_numerics() {
+        for (hex, expected) in [
+            ("0002000000000002007b1194", "123.45"),
+            ("0001ffff400000030032", "-0.005"),
+            ("00010002000000000001", "100000000"),
+            ("0000000000000002", "0.00"),
+        ] {
+            assert_eq!(numeric(&bytea(&format!("\\x{hex}")).unwrap()).unwrap(), expected);
+        }
+        assert!(numeric(&[0, 9, 0]).is_err());
+    }
+}

@@ -1,0 +1,270 @@
+//! The extended protocol: Parse, Bind, Describe, Execute, Close over named statements and portals.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::Schema;
+use datafusion::scalar::ScalarValue;
+
+use crate::Error;
+use crate::run::{Outcome, Prepared};
+use crate::wire::connection::{Connection, Halt};
+use crate::wire::decode;
+use crate::wire::message::{Bind, Message, Target, protocol};
+use crate::wire::reply;
+use crate::wire::rows::RowStream;
+use crate::wire::types::{PgType, from_oid};
+
+/// Statements and portals one connection may keep, each.
+const KEPT_LIMIT: usize = 10_000;
+
+/// A parsed statement.
+#[derive(Clone)]
+pub struct Stored {
+    text: Arc<str>,
+    /// None: the text was empty.
+    prepared: Option<Prepared>,
+    /// Parameter types as the client is told.
+    oids: Vec<u32>,
+}
+
+/// A statement with its values, run at the first Execute.
+pub struct Portal {
+    statement: Stored,
+    parameters: Vec<ScalarValue>,
+    formats: Vec<i16>,
+    state: State,
+}
+
+enum State {
+    Ready,
+    Running(RowStream),
+    /// The tag for an Execute after the last row; None cannot be run again.
+    Done(Option<&'static str>),
+}
+
+impl Connection {
+    pub(super) async fn extended(&mut self, message: Message) -> Result<(), Halt> {
+        match message {
+            Message::Parse { name, text, types } => {
+                let stored = self.parse_one(&name, &text, &types).await;
+                let stored = stored.map_err(|halt| match halt {
+                    Halt::Statement(error) => Halt::Statement(error.locate(&text)),
+                    other => other,
+                })?;
+                self.statements.insert(name, stored);
+                reply::bare(&mut self.out, b'1');
+                Ok(())
+            }
+            Message::Bind(bind) => self.bind(bind),
+            Message::Describe(Target::Statement(name)) => self.describe_statement(&name),
+            Message::Describe(Target::Portal(name)) => self.describe_portal(&name),
+            Message::Execute { portal, most } => self.execute(portal, most).await,
+            Message::Close(target) => {
+                match target {
+                    Target::Statement(name) => drop(self.statements.remove(&name)),
+                    Target::Portal(name) => drop(self.portals.remove(&name)),
+                }
+                reply::bare(&mut self.out, b'3');
+                Ok(())
+            }
+            Message::Query(_)
+            | Message::Flush
+            | Message::Sync
+            | Message::Terminate
+            | Message::Copy
+            | Message::FunctionCall => Err(protocol("message out of order").into()),
+        }
+    }
+
+    async fn parse_one(&mut self, name: &str, text: &str, types: &[u32]) -> Result<Stored, Halt> {
+        if name.is_empty() {
+            self.statements.remove("");
+        } else if self.statements.contains_key(name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(Error::new("42P05", message).into());
+        }
+        if self.statements.len() >= KEPT_LIMIT {
+            return Err(Error::new("53400", "too many prepared statements").into());
+        }
+        let mut statements = self.session.parse(text)?;
+        if statements.len() > 1 {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(Error::new("42601", message).into());
+        }
+        let text = Arc::from(text);
+        let Some(statement) = statements.pop() else {
+            return Ok(Stored { text, prepared: None, oids: types.to_vec() });
+        };
+        let declared: Vec<_> = types.iter().map(|oid| from_oid(*oid)).collect();
+        let deadline = self.deadline();
+        let Self { session, watch, .. } = self;
+        let prepared = watch.over(deadline, session.prepare(&statement, &declared)).await?;
+        self.notices();
+        let oids = prepared.parameters.iter().enumerate().map(|(i, field)| {
+            let declared = types.get(i).copied().filter(|oid| !matches!(oid, 0 | 705));
+            declared.unwrap_or_else(|| PgType::of(field).oid)
+        });
+        let oids = oids.collect();
+        Ok(Stored { text, prepared: Some(prepared), oids })
+    }
+
+    fn stored(&self, name: &str) -> Result<&Stored, Error> {
+        self.statements.get(name).ok_or_else(|| match name {
+            "" => Error::new("26000", "unnamed prepared statement does not exist"),
+            name => Error::new("26000", format!("prepared statement \"{name}\" does not exist")),
+        })
+    }
+
+    fn bind(&mut self, bind: Bind) -> Result<(), Halt> {
+        let statement = self.stored(&bind.statement)?.clone();
+        let (given, wanted) = (bind.parameters.len(), statement.oids.len());
+        if given != wanted {
+            return Err(protocol(format!(
+                "bind message supplies {given} parameters, but prepared statement \"{}\" \
+                 requires {wanted}",
+                bind.statement
+            ))
+            .into());
+        }
+        let codes = decode::formats(&bind.parameter_formats, given, "parameter")?;
+        let fields = statement.prepared.iter().flat_map(|prepared| &prepared.parameters);
+        let mut parameters = Vec::with_capacity(given);
+        for (i, field) in fields.enumerate() {
+            let value = bind.parameters[i].as_deref();
+            let zone = self.session.time_zone();
+            let value = decode::parameter(value, codes[i], statement.oids[i], field, zone);
+            parameters.push(value.map_err(|error| match error.detail {
+                None => error.with_detail(format!("Parameter ${}.", i + 1)),
+                Some(_) => error,
+            })?);
+        }
+        let columns = columns(&statement).map_or(0, |schema| schema.fields().len());
+        let formats = match columns {
+            0 => vec![],
+            columns => decode::formats(&bind.result_formats, columns, "result")?,
+        };
+        if bind.portal.is_empty() {
+            self.portals.remove("");
+        } else if self.portals.contains_key(&bind.portal) {
+            let message = format!("cursor \"{}\" already exists", bind.portal);
+            return Err(Error::new("42P03", message).into());
+        }
+        if self.portals.len() >= KEPT_LIMIT {
+            return Err(Error::new("53400", "too many portals").into());
+        }
+        let portal = Portal { statement, parameters, formats, state: State::Ready };
+        self.portals.insert(bind.portal, portal);
+        reply::bare(&mut self.out, b'2');
+        Ok(())
+    }
+
+    fn describe_statement(&mut self, name: &str) -> Result<(), Halt> {
+        let statement = self.stored(name)?.clone();
+        reply::parameters(&mut self.out, &statement.oids);
+        match columns(&statement) {
+            Some(schema) => {
+                let formats = vec![0; schema.fields().len()];
+                reply::columns(&mut self.out, schema, &formats);
+            }
+            None => reply::bare(&mut self.out, b'n'),
+        }
+        Ok(())
+    }
+
+    fn describe_portal(&mut self, name: &str) -> Result<(), Halt> {
+        let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+        match columns(&portal.statement) {
+            Some(schema) => reply::columns(&mut self.out, schema, &portal.formats),
+            None => reply::bare(&mut self.out, b'n'),
+        }
+        Ok(())
+    }
+
+    /// Runs a portal, or goes on with it. It is taken out for the time, so an error drops it.
+    async fn execute(&mut self, name: String, most: usize) -> Result<(), Halt> {
+        let mut portal = self.portals.remove(&name).ok_or_else(|| no_portal(&name))?;
+        let text = Arc::clone(&portal.statement.text);
+        let done = self.advance(&name, &mut portal, most).await;
+        match done {
+            Ok(()) => {
+                self.portals.insert(name, portal);
+                Ok(())
+            }
+            Err(Halt::Statement(error)) => Err(Halt::Statement(error.locate(&text))),
+            Err(halt) => Err(halt),
+        }
+    }
+
+    async fn advance(&mut self, name: &str, portal: &mut Portal, most: usize) -> Result<(), Halt> {
+        let deadline = self.deadline();
+        if let State::Ready = portal.state {
+            let Some(prepared) = &portal.statement.prepared else {
+                portal.state = State::Done(None);
+                self.complete(None);
+                return Ok(());
+            };
+            let Self { session, watch, .. } = self;
+            let work = session.execute(prepared, portal.parameters.clone());
+            let outcome = watch.over(deadline, work).await?;
+            self.notices();
+            match outcome {
+                Outcome::Empty => {
+                    portal.state = State::Done(None);
+                    self.complete(None);
+                    return Ok(());
+                }
+                Outcome::Done { tag } => {
+                    portal.state = State::Done(None);
+                    self.complete(Some(tag));
+                    return Ok(());
+                }
+                Outcome::Rows { schema, rows, tag, count } => {
+                    same_columns(columns(&portal.statement), &schema)?;
+                    let stream = RowStream::new(rows, portal.formats.clone(), tag, count);
+                    portal.state = State::Running(stream);
+                }
+            }
+        }
+        match &mut portal.state {
+            State::Running(stream) => {
+                let most = if most == 0 { usize::MAX } else { most };
+                if self.stream(stream, most, deadline).await? {
+                    let tag = stream.tag();
+                    portal.state = State::Done(Some("SELECT 0"));
+                    self.complete(Some(tag));
+                } else {
+                    stream.suspend();
+                    reply::bare(&mut self.out, b's');
+                }
+                Ok(())
+            }
+            State::Done(Some(tag)) => {
+                self.complete(Some((*tag).to_owned()));
+                Ok(())
+            }
+            State::Done(None) | State::Ready => {
+                let message = format!("portal \"{name}\" cannot be run");
+                Err(Error::new("55000", message).into())
+            }
+        }
+    }
+}
+
+fn columns(statement: &Stored) -> Option<&Schema> {
+    statement.prepared.as_ref().and_then(|prepared| prepared.columns.as_deref())
+}
+
+/// The client decodes rows by the types it was told; a table changed since must not mislead it.
+fn same_columns(told: Option<&Schema>, schema: &Schema) -> Result<(), Error> {
+    let types = |schema: &Schema| -> Vec<u32> {
+        schema.fields().iter().map(|field| PgType::of(field).oid).collect()
+    };
+    if told.map(types).unwrap_or_default() == types(schema) {
+        return Ok(());
+    }
+    Err(Error::new("0A000", "cached plan must not change result type"))
+}
+
+fn no_portal(name: &str) -> Error {
+    Error::new("34000", format!("portal \"{name}\" does not exist"))
+}

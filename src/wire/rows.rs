@@ -1,0 +1,79 @@
+//! Rows on their way out: a stream of batches, taken up to so many rows at a time.
+
+use bytes::BytesMut;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+
+use crate::Error;
+use crate::wire::connection::OUTPUT_LIMIT;
+use crate::wire::encode::Encoder;
+
+/// A running query and the part of its current batch that is not sent.
+pub struct RowStream {
+    rows: SendableRecordBatchStream,
+    formats: Vec<i16>,
+    pending: Option<(RecordBatch, usize)>,
+    sent: u64,
+    tag: &'static str,
+    count: bool,
+}
+
+impl RowStream {
+    /// Rows to be sent in `formats`, one a column.
+    pub fn new(
+        rows: SendableRecordBatchStream,
+        formats: Vec<i16>,
+        tag: &'static str,
+        count: bool,
+    ) -> Self {
+        Self { rows, formats, pending: None, sent: 0, tag, count }
+    }
+
+    /// The command tag for the rows sent so far; a resumed portal counts anew, as in Postgres.
+    pub fn tag(&mut self) -> String {
+        let sent = std::mem::take(&mut self.sent);
+        if self.count { format!("{} {sent}", self.tag) } else { self.tag.to_owned() }
+    }
+
+    /// Forgets the rows counted, when a portal is suspended.
+    pub fn suspend(&mut self) {
+        self.sent = 0;
+    }
+
+    /// Whether rows wait to be sent.
+    pub fn has_rows(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Waits for the next rows; false at the end.
+    pub async fn fetch(&mut self) -> Result<bool, Error> {
+        while self.pending.is_none() {
+            match self.rows.next().await {
+                None => return Ok(false),
+                Some(batch) => {
+                    let batch = batch?;
+                    self.pending = (batch.num_rows() > 0).then_some((batch, 0));
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes up to `most` of the waiting rows, or as many as fill the output; says how many.
+    pub fn encode(&mut self, out: &mut BytesMut, most: usize, zone: &str) -> Result<usize, Error> {
+        let Some((batch, start)) = self.pending.take() else { return Ok(0) };
+        let encoder = Encoder::new(&batch, &self.formats, zone)?;
+        let end = batch.num_rows().min(start.saturating_add(most));
+        let mut row = start;
+        while row < end && (row == start || out.len() < OUTPUT_LIMIT) {
+            encoder.row(row, out)?;
+            row += 1;
+        }
+        self.sent += (row - start) as u64;
+        if row < batch.num_rows() {
+            self.pending = Some((batch.clone(), row));
+        }
+        Ok(row - start)
+    }
+}
