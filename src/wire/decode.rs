@@ -39,7 +39,10 @@ pub fn parameter(
 ) -> Result<ScalarValue, Error> {
     let to = match from_oid(oid) {
         // The engine knows precision, scale and shape better than the id does.
-        Some(DataType::Decimal128(..)) | None => field.data_type().clone(),
+        Some(DataType::Decimal128(..)) if field.data_type().is_decimal() => {
+            field.data_type().clone()
+        }
+        None => field.data_type().clone(),
         Some(to) => to,
     };
     let Some(bytes) = bytes else { return Ok(ScalarValue::try_from(&to)?) };
