@@ -1,4 +1,4 @@
-//! Every knob of the server in one struct, read from flags, environment, file, default: in that order.
+//! Every knob in one struct; flags beat environment, file and default, in that order.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -158,7 +158,9 @@ impl Options {
     fn resolve(self) -> Result<Config, Error> {
         let default = Config::default();
         if self.tls_cert.is_some() != self.tls_key.is_some() {
-            return Err(invalid("tls-cert and tls-key go together: give both or none"));
+            return Err(invalid(
+                "tls-cert and tls-key go together: give both or none",
+            ));
         }
         let listen = match &self.listen {
             Some(text) => address(text)?,
@@ -169,7 +171,11 @@ impl Options {
             return Err(invalid("database must not be empty"));
         }
         let least = 16 << 20;
-        let memory = size("memory-limit", self.memory_limit, default.memory_limit_bytes as u64)?;
+        let memory = size(
+            "memory-limit",
+            self.memory_limit,
+            default.memory_limit_bytes as u64,
+        )?;
         let temp = size("temp-limit", self.temp_limit, default.temp_limit_bytes)?;
         for (name, bytes) in [("memory-limit", memory), ("temp-limit", temp)] {
             if bytes < least {
@@ -179,9 +185,21 @@ impl Options {
         let flush_age = number("flush-age-seconds", self.flush_age_seconds, 60, 1, 86_400)?;
         let threads = number("threads", self.threads, default.threads, 1, 1_024)?;
         let sessions = number("max-connections", self.max_connections, 100, 1, 100_000)?;
-        let inline = number("inline-row-limit", self.inline_row_limit, 1_000, 0, 1_000_000)?;
+        let inline = number(
+            "inline-row-limit",
+            self.inline_row_limit,
+            1_000,
+            0,
+            1_000_000,
+        )?;
         let flush_rows = number("flush-rows", self.flush_rows, 10_000, 1, 10_000_000)?;
-        let timeout = number("statement-timeout", self.statement_timeout, 0, 0, 2_147_483_647)?;
+        let timeout = number(
+            "statement-timeout",
+            self.statement_timeout,
+            0,
+            0,
+            2_147_483_647,
+        )?;
         Ok(Config {
             listen,
             data: self.data.unwrap_or(default.data),
@@ -207,7 +225,9 @@ fn read_file(path: &std::path::Path) -> Result<Options, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| invalid(format!("cannot read config file \"{shown}\": {error}")))?;
     toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let message = error.message().trim().replace('\n', " ");
         invalid(format!("config file \"{shown}\", line {line}: {message}"))
     })
@@ -216,7 +236,11 @@ fn read_file(path: &std::path::Path) -> Result<Options, Error> {
 fn address(text: &str) -> Result<SocketAddr, Error> {
     use std::net::ToSocketAddrs;
     let found = text.to_socket_addrs().ok().and_then(|mut list| list.next());
-    found.ok_or_else(|| invalid(format!("listen: \"{text}\" is not an address like 127.0.0.1:5433")))
+    found.ok_or_else(|| {
+        invalid(format!(
+            "listen: \"{text}\" is not an address like 127.0.0.1:5433"
+        ))
+    })
 }
 
 fn number(
@@ -229,7 +253,9 @@ fn number(
     let Some(text) = text else { return Ok(default) };
     match text.trim().parse::<usize>() {
         Ok(value) if (least..=most).contains(&value) => Ok(value),
-        _ => Err(invalid(format!("{name}: \"{text}\" is not a number from {least} to {most}"))),
+        _ => Err(invalid(format!(
+            "{name}: \"{text}\" is not a number from {least} to {most}"
+        ))),
     }
 }
 
@@ -237,18 +263,30 @@ fn number(
 fn size(name: &str, text: Option<String>, default: u64) -> Result<u64, Error> {
     let Some(text) = text else { return Ok(default) };
     let trimmed = text.trim();
-    let split = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let split = trimmed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(trimmed.len());
     let (digits, unit) = trimmed.split_at(split);
     let units = HashMap::from([
-        ("", 0), ("b", 0), ("kb", 10), ("mb", 20), ("gb", 30), ("tb", 40),
-        ("kib", 10), ("mib", 20), ("gib", 30), ("tib", 40),
+        ("", 0),
+        ("b", 0),
+        ("kb", 10),
+        ("mb", 20),
+        ("gb", 30),
+        ("tb", 40),
+        ("kib", 10),
+        ("mib", 20),
+        ("gib", 30),
+        ("tib", 40),
     ]);
     let shift = units.get(unit.trim().to_ascii_lowercase().as_str());
     match (digits.parse::<f64>(), shift) {
         (Ok(value), Some(shift)) if value < 1e9 || *shift == 0 => {
             Ok((value * f64::from(1u32 << 10).powi(*shift / 10)) as u64)
         }
-        _ => Err(invalid(format!("{name}: \"{text}\" is not a size like 512MB or 2GB"))),
+        _ => Err(invalid(format!(
+            "{name}: \"{text}\" is not a size like 512MB or 2GB"
+        ))),
     }
 }
 
@@ -282,7 +320,10 @@ mod tests {
 
     #[test]
     fn flag_beats_file_beats_default() {
-        let flags = Options { database: Some("flag".into()), ..Options::default() };
+        let flags = Options {
+            database: Some("flag".into()),
+            ..Options::default()
+        };
         let text = "database = \"file\"\nmemory-limit = \"512MB\"\nthreads = 3\n";
         let config = load(text, flags).unwrap();
         assert_eq!(config.database, "flag");
@@ -294,9 +335,18 @@ mod tests {
     fn bad_settings_name_themselves() {
         for (text, expected) in [
             ("colour = 1\n", "unknown field `colour`"),
-            ("\nthreads = 0\n", "threads: \"0\" is not a number from 1 to 1024"),
-            ("memory-limit = \"lots\"\n", "memory-limit: \"lots\" is not a size"),
-            ("memory-limit = \"1kB\"\n", "memory-limit must be at least 16MB"),
+            (
+                "\nthreads = 0\n",
+                "threads: \"0\" is not a number from 1 to 1024",
+            ),
+            (
+                "memory-limit = \"lots\"\n",
+                "memory-limit: \"lots\" is not a size",
+            ),
+            (
+                "memory-limit = \"1kB\"\n",
+                "memory-limit must be at least 16MB",
+            ),
             ("listen = \"nowhere\"\n", "is not an address"),
             ("tls-cert = \"a.pem\"\n", "go together"),
         ] {

@@ -1,4 +1,4 @@
-//! `sextant demo`: a server on a folder of its own, real data, the pipelines, then it keeps serving.
+//! `sextant demo`: a server of its own, real data, the pipelines; then it keeps serving.
 
 use crate::config::Config;
 use crate::{Error, Server};

@@ -66,7 +66,10 @@ const MESSAGES: &[(&str, &str)] = &[
 /// The code that a message means, if its words tell.
 fn sqlstate_of(message: &str) -> Option<&'static str> {
     let lower = message.to_ascii_lowercase();
-    MESSAGES.iter().find(|(words, _)| lower.contains(words)).map(|(_, code)| *code)
+    MESSAGES
+        .iter()
+        .find(|(words, _)| lower.contains(words))
+        .map(|(_, code)| *code)
 }
 
 /// An error of the catalog.
@@ -96,9 +99,10 @@ pub fn from_engine(error: &DataFusionError) -> Error {
                 Some(_) | None => out,
             }
         }
-        DataFusionError::Collection(errors) => errors
-            .first()
-            .map_or_else(|| Error::new("XX000", "the engine failed without a message"), from_engine),
+        DataFusionError::Collection(errors) => errors.first().map_or_else(
+            || Error::new("XX000", "the engine failed without a message"),
+            from_engine,
+        ),
         DataFusionError::ArrowError(inner, _) => from_arrow(inner),
         DataFusionError::ParquetError(inner) => from_parquet(inner),
         DataFusionError::ObjectStore(inner) => Error::new("58030", inner.to_string()),
@@ -126,6 +130,9 @@ pub fn from_engine(error: &DataFusionError) -> Error {
 /// An error of Arrow's kernels.
 pub fn from_arrow(error: &ArrowError) -> Error {
     let coded = |message: &str, otherwise| {
+        if let Some(error) = from_cast(message) {
+            return error;
+        }
         Error::new(sqlstate_of(message).unwrap_or(otherwise), plain(message))
     };
     match error {
@@ -152,6 +159,35 @@ pub fn from_arrow(error: &ArrowError) -> Error {
         | ArrowError::RunEndIndexOverflowError
         | ArrowError::OffsetOverflowError(_) => Error::new("54000", error.to_string()),
     }
+}
+
+/// `Cannot cast string 'x' to value of Int32 type` as Postgres says it.
+fn from_cast(message: &str) -> Option<Error> {
+    let value = between(message, "Cannot cast string '", "' to value of ")?;
+    let to = between(message, "' to value of ", " type")?;
+    let (code, name) = match to.split(['(', ' ']).next().unwrap_or(to) {
+        "Int8" | "UInt8" | "Int16" => ("22P02", "smallint"),
+        "Int32" | "UInt16" => ("22P02", "integer"),
+        "Int64" | "UInt32" => ("22P02", "bigint"),
+        "UInt64" | "Decimal128" | "Decimal256" => ("22P02", "numeric"),
+        "Float16" | "Float32" => ("22P02", "real"),
+        "Float64" => ("22P02", "double precision"),
+        "Boolean" => ("22P02", "boolean"),
+        "Date32" | "Date64" => ("22007", "date"),
+        "Time32" | "Time64" => ("22007", "time"),
+        "Timestamp" => ("22007", "timestamp"),
+        "Interval" => ("22007", "interval"),
+        other => ("22P02", other),
+    };
+    let whole = matches!(name, "smallint" | "integer" | "bigint");
+    if whole && value.trim().parse::<i128>().is_ok() {
+        let message = format!("value \"{value}\" is out of range for type {name}");
+        return Some(Error::new("22003", message));
+    }
+    Some(Error::new(
+        code,
+        format!("invalid input syntax for type {name}: \"{value}\""),
+    ))
 }
 
 fn from_any(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
@@ -214,7 +250,10 @@ fn from_plan(message: &str) -> Error {
 
 fn from_schema(error: &SchemaError) -> Error {
     match error {
-        SchemaError::FieldNotFound { field, valid_fields } => {
+        SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } => {
             let shown = column_name(field);
             let error = Error::new("42703", format!("column {shown} does not exist"));
             match nearest(&field.name, valid_fields) {
@@ -230,9 +269,10 @@ fn from_schema(error: &SchemaError) -> Error {
             Error::new("42702", message).locate_column(field)
         }
         SchemaError::DuplicateQualifiedField { name, .. }
-        | SchemaError::DuplicateUnqualifiedField { name } => {
-            Error::new("42701", format!("column \"{name}\" specified more than once"))
-        }
+        | SchemaError::DuplicateUnqualifiedField { name } => Error::new(
+            "42701",
+            format!("column \"{name}\" specified more than once"),
+        ),
     }
 }
 
@@ -257,7 +297,12 @@ fn column_name(column: &Column) -> String {
 fn nearest(name: &str, valid: &[Column]) -> Option<String> {
     let mut scored: Vec<_> = valid
         .iter()
-        .map(|column| (distance(&name.to_lowercase(), &column.name.to_lowercase()), column))
+        .map(|column| {
+            (
+                distance(&name.to_lowercase(), &column.name.to_lowercase()),
+                column,
+            )
+        })
         .filter(|(distance, _)| *distance <= name.chars().count().div_ceil(2))
         .collect();
     scored.sort_by_key(|(distance, _)| *distance);
@@ -309,9 +354,13 @@ fn from_parser(error: &ParserError) -> Error {
 
 /// `… at Line: 1, Column: 8` → the words before, (1, 8).
 fn split_place(text: &str) -> (&str, Option<(u64, u64)>) {
-    let Some((words, place)) = text.rsplit_once(" at Line: ") else { return (text, None) };
+    let Some((words, place)) = text.rsplit_once(" at Line: ") else {
+        return (text, None);
+    };
     let numbers = place.split_once(", Column: ").and_then(|(line, column)| {
-        let end = column.find(|c: char| !c.is_ascii_digit()).unwrap_or(column.len());
+        let end = column
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(column.len());
         Some((line.trim().parse().ok()?, column[..end].parse().ok()?))
     });
     (words, numbers)
@@ -321,15 +370,26 @@ fn split_place(text: &str) -> (&str, Option<(u64, u64)>) {
 fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
     let start = text.find(from)? + from.len();
     let rest = &text[start..];
-    if to == "\0" { Some(rest) } else { rest.find(to).map(|end| &rest[..end]) }
+    if to == "\0" {
+        Some(rest)
+    } else {
+        rest.find(to).map(|end| &rest[..end])
+    }
 }
 
 /// One line, without the engine's prefixes and without backtraces or requests to report bugs.
 fn plain(message: &str) -> String {
     let text = message.split("\n\nbacktrace:").next().unwrap_or(message);
-    let text = text.split("\nThis issue was likely caused by").next().unwrap_or(text);
+    let text = text
+        .split("\nThis issue was likely caused by")
+        .next()
+        .unwrap_or(text);
     let mut text = text.trim();
-    for prefix in ["Error during planning: ", "Execution error: ", "Internal error: "] {
+    for prefix in [
+        "Error during planning: ",
+        "Execution error: ",
+        "Internal error: ",
+    ] {
         text = text.strip_prefix(prefix).unwrap_or(text);
     }
     text.trim_end_matches('.').to_owned()
@@ -349,7 +409,10 @@ mod tests {
         let error = parser("Expected: an expression, found: FROM at Line: 2, Column: 8");
         assert_eq!(error.sqlstate, "42601");
         assert_eq!(error.message(), "syntax error at or near \"FROM\"");
-        assert_eq!(error.locate("SELECT é\n      , FROM t").position(), Some(17));
+        assert_eq!(
+            error.locate("SELECT é\n      , FROM t").position(),
+            Some(17)
+        );
         let error = parser("Expected: identifier, found: EOF");
         assert_eq!(error.message(), "syntax error at end of input");
     }
@@ -380,10 +443,35 @@ mod tests {
         assert_eq!(error.hint(), Some(hint));
     }
 
+    // Messages of PostgreSQL 15 for the same casts.
+    #[test]
+    fn casts_name_the_type() {
+        let cast = |text: &str| from_arrow(&ArrowError::CastError(text.into()));
+        let error = cast("Cannot cast string 'x' to value of Int32 type");
+        assert_eq!(
+            error.message(),
+            "invalid input syntax for type integer: \"x\""
+        );
+        assert_eq!(
+            cast("Cannot cast string '99999999999' to value of Int32 type").sqlstate,
+            "22003"
+        );
+        assert_eq!(
+            cast("Cannot cast string 'x' to value of Date32 type").sqlstate,
+            "22007"
+        );
+    }
+
     #[test]
     fn tables_and_functions_have_their_codes() {
         let error = from_plan("table 'datafusion.public.nope' not found");
-        assert_eq!((error.sqlstate, error.message()), ("42P01", "relation \"nope\" does not exist"));
-        assert_eq!(from_plan("Invalid function 'summ'.\nDid you mean 'sum'?").sqlstate, "42883");
+        assert_eq!(
+            (error.sqlstate, error.message()),
+            ("42P01", "relation \"nope\" does not exist")
+        );
+        assert_eq!(
+            from_plan("Invalid function 'summ'.\nDid you mean 'sum'?").sqlstate,
+            "42883"
+        );
     }
 }

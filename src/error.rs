@@ -62,8 +62,11 @@ impl Error {
     pub fn locate(mut self, text: &str) -> Self {
         if let (None, Some((line, column))) = (self.position, self.line_column) {
             let lines = usize::try_from(line - 1).unwrap_or(usize::MAX);
-            let before: usize =
-                text.split('\n').take(lines).map(|line| line.chars().count() + 1).sum();
+            let before: usize = text
+                .split('\n')
+                .take(lines)
+                .map(|line| line.chars().count() + 1)
+                .sum();
             let position = before + usize::try_from(column).unwrap_or(0);
             self.position = (position <= text.chars().count() + 1).then_some(position);
         }

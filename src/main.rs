@@ -1,8 +1,10 @@
 //! The command line: reads settings, starts the server, waits for a signal.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use sextant::config::{Config, Options};
 use sextant::{Error, Server, demo};
@@ -47,10 +49,13 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let filter = EnvFilter::try_from_env("SEXTANT_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("info,datafusion=warn,sqlx=warn")
-    });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_env("SEXTANT_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,datafusion=warn,sqlx=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -62,13 +67,18 @@ fn main() -> ExitCode {
 
 /// Help and version go out as they are; a mistake is one line.
 fn usage(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if error.use_stderr() && !help {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
         eprintln!("sextant: {}", line.trim_start_matches("error: "));
         return ExitCode::from(2);
     }
-    let code = if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+    let code = if error.use_stderr() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
+    };
     match error.print() {
         Ok(()) => code,
         Err(_) => ExitCode::FAILURE,
@@ -78,7 +88,11 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn run(command: Command) -> Result<(), Error> {
     let (options, file, demo) = match command {
         Command::Serve { options, config } => (options, config, None),
-        Command::Demo { options, config, exit } => (options, config, Some(exit)),
+        Command::Demo {
+            options,
+            config,
+            exit,
+        } => (options, config, Some(exit)),
     };
     let config = Config::load(options, file)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

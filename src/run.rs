@@ -24,12 +24,24 @@ impl Prepared {
         columns: Option<SchemaRef>,
         plan: Option<LogicalPlan>,
     ) -> Self {
-        Self { parameters, columns, text, plan }
+        Self {
+            parameters,
+            columns,
+            text,
+            plan,
+        }
     }
 }
 
 pub enum Outcome {
-    Rows { schema: SchemaRef, rows: SendableRecordBatchStream, tag: &'static str, count: bool },
-    Done { tag: String },
+    Rows {
+        schema: SchemaRef,
+        rows: SendableRecordBatchStream,
+        tag: &'static str,
+        count: bool,
+    },
+    Done {
+        tag: String,
+    },
     Empty,
 }

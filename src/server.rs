@@ -41,7 +41,10 @@ impl Server {
         let tls = tls::acceptor(&config)?;
         writable(&config.data)?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            Error::new("58000", format!("cannot listen on {}: {error}", config.listen))
+            Error::new(
+                "58000",
+                format!("cannot listen on {}: {error}", config.listen),
+            )
         })?;
         let address = listener
             .local_addr()
@@ -92,7 +95,10 @@ impl Server {
         self.stop.cancel();
         if let Some(accepting) = self.accepting.lock().await.take() {
             let cut = accepting.abort_handle();
-            if tokio::time::timeout(SHUTDOWN_LIMIT, accepting).await.is_err() {
+            if tokio::time::timeout(SHUTDOWN_LIMIT, accepting)
+                .await
+                .is_err()
+            {
                 tracing::warn!("some connections did not end in time and were cut off");
                 cut.abort();
             }
@@ -146,7 +152,10 @@ fn writable(place: &str) -> Result<(), Error> {
         return Ok(());
     }
     let failed = |error: std::io::Error| {
-        Error::new("58030", format!("cannot write to folder \"{place}\": {error}"))
+        Error::new(
+            "58030",
+            format!("cannot write to folder \"{place}\": {error}"),
+        )
     };
     let folder = Path::new(place);
     std::fs::create_dir_all(folder).map_err(failed)?;

@@ -47,7 +47,10 @@ impl Session {
         let context = SessionContext::new_with_config_rt(config, Arc::clone(server.runtime()));
         Ok(Self {
             context,
-            zone: options.get("TimeZone").cloned().unwrap_or_else(|| "UTC".into()),
+            zone: options
+                .get("TimeZone")
+                .cloned()
+                .unwrap_or_else(|| "UTC".into()),
             status: TransactionStatus::Idle,
             timeout: None,
             notices: vec![],
@@ -63,7 +66,12 @@ impl Session {
             .build()
             .and_then(|mut parser| parser.parse_statements())
             .map_err(Error::from)?;
-        Ok(parsed.iter().map(|s| Statement { text: s.to_string() }).collect())
+        Ok(parsed
+            .iter()
+            .map(|s| Statement {
+                text: s.to_string(),
+            })
+            .collect())
     }
 
     pub async fn prepare(
@@ -78,22 +86,39 @@ impl Session {
                  commands ignored until end of transaction block";
             return Err(Error::new("25P02", message));
         }
-        if rollback || upper.starts_with("BEGIN") || upper.starts_with("START") || upper.starts_with("SET") {
+        if rollback
+            || upper.starts_with("BEGIN")
+            || upper.starts_with("START")
+            || upper.starts_with("SET")
+        {
             return Ok(Prepared::new(statement.text.clone(), vec![], None, None));
         }
-        let plan = self.context.state().create_logical_plan(&statement.text).await?;
+        let plan = self
+            .context
+            .state()
+            .create_logical_plan(&statement.text)
+            .await?;
         let mut names: Vec<_> = plan.get_parameter_fields()?.into_iter().collect();
         names.sort_by_key(|(name, _)| name[1..].parse::<usize>().unwrap_or(0));
         let parameters = names
             .into_iter()
             .map(|(name, field)| {
                 field.unwrap_or_else(|| {
-                    Arc::new(datafusion::arrow::datatypes::Field::new(name, DataType::Utf8, true))
+                    Arc::new(datafusion::arrow::datatypes::Field::new(
+                        name,
+                        DataType::Utf8,
+                        true,
+                    ))
                 })
             })
             .collect();
         let schema = Arc::new(plan.schema().as_arrow().clone());
-        Ok(Prepared::new(statement.text.clone(), parameters, Some(schema), Some(plan)))
+        Ok(Prepared::new(
+            statement.text.clone(),
+            parameters,
+            Some(schema),
+            Some(plan),
+        ))
     }
 
     pub async fn execute(
@@ -122,7 +147,11 @@ impl Session {
             } else {
                 self.status = TransactionStatus::Idle;
             }
-            let tag = upper.split([' ', ';']).next().unwrap_or_default().to_string();
+            let tag = upper
+                .split([' ', ';'])
+                .next()
+                .unwrap_or_default()
+                .to_string();
             return Ok(Outcome::Done { tag });
         };
         let mut plan = plan.clone();
@@ -131,7 +160,12 @@ impl Session {
         }
         let frame = self.context.execute_logical_plan(plan).await?;
         let rows = frame.execute_stream().await?;
-        Ok(Outcome::Rows { schema: rows.schema(), rows, tag: "SELECT", count: true })
+        Ok(Outcome::Rows {
+            schema: rows.schema(),
+            rows,
+            tag: "SELECT",
+            count: true,
+        })
     }
 
     pub async fn finish(&mut self, _ok: bool) -> Result<(), Error> {

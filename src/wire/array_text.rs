@@ -2,7 +2,10 @@
 
 /// Elements of one level; a nested array stays as its text. NULL is None.
 pub fn items(text: &str) -> Result<Vec<Option<String>>, &'static str> {
-    let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let inner = text
+        .trim()
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
     let inner = inner.ok_or("Array value must start with \"{\" and end with \"}\".")?;
     if inner.trim().is_empty() {
         return Ok(vec![]);
@@ -60,7 +63,10 @@ impl Item {
         match c {
             '{' if !self.in_quotes => self.depth += 1,
             '}' if !self.in_quotes => {
-                self.depth = self.depth.checked_sub(1).ok_or("Unexpected \"}\" character.")?;
+                self.depth = self
+                    .depth
+                    .checked_sub(1)
+                    .ok_or("Unexpected \"}\" character.")?;
             }
             c if c.is_whitespace() && self.is_open() && self.quoted => return Ok(()),
             _ => {}
@@ -91,8 +97,14 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(items("{1, 2 ,NULL}").unwrap(), [some("1"), some("2"), None]);
         let quoted = items(r#"{"a,b","say \"x\"","NULL",""}"#).unwrap();
-        assert_eq!(quoted, [some("a,b"), some("say \"x\""), some("NULL"), some("")]);
-        assert_eq!(items("{{1,2},{3,4}}").unwrap(), [some("{1,2}"), some("{3,4}")]);
+        assert_eq!(
+            quoted,
+            [some("a,b"), some("say \"x\""), some("NULL"), some("")]
+        );
+        assert_eq!(
+            items("{{1,2},{3,4}}").unwrap(),
+            [some("{1,2}"), some("{3,4}")]
+        );
         assert!(items("{}").unwrap().is_empty());
         for bad in ["1", "{1", "{1,}", "{\"a}", "{}}"] {
             assert!(items(bad).is_err(), "{bad}");

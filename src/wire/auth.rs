@@ -7,12 +7,19 @@ use crate::Error;
 /// Lets a user in, or says why not.
 pub fn authenticate(peer: SocketAddr, user: &str) -> Result<(), Error> {
     if user.is_empty() {
-        return Err(Error::new("28000", "no PostgreSQL user name specified in startup packet"));
+        return Err(Error::new(
+            "28000",
+            "no PostgreSQL user name specified in startup packet",
+        ));
     }
     if !peer.ip().to_canonical().is_loopback() {
-        let message = format!("connection from {} refused: the server has no roles", peer.ip());
-        return Err(Error::new("28000", message)
-            .with_hint("Without roles only connections from the server's own machine are let in."));
+        let message = format!(
+            "connection from {} refused: the server has no roles",
+            peer.ip()
+        );
+        return Err(Error::new("28000", message).with_hint(
+            "Without roles only connections from the server's own machine are let in.",
+        ));
     }
     Ok(())
 }

@@ -50,7 +50,10 @@ fn write(out: &mut BytesMut, cells: &Cells, row: usize) -> Result<(), Error> {
         Kind::Uuid(array) => {
             let text = array.value(row);
             let uuid = uuid::Uuid::parse_str(text).map_err(|_| {
-                Error::new("22P02", format!("invalid input syntax for type uuid: \"{text}\""))
+                Error::new(
+                    "22P02",
+                    format!("invalid input syntax for type uuid: \"{text}\""),
+                )
             })?;
             out.put_slice(uuid.as_bytes());
         }
@@ -98,7 +101,10 @@ fn array(out: &mut BytesMut, cells: &Cells, row: usize) -> Result<(), Error> {
         let offsets = list.value_offsets();
         let width = |at: usize| offsets[at + 1] - offsets[at];
         let first = range.clone().next().map_or(0, width);
-        if range.clone().any(|at| width(at) != first || leaf.is_null(at)) {
+        if range
+            .clone()
+            .any(|at| width(at) != first || leaf.is_null(at))
+        {
             let message = "multidimensional arrays must have sub-arrays with matching dimensions";
             return Err(Error::new("2202E", message));
         }

@@ -22,7 +22,11 @@ fn civil(days: i64) -> (i64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month as u64, day as u64)
 }
@@ -31,7 +35,11 @@ fn civil(days: i64) -> (i64, u64, u64) {
 fn day(out: &mut BytesMut, days: i64) -> bool {
     let (year, month, day) = civil(days);
     let before_christ = year <= 0;
-    padded(out, if before_christ { 1 - year } else { year }.unsigned_abs(), 4);
+    padded(
+        out,
+        if before_christ { 1 - year } else { year }.unsigned_abs(),
+        4,
+    );
     out.put_u8(b'-');
     padded(out, month, 2);
     out.put_u8(b'-');
@@ -90,7 +98,9 @@ pub fn timestamp_tz(out: &mut BytesMut, us: i64, zone: Zone) {
     let offset = match zone {
         Zone::Utc => 0,
         Zone::Named(zone) => DateTime::from_timestamp_micros(us).map_or(0, |at| {
-            zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()
+            zone.offset_from_utc_datetime(&at.naive_utc())
+                .fix()
+                .local_minus_utc()
         }),
     };
     let before_christ = day_and_time(out, us.saturating_add(i64::from(offset) * 1_000_000));
@@ -114,7 +124,11 @@ pub fn timestamp_tz(out: &mut BytesMut, us: i64, zone: Zone) {
 pub fn interval(out: &mut BytesMut, months: i32, days: i32, us: i64) {
     let start = out.len();
     let mut negative_before = false;
-    for (value, unit) in [(months / 12, " year"), (months % 12, " mon"), (days, " day")] {
+    for (value, unit) in [
+        (months / 12, " year"),
+        (months % 12, " mon"),
+        (days, " day"),
+    ] {
         if value == 0 {
             continue;
         }
@@ -162,8 +176,14 @@ mod tests {
         assert_eq!(shown(|out| date(out, -735_160)), "0044-03-15 BC");
         assert_eq!(shown(|out| date(out, 2_932_897)), "10000-01-01");
         assert_eq!(shown(|out| time(out, 86_400_000_000)), "24:00:00");
-        assert_eq!(shown(|out| timestamp(out, -1)), "1969-12-31 23:59:59.999999");
-        assert_eq!(shown(|out| timestamp(out, 1_500_000)), "1970-01-01 00:00:01.5");
+        assert_eq!(
+            shown(|out| timestamp(out, -1)),
+            "1969-12-31 23:59:59.999999"
+        );
+        assert_eq!(
+            shown(|out| timestamp(out, 1_500_000)),
+            "1970-01-01 00:00:01.5"
+        );
         let in_zone = |us, zone: &str| shown(|out| timestamp_tz(out, us, Zone::parse(zone)));
         assert_eq!(in_zone(0, "UTC"), "1970-01-01 00:00:00+00");
         assert_eq!(in_zone(0, "Asia/Kolkata"), "1970-01-01 05:30:00+05:30");
@@ -173,7 +193,10 @@ mod tests {
     #[test]
     fn intervals() {
         let show = |months, days, us| shown(|out| interval(out, months, days, us));
-        assert_eq!(show(14, 3, 14_706_700_000), "1 year 2 mons 3 days 04:05:06.7");
+        assert_eq!(
+            show(14, 3, 14_706_700_000),
+            "1 year 2 mons 3 days 04:05:06.7"
+        );
         assert_eq!(show(0, 0, 0), "00:00:00");
         assert_eq!(show(-14, 3, 0), "-1 years -2 mons +3 days");
         assert_eq!(show(0, -1, 3_600_000_000), "-1 days +01:00:00");

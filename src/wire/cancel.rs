@@ -77,14 +77,18 @@ impl Registry {
     /// Ends a connection (`pg_terminate_backend`); false: there is none.
     pub fn terminate_backend(&self, pid: i32) -> bool {
         let found = lock(&self.entries).get(&pid).cloned();
-        found.inspect(|running| running.terminate.cancel()).is_some()
+        found
+            .inspect(|running| running.terminate.cancel())
+            .is_some()
     }
 }
 
 impl Running {
     /// Work begins; a cancel before this had nothing to stop.
     pub fn begin(&self) -> CancellationToken {
-        lock(&self.token).get_or_insert_with(CancellationToken::new).clone()
+        lock(&self.token)
+            .get_or_insert_with(CancellationToken::new)
+            .clone()
     }
 
     /// Work ended; a late cancel stops nothing.

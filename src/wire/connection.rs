@@ -97,7 +97,10 @@ impl Watch {
 }
 
 fn stopping() -> Error {
-    Error::new("57P01", "terminating connection due to administrator command")
+    Error::new(
+        "57P01",
+        "terminating connection due to administrator command",
+    )
 }
 
 impl Connection {
@@ -118,7 +121,11 @@ impl Connection {
             out,
             statements: HashMap::new(),
             portals: HashMap::new(),
-            watch: Watch { running, gone, stop },
+            watch: Watch {
+                running,
+                gone,
+                stop,
+            },
             writer,
             messages,
             skipping: false,
@@ -242,7 +249,12 @@ impl Connection {
         match outcome {
             Outcome::Empty => Ok(None),
             Outcome::Done { tag } => Ok(Some(tag)),
-            Outcome::Rows { schema, rows, tag, count } => {
+            Outcome::Rows {
+                schema,
+                rows,
+                tag,
+                count,
+            } => {
                 let formats = vec![0; schema.fields().len()];
                 reply::columns(&mut self.out, &schema, &formats);
                 let mut stream = RowStream::new(rows, formats, tag, count);
@@ -333,7 +345,9 @@ impl Connection {
         self.notices();
         reply::ready(&mut self.out, self.session.transaction_status());
         self.watch.running.end();
-        let Self { watch, writer, out, .. } = self;
+        let Self {
+            watch, writer, out, ..
+        } = self;
         tokio::select! {
             () = watch.gone.cancelled() => Err(Halt::Gone),
             () = watch.stop.cancelled() => Err(Halt::Connection(stopping())),
@@ -344,13 +358,23 @@ impl Connection {
 
     /// Sends what is written; waits while the client does not read.
     async fn flush(&mut self, deadline: Option<tokio::time::Instant>) -> Result<(), Halt> {
-        let Self { watch, writer, out, .. } = self;
+        let Self {
+            watch, writer, out, ..
+        } = self;
         let sending = async {
             let sent = writer.write_all_buf(out).await;
-            let sent = if sent.is_ok() { writer.flush().await } else { sent };
+            let sent = if sent.is_ok() {
+                writer.flush().await
+            } else {
+                sent
+            };
             Ok::<bool, Error>(sent.is_ok())
         };
-        if watch.over(deadline, sending).await? { Ok(()) } else { Err(Halt::Gone) }
+        if watch.over(deadline, sending).await? {
+            Ok(())
+        } else {
+            Err(Halt::Gone)
+        }
     }
 }
 

@@ -16,7 +16,10 @@ use crate::wire::value::Zone;
 /// One format a value: none given is text, one given is for all.
 pub fn formats(codes: &[i16], count: usize, what: &str) -> Result<Vec<i16>, Error> {
     if let Some(code) = codes.iter().find(|code| !matches!(code, 0 | 1)) {
-        return Err(Error::new("08P01", format!("unsupported format code: {code}")));
+        return Err(Error::new(
+            "08P01",
+            format!("unsupported format code: {code}"),
+        ));
     }
     match codes {
         [] => Ok(vec![0; count]),
@@ -24,7 +27,9 @@ pub fn formats(codes: &[i16], count: usize, what: &str) -> Result<Vec<i16>, Erro
         all if all.len() == count => Ok(all.to_vec()),
         all => {
             let given = all.len();
-            Err(protocol(format!("bind message has {given} {what} formats but {count} {what}s")))
+            Err(protocol(format!(
+                "bind message has {given} {what} formats but {count} {what}s"
+            )))
         }
     }
 }
@@ -45,7 +50,9 @@ pub fn parameter(
         None => field.data_type().clone(),
         Some(to) => to,
     };
-    let Some(bytes) = bytes else { return Ok(ScalarValue::try_from(&to)?) };
+    let Some(bytes) = bytes else {
+        return Ok(ScalarValue::try_from(&to)?);
+    };
     let value = if format == 1 {
         binary(bytes, oid, &to)?
     } else {
@@ -61,7 +68,10 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
     let trimmed = value.trim();
     let invalid = |code| {
         let name = type_name(oid);
-        Error::new(code, format!("invalid input syntax for type {name}: \"{value}\""))
+        Error::new(
+            code,
+            format!("invalid input syntax for type {name}: \"{value}\""),
+        )
     };
     Ok(match to {
         DataType::Utf8 => ScalarValue::Utf8(Some(value.to_owned())),
@@ -74,7 +84,10 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
             let fits = small.ok().and_then(|small| small.cast_to(to).ok());
             fits.filter(|fits| !fits.is_null()).ok_or_else(|| {
                 let name = type_name(oid);
-                Error::new("22003", format!("value \"{value}\" is out of range for type {name}"))
+                Error::new(
+                    "22003",
+                    format!("value \"{value}\" is out of range for type {name}"),
+                )
             })?
         }
         DataType::Float32 => {
@@ -83,9 +96,9 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
         DataType::Float64 => {
             ScalarValue::Float64(Some(trimmed.parse().map_err(|_| invalid("22P02"))?))
         }
-        DataType::Binary => ScalarValue::Binary(Some(
-            bytea(value).ok_or_else(|| invalid("22P02"))?,
-        )),
+        DataType::Binary => {
+            ScalarValue::Binary(Some(bytea(value).ok_or_else(|| invalid("22P02"))?))
+        }
         DataType::Timestamp(unit, Some(_)) => {
             let local = match Zone::parse(zone) {
                 Zone::Utc => DataType::Timestamp(*unit, Some("UTC".into())),
@@ -98,7 +111,8 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
         DataType::List(item) => {
             let item_oid = element_oid(oid).unwrap_or(25);
             let items = array_text::items(value).map_err(|why| {
-                Error::new("22P02", format!("malformed array literal: \"{value}\"")).with_detail(why)
+                Error::new("22P02", format!("malformed array literal: \"{value}\""))
+                    .with_detail(why)
             })?;
             let items = items
                 .into_iter()
@@ -113,16 +127,27 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
             list(&items, item.data_type())
         }
         DataType::FixedSizeList(_, width) => {
-            let inner = trimmed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let inner = trimmed
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'));
             let inner = inner.ok_or_else(|| invalid("22P02"))?;
-            let values: Result<Vec<f32>, _> =
-                inner.split(',').map(|item| item.trim().parse::<f32>()).collect();
+            let values: Result<Vec<f32>, _> = inner
+                .split(',')
+                .map(|item| item.trim().parse::<f32>())
+                .collect();
             vector(values.map_err(|_| invalid("22P02"))?, *width, to)?
         }
         other => {
-            let code = if other.is_temporal() { "22007" } else { "22P02" };
+            let code = if other.is_temporal() {
+                "22007"
+            } else {
+                "22P02"
+            };
             let parsed = ScalarValue::Utf8(Some(trimmed.to_owned())).cast_to(other);
-            parsed.ok().filter(|value| !value.is_null()).ok_or_else(|| invalid(code))?
+            parsed
+                .ok()
+                .filter(|value| !value.is_null())
+                .ok_or_else(|| invalid(code))?
         }
     })
 }
@@ -141,10 +166,18 @@ fn boolean(text: &str) -> Option<bool> {
 /// `\x` and hex, or the older form with octal escapes.
 fn bytea(text: &str) -> Option<Vec<u8>> {
     if let Some(hex) = text.strip_prefix("\\x") {
-        let digits: Option<Vec<u32>> =
-            hex.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect();
+        let digits: Option<Vec<u32>> = hex
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .map(|c| c.to_digit(16))
+            .collect();
         let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-        return Some(digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect());
+        return Some(
+            digits
+                .chunks(2)
+                .map(|pair| (pair[0] * 16 + pair[1]) as u8)
+                .collect(),
+        );
     }
     let mut out = vec![];
     let mut rest = text.as_bytes();
@@ -177,7 +210,10 @@ fn vector(values: Vec<f32>, width: i32, to: &DataType) -> Result<ScalarValue, Er
         let message = format!("expected {width} dimensions, not {}", values.len());
         return Err(Error::new("22000", message));
     }
-    let items: Vec<_> = values.into_iter().map(|v| ScalarValue::Float32(Some(v))).collect();
+    let items: Vec<_> = values
+        .into_iter()
+        .map(|v| ScalarValue::Float32(Some(v)))
+        .collect();
     Ok(list(&items, &DataType::Float32).cast_to(to)?)
 }
 
@@ -199,7 +235,9 @@ fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Erro
         }
         1083 => ScalarValue::Time64Microsecond(Some(i64::from_be_bytes(take(from)?))),
         1114 | 1184 => {
-            let us = i64::from_be_bytes(take(from)?).checked_add(EPOCH_US).ok_or_else(far)?;
+            let us = i64::from_be_bytes(take(from)?)
+                .checked_add(EPOCH_US)
+                .ok_or_else(far)?;
             let zone = (oid == 1184).then(|| "UTC".into());
             ScalarValue::TimestampMicrosecond(Some(us), zone)
         }
@@ -208,7 +246,11 @@ fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Erro
             let days = i32::from_be_bytes(take(from)?);
             let months = i32::from_be_bytes(take(from)?);
             let nanoseconds = us.checked_mul(1_000).ok_or_else(far)?;
-            let value = IntervalMonthDayNano { months, days, nanoseconds };
+            let value = IntervalMonthDayNano {
+                months,
+                days,
+                nanoseconds,
+            };
             ScalarValue::IntervalMonthDayNano(Some(value))
         }
         1700 => return text(&numeric(bytes)?, oid, to, "UTC"),
@@ -240,7 +282,10 @@ fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Erro
         },
     };
     if from.has_remaining() {
-        return Err(Error::new("22P03", "incorrect binary data format in bind parameter"));
+        return Err(Error::new(
+            "22P03",
+            "incorrect binary data format in bind parameter",
+        ));
     }
     Ok(value)
 }
@@ -248,11 +293,18 @@ fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Erro
 fn array(from: &mut &[u8], item_oid: u32, to: &DataType) -> Result<ScalarValue, Error> {
     let dimensions = i32::from_be_bytes(take(from)?);
     let (_has_nulls, _oid) = (take::<4>(from)?, take::<4>(from)?);
-    let DataType::List(item) = to else { return Err(far()) };
+    let DataType::List(item) = to else {
+        return Err(far());
+    };
     match dimensions {
         0 => return Ok(list(&[], item.data_type())),
         1 => {}
-        _ => return Err(Error::new("0A000", "multidimensional array parameters: send as text")),
+        _ => {
+            return Err(Error::new(
+                "0A000",
+                "multidimensional array parameters: send as text",
+            ));
+        }
     }
     let count = i32::from_be_bytes(take(from)?);
     take::<4>(from)?;
@@ -278,7 +330,10 @@ fn numeric(mut from: &[u8]) -> Result<String, Error> {
     let sign = u16::from_be_bytes(take(from)?);
     let scale = usize::from(u16::from_be_bytes(take(from)?));
     if !matches!(sign, 0 | 0x4000) {
-        return Err(Error::new("22003", "NaN and infinity are no values of numeric here"));
+        return Err(Error::new(
+            "22003",
+            "NaN and infinity are no values of numeric here",
+        ));
     }
     if weight.abs() > 64 || scale > 76 {
         return Err(Error::new("22003", "numeric value out of range"));
@@ -289,9 +344,13 @@ fn numeric(mut from: &[u8]) -> Result<String, Error> {
         let at = usize::try_from(weight - place).ok();
         at.and_then(|at| groups.get(at)).copied().unwrap_or(0)
     };
-    let whole: String = (0..=weight.max(0)).rev().map(|p| format!("{:04}", digit_group(p))).collect();
-    let fraction: String =
-        (1..=scale.div_ceil(4) as i32).map(|p| format!("{:04}", digit_group(-p))).collect();
+    let whole: String = (0..=weight.max(0))
+        .rev()
+        .map(|p| format!("{:04}", digit_group(p)))
+        .collect();
+    let fraction: String = (1..=scale.div_ceil(4) as i32)
+        .map(|p| format!("{:04}", digit_group(-p)))
+        .collect();
     let mut out = bytes::BytesMut::new();
     let whole = whole.trim_start_matches('0');
     let unscaled = format!("{whole}{}", fraction.get(..scale).unwrap_or(&fraction));
@@ -333,12 +392,23 @@ mod tests {
         assert_eq!(read(" 42 ", 23).unwrap(), ScalarValue::Int32(Some(42)));
         assert_eq!(read("x", 23).unwrap_err().sqlstate, "22P02");
         let error = read("99999", 21).unwrap_err();
-        assert_eq!(error.message(), "value \"99999\" is out of range for type smallint");
+        assert_eq!(
+            error.message(),
+            "value \"99999\" is out of range for type smallint"
+        );
         assert_eq!(read("yes", 16).unwrap(), ScalarValue::Boolean(Some(true)));
-        assert_eq!(read("\\x00fF", 17).unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
-        assert_eq!(read("a\\\\\\001", 17).unwrap(), ScalarValue::Binary(Some(b"a\\\x01".to_vec())));
+        assert_eq!(
+            read("\\x00fF", 17).unwrap(),
+            ScalarValue::Binary(Some(vec![0, 255]))
+        );
+        assert_eq!(
+            read("a\\\\\\001", 17).unwrap(),
+            ScalarValue::Binary(Some(b"a\\\x01".to_vec()))
+        );
         assert_eq!(read("2024-02-30", 1082).unwrap_err().sqlstate, "22007");
-        let ScalarValue::List(list) = read("{1,NULL,3}", 1007).unwrap() else { panic!() };
+        let ScalarValue::List(list) = read("{1,NULL,3}", 1007).unwrap() else {
+            panic!()
+        };
         assert_eq!(list.value(0).len(), 3);
     }
 
@@ -351,7 +421,10 @@ mod tests {
             ("00010002000000000001", "100000000"),
             ("0000000000000002", "0.00"),
         ] {
-            assert_eq!(numeric(&bytea(&format!("\\x{hex}")).unwrap()).unwrap(), expected);
+            assert_eq!(
+                numeric(&bytea(&format!("\\x{hex}")).unwrap()).unwrap(),
+                expected
+            );
         }
         assert!(numeric(&[0, 9, 0]).is_err());
     }

@@ -39,7 +39,7 @@ enum State {
     Ready,
     Running(RowStream),
     /// The tag for an Execute after the last row; None cannot be run again.
-    Done(Option<&'static str>),
+    Done(Option<String>),
 }
 
 impl Connection {
@@ -93,25 +93,38 @@ impl Connection {
         }
         let text = Arc::from(text);
         let Some(statement) = statements.pop() else {
-            return Ok(Stored { text, prepared: None, oids: types.to_vec() });
+            return Ok(Stored {
+                text,
+                prepared: None,
+                oids: types.to_vec(),
+            });
         };
         let declared: Vec<_> = types.iter().map(|oid| from_oid(*oid)).collect();
         let deadline = self.deadline();
         let Self { session, watch, .. } = self;
-        let prepared = watch.over(deadline, session.prepare(&statement, &declared)).await?;
+        let prepared = watch
+            .over(deadline, session.prepare(&statement, &declared))
+            .await?;
         self.notices();
         let oids = prepared.parameters.iter().enumerate().map(|(i, field)| {
             let declared = types.get(i).copied().filter(|oid| !matches!(oid, 0 | 705));
             declared.unwrap_or_else(|| PgType::of(field).oid)
         });
         let oids = oids.collect();
-        Ok(Stored { text, prepared: Some(prepared), oids })
+        Ok(Stored {
+            text,
+            prepared: Some(prepared),
+            oids,
+        })
     }
 
     fn stored(&self, name: &str) -> Result<&Stored, Error> {
         self.statements.get(name).ok_or_else(|| match name {
             "" => Error::new("26000", "unnamed prepared statement does not exist"),
-            name => Error::new("26000", format!("prepared statement \"{name}\" does not exist")),
+            name => Error::new(
+                "26000",
+                format!("prepared statement \"{name}\" does not exist"),
+            ),
         })
     }
 
@@ -127,7 +140,10 @@ impl Connection {
             .into());
         }
         let codes = decode::formats(&bind.parameter_formats, given, "parameter")?;
-        let fields = statement.prepared.iter().flat_map(|prepared| &prepared.parameters);
+        let fields = statement
+            .prepared
+            .iter()
+            .flat_map(|prepared| &prepared.parameters);
         let mut parameters = Vec::with_capacity(given);
         for (i, field) in fields.enumerate() {
             let value = bind.parameters[i].as_deref();
@@ -152,7 +168,12 @@ impl Connection {
         if self.portals.len() >= KEPT_LIMIT {
             return Err(Error::new("53400", "too many portals").into());
         }
-        let portal = Portal { statement, parameters, formats, state: State::Ready };
+        let portal = Portal {
+            statement,
+            parameters,
+            formats,
+            state: State::Ready,
+        };
         self.portals.insert(bind.portal, portal);
         reply::bare(&mut self.out, b'2');
         Ok(())
@@ -218,7 +239,12 @@ impl Connection {
                     self.complete(Some(tag));
                     return Ok(());
                 }
-                Outcome::Rows { schema, rows, tag, count } => {
+                Outcome::Rows {
+                    schema,
+                    rows,
+                    tag,
+                    count,
+                } => {
                     same_columns(columns(&portal.statement), &schema)?;
                     let stream = RowStream::new(rows, portal.formats.clone(), tag, count);
                     portal.state = State::Running(stream);
@@ -230,7 +256,8 @@ impl Connection {
                 let most = if most == 0 { usize::MAX } else { most };
                 if self.stream(stream, most, deadline).await? {
                     let tag = stream.tag();
-                    portal.state = State::Done(Some("SELECT 0"));
+                    // Counted anew from here: an Execute after the end gets a tag of 0 rows.
+                    portal.state = State::Done(Some(stream.tag()));
                     self.complete(Some(tag));
                 } else {
                     stream.suspend();
@@ -239,7 +266,7 @@ impl Connection {
                 Ok(())
             }
             State::Done(Some(tag)) => {
-                self.complete(Some((*tag).to_owned()));
+                self.complete(Some(tag.clone()));
                 Ok(())
             }
             State::Done(None) | State::Ready => {
@@ -251,18 +278,28 @@ impl Connection {
 }
 
 fn columns(statement: &Stored) -> Option<&Schema> {
-    statement.prepared.as_ref().and_then(|prepared| prepared.columns.as_deref())
+    statement
+        .prepared
+        .as_ref()
+        .and_then(|prepared| prepared.columns.as_deref())
 }
 
 /// The client decodes rows by the types it was told; a table changed since must not mislead it.
 fn same_columns(told: Option<&Schema>, schema: &Schema) -> Result<(), Error> {
     let types = |schema: &Schema| -> Vec<u32> {
-        schema.fields().iter().map(|field| PgType::of(field).oid).collect()
+        schema
+            .fields()
+            .iter()
+            .map(|field| PgType::of(field).oid)
+            .collect()
     };
     if told.map(types).unwrap_or_default() == types(schema) {
         return Ok(());
     }
-    Err(Error::new("0A000", "cached plan must not change result type"))
+    Err(Error::new(
+        "0A000",
+        "cached plan must not change result type",
+    ))
 }
 
 fn no_portal(name: &str) -> Error {

@@ -16,10 +16,17 @@ const STARTUP_LIMIT: usize = 10_000;
 #[derive(Debug)]
 pub enum Message {
     Query(String),
-    Parse { name: String, text: String, types: Vec<u32> },
+    Parse {
+        name: String,
+        text: String,
+        types: Vec<u32>,
+    },
     Bind(Bind),
     Describe(Target),
-    Execute { portal: String, most: usize },
+    Execute {
+        portal: String,
+        most: usize,
+    },
     Close(Target),
     Flush,
     Sync,
@@ -52,13 +59,21 @@ pub enum Target {
 pub enum Startup {
     Tls,
     Gss,
-    Cancel { pid: i32, secret: i32 },
-    Hello { minor: u16, parameters: Vec<(String, String)> },
+    Cancel {
+        pid: i32,
+        secret: i32,
+    },
+    Hello {
+        minor: u16,
+        parameters: Vec<(String, String)>,
+    },
 }
 
 /// Reads a startup packet; None when the client left.
 pub async fn read_startup<S: AsyncRead + Unpin>(from: &mut S) -> Result<Option<Startup>, Error> {
-    let Ok(length) = from.read_i32().await else { return Ok(None) };
+    let Ok(length) = from.read_i32().await else {
+        return Ok(None);
+    };
     let length = usize::try_from(length).unwrap_or(0);
     if !(8..=STARTUP_LIMIT).contains(&length) {
         return Err(protocol("invalid length of startup packet"));
@@ -75,7 +90,10 @@ fn startup(body: Bytes) -> Result<Startup, Error> {
     match body.i32()? {
         80_877_103 => Ok(Startup::Tls),
         80_877_104 => Ok(Startup::Gss),
-        80_877_102 => Ok(Startup::Cancel { pid: body.i32()?, secret: body.i32()? }),
+        80_877_102 => Ok(Startup::Cancel {
+            pid: body.i32()?,
+            secret: body.i32()?,
+        }),
         version if version >> 16 == 3 => {
             let mut parameters = vec![];
             loop {
@@ -85,11 +103,15 @@ fn startup(body: Bytes) -> Result<Startup, Error> {
                 }
                 parameters.push((name, body.text()?));
             }
-            Ok(Startup::Hello { minor: (version & 0xffff) as u16, parameters })
+            Ok(Startup::Hello {
+                minor: (version & 0xffff) as u16,
+                parameters,
+            })
         }
         version => {
             let (major, minor) = (version >> 16, version & 0xffff);
-            let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0");
+            let message =
+                format!("unsupported frontend protocol {major}.{minor}: server supports 3.0");
             Err(Error::new("0A000", message))
         }
     }
@@ -127,7 +149,11 @@ fn decode(kind: u8, body: Bytes) -> Result<Message, Error> {
         b'Q' => Message::Query(body.text()?),
         b'P' => {
             let (name, text) = (body.text()?, body.text()?);
-            Message::Parse { name, text, types: body.list(|body| Ok(body.i32()? as u32))? }
+            Message::Parse {
+                name,
+                text,
+                types: body.list(|body| Ok(body.i32()? as u32))?,
+            }
         }
         b'B' => Message::Bind(Bind {
             portal: body.text()?,
@@ -140,7 +166,10 @@ fn decode(kind: u8, body: Bytes) -> Result<Message, Error> {
         b'C' => Message::Close(body.target()?),
         b'E' => {
             let portal = body.text()?;
-            Message::Execute { portal, most: usize::try_from(body.i32()?).unwrap_or(0) }
+            Message::Execute {
+                portal,
+                most: usize::try_from(body.i32()?).unwrap_or(0),
+            }
         }
         b'H' => Message::Flush,
         b'S' => Message::Sync,
@@ -230,7 +259,11 @@ mod tests {
 
     #[test]
     fn short_bodies_are_08p01() {
-        for (kind, body) in [(b'P', &b"\0\0\0"[..]), (b'B', b"\0\0\0\x05"), (b'D', b"X\0")] {
+        for (kind, body) in [
+            (b'P', &b"\0\0\0"[..]),
+            (b'B', b"\0\0\0\x05"),
+            (b'D', b"X\0"),
+        ] {
             let error = decode(kind, Bytes::from_static(body)).unwrap_err();
             assert_eq!(error.sqlstate, "08P01");
         }

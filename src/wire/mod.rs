@@ -42,7 +42,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the server stops, then waits for those it has.
 pub async fn accept(server: Arc<Server>, listener: TcpListener) {
-    let sockets = Arc::new(Semaphore::new(server.config().max_connections + EXTRA_SOCKETS));
+    let sockets = Arc::new(Semaphore::new(
+        server.config().max_connections + EXTRA_SOCKETS,
+    ));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -58,7 +60,9 @@ pub async fn accept(server: Arc<Server>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&sockets).try_acquire_owned() else { continue };
+        let Ok(permit) = Arc::clone(&sockets).try_acquire_owned() else {
+            continue;
+        };
         let of = Arc::clone(&server);
         connections.spawn(async move {
             startup::serve(of, socket, peer).await;

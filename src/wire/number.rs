@@ -41,14 +41,28 @@ pub fn padded(out: &mut BytesMut, value: u64, width: usize) {
 pub fn float8(out: &mut BytesMut, value: f64) {
     let mut buffer = [0u8; 40];
     let written = format(&mut buffer, |to| write!(to, "{value:e}"));
-    float(out, written, value.is_nan(), value.is_infinite(), value.is_sign_negative(), 15);
+    float(
+        out,
+        written,
+        value.is_nan(),
+        value.is_infinite(),
+        value.is_sign_negative(),
+        15,
+    );
 }
 
 /// float4: the same; it goes to exponents earlier.
 pub fn float4(out: &mut BytesMut, value: f32) {
     let mut buffer = [0u8; 40];
     let written = format(&mut buffer, |to| write!(to, "{value:e}"));
-    float(out, written, value.is_nan(), value.is_infinite(), value.is_sign_negative(), 6);
+    float(
+        out,
+        written,
+        value.is_nan(),
+        value.is_infinite(),
+        value.is_sign_negative(),
+        6,
+    );
 }
 
 fn format(
@@ -82,9 +96,15 @@ fn float(
         return out.put_slice(b"Infinity");
     }
     let text = scientific.strip_prefix(b"-").unwrap_or(scientific);
-    let split = text.iter().position(|byte| *byte == b'e').unwrap_or(text.len());
+    let split = text
+        .iter()
+        .position(|byte| *byte == b'e')
+        .unwrap_or(text.len());
     let exponent = std::str::from_utf8(text.get(split + 1..).unwrap_or_default());
-    let exponent: i32 = exponent.ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let exponent: i32 = exponent
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
     let mut digits = [0u8; 24];
     let mut count = 0;
     for digit in text[..split].iter().filter(|byte| **byte != b'.').take(24) {
@@ -145,7 +165,11 @@ pub fn decimal(out: &mut BytesMut, unscaled: &str, scale: i8) {
 /// numeric in binary: digits of base 10,000 around the point.
 pub fn decimal_binary(out: &mut BytesMut, unscaled: &str, scale: i8) {
     let negative = unscaled.starts_with('-');
-    let mut digits: Vec<u8> = unscaled.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
+    let mut digits: Vec<u8> = unscaled
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .map(|b| b - b'0')
+        .collect();
     if scale < 0 {
         digits.resize(digits.len() + usize::from(scale.unsigned_abs()), 0);
     }
@@ -159,14 +183,32 @@ pub fn decimal_binary(out: &mut BytesMut, unscaled: &str, scale: i8) {
     digits.resize(digits.len().next_multiple_of(4), 0);
     let groups: Vec<i16> = digits
         .chunks(4)
-        .map(|group| group.iter().fold(0, |sum, digit| sum * 10 + i16::from(*digit)))
+        .map(|group| {
+            group
+                .iter()
+                .fold(0, |sum, digit| sum * 10 + i16::from(*digit))
+        })
         .collect();
-    let first = groups.iter().position(|group| *group != 0).unwrap_or(groups.len());
-    let last = groups.iter().rposition(|group| *group != 0).map_or(first, |last| last + 1);
+    let first = groups
+        .iter()
+        .position(|group| *group != 0)
+        .unwrap_or(groups.len());
+    let last = groups
+        .iter()
+        .rposition(|group| *group != 0)
+        .map_or(first, |last| last + 1);
     let kept = &groups[first..last];
     out.put_i16(kept.len() as i16);
-    out.put_i16(if kept.is_empty() { 0 } else { groups_before - first as i16 - 1 });
-    out.put_u16(if negative && !kept.is_empty() { 0x4000 } else { 0 });
+    out.put_i16(if kept.is_empty() {
+        0
+    } else {
+        groups_before - first as i16 - 1
+    });
+    out.put_u16(if negative && !kept.is_empty() {
+        0x4000
+    } else {
+        0
+    });
     out.put_i16(scale as i16);
     kept.iter().for_each(|group| out.put_i16(*group));
 }
@@ -185,15 +227,28 @@ mod tests {
     #[test]
     fn floats_as_postgres_prints_them() {
         for (value, expected) in [
-            (1.0, "1"), (-0.0, "-0"), (0.1, "0.1"), (1e15, "1e+15"), (123_456_789_012_345.0, "123456789012345"),
-            (1e14, "100000000000000"), (1.5e-5, "1.5e-05"), (0.0001, "0.0001"), (1e300, "1e+300"),
-            (f64::NAN, "NaN"), (f64::NEG_INFINITY, "-Infinity"), (1.0 / 3.0, "0.3333333333333333"),
-            (123.456, "123.456"), (5e-324, "5e-324"),
+            (1.0, "1"),
+            (-0.0, "-0"),
+            (0.1, "0.1"),
+            (1e15, "1e+15"),
+            (123_456_789_012_345.0, "123456789012345"),
+            (1e14, "100000000000000"),
+            (1.5e-5, "1.5e-05"),
+            (0.0001, "0.0001"),
+            (1e300, "1e+300"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+            (1.0 / 3.0, "0.3333333333333333"),
+            (123.456, "123.456"),
+            (5e-324, "5e-324"),
         ] {
             assert_eq!(shown(|out| float8(out, value)), expected);
         }
         for (value, expected) in [
-            (1e6, "1e+06"), (123_456.0, "123456"), (0.1, "0.1"), (3.4028235e38, "3.4028235e+38"),
+            (1e6, "1e+06"),
+            (123_456.0, "123456"),
+            (0.1, "0.1"),
+            (3.4028235e38, "3.4028235e+38"),
         ] {
             assert_eq!(shown(|out| float4(out, value)), expected);
         }
@@ -202,8 +257,12 @@ mod tests {
     #[test]
     fn decimals_keep_their_scale() {
         for (digits, scale, expected) in [
-            ("12345", 2, "123.45"), ("-5", 3, "-0.005"), ("0", 2, "0.00"), ("7", 0, "7"),
-            ("7", -2, "700"), ("100", 2, "1.00"),
+            ("12345", 2, "123.45"),
+            ("-5", 3, "-0.005"),
+            ("0", 2, "0.00"),
+            ("7", 0, "7"),
+            ("7", -2, "700"),
+            ("100", 2, "1.00"),
         ] {
             assert_eq!(shown(|out| decimal(out, digits, scale)), expected);
         }

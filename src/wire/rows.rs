@@ -27,13 +27,24 @@ impl RowStream {
         tag: &'static str,
         count: bool,
     ) -> Self {
-        Self { rows, formats, pending: None, sent: 0, tag, count }
+        Self {
+            rows,
+            formats,
+            pending: None,
+            sent: 0,
+            tag,
+            count,
+        }
     }
 
     /// The command tag for the rows sent so far; a resumed portal counts anew, as in Postgres.
     pub fn tag(&mut self) -> String {
         let sent = std::mem::take(&mut self.sent);
-        if self.count { format!("{} {sent}", self.tag) } else { self.tag.to_owned() }
+        if self.count {
+            format!("{} {sent}", self.tag)
+        } else {
+            self.tag.to_owned()
+        }
     }
 
     /// Forgets the rows counted, when a portal is suspended.
@@ -62,7 +73,9 @@ impl RowStream {
 
     /// Writes up to `most` of the waiting rows, or as many as fill the output; says how many.
     pub fn encode(&mut self, out: &mut BytesMut, most: usize, zone: &str) -> Result<usize, Error> {
-        let Some((batch, start)) = self.pending.take() else { return Ok(0) };
+        let Some((batch, start)) = self.pending.take() else {
+            return Ok(0);
+        };
         let encoder = Encoder::new(&batch, &self.formats, zone)?;
         let end = batch.num_rows().min(start.saturating_add(most));
         let mut row = start;

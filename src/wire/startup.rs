@@ -50,7 +50,9 @@ pub async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAddr) {
                 out.put_i32(running.secret);
             });
             let stop = server.stop().clone();
-            Connection::new(hello.stream, session, running, stop, out).run().await;
+            Connection::new(hello.stream, session, running, stop, out)
+                .run()
+                .await;
         }
         Err(error) => refuse(&mut hello.stream, &error).await,
     }
@@ -71,7 +73,10 @@ async fn greet(server: &Arc<Server>, socket: TcpStream) -> Option<Hello> {
         match read_startup(&mut stream).await {
             Ok(Some(Startup::Tls)) => {
                 let tls = server.tls.as_ref().filter(|_| !encrypted);
-                stream.write_all(if tls.is_some() { b"S" } else { b"N" }).await.ok()?;
+                stream
+                    .write_all(if tls.is_some() { b"S" } else { b"N" })
+                    .await
+                    .ok()?;
                 stream.flush().await.ok()?;
                 if let Some(tls) = tls {
                     stream = Box::new(tls.accept(stream).await.ok()?);
@@ -87,7 +92,11 @@ async fn greet(server: &Arc<Server>, socket: TcpStream) -> Option<Hello> {
                 return None;
             }
             Ok(Some(Startup::Hello { minor, parameters })) => {
-                return Some(Hello { stream, minor, parameters });
+                return Some(Hello {
+                    stream,
+                    minor,
+                    parameters,
+                });
             }
             Ok(None) => return None,
             Err(error) => {
@@ -107,7 +116,10 @@ fn open(server: &Arc<Server>, hello: &Hello, peer: SocketAddr) -> Result<Session
             "database" => database = Some(value.clone()),
             "options" => options.extend(command_line(value)?),
             "replication" if !matches!(value.as_str(), "false" | "off" | "no" | "0") => {
-                return Err(Error::new("0A000", "replication connections are not supported"));
+                return Err(Error::new(
+                    "0A000",
+                    "replication connections are not supported",
+                ));
             }
             name if name == "replication" || name.starts_with("_pq_.") => {}
             name => {
@@ -116,9 +128,14 @@ fn open(server: &Arc<Server>, hello: &Hello, peer: SocketAddr) -> Result<Session
         }
     }
     auth::authenticate(peer, &user)?;
-    let database = database.filter(|name| !name.is_empty()).unwrap_or_else(|| user.clone());
+    let database = database
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| user.clone());
     if database != server.config().database {
-        let hint = format!("This server has one database: \"{}\".", server.config().database);
+        let hint = format!(
+            "This server has one database: \"{}\".",
+            server.config().database
+        );
         let message = format!("database \"{database}\" does not exist");
         return Err(Error::new("3D000", message).with_hint(hint));
     }
@@ -194,7 +211,9 @@ fn welcome(out: &mut BytesMut, hello: &Hello, session: &mut Session) {
         settings.insert(name.to_owned(), value.to_owned());
     }
     settings.extend(session.take_reports());
-    settings.iter().for_each(|(name, value)| reply::parameter(out, name, value));
+    settings
+        .iter()
+        .for_each(|(name, value)| reply::parameter(out, name, value));
 }
 
 /// Tells why not, as a proper message, and closes.

@@ -62,7 +62,10 @@ pub fn write(out: &mut BytesMut, cells: &Cells, row: usize) {
 }
 
 fn decimal(out: &mut BytesMut, unscaled: &dyn std::fmt::Display, scale: i8) {
-    let mut digits = Digits { bytes: [0; 80], count: 0 };
+    let mut digits = Digits {
+        bytes: [0; 80],
+        count: 0,
+    };
     if write!(digits, "{unscaled}").is_ok() {
         let text = std::str::from_utf8(&digits.bytes[..digits.count]).unwrap_or_default();
         number::decimal(out, text, scale);
@@ -131,11 +134,16 @@ fn record(out: &mut BytesMut, columns: &[Cells], row: usize) {
 fn in_array(text: &[u8]) -> bool {
     text.is_empty()
         || text.eq_ignore_ascii_case(b"null")
-        || text.iter().any(|byte| b"{},\"\\ \t\n\r\x0b\x0c".contains(byte))
+        || text
+            .iter()
+            .any(|byte| b"{},\"\\ \t\n\r\x0b\x0c".contains(byte))
 }
 
 fn in_record(text: &[u8]) -> bool {
-    text.is_empty() || text.iter().any(|byte| b"(),\"\\ \t\n\r\x0b\x0c".contains(byte))
+    text.is_empty()
+        || text
+            .iter()
+            .any(|byte| b"(),\"\\ \t\n\r\x0b\x0c".contains(byte))
 }
 
 /// Quotes what was written from `from` on, if it needs to be. A backslash is always doubled;

@@ -13,7 +13,9 @@ use crate::config::Config;
 
 /// The acceptor for the certificate and key of `config`, None without them.
 pub fn acceptor(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
-    let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else { return Ok(None) };
+    let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else {
+        return Ok(None);
+    };
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| failed("certificate", cert, &error))?;
@@ -34,5 +36,8 @@ pub fn acceptor(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
 }
 
 fn failed(what: &str, path: &Path, reason: &dyn std::fmt::Display) -> Error {
-    Error::new("F0000", format!("cannot load TLS {what} \"{}\": {reason}", path.display()))
+    Error::new(
+        "F0000",
+        format!("cannot load TLS {what} \"{}\": {reason}", path.display()),
+    )
 }

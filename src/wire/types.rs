@@ -51,7 +51,10 @@ pub struct PgType {
 impl PgType {
     /// The Postgres type of a field, by its metadata where Arrow cannot tell.
     pub fn of(field: &Field) -> Self {
-        let tagged = field.metadata().get(catalog::TYPE_KEY).and_then(|text| tagged(text));
+        let tagged = field
+            .metadata()
+            .get(catalog::TYPE_KEY)
+            .and_then(|text| tagged(text));
         tagged.unwrap_or_else(|| Self::of_arrow(field.data_type()))
     }
 
@@ -71,7 +74,10 @@ impl PgType {
                     Ok(scale) => (i32::from(*precision) << 16 | i32::from(scale)) + 4,
                     Err(_) => -1,
                 };
-                return Self { modifier, ..Self::named("numeric") };
+                return Self {
+                    modifier,
+                    ..Self::named("numeric")
+                };
             }
             DataType::UInt64 => "numeric",
             DataType::Binary
@@ -102,21 +108,34 @@ impl PgType {
     /// An array has as many dimensions as it likes under one id.
     fn array_of(item: &Field) -> Self {
         let item = Self::of(item);
-        let found = BASES.iter().find(|base| base.1 == item.oid || base.2 == item.oid);
-        Self { oid: found.map_or(2287, |base| base.2), size: -1, modifier: item.modifier }
+        let found = BASES
+            .iter()
+            .find(|base| base.1 == item.oid || base.2 == item.oid);
+        Self {
+            oid: found.map_or(2287, |base| base.2),
+            size: -1,
+            modifier: item.modifier,
+        }
     }
 
     fn named(name: &str) -> Self {
         let found = BASES.iter().find(|base| base.0 == name);
         let (oid, size) = found.map_or((25, -1), |base| (base.1, base.3));
-        Self { oid, size, modifier: -1 }
+        Self {
+            oid,
+            size,
+            modifier: -1,
+        }
     }
 }
 
 /// `varchar(20)` → its id with modifier 24; None for a name that is not Postgres'.
 fn tagged(text: &str) -> Option<PgType> {
     let (name, length) = match text.split_once('(') {
-        Some((name, rest)) => (name.trim(), rest.trim_end_matches(')').trim().parse::<i32>().ok()),
+        Some((name, rest)) => (
+            name.trim(),
+            rest.trim_end_matches(')').trim().parse::<i32>().ok(),
+        ),
         None => (text.trim(), None),
     };
     let name = match name {
@@ -130,13 +149,19 @@ fn tagged(text: &str) -> Option<PgType> {
             (_, Some(length)) => length,
             (_, None) => -1,
         };
-        PgType { modifier, ..PgType::named(name) }
+        PgType {
+            modifier,
+            ..PgType::named(name)
+        }
     })
 }
 
 /// Elements of a vector are floats.
 pub fn is_float(of: &DataType) -> bool {
-    matches!(of, DataType::Float16 | DataType::Float32 | DataType::Float64)
+    matches!(
+        of,
+        DataType::Float16 | DataType::Float32 | DataType::Float64
+    )
 }
 
 /// The Postgres name of a type id, for messages.
@@ -212,10 +237,23 @@ mod tests {
         assert_eq!(oid(DataType::new_list(DataType::Utf8, true)), 1009);
         let nested = DataType::new_list(DataType::new_list(DataType::Int32, true), true);
         assert_eq!(oid(nested), 1007);
-        assert_eq!(PgType::of(&field(DataType::Decimal128(10, 2))).modifier, 655_366);
+        assert_eq!(
+            PgType::of(&field(DataType::Decimal128(10, 2))).modifier,
+            655_366
+        );
         let tag = |text: &str| HashMap::from([(catalog::TYPE_KEY.to_owned(), text.to_owned())]);
         let varchar = field(DataType::Utf8).with_metadata(tag("varchar(20)"));
-        assert_eq!(PgType::of(&varchar), PgType { oid: 1043, size: -1, modifier: 24 });
-        assert_eq!(PgType::of(&field(DataType::Utf8).with_metadata(tag("uuid"))).oid, 2950);
+        assert_eq!(
+            PgType::of(&varchar),
+            PgType {
+                oid: 1043,
+                size: -1,
+                modifier: 24
+            }
+        );
+        assert_eq!(
+            PgType::of(&field(DataType::Utf8).with_metadata(tag("uuid"))).oid,
+            2950
+        );
     }
 }

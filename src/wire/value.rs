@@ -193,7 +193,10 @@ fn kind(array: &ArrayRef, oid: u32, zone: Zone) -> Result<Kind, Error> {
         }
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
-            let cells = columns.iter().zip(fields).map(|(c, f)| Cells::new(c, f, zone));
+            let cells = columns
+                .iter()
+                .zip(fields)
+                .map(|(c, f)| Cells::new(c, f, zone));
             Kind::Record(cells.collect::<Result<_, _>>()?)
         }
         other => {
