@@ -9,8 +9,10 @@
 
 mod conflicts;
 mod data;
+mod deletions;
 mod records;
 mod statistics;
+mod tables;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -81,7 +83,7 @@ async fn attempt(
     }
     conflicts::check(lake, base, newest, work).await?;
     let replayed = replay(base, newest, work)?;
-    let deletes = data::prepare_deletes(lake, newest, &replayed.state, work, &replayed.ids).await?;
+    let deletes = deletions::prepare(lake, newest, &replayed.state, work, &replayed.ids).await?;
     lake.fault("before-begin");
     let mut session = lake.database.write().await?;
     if load::newest(&mut session).await?.id != newest.snapshot.id {
@@ -207,7 +209,7 @@ async fn write(
     state: &mut State,
     work: &Work,
     ids: &HashMap<ObjectId, ObjectId>,
-    deletes: &data::Deletes,
+    deletes: &deletions::Deletes,
 ) -> Result<NewRows> {
     records::write(commit, newest, state).await?;
     let mut rows = NewRows::new();
