@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::Field;
 
 use crate::alter::{alter, undefined_column};
+use crate::columns;
 use crate::error::{Error, Result};
 use crate::model::{
     Constraint, Definition, ObjectId, Relation, Schema, SortKey, State, Table, View,
@@ -32,12 +33,21 @@ pub struct NewColumn {
 pub struct NewTable {
     pub name: String,
     pub columns: Vec<NewColumn>,
-    /// `Constraint::Unique` and `ForeignKey` name columns by their ids, which are 1, 2, … in
-    /// DuckLake's order; see `Transaction::create_table`.
+    /// `Constraint::Unique` and `ForeignKey` name columns by id: see `column_ids`.
     pub constraints: Vec<Constraint>,
     pub partition_by: Vec<(String, String)>,
     pub sort_by: Vec<SortKey>,
     pub comment: Option<String>,
+}
+
+impl NewTable {
+    /// The ids that the columns will have, for the constraints to name.
+    pub fn column_ids(&self) -> Vec<i64> {
+        let mut next = 1;
+        let number =
+            |column: &NewColumn| columns::number(&column.name, &column.field, &mut next).id;
+        self.columns.iter().map(number).collect()
+    }
 }
 
 #[derive(Debug, Clone)]

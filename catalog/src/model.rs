@@ -32,6 +32,9 @@ pub const POSITION_COLUMN: &str = "__sextant_position";
 /// `jsonb`, `vector(3)`, `varchar(20)`, …).
 pub const TYPE_KEY: &str = "sextant.type";
 
+/// Columns that tables of inlined rows have in front of the table's own.
+pub const INLINED_COLUMNS: [&str; 3] = ["row_id", "begin_snapshot", "end_snapshot"];
+
 /// One row of `ducklake_snapshot`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
@@ -298,6 +301,16 @@ impl Table {
             Some(path) => path.to_owned(),
             None => format!("{}{}", schema.folder(), self.path),
         }
+    }
+
+    /// Whether its rows may be kept in the catalog database: other tools would take columns of
+    /// these names for their own.
+    pub fn can_inline(&self) -> bool {
+        let names: Vec<String> = self.columns.iter().map(|c| c.name.to_lowercase()).collect();
+        let clash = |(index, name): (usize, &String)| {
+            INLINED_COLUMNS.contains(&name.as_str()) || names[..index].contains(name)
+        };
+        !names.iter().enumerate().any(clash)
     }
 
     /// The table's columns as the engine sees them.

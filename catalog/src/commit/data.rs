@@ -105,7 +105,12 @@ async fn add_inlined(
     let mut table = Arc::clone(table);
     let inner = Arc::make_mut(&mut table);
     inner.schema_version = commit.schema_version;
-    tables::create_inlined(commit, &table).await?;
+    let sql = "SELECT 1 FROM ducklake_inlined_data_tables WHERE table_id = ? \
+               AND schema_version = ?";
+    let key = [table.id.into(), table.schema_version.into()];
+    if commit.session.query(sql, &key).await?.is_empty() {
+        tables::create_inlined(commit, &table).await?;
+    }
     let schema = state
         .schemas
         .values_mut()

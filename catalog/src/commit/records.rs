@@ -3,14 +3,14 @@
 //! A commit is written as the difference of two states, so an object that was made and dropped in
 //! one transaction leaves no row and two changes of one column leave one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Commit, conflicts, tables};
-use crate::columns::{self, COMMENT_TAG, ColumnRecord, Tags};
+use crate::columns::{self, COMMENT_TAG, Tags};
 use crate::error::{Error, Result};
 use crate::metadata::load::{COLUMN_COMMENTS_TAG, COLUMNS_TAG, SEARCH_PATH_TAG};
-use crate::metadata::{Value, inlined, layout};
+use crate::metadata::{Value, layout};
 use crate::model::{Definition, ObjectId, Relation, Schema, State, Table, View};
 
 /// An object before and after.
@@ -144,7 +144,9 @@ fn stamp(commit: &Commit<'_>, difference: &mut Difference, state: &mut State) {
             continue;
         };
         let table = Arc::make_mut(new);
-        if change.old.as_ref().is_none_or(|old| new_layout(old, table)) {
+        let old = change.old.as_deref();
+        let inlines = table.can_inline() || old.is_some_and(|old| old.schema_version > 0);
+        if inlines && old.is_none_or(|old| new_layout(old, table)) {
             table.schema_version = commit.schema_version;
         }
         if change.old.as_ref().is_none_or(|old| moved(old, table)) {

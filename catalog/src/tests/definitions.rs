@@ -87,6 +87,7 @@ async fn columns_of_nested_types_are_numbered_depth_first() {
         columns,
         ..NewTable::default()
     };
+    assert_eq!(table.column_ids(), [1, 3, 5, 8]);
     let made = transaction.create_table("main", table).unwrap();
     let ids: Vec<i64> = made.columns.iter().map(|c| c.id).collect();
     assert_eq!(ids, [1, 3, 5, 8]);
@@ -181,6 +182,34 @@ async fn tables_are_altered() {
     assert!(t.constraints.is_empty() && t.partition_by.is_empty() && t.sort_by.is_empty());
     let found = lake.rows(&state, &t).await.unwrap();
     assert!(found.inlined[0].batch.column(1).is_null(0));
+}
+
+#[tokio::test]
+async fn columns_may_have_the_names_of_the_format() {
+    let folder = TempDir::new().unwrap();
+    let lake = open(&folder).await;
+    let mut transaction = begin(&lake).await;
+    let odd = NewTable {
+        name: "t".to_owned(),
+        columns: vec![
+            column("row_id", DataType::Int64),
+            column("Row_Id", DataType::Utf8),
+        ],
+        ..NewTable::default()
+    };
+    assert!(!transaction.create_table("main", odd).unwrap().can_inline());
+    insert(&mut transaction, "t", &[(5, "x")]).await;
+    commit(&folder, transaction, &lake).await;
+    let mut transaction = begin(&lake).await;
+    insert(&mut transaction, "t", &[(6, "y")]).await;
+    let change = TableChange::RenameColumn {
+        name: "row_id".into(),
+        to: "end_snapshot".into(),
+    };
+    transaction.alter_table("main", "t", change).unwrap();
+    commit(&folder, transaction, &lake).await;
+    let lake = open(&folder).await;
+    assert_eq!(committed(&lake, "t").await, rows(&[(5, "x"), (6, "y")]));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod commits;
 mod conflicts;
 mod definitions;
+mod failures;
 mod histories;
 
 use std::collections::BTreeMap;
