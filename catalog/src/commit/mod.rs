@@ -112,7 +112,8 @@ async fn attempt(
     let rows = match written {
         Ok(rows) => rows,
         Err(error) => {
-            commit.session.rollback().await?;
+            // Fails after errors that have ended the transaction; what counts is the first one.
+            let _ = commit.session.rollback().await;
             return Err(error);
         }
     };

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, Sqlite, SqlitePool};
 use values::{postgres_arguments, postgres_row, sqlite_arguments, sqlite_row};
 
 use crate::error::{Error, Result};
@@ -76,6 +76,11 @@ impl Database {
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
+                // A full disk ends the transaction behind the driver's back: it would believe for
+                // ever that one is open. Such a connection is given up.
+                .before_acquire(|connection, _| {
+                    Box::pin(async move { Ok(!connection.is_in_transaction()) })
+                })
         };
         let writer = pool(1).connect_with(options.clone());
         let writer = writer.await.map_err(database)?;
