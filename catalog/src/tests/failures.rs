@@ -72,3 +72,30 @@ async fn a_data_path_that_cannot_be_used_is_refused() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_full_disk_fails_one_commit_and_not_the_next() {
+    let folder = TempDir::new().unwrap();
+    let options = LakeOptions::new(folder.path().display().to_string());
+    let lake = Lake::open(options).await.unwrap();
+    let mut transaction = begin(&lake).await;
+    transaction.create_table("main", pairs("t")).unwrap();
+    transaction.commit().await.unwrap();
+    // The database may not grow: for SQLite the same as a disk without space.
+    let mut session = lake.database.write().await.unwrap();
+    session
+        .query("PRAGMA max_page_count = 1", &[])
+        .await
+        .unwrap();
+    session.commit().await.unwrap();
+    let many: Vec<(i64, &str)> = (0..1000).map(|key| (key, "a long enough value")).collect();
+    let mut transaction = begin(&lake).await;
+    insert(&mut transaction, "t", &many).await;
+    let error = transaction.commit().await.unwrap_err();
+    assert_eq!(error.sqlstate(), "53100", "{error}");
+    assert_eq!(committed(&lake, "t").await, rows(&[]));
+    let mut transaction = begin(&lake).await;
+    insert(&mut transaction, "t", &many).await;
+    transaction.commit().await.unwrap();
+    assert_eq!(committed(&lake, "t").await, rows(&many));
+}
