@@ -96,8 +96,8 @@ pub struct Table {
     pub sort_by: Vec<SortKey>,
     pub constraints: Vec<Constraint>,
     pub comment: Option<String>,
-    /// The lake's schema version at the last change of this table's layout: names its table of
-    /// inlined rows. 0: it has none yet.
+    /// The lake's schema version at the last change of this table's layout: names its table
+    /// of inlined rows. 0: it has none yet.
     pub schema_version: i64,
     /// Ids of columns are never reused, those of dropped columns included.
     pub next_column_id: i64,
@@ -193,7 +193,7 @@ pub struct DataFile {
     pub size: u64,
     pub footer_size: u64,
     pub rows: u64,
-    /// Row id of the file's first row; None when the file carries its own row ids (merged, flushed).
+    /// Row id of the file's first row; None when the file carries its own (merged, flushed).
     pub row_id_start: Option<i64>,
     pub begin_snapshot: SnapshotId,
     /// Set when the file holds rows of several snapshots (flush, merge) and thus an embedded

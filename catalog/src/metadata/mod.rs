@@ -63,6 +63,7 @@ impl Database {
             let pool = pool.connect_with(options.statement_cache_capacity(STATEMENTS));
             return Ok(Self::Postgres(pool.await.map_err(database)?));
         }
+        let location = location.strip_prefix("sqlite://").unwrap_or(location);
         let options = SqliteConnectOptions::new()
             .filename(location)
             .create_if_missing(true)
@@ -83,7 +84,11 @@ impl Database {
                 })
         };
         let writer = pool(1).connect_with(options.clone());
-        let writer = writer.await.map_err(database)?;
+        let failed = |error| match database(error) {
+            Error::Database(reason) => Error::Database(format!("\"{location}\": {reason}")),
+            other => other,
+        };
+        let writer = writer.await.map_err(failed)?;
         let readers = pool(READERS).connect_with(options);
         let readers = readers.await.map_err(database)?;
         Ok(Self::Sqlite { writer, readers })

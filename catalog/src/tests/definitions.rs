@@ -165,8 +165,25 @@ async fn tables_are_altered() {
         .as_primitive::<Int64Type>()
         .value(0);
     assert_eq!(n, 7);
+}
 
-    // A dropped column's id is not taken again, and its constraint goes with it.
+#[tokio::test]
+async fn dropped_columns_take_their_constraints_and_leave_their_id() {
+    let folder = TempDir::new().unwrap();
+    let lake = lake_with(&folder, &[(1, "a")]).await;
+    let mut transaction = begin(&lake).await;
+    let mut alter = |change| transaction.alter_table("main", "t", change).unwrap();
+    alter(TableChange::AddColumn(column("n", DataType::Int32)));
+    alter(TableChange::AddConstraint(Constraint::Unique {
+        name: "t_pkey".into(),
+        columns: vec![1],
+        primary: true,
+    }));
+    alter(TableChange::SetPartitionedBy(vec![(
+        "k".into(),
+        "identity".into(),
+    )]));
+    commit(&folder, transaction, &lake).await;
     let mut transaction = begin(&lake).await;
     let mut alter = |change| transaction.alter_table("main", "t", change);
     alter(TableChange::DropColumn { name: "n".into() }).unwrap();
@@ -174,7 +191,7 @@ async fn tables_are_altered() {
     alter(TableChange::AddColumn(column("n", DataType::Utf8))).unwrap();
     let error = alter(TableChange::DropColumn { name: "x".into() }).unwrap_err();
     assert_eq!(error.sqlstate(), "42703");
-    let error = alter(TableChange::AddColumn(column("w", DataType::Utf8))).unwrap_err();
+    let error = alter(TableChange::AddColumn(column("v", DataType::Utf8))).unwrap_err();
     assert_eq!(error.sqlstate(), "42701");
     let state = commit(&folder, transaction, &lake).await;
     let t = table(&state, "t");

@@ -64,6 +64,12 @@ async fn a_data_path_that_cannot_be_used_is_refused() {
         .await
         .unwrap_err();
     assert_eq!(error.sqlstate(), "22023");
+    let options = LakeOptions {
+        catalog: Some(file.join("c.sqlite").display().to_string()),
+        ..LakeOptions::new(folder.path().display().to_string())
+    };
+    let error = Lake::open(options).await.unwrap_err();
+    assert!(error.to_string().contains("c.sqlite"), "{error}");
     let error = Lake::open(LakeOptions::new("s3://bucket/x"))
         .await
         .unwrap_err();
