@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Field;
 
+use crate::alter::{alter, undefined_column};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::model::{
-    Column, Constraint, Definition, ObjectId, PartitionKey, Relation, Schema, SortKey, State,
-    Table, View,
+    Constraint, Definition, ObjectId, Relation, Schema, SortKey, State, Table, View,
 };
 
 /// A column of a table to be made or of ADD COLUMN.
@@ -33,12 +33,21 @@ pub struct NewColumn {
 pub struct NewTable {
     pub name: String,
     pub columns: Vec<NewColumn>,
-    /// `Constraint::Unique` and `ForeignKey` name columns by their ids, which are 1, 2, … in
-    /// DuckLake's order; see `Transaction::create_table`.
+    /// `Constraint::Unique` and `ForeignKey` name columns by id: see `column_ids`.
     pub constraints: Vec<Constraint>,
     pub partition_by: Vec<(String, String)>,
     pub sort_by: Vec<SortKey>,
     pub comment: Option<String>,
+}
+
+impl NewTable {
+    /// The ids that the columns will have, for the constraints to name.
+    pub fn column_ids(&self) -> Vec<i64> {
+        let mut next = 1;
+        let number =
+            |column: &NewColumn| columns::number(&column.name, &column.field, &mut next).id;
+        self.columns.iter().map(number).collect()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -382,130 +391,4 @@ fn undefine(state: &mut State, kind: &str, name: &str) -> Result<()> {
     let key = (kind.to_owned(), name.to_owned());
     let removed = state.definitions.remove(&key).map(|_| ());
     removed.ok_or(Error::UndefinedObject { kind: key.0, name: key.1 })
-}
-
-fn undefined_column(table: &str, column: &str) -> Error {
-    Error::UndefinedColumn { table: table.to_owned(), column: column.to_owned() }
-}
-
-fn column_mut<'a>(table: &'a mut Table, name: &str) -> Result<&'a mut Column> {
-    let missing = undefined_column(&table.name, name);
-    table.columns.iter_mut().find(|c| c.name == name).ok_or(missing)
-}
-
-fn check_free(table: &Table, name: &str) -> Result<()> {
-    match table.column(name) {
-        None => Ok(()),
-        Some(_) => {
-            Err(Error::DuplicateColumn { table: table.name.clone(), column: name.to_owned() })
-        }
-    }
-}
-
-/// Adds a column with the next ids.
-pub fn add_column(table: &mut Table, new: &NewColumn) -> Result<()> {
-    check_free(table, &new.name)?;
-    let field = new.field.clone().with_nullable(new.nullable);
-    let mut column = columns::number(&new.name, &field, &mut table.next_column_id);
-    let literal = new.default.as_deref().and_then(columns::literal);
-    column.initial_default = new.initial_default.clone().or(literal);
-    column.default.clone_from(&new.default);
-    column.comment.clone_from(&new.comment);
-    table.columns.push(column);
-    Ok(())
-}
-
-/// Resolves the columns of PARTITIONED BY.
-pub fn partition_keys(table: &Table, by: &[(String, String)]) -> Result<Vec<PartitionKey>> {
-    let key = |(name, transform): &(String, String)| {
-        let column = table.column(name);
-        let column = column.ok_or_else(|| undefined_column(&table.name, name))?;
-        Ok(PartitionKey { column_id: column.id, transform: transform.clone() })
-    };
-    by.iter().map(key).collect()
-}
-
-fn alter(table: &mut Table, change: &TableChange) -> Result<()> {
-    match change {
-        TableChange::AddColumn(new) => return add_column(table, new),
-        TableChange::DropColumn { name } => return drop_column(table, name),
-        TableChange::RenameColumn { name, to } => return rename_column(table, name, to),
-        TableChange::WidenColumn { name, field } => {
-            let column = column_mut(table, name)?;
-            let field = field.clone().with_name(name).with_nullable(column.nullable);
-            column.field = Arc::new(field);
-        }
-        TableChange::SetDefault { name, default } => {
-            column_mut(table, name)?.default.clone_from(default);
-        }
-        TableChange::SetNotNull { name, not_null } => {
-            let column = column_mut(table, name)?;
-            column.nullable = !not_null;
-            let field = column.field.as_ref().clone().with_nullable(!not_null);
-            column.field = Arc::new(field);
-        }
-        TableChange::SetSortedBy(keys) => {
-            for key in keys {
-                column_mut(table, &key.column)?;
-            }
-            table.sort_by.clone_from(keys);
-        }
-        TableChange::SetPartitionedBy(by) => table.partition_by = partition_keys(table, by)?,
-        TableChange::SetComment(comment) => table.comment.clone_from(comment),
-        TableChange::SetColumnComment { name, comment } => {
-            column_mut(table, name)?.comment.clone_from(comment);
-        }
-        TableChange::AddConstraint(constraint) => return add_constraint(table, constraint),
-        TableChange::DropConstraint { name } => {
-            let before = table.constraints.len();
-            table.constraints.retain(|c| c.name() != name);
-            if table.constraints.len() == before {
-                return Err(Error::UndefinedObject {
-                    kind: "constraint".to_owned(),
-                    name: name.clone(),
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-fn add_constraint(table: &mut Table, constraint: &Constraint) -> Result<()> {
-    if table.constraints.iter().any(|c| c.name() == constraint.name()) {
-        return Err(Error::DuplicateObject {
-            kind: "constraint".to_owned(),
-            name: constraint.name().to_owned(),
-        });
-    }
-    table.constraints.push(constraint.clone());
-    Ok(())
-}
-
-/// Constraints, sort and partition keys that name the column go with it.
-fn drop_column(table: &mut Table, name: &str) -> Result<()> {
-    let id = column_mut(table, name)?.id;
-    table.columns.retain(|column| column.id != id);
-    table.constraints.retain(|constraint| match constraint {
-        Constraint::Check { .. } => true,
-        Constraint::Unique { columns, .. } | Constraint::ForeignKey { columns, .. } => {
-            !columns.contains(&id)
-        }
-    });
-    table.sort_by.retain(|key| key.column != name);
-    table.partition_by.retain(|key| key.column_id != id);
-    Ok(())
-}
-
-fn rename_column(table: &mut Table, name: &str, to: &str) -> Result<()> {
-    column_mut(table, name)?;
-    check_free(table, to)?;
-    let column = column_mut(table, name)?;
-    to.clone_into(&mut column.name);
-    column.field = Arc::new(column.field.as_ref().clone().with_name(to));
-    for key in &mut table.sort_by {
-        if key.column == name {
-            to.clone_into(&mut key.column);
-        }
-    }
-    Ok(())
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use futures::future::try_join_all;
 use object_store::ObjectStore;
-use roaring::RoaringTreemap;
 
 use crate::cache::{Cache, Changed};
 use crate::deletes;
@@ -18,6 +18,8 @@ use crate::storage::Storage;
 
 /// Rows up to which an insert or delete is kept in the catalog database.
 pub const INLINE_ROW_LIMIT: usize = 1000;
+/// Delete files that are read at once.
+const READS: usize = 16;
 /// Names the step of a commit at which the process aborts; for tests of durability.
 const FAULT_VARIABLE: &str = "SEXTANT_FAULT";
 
@@ -216,13 +218,20 @@ impl Lake {
 
     async fn with_delete_files(&self, loaded: Loaded, at: SnapshotId) -> Result<TableRows> {
         let mut files = loaded.files;
-        for delete_file in &loaded.delete_files {
-            let Some(file) = files.iter_mut().find(|f| f.id == delete_file.data_file) else {
+        let mut read = Vec::new();
+        for delete_files in loaded.delete_files.chunks(READS) {
+            let mut reads = Vec::new();
+            for delete_file in delete_files {
+                reads.push(deletes::read(self.store(), &delete_file.path, at));
+            }
+            let positions = try_join_all(reads).await?;
+            read.extend(delete_files.iter().map(|file| file.data_file).zip(positions));
+        }
+        for (id, positions) in read {
+            let Some(file) = files.iter_mut().find(|file| file.id == id) else {
                 continue;
             };
-            let positions = deletes::read(self.store(), &delete_file.path, at).await?;
-            let mut deleted =
-                file.deleted.as_deref().map_or_else(RoaringTreemap::new, Clone::clone);
+            let mut deleted = file.deleted.as_deref().cloned().unwrap_or_default();
             deleted |= positions;
             file.deleted = Some(Arc::new(deleted));
         }

@@ -6,6 +6,7 @@
 //!   Parquet under the data path ◀── files ── one database transaction ◀──┘
 //! ```
 
+mod alter;
 mod cache;
 mod columns;
 mod commit;

@@ -32,6 +32,9 @@ pub const POSITION_COLUMN: &str = "__sextant_position";
 /// `jsonb`, `vector(3)`, `varchar(20)`, …).
 pub const TYPE_KEY: &str = "sextant.type";
 
+/// Columns that tables of inlined rows have in front of the table's own.
+pub const INLINED_COLUMNS: [&str; 3] = ["row_id", "begin_snapshot", "end_snapshot"];
+
 /// One row of `ducklake_snapshot`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
@@ -93,8 +96,8 @@ pub struct Table {
     pub sort_by: Vec<SortKey>,
     pub constraints: Vec<Constraint>,
     pub comment: Option<String>,
-    /// The lake's schema version at the last change of this table's layout: names its table of
-    /// inlined rows. 0: it has none yet.
+    /// The lake's schema version at the last change of this table's layout: names its table
+    /// of inlined rows. 0: it has none yet.
     pub schema_version: i64,
     /// Ids of columns are never reused, those of dropped columns included.
     pub next_column_id: i64,
@@ -190,7 +193,7 @@ pub struct DataFile {
     pub size: u64,
     pub footer_size: u64,
     pub rows: u64,
-    /// Row id of the file's first row; None when the file carries its own row ids (merged, flushed).
+    /// Row id of the file's first row; None when the file carries its own (merged, flushed).
     pub row_id_start: Option<i64>,
     pub begin_snapshot: SnapshotId,
     /// Set when the file holds rows of several snapshots (flush, merge) and thus an embedded
@@ -298,6 +301,16 @@ impl Table {
             Some(path) => path.to_owned(),
             None => format!("{}{}", schema.folder(), self.path),
         }
+    }
+
+    /// Whether its rows may be kept in the catalog database: other tools would take columns of
+    /// these names for their own.
+    pub fn can_inline(&self) -> bool {
+        let names: Vec<String> = self.columns.iter().map(|c| c.name.to_lowercase()).collect();
+        let clash = |(index, name): (usize, &String)| {
+            INLINED_COLUMNS.contains(&name.as_str()) || names[..index].contains(name)
+        };
+        !names.iter().enumerate().any(clash)
     }
 
     /// The table's columns as the engine sees them.

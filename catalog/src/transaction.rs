@@ -13,6 +13,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use roaring::RoaringTreemap;
 use uuid::Uuid;
 
+use crate::alter;
 use crate::commit;
 use crate::ddl::{self, CommentTarget, NewTable, NewView, Operation, TableChange};
 use crate::error::{Error, Result};
@@ -197,9 +198,9 @@ impl Transaction {
             begin_snapshot: 0,
         };
         for column in &new.columns {
-            ddl::add_column(&mut table, column)?;
+            alter::add_column(&mut table, column)?;
         }
-        table.partition_by = ddl::partition_keys(&table, &new.partition_by)?;
+        table.partition_by = alter::partition_keys(&table, &new.partition_by)?;
         let table = Arc::new(table);
         self.run(Operation::CreateTable { schema: schema_id, table: Arc::clone(&table) })?;
         Ok(table)

@@ -9,8 +9,10 @@
 
 mod conflicts;
 mod data;
+mod deletions;
 mod records;
 mod statistics;
+mod tables;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -79,7 +81,7 @@ async fn attempt(
     }
     conflicts::check(lake, base, newest, work).await?;
     let replayed = replay(base, newest, work)?;
-    let deletes = data::prepare_deletes(lake, newest, &replayed.state, work, &replayed.ids).await?;
+    let deletes = deletions::prepare(lake, newest, &replayed.state, work, &replayed.ids).await?;
     lake.fault("before-begin");
     let mut session = lake.database.write().await?;
     if load::newest(&mut session).await?.id != newest.snapshot.id {
@@ -100,7 +102,8 @@ async fn attempt(
     let rows = match written {
         Ok(rows) => rows,
         Err(error) => {
-            commit.session.rollback().await?;
+            // Fails after errors that have ended the transaction; what counts is the first one.
+            let _ = commit.session.rollback().await;
             return Err(error);
         }
     };
@@ -191,7 +194,7 @@ async fn write(
     state: &mut State,
     work: &Work,
     ids: &HashMap<ObjectId, ObjectId>,
-    deletes: &data::Deletes,
+    deletes: &deletions::Deletes,
 ) -> Result<NewRows> {
     records::write(commit, newest, state).await?;
     let mut rows = NewRows::new();

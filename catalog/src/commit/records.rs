@@ -3,20 +3,20 @@
 //! A commit is written as the difference of two states, so an object that was made and dropped in
 //! one transaction leaves no row and two changes of one column leave one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Commit, conflicts};
-use crate::columns::{self, COMMENT_TAG, ColumnRecord, Tags};
+use super::{Commit, conflicts, tables};
+use crate::columns::{self, COMMENT_TAG, Tags};
 use crate::error::{Error, Result};
 use crate::metadata::load::{COLUMN_COMMENTS_TAG, COLUMNS_TAG, SEARCH_PATH_TAG};
-use crate::metadata::{Value, inlined, layout};
+use crate::metadata::{Value, layout};
 use crate::model::{Definition, ObjectId, Relation, Schema, State, Table, View};
 
 /// An object before and after.
-struct Change<T> {
-    old: Option<T>,
-    new: Option<T>,
+pub(super) struct Change<T> {
+    pub old: Option<T>,
+    pub new: Option<T>,
 }
 
 type Changes<T> = BTreeMap<ObjectId, Change<T>>;
@@ -40,7 +40,7 @@ pub(super) async fn write(commit: &mut Commit<'_>, old: &State, state: &mut Stat
         write_schema(commit, *id, change).await?;
     }
     for (id, change) in &difference.tables {
-        write_table(commit, *id, change, state).await?;
+        tables::write(commit, *id, change, state).await?;
     }
     for (id, change) in &difference.views {
         write_view(commit, *id, change, state).await?;
@@ -123,7 +123,9 @@ fn stamp(commit: &Commit<'_>, difference: &mut Difference, state: &mut State) {
             continue;
         };
         let table = Arc::make_mut(new);
-        if change.old.as_ref().is_none_or(|old| new_layout(old, table)) {
+        let old = change.old.as_deref();
+        let inlines = table.can_inline() || old.is_some_and(|old| old.schema_version > 0);
+        if inlines && old.is_none_or(|old| new_layout(old, table)) {
             table.schema_version = commit.schema_version;
         }
         if change.old.as_ref().is_none_or(|old| moved(old, table)) {
@@ -146,12 +148,12 @@ fn stamp(commit: &Commit<'_>, difference: &mut Difference, state: &mut State) {
 }
 
 /// Its row in `ducklake_table` changes.
-fn moved(old: &Table, new: &Table) -> bool {
+pub(super) fn moved(old: &Table, new: &Table) -> bool {
     old.name != new.name || old.schema_id != new.schema_id || old.path != new.path
 }
 
 /// The official implementation opens a new table of inlined rows.
-fn new_layout(old: &Table, new: &Table) -> bool {
+pub(super) fn new_layout(old: &Table, new: &Table) -> bool {
     let shape = |table: &Table| -> Vec<_> {
         let column = |c: &crate::model::Column| (c.id, c.name.clone(), Arc::clone(&c.field));
         table.columns.iter().map(column).collect()
@@ -160,11 +162,11 @@ fn new_layout(old: &Table, new: &Table) -> bool {
 }
 
 /// A name in `changes_made`.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn full_name(state: &State, schema: ObjectId, name: &str) -> String {
+pub(super) fn full_name(state: &State, schema: ObjectId, name: &str) -> String {
     let schema = state.schema_by_id(schema).map_or("", |schema| &schema.name);
     format!("{}.{}", quoted(schema), quoted(name))
 }
@@ -185,12 +187,12 @@ impl Commit<'_> {
         self.session.execute(&sql, &arguments).await
     }
 
-    fn opened(&self) -> [Value; 2] {
+    pub(super) fn opened(&self) -> [Value; 2] {
         [Value::Integer(self.snapshot), Value::Null]
     }
 
     /// A path as the catalog keeps it, and whether it is relative.
-    fn path(&self, path: &str) -> (Value, Value) {
+    pub(super) fn path(&self, path: &str) -> (Value, Value) {
         match path.strip_prefix('/') {
             Some(path) => (format!("{}{path}", self.lake.data_path()).into(), false.into()),
             None => (path.into(), true.into()),
@@ -198,7 +200,7 @@ impl Commit<'_> {
     }
 
     /// Tags of one object: changed ones closed and opened.
-    async fn write_tags(&mut self, id: ObjectId, old: &Tags, new: &Tags) -> Result<()> {
+    pub(super) async fn write_tags(&mut self, id: ObjectId, old: &Tags, new: &Tags) -> Result<()> {
         for key in old.keys().filter(|key| old.get(*key) != new.get(*key)) {
             let values = [id.into(), key.as_str().into()];
             self.close("ducklake_tag", "object_id = ? AND key = ?", &values).await?;
@@ -237,246 +239,12 @@ async fn write_schema(
     commit.write_tags(id, &old, &new).await
 }
 
-fn comment_tags(comment: Option<&String>) -> Option<Tags> {
+pub(super) fn comment_tags(comment: Option<&String>) -> Option<Tags> {
     let comment = comment?;
     Some(Tags::from([(COMMENT_TAG.to_owned(), comment.clone())]))
 }
 
-async fn write_table(
-    commit: &mut Commit<'_>,
-    id: ObjectId,
-    change: &Change<Arc<Table>>,
-    state: &State,
-) -> Result<()> {
-    let Some(new) = &change.new else {
-        return drop_table(commit, id).await;
-    };
-    let old = change.old.as_deref();
-    if old.is_none_or(|old| moved(old, new)) {
-        if old.is_some() {
-            commit.close("ducklake_table", "table_id = ?", &[id.into()]).await?;
-        }
-        let (path, relative) = commit.path(&new.path);
-        let [begin, end] = commit.opened();
-        let (uuid, name) = (new.uuid.as_str().into(), new.name.as_str().into());
-        let row = vec![id.into(), uuid, begin, end, new.schema_id.into(), name, path, relative];
-        layout::TABLE.insert(&mut commit.session, &[row]).await?;
-    }
-    if old.is_none_or(|old| old.name != new.name || old.path != new.path) {
-        let name = full_name(state, new.schema_id, &new.name);
-        commit.changes.push(format!("created_table:{name}"));
-    }
-    let columns_changed = write_columns(commit, old, new).await?;
-    write_column_tags(commit, old, new).await?;
-    let old_tags = old.and_then(|old| comment_tags(old.comment.as_ref())).unwrap_or_default();
-    let new_tags = comment_tags(new.comment.as_ref()).unwrap_or_default();
-    commit.write_tags(id, &old_tags, &new_tags).await?;
-    write_partition(commit, old, new).await?;
-    write_sort(commit, old, new).await?;
-    write_constraints(commit, old, new).await?;
-    let layout_changed = new.schema_version == commit.schema_version;
-    if layout_changed {
-        create_inlined(commit, new).await?;
-    }
-    if layout_changed || columns_changed {
-        let row = vec![commit.snapshot.into(), commit.schema_version.into(), id.into()];
-        layout::SCHEMA_VERSIONS.insert(&mut commit.session, &[row]).await?;
-    }
-    if old.is_some_and(|old| altered(old, new)) {
-        commit.changes.push(format!("altered_table:{id}"));
-    }
-    Ok(())
-}
-
-fn altered(old: &Table, new: &Table) -> bool {
-    old.columns != new.columns
-        || old.partition_by != new.partition_by
-        || old.sort_by != new.sort_by
-        || old.constraints != new.constraints
-        || old.comment != new.comment
-}
-
-/// Makes the table that rows of the present layout are inlined in.
-pub(super) async fn create_inlined(commit: &mut Commit<'_>, table: &Table) -> Result<()> {
-    let sql = inlined::create_sql(commit.session.dialect(), table)?;
-    commit.session.execute(&sql, &[]).await?;
-    let name = inlined::data_table(table.id, table.schema_version);
-    let row = vec![table.id.into(), name.into(), table.schema_version.into()];
-    layout::INLINED_DATA_TABLES.insert(&mut commit.session, &[row]).await
-}
-
-async fn drop_table(commit: &mut Commit<'_>, id: ObjectId) -> Result<()> {
-    for table in [
-        "ducklake_table",
-        "ducklake_column",
-        "ducklake_column_tag",
-        "ducklake_partition_info",
-        "ducklake_sort_info",
-        "sextant_constraint",
-    ] {
-        commit.close(table, "table_id = ?", &[id.into()]).await?;
-    }
-    commit.close("ducklake_tag", "object_id = ?", &[id.into()]).await?;
-    super::data::close_rows(commit, id).await?;
-    commit.changes.push(format!("dropped_table:{id}"));
-    Ok(())
-}
-
-fn column_records(table: Option<&Table>) -> Result<BTreeMap<i64, ColumnRecord>> {
-    let mut records = Vec::new();
-    for column in table.into_iter().flat_map(|table| &table.columns) {
-        columns::records(column, None, &mut records)?;
-    }
-    Ok(records.into_iter().map(|record| (record.id, record)).collect())
-}
-
-async fn write_columns(commit: &mut Commit<'_>, old: Option<&Table>, new: &Table) -> Result<bool> {
-    let (old, records) = (column_records(old)?, column_records(Some(new))?);
-    let table = Value::Integer(new.id);
-    let mut changed = false;
-    for id in old.keys().filter(|id| old.get(*id) != records.get(*id)) {
-        changed = true;
-        let values = [table.clone(), Value::Integer(*id)];
-        commit.close("ducklake_column", "table_id = ? AND column_id = ?", &values).await?;
-    }
-    let fresh = records.values().filter(|record| old.get(&record.id) != Some(*record));
-    let [begin, end] = commit.opened();
-    let row = |record: &ColumnRecord| {
-        vec![
-            record.id.into(),
-            begin.clone(),
-            end.clone(),
-            table.clone(),
-            record.order.into(),
-            record.name.as_str().into(),
-            record.type_name.as_str().into(),
-            record.initial_default.clone().into(),
-            record.default.clone().into(),
-            record.nullable.into(),
-            record.parent.into(),
-            record.default_type.as_str().into(),
-            "duckdb".into(),
-        ]
-    };
-    let rows: Vec<Vec<Value>> = fresh.map(row).collect();
-    layout::COLUMN.insert(&mut commit.session, &rows).await?;
-    Ok(changed || !rows.is_empty())
-}
-
-fn column_tags(table: Option<&Table>) -> Result<BTreeMap<i64, Tags>> {
-    let mut tags = BTreeMap::new();
-    for column in table.into_iter().flat_map(|table| &table.columns) {
-        columns::tags(column, &mut tags)?;
-    }
-    Ok(tags)
-}
-
-async fn write_column_tags(
-    commit: &mut Commit<'_>,
-    old: Option<&Table>,
-    new: &Table,
-) -> Result<()> {
-    let flat = |tags: BTreeMap<i64, Tags>| -> HashMap<(i64, String), String> {
-        let column = |(id, tags): (i64, Tags)| tags.into_iter().map(move |(k, v)| ((id, k), v));
-        tags.into_iter().flat_map(column).collect()
-    };
-    let (old, tags) = (flat(column_tags(old)?), flat(column_tags(Some(new))?));
-    let table = Value::Integer(new.id);
-    for key in old.keys().filter(|key| old.get(*key) != tags.get(*key)) {
-        let values = [table.clone(), key.0.into(), key.1.as_str().into()];
-        let condition = "table_id = ? AND column_id = ? AND key = ?";
-        commit.close("ducklake_column_tag", condition, &values).await?;
-    }
-    let [begin, end] = commit.opened();
-    let fresh = tags.iter().filter(|(key, value)| old.get(*key) != Some(*value));
-    let row = |(key, value): (&(i64, String), &String)| {
-        let (id, name) = (key.0.into(), key.1.as_str().into());
-        vec![table.clone(), id, begin.clone(), end.clone(), name, value.as_str().into()]
-    };
-    let mut rows: Vec<Vec<Value>> = fresh.map(row).collect();
-    rows.sort_by_key(|row| format!("{row:?}"));
-    layout::COLUMN_TAG.insert(&mut commit.session, &rows).await
-}
-
-async fn write_partition(commit: &mut Commit<'_>, old: Option<&Table>, new: &Table) -> Result<()> {
-    let before = old.map_or(&[][..], |old| &old.partition_by);
-    if before == new.partition_by {
-        return Ok(());
-    }
-    let table = Value::Integer(new.id);
-    commit.close("ducklake_partition_info", "table_id = ?", &[table.clone()]).await?;
-    if new.partition_by.is_empty() {
-        return Ok(());
-    }
-    let id = Value::Integer(commit.next_catalog_id);
-    commit.next_catalog_id += 1;
-    let [begin, end] = commit.opened();
-    let info = vec![id.clone(), table.clone(), begin, end];
-    layout::PARTITION_INFO.insert(&mut commit.session, &[info]).await?;
-    let row = |(index, key): (usize, &crate::model::PartitionKey)| {
-        let index = Value::from(index as u64);
-        let transform = key.transform.as_str().into();
-        vec![id.clone(), table.clone(), index, key.column_id.into(), transform]
-    };
-    let rows: Vec<Vec<Value>> = new.partition_by.iter().enumerate().map(row).collect();
-    layout::PARTITION_COLUMN.insert(&mut commit.session, &rows).await
-}
-
-async fn write_sort(commit: &mut Commit<'_>, old: Option<&Table>, new: &Table) -> Result<()> {
-    let before = old.map_or(&[][..], |old| &old.sort_by);
-    if before == new.sort_by {
-        return Ok(());
-    }
-    let table = Value::Integer(new.id);
-    commit.close("ducklake_sort_info", "table_id = ?", &[table.clone()]).await?;
-    if new.sort_by.is_empty() {
-        return Ok(());
-    }
-    let id = Value::Integer(commit.next_catalog_id);
-    commit.next_catalog_id += 1;
-    let [begin, end] = commit.opened();
-    let info = vec![id.clone(), table.clone(), begin, end];
-    layout::SORT_INFO.insert(&mut commit.session, &[info]).await?;
-    let row = |(index, key): (usize, &crate::model::SortKey)| {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        let bare =
-            key.column.chars().all(plain) && !key.column.starts_with(|c: char| c.is_ascii_digit());
-        let expression = if bare { key.column.clone() } else { quoted(&key.column) };
-        vec![
-            id.clone(),
-            table.clone(),
-            Value::from(index as u64),
-            expression.into(),
-            "duckdb".into(),
-            if key.descending { "DESC" } else { "ASC" }.into(),
-            if key.nulls_first { "NULLS_FIRST" } else { "NULLS_LAST" }.into(),
-        ]
-    };
-    let rows: Vec<Vec<Value>> = new.sort_by.iter().enumerate().map(row).collect();
-    layout::SORT_EXPRESSION.insert(&mut commit.session, &rows).await
-}
-
-async fn write_constraints(
-    commit: &mut Commit<'_>,
-    old: Option<&Table>,
-    new: &Table,
-) -> Result<()> {
-    let before = old.map_or(&[][..], |old| &old.constraints);
-    if before == new.constraints {
-        return Ok(());
-    }
-    let table = Value::Integer(new.id);
-    commit.close("sextant_constraint", "table_id = ?", &[table.clone()]).await?;
-    let [begin, end] = commit.opened();
-    let row = |constraint| {
-        let body = json(constraint)?;
-        Ok(vec![table.clone(), begin.clone(), end.clone(), body])
-    };
-    let rows: Result<Vec<Vec<Value>>> = new.constraints.iter().map(row).collect();
-    layout::CONSTRAINT.insert(&mut commit.session, &rows?).await
-}
-
-fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Value> {
+pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Value> {
     let text = serde_json::to_string(value);
     Ok(text.map_err(|e| Error::Database(e.to_string()))?.into())
 }

@@ -13,11 +13,8 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use super::{Dialect, Kind, Row, Session, Value, quoted};
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::model::{Column, INLINED, InlinedRows, ObjectId, SnapshotId, Table};
+use crate::model::{Column, INLINED, INLINED_COLUMNS, InlinedRows, ObjectId, SnapshotId, Table};
 use crate::types;
-
-/// The columns in front of the table's own.
-const FRONT: [&str; 3] = ["row_id", "begin_snapshot", "end_snapshot"];
 
 /// A column of a table of inlined rows.
 struct Stored<'a> {
@@ -37,7 +34,7 @@ pub fn delete_table(table: ObjectId) -> String {
 /// CREATE TABLE for the rows of a table's present layout.
 pub fn create_sql(dialect: Dialect, table: &Table) -> Result<String> {
     let integer = dialect.type_name(Kind::Integer);
-    let front = FRONT.iter().map(|name| format!("{name} {integer}"));
+    let front = INLINED_COLUMNS.iter().map(|name| format!("{name} {integer}"));
     let mut columns: Vec<String> = front.collect();
     for stored in stored(&table.columns)? {
         let name = quoted(&stored.name);
@@ -48,19 +45,19 @@ pub fn create_sql(dialect: Dialect, table: &Table) -> Result<String> {
 }
 
 /// Column names as SQL tables can hold them: ours in front and, whatever their case, unique.
-fn physical_name(column: &Column, taken: &mut Vec<String>) -> String {
-    let lower = column.name.to_lowercase();
-    let clash = FRONT.contains(&lower.as_str()) || taken.contains(&lower);
-    let name = if clash { format!("{}_{}", column.name, column.id) } else { column.name.clone() };
+fn physical_name(id: i64, name: &str, taken: &mut Vec<String>) -> String {
+    let lower = name.to_lowercase();
+    let clash = INLINED_COLUMNS.contains(&lower.as_str()) || taken.contains(&lower);
+    let name = if clash { format!("{name}_{id}") } else { name.to_owned() };
     taken.push(name.to_lowercase());
     name
 }
 
-fn stored(columns: &[Column]) -> Result<Vec<Stored<'_>>> {
+fn stored<'a>(columns: &'a [Column]) -> Result<Vec<Stored<'a>>> {
     let mut taken = Vec::new();
-    let stored = |column| {
+    let stored = |column: &'a Column| {
         Ok(Stored {
-            name: physical_name(column, &mut taken),
+            name: physical_name(column.id, &column.name, &mut taken),
             kind: kind(&columns::type_name(&column.field)?),
             column,
         })
@@ -97,7 +94,7 @@ pub async fn insert(
 ) -> Result<()> {
     let stored = stored(&table.columns)?;
     let dialect = session.dialect();
-    let mut columns: Vec<(&str, Kind)> = FRONT.map(|name| (name, Kind::Integer)).to_vec();
+    let mut columns: Vec<(&str, Kind)> = INLINED_COLUMNS.map(|name| (name, Kind::Integer)).to_vec();
     columns.extend(stored.iter().map(|s| (s.name.as_str(), s.kind)));
     let mut rows = Vec::with_capacity(batch.num_rows());
     for index in 0..batch.num_rows() {
@@ -129,9 +126,9 @@ fn cell(array: &ArrayRef, row: usize, kind: Kind, dialect: Dialect) -> Value {
 
 /// A table of inlined rows as an older layout left it.
 pub struct Layout {
-    pub schema_version: i64,
-    /// Column ids and the names they had then; None: the present ones.
-    pub names: Option<HashMap<i64, String>>,
+    schema_version: i64,
+    /// Names of the SQL table's columns by column id.
+    names: HashMap<i64, String>,
 }
 
 /// The layouts of a table, oldest first.
@@ -141,11 +138,7 @@ pub async fn layouts(session: &mut Session, table: &Table) -> Result<Vec<Layout>
     let mut layouts = Vec::new();
     for row in session.query(sql, &[table.id.into()]).await? {
         let schema_version = row.id(0)?;
-        let names = if schema_version == table.schema_version {
-            None
-        } else {
-            Some(names_at(session, table.id, schema_version).await?)
-        };
+        let names = names_at(session, table.id, schema_version).await?;
         layouts.push(Layout { schema_version, names });
     }
     Ok(layouts)
@@ -158,14 +151,19 @@ async fn names_at(
 ) -> Result<HashMap<i64, String>> {
     let sql = "SELECT column_id, column_name FROM ducklake_column WHERE table_id = ? \
                AND parent_column IS NULL AND begin_snapshot <= v.at \
-               AND (end_snapshot IS NULL OR end_snapshot > v.at)";
+               AND (end_snapshot IS NULL OR end_snapshot > v.at) ORDER BY column_order";
     let at = "(SELECT COALESCE((SELECT MIN(begin_snapshot) FROM ducklake_schema_versions \
               WHERE table_id = ? AND schema_version = ?), (SELECT MIN(snapshot_id) \
               FROM ducklake_snapshot WHERE schema_version >= ?)) AS at) v";
     let sql = sql.replacen("ducklake_column", &format!("ducklake_column, {at}"), 1);
     let arguments = [table, version, version, table].map(Value::Integer);
     let rows = session.query(&sql, &arguments).await?;
-    rows.iter().map(|row| Ok((row.id(0)?, row.name(1)))).collect()
+    let mut taken = Vec::new();
+    let name = |row: &Row| {
+        let id = row.id(0)?;
+        Ok((id, physical_name(id, &row.name(1), &mut taken)))
+    };
+    rows.iter().map(name).collect()
 }
 
 /// The live rows of one layout in the table's present columns.
@@ -177,10 +175,7 @@ pub async fn read(
 ) -> Result<Option<InlinedRows>> {
     let dialect = session.dialect();
     let stored = stored(&table.columns)?;
-    let then = |s: &Stored<'_>| match &layout.names {
-        None => Some(s.name.clone()),
-        Some(names) => names.get(&s.column.id).cloned(),
-    };
+    let then = |s: &Stored<'_>| layout.names.get(&s.column.id).cloned();
     let present: Vec<Option<String>> = stored.iter().map(then).collect();
     let mut selected = vec!["row_id".to_owned()];
     let read = |(s, name): (&Stored<'_>, &Option<String>)| {

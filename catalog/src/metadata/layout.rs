@@ -102,6 +102,11 @@ pub const SORT_EXPRESSION: Layout = table(
 );
 pub const CONSTRAINT: Layout =
     table("sextant_constraint", "table_id begin_snapshot end_snapshot body:text");
+/// What DuckLake has no place for: its readers refuse columns with tags other than comments.
+pub const OWN_COLUMN_TAG: Layout = table(
+    "sextant_column_tag",
+    "table_id column_id begin_snapshot end_snapshot key:text value:text",
+);
 pub const DEFINITION: Layout = table(
     "sextant_definition",
     "definition_id kind:text name:text body:text begin_snapshot end_snapshot",
@@ -204,7 +209,7 @@ pub async fn prepare(session: &mut Session, data_path: &str, now: DateTime<Utc>)
     }
     check_version(session).await?;
     let dialect = session.dialect();
-    for layout in [&CONSTRAINT, &DEFINITION] {
+    for layout in [&CONSTRAINT, &OWN_COLUMN_TAG, &DEFINITION] {
         session.execute(&layout.create(dialect), &[]).await?;
     }
     for layout in BY_TABLE {

@@ -175,9 +175,11 @@ impl Load<'_> {
     async fn columns(&mut self) -> Result<ByTable<Vec<crate::model::Column>>> {
         let mut tags = ByTable::<HashMap<i64, Tags>>::new();
         let selected = "table_id, column_id, key, value";
-        for row in self.live(selected, "ducklake_column_tag", "").await? {
-            let own = tags.entry(row.id(0)?).or_default();
-            own.entry(row.id(1)?).or_default().insert(row.name(2), row.name(3));
+        for kept in ["ducklake_column_tag", "sextant_column_tag"] {
+            for row in self.live(selected, kept, "").await? {
+                let own = tags.entry(row.id(0)?).or_default();
+                own.entry(row.id(1)?).or_default().insert(row.name(2), row.name(3));
+            }
         }
         let mut records = ByTable::<Vec<ColumnRecord>>::new();
         for row in self.live(&COLUMNS.join(", "), "ducklake_column", "").await? {

@@ -7,20 +7,18 @@ pub mod inlined;
 pub mod layout;
 pub mod load;
 pub mod rows;
+mod values;
+
+pub use values::{Kind, Row, Value};
 
 use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow};
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
-use sqlx::{
-    AssertSqlSafe, Column as _, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, TypeInfo,
-    ValueRef,
-};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, Sqlite, SqlitePool};
+use values::{postgres_arguments, postgres_row, sqlite_arguments, sqlite_row};
 
 use crate::error::{Error, Result};
 
@@ -35,41 +33,11 @@ const PARAMETERS: usize = 16_000;
 /// Postgres advisory lock that commits of all servers take.
 const COMMIT_LOCK: i64 = 0x5e87_a917;
 
-/// One value of the catalog database. Booleans are integers; times and uuids are text.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    Null,
-    Integer(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-/// What a column holds, as far as the databases spell it differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Integer,
-    Text,
-    Boolean,
-    Uuid,
-    Time,
-    Bytes,
-    /// Text that may hold any character: bytes in Postgres.
-    Utf8,
-    /// An integer in SQLite, the named type in Postgres; bound as text.
-    Whole(&'static str),
-    /// Text in SQLite, the named type in Postgres; bound as text.
-    Cast(&'static str),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     Sqlite,
     Postgres,
 }
-
-/// A row as read: by position.
-#[derive(Debug)]
-pub struct Row(pub Vec<Value>);
 
 #[derive(Debug)]
 pub enum Database {
@@ -83,84 +51,8 @@ pub enum Session {
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
-impl From<i64> for Value {
-    fn from(value: i64) -> Self {
-        Self::Integer(value)
-    }
-}
-
-impl From<u64> for Value {
-    fn from(value: u64) -> Self {
-        Self::Integer(i64::try_from(value).unwrap_or(i64::MAX))
-    }
-}
-
-impl From<bool> for Value {
-    fn from(value: bool) -> Self {
-        Self::Integer(i64::from(value))
-    }
-}
-
-impl From<&str> for Value {
-    fn from(value: &str) -> Self {
-        Self::Text(value.to_owned())
-    }
-}
-
-impl From<String> for Value {
-    fn from(value: String) -> Self {
-        Self::Text(value)
-    }
-}
-
-impl<T: Into<Value>> From<Option<T>> for Value {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-
-impl Row {
-    pub fn integer(&self, index: usize) -> Option<i64> {
-        match self.0.get(index) {
-            Some(Value::Integer(value)) => Some(*value),
-            Some(Value::Text(text)) => text.parse().ok(),
-            _ => None,
-        }
-    }
-
-    /// An integer the format demands.
-    pub fn id(&self, index: usize) -> Result<i64> {
-        self.integer(index)
-            .ok_or_else(|| Error::Database(format!("column {index} of a row holds no integer")))
-    }
-
-    pub fn text(&self, index: usize) -> Option<String> {
-        match self.0.get(index) {
-            Some(Value::Text(text)) => Some(text.clone()),
-            Some(Value::Integer(value)) => Some(value.to_string()),
-            Some(Value::Bytes(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
-            _ => None,
-        }
-    }
-
-    /// Text the format demands; NULL reads as empty.
-    pub fn name(&self, index: usize) -> String {
-        self.text(index).unwrap_or_default()
-    }
-
-    /// SQLite keeps booleans as 0 and 1, some writers as text.
-    pub fn boolean(&self, index: usize) -> Option<bool> {
-        match self.0.get(index) {
-            Some(Value::Integer(value)) => Some(*value != 0),
-            Some(Value::Text(text)) => Some(matches!(text.as_str(), "true" | "t" | "1")),
-            _ => None,
-        }
-    }
-}
-
 impl Database {
-    /// `postgres://…` or the path of a SQLite file, which is made if it is missing. What is
-    /// `ephemeral` does not wait for the disk.
+    /// `postgres://…` or the path of a SQLite file, which is made if it is missing.
     pub async fn connect(location: &str, ephemeral: bool) -> Result<Self> {
         if location.starts_with("postgres://") || location.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(location).map_err(database)?;
@@ -168,6 +60,8 @@ impl Database {
             let pool = pool.connect_with(options.statement_cache_capacity(STATEMENTS));
             return Ok(Self::Postgres(pool.await.map_err(database)?));
         }
+        let location = location.strip_prefix("sqlite://").unwrap_or(location);
+        // What nobody needs after a crash does not wait for the disk.
         let synchronous = if ephemeral { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
         let options = SqliteConnectOptions::new()
             .filename(location)
@@ -182,9 +76,18 @@ impl Database {
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
+                // A full disk ends the transaction behind the driver's back: it would believe for
+                // ever that one is open. Such a connection is given up.
+                .before_acquire(|connection, _| {
+                    Box::pin(async move { Ok(!connection.is_in_transaction()) })
+                })
         };
         let writer = pool(1).connect_with(options.clone());
-        let writer = writer.await.map_err(database)?;
+        let failed = |error| match database(error) {
+            Error::Database(reason) => Error::Database(format!("\"{location}\": {reason}")),
+            other => other,
+        };
+        let writer = writer.await.map_err(failed)?;
         let readers = pool(READERS).connect_with(options);
         let readers = readers.await.map_err(database)?;
         Ok(Self::Sqlite { writer, readers })
@@ -433,82 +336,6 @@ fn numbered(sql: &str) -> String {
         let _ = write!(text, "${}{part}", index + 1);
     }
     text
-}
-
-fn sqlite_arguments(values: &[Value]) -> SqliteArguments {
-    use sqlx::Arguments as _;
-    let mut arguments = SqliteArguments::default();
-    for value in values {
-        // Encoding these types cannot fail.
-        let _ = match value {
-            Value::Null => arguments.add(Option::<i64>::None),
-            Value::Integer(value) => arguments.add(*value),
-            Value::Text(value) => arguments.add(value.clone()),
-            Value::Bytes(value) => arguments.add(value.clone()),
-        };
-    }
-    arguments
-}
-
-fn postgres_arguments(values: &[Value]) -> Result<PgArguments> {
-    use sqlx::Arguments as _;
-    let mut arguments = PgArguments::default();
-    for value in values {
-        let added = match value {
-            Value::Null => arguments.add(Option::<String>::None),
-            Value::Integer(value) => arguments.add(*value),
-            Value::Text(value) => arguments.add(value.clone()),
-            Value::Bytes(value) => arguments.add(value.clone()),
-        };
-        added.map_err(|e| Error::Database(e.to_string()))?;
-    }
-    Ok(arguments)
-}
-
-fn sqlite_row(row: &SqliteRow) -> Result<Row> {
-    let mut values = Vec::with_capacity(row.len());
-    for index in 0..row.len() {
-        let raw = row.try_get_raw(index).map_err(database)?;
-        if raw.is_null() {
-            values.push(Value::Null);
-            continue;
-        }
-        let kind = raw.type_info().name().to_owned();
-        let value = match kind.as_str() {
-            "INTEGER" | "INT4" | "BOOLEAN" => {
-                <i64 as Decode<Sqlite>>::decode(raw).map(Value::Integer)
-            }
-            "REAL" => {
-                <f64 as Decode<Sqlite>>::decode(raw).map(|value| Value::Text(value.to_string()))
-            }
-            "BLOB" => <Vec<u8> as Decode<Sqlite>>::decode(raw).map(Value::Bytes),
-            _ => <String as Decode<Sqlite>>::decode(raw).map(Value::Text),
-        };
-        values.push(value.map_err(|e| Error::Database(e.to_string()))?);
-    }
-    Ok(Row(values))
-}
-
-fn postgres_row(row: &PgRow) -> Result<Row> {
-    let mut values = Vec::with_capacity(row.len());
-    for column in row.columns() {
-        let index = column.ordinal();
-        let raw = row.try_get_raw(index).map_err(database)?;
-        if raw.is_null() {
-            values.push(Value::Null);
-            continue;
-        }
-        let kind = raw.type_info().name().to_owned();
-        let value = match kind.as_str() {
-            "INT8" => <i64 as Decode<Postgres>>::decode(raw).map(Value::Integer),
-            "INT4" => <i32 as Decode<Postgres>>::decode(raw).map(|v| Value::Integer(v.into())),
-            "BOOL" => <bool as Decode<Postgres>>::decode(raw).map(|v| Value::Integer(v.into())),
-            "BYTEA" => <Vec<u8> as Decode<Postgres>>::decode(raw).map(Value::Bytes),
-            _ => <String as Decode<Postgres>>::decode(raw).map(Value::Text),
-        };
-        values.push(value.map_err(|e| Error::Database(e.to_string()))?);
-    }
-    Ok(Row(values))
 }
 
 /// A full disk is told apart: the user can do something about it.

@@ -214,3 +214,26 @@ async fn other_processes_commits_are_seen_and_not_lost() {
     assert_eq!(keys, (0..22).collect::<Vec<_>>());
     assert_eq!(committed(&one, "t").await, committed(&two, "t").await);
 }
+
+#[tokio::test]
+async fn sessions_may_commit_at_the_same_time() {
+    let folder = TempDir::new().unwrap();
+    let lake = lake_with(&folder, &[]).await;
+    let sessions = (0..8).map(|session| {
+        let lake = Arc::clone(&lake);
+        tokio::spawn(async move {
+            for key in 0..10 {
+                let mut transaction = begin(&lake).await;
+                insert(&mut transaction, "t", &[(session * 10 + key, "x")]).await;
+                transaction.commit().await.unwrap();
+            }
+        })
+    });
+    for session in sessions.collect::<Vec<_>>() {
+        session.await.unwrap();
+    }
+    let keys: Vec<i64> = committed(&lake, "t").await.iter().map(|(k, _)| *k).collect();
+    assert_eq!(keys, (0..80).collect::<Vec<_>>());
+    let fresh = open(&folder).await;
+    assert_eq!(committed(&fresh, "t").await, committed(&lake, "t").await);
+}

@@ -71,6 +71,7 @@ async fn columns_of_nested_types_are_numbered_depth_first() {
         new("s", short),
     ];
     let table = NewTable { name: "n".to_owned(), columns, ..NewTable::default() };
+    assert_eq!(table.column_ids(), [1, 3, 5, 8]);
     let made = transaction.create_table("main", table).unwrap();
     let ids: Vec<i64> = made.columns.iter().map(|c| c.id).collect();
     assert_eq!(ids, [1, 3, 5, 8]);
@@ -115,8 +116,22 @@ async fn tables_are_altered() {
     let found = lake.rows(&state, &t).await.unwrap();
     let n = found.inlined[0].batch.column(2).as_primitive::<Int64Type>().value(0);
     assert_eq!(n, 7);
+}
 
-    // A dropped column's id is not taken again, and its constraint goes with it.
+#[tokio::test]
+async fn dropped_columns_take_their_constraints_and_leave_their_id() {
+    let folder = TempDir::new().unwrap();
+    let lake = lake_with(&folder, &[(1, "a")]).await;
+    let mut transaction = begin(&lake).await;
+    let mut alter = |change| transaction.alter_table("main", "t", change).unwrap();
+    alter(TableChange::AddColumn(column("n", DataType::Int32)));
+    alter(TableChange::AddConstraint(Constraint::Unique {
+        name: "t_pkey".into(),
+        columns: vec![1],
+        primary: true,
+    }));
+    alter(TableChange::SetPartitionedBy(vec![("k".into(), "identity".into())]));
+    commit(&folder, transaction, &lake).await;
     let mut transaction = begin(&lake).await;
     let mut alter = |change| transaction.alter_table("main", "t", change);
     alter(TableChange::DropColumn { name: "n".into() }).unwrap();
@@ -124,7 +139,7 @@ async fn tables_are_altered() {
     alter(TableChange::AddColumn(column("n", DataType::Utf8))).unwrap();
     let error = alter(TableChange::DropColumn { name: "x".into() }).unwrap_err();
     assert_eq!(error.sqlstate(), "42703");
-    let error = alter(TableChange::AddColumn(column("w", DataType::Utf8))).unwrap_err();
+    let error = alter(TableChange::AddColumn(column("v", DataType::Utf8))).unwrap_err();
     assert_eq!(error.sqlstate(), "42701");
     let state = commit(&folder, transaction, &lake).await;
     let t = table(&state, "t");
@@ -132,6 +147,28 @@ async fn tables_are_altered() {
     assert!(t.constraints.is_empty() && t.partition_by.is_empty() && t.sort_by.is_empty());
     let found = lake.rows(&state, &t).await.unwrap();
     assert!(found.inlined[0].batch.column(1).is_null(0));
+}
+
+#[tokio::test]
+async fn columns_may_have_the_names_of_the_format() {
+    let folder = TempDir::new().unwrap();
+    let lake = open(&folder).await;
+    let mut transaction = begin(&lake).await;
+    let odd = NewTable {
+        name: "t".to_owned(),
+        columns: vec![column("row_id", DataType::Int64), column("Row_Id", DataType::Utf8)],
+        ..NewTable::default()
+    };
+    assert!(!transaction.create_table("main", odd).unwrap().can_inline());
+    insert(&mut transaction, "t", &[(5, "x")]).await;
+    commit(&folder, transaction, &lake).await;
+    let mut transaction = begin(&lake).await;
+    insert(&mut transaction, "t", &[(6, "y")]).await;
+    let change = TableChange::RenameColumn { name: "row_id".into(), to: "end_snapshot".into() };
+    transaction.alter_table("main", "t", change).unwrap();
+    commit(&folder, transaction, &lake).await;
+    let lake = open(&folder).await;
+    assert_eq!(committed(&lake, "t").await, rows(&[(5, "x"), (6, "y")]));
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 mod commits;
 mod conflicts;
 mod definitions;
+mod failures;
 mod histories;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
