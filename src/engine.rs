@@ -6,7 +6,10 @@ use std::sync::Arc;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::sqlparser::ast::{Statement, visit_relations};
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArguments, SetExpr, Statement, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    visit_relations,
+};
 use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::sql::rules::{
@@ -71,6 +74,8 @@ impl Engine {
 
     /// Postgres spellings that the planner does not know, in the AST.
     pub fn rewrite(&self, statement: Statement) -> Statement {
+        let mut statement = statement;
+        let _ = statement.visit(&mut ArraySubqueries);
         let statement = self.rules.iter().fold(statement, |s, rule| rule.rewrite(s));
         // Clients' catalog queries have correlated subqueries in their select lists; elsewhere
         // the rule would change what a query means.
@@ -80,6 +85,31 @@ impl Engine {
         }
     }
 }
+
+/// `ARRAY(SELECT x …)` as a scalar subquery that aggregates.
+struct ArraySubqueries;
+
+impl VisitorMut for ArraySubqueries {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expression
+            && function.name.to_string().eq_ignore_ascii_case("array")
+            && let FunctionArguments::Subquery(query) = &function.args
+            && let Ok(mut aggregate) = sql::parse::parse_query(ARRAY_OF)
+            && let SetExpr::Select(select) = aggregate.body.as_mut()
+            && let Some(TableWithJoins { relation: TableFactor::Derived { subquery, .. }, .. }) =
+                select.from.first_mut()
+        {
+            *subquery = query.clone();
+            *expression = Expr::Subquery(Box::new(aggregate));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What `ARRAY(SELECT …)` means, with a place for the subquery.
+const ARRAY_OF: &str = "SELECT array_agg(x) FROM (SELECT 1) AS s(x)";
 
 fn reads_pg_catalog(statement: &Statement) -> bool {
     let found =

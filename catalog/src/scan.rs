@@ -12,6 +12,7 @@
 mod columns;
 mod deletes;
 mod prune;
+mod uuid;
 
 use std::sync::Arc;
 

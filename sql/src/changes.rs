@@ -21,7 +21,9 @@ use catalog::{FILE_COLUMN, POSITION_COLUMN, Relation, Table};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, cast, lit};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource, cast, lit,
+};
 use datafusion::prelude::col;
 use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, TableAlias};
 
@@ -89,7 +91,8 @@ impl Change {
         query: LogicalPlan,
     ) -> Result<Self> {
         let given = query.schema().columns().into_iter().zip(&table.columns);
-        let items = given.map(|(column, to)| assigned(Expr::Column(column), &to.field));
+        let items =
+            given.map(|(column, to)| assigned(Expr::Column(column), &to.field, query.schema()));
         let items = items.collect::<Vec<_>>();
         let plan = LogicalPlanBuilder::from(query).project(items)?.build()?;
         Ok(Self {
@@ -207,15 +210,16 @@ pub(crate) fn typed_actions(plan: LogicalPlan, table: &Table) -> Result<LogicalP
         Expr::Column(columns[2].clone()).alias(POSITION_COLUMN),
     ];
     for (column, value) in table.columns.iter().zip(&columns[3..]) {
-        items.push(assigned(Expr::Column(value.clone()), &column.field));
+        items.push(assigned(Expr::Column(value.clone()), &column.field, plan.schema()));
     }
     let plan = LogicalPlanBuilder::from(plan).project(items)?;
     Ok(plan.filter(col(ident(ACTION_COLUMN)).gt(lit(0_i64)))?.build()?)
 }
 
 /// `value` as it is stored in a column.
-pub(crate) fn assigned(value: Expr, field: &Field) -> Expr {
-    cast(value, field.data_type().clone()).alias(field.name())
+pub(crate) fn assigned(value: Expr, field: &Field, schema: &DFSchema) -> Expr {
+    let from = value.get_type(schema).unwrap_or(DataType::Null);
+    plan::cast_from(value, &from, field.data_type()).alias(field.name())
 }
 
 /// An unqualified column, its name taken as it is.

@@ -8,6 +8,7 @@
 
 mod files;
 mod fold;
+mod input;
 mod resolve;
 mod scope;
 
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::names;
 
 pub use files::{ExternalFiles, external_provider};
+pub(crate) use input::cast_from;
 pub(crate) use resolve::object_name;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub use scope::Scope;
@@ -115,7 +117,8 @@ pub(crate) async fn plan_at_depth(
     };
     let mut context = PlannerContext::new().with_prepare_param_data_types(types.to_vec());
     let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
-    Ok(planner.sql_statement_to_plan_with_context(*statement, &mut context)?)
+    let plan = planner.sql_statement_to_plan_with_context(*statement, &mut context)?;
+    Ok(input::functions(plan)?)
 }
 
 /// An expression over `schema`'s columns.

@@ -14,6 +14,7 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
+use super::uuid;
 use crate::model::Table;
 use crate::types;
 
@@ -59,9 +60,10 @@ impl PhysicalExprAdapterFactory for ByFieldId {
         };
         let fields: Vec<FieldRef> = logical_file_schema.fields().iter().map(renamed).collect();
         let schema = Arc::new(Schema::new(fields));
-        let inner =
-            DefaultPhysicalExprAdapterFactory.create(Arc::clone(&schema), physical_file_schema)?;
-        Ok(Arc::new(Adapter { logical: logical_file_schema, renamed: schema, inner }))
+        let inner = DefaultPhysicalExprAdapterFactory
+            .create(Arc::clone(&schema), Arc::clone(&physical_file_schema))?;
+        let physical = physical_file_schema;
+        Ok(Arc::new(Adapter { logical: logical_file_schema, renamed: schema, physical, inner }))
     }
 }
 
@@ -79,6 +81,7 @@ fn in_file(field: &FieldRef, file: &Schema) -> FieldRef {
 struct Adapter {
     logical: SchemaRef,
     renamed: SchemaRef,
+    physical: SchemaRef,
     inner: Arc<dyn PhysicalExprAdapter>,
 }
 
@@ -93,15 +96,24 @@ impl PhysicalExprAdapter for Adapter {
                     return Ok(Transformed::no(node));
                 };
                 let field = self.renamed.field(index);
-                let new: Arc<dyn PhysicalExpr> = match initial(field)? {
-                    Some(value) => Arc::new(Literal::new(value)),
-                    None => Arc::new(Column::new(field.name(), index)),
+                if let Some(value) = initial(field)? {
+                    return Ok(Transformed::yes(Arc::new(Literal::new(value)) as _));
+                }
+                let in_file = self.physical.column_with_name(field.name());
+                let new = match in_file {
+                    Some((at, found)) if is_uuid(found, field) => uuid::text(at, found)?,
+                    _ => Arc::new(Column::new(field.name(), index)),
                 };
                 Ok(Transformed::yes(new))
             })
             .data()?;
         self.inner.rewrite(renamed)
     }
+}
+
+/// Other tools write a uuid as sixteen bytes; the engine has it as text.
+fn is_uuid(found: &Field, wanted: &Field) -> bool {
+    *found.data_type() == DataType::FixedSizeBinary(16) && *wanted.data_type() == DataType::Utf8
 }
 
 /// The constant that a missing column reads as.

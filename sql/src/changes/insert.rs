@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use catalog::{Constraint, Table};
-use datafusion::arrow::datatypes::FieldRef;
+use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, OnInsert, SelectItem, SetExpr, TableObject};
 use std::sync::Arc;
@@ -64,6 +64,7 @@ impl Planner<'_> {
                 for (value, index) in row.iter_mut().zip(columns) {
                     let column = &table.columns[*index];
                     value_in_row(value, column.default.as_deref())?;
+                    read_literal(value, &column.field)?;
                     declare(&mut types, value, &column.field);
                 }
             }
@@ -83,7 +84,7 @@ impl Planner<'_> {
                 Some(at) if at < given.len() => Expr::Column(given[at].clone()),
                 _ => self.default(column.default.as_deref())?,
             };
-            items.push(assigned(value, &column.field));
+            items.push(assigned(value, &column.field, source.schema()));
         }
         Ok(LogicalPlanBuilder::from(source).project(items)?.build()?)
     }
@@ -141,6 +142,28 @@ fn value_in_row(value: &mut ast::Expr, default: Option<&str>) -> Result<()> {
             Some(text) => parse::parse_expression(text)?,
             None => super::null(),
         };
+    }
+    Ok(())
+}
+
+/// A text literal for a column of an array, vector or bytea is read as that type here: beside
+/// `ARRAY[…]` in another row the engine would find no common type.
+fn read_literal(value: &mut ast::Expr, field: &FieldRef) -> Result<()> {
+    let literal = matches!(value, ast::Expr::Value(v)
+        if matches!(v.value, ast::Value::SingleQuotedString(_)));
+    let described = crate::types::describe(field);
+    let name = match (described.udt_name.as_str(), field.data_type()) {
+        ("vector", DataType::FixedSizeList(_, n)) => format!("vector({n})"),
+        ("bytea", _) => "bytea".to_string(),
+        (udt, DataType::List(_)) => format!("{}[]", udt.trim_start_matches('_')),
+        _ => return Ok(()),
+    };
+    if literal {
+        let inner = value.clone();
+        *value = parse::parse_expression(&format!("CAST(NULL AS {name})"))?;
+        if let ast::Expr::Cast { expr, .. } = value {
+            **expr = inner;
+        }
     }
     Ok(())
 }
