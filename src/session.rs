@@ -103,7 +103,10 @@ impl Session {
         database: String,
         options: HashMap<String, String>,
     ) -> Result<Self, Error> {
-        let settings = Arc::new(RwLock::new(Settings::new(options)?));
+        let timeout = server.config().statement_timeout_ms;
+        let configured = ("statement_timeout".to_string(), timeout.to_string());
+        let settings = Settings::new(std::iter::once(configured).chain(options))?;
+        let settings = Arc::new(RwLock::new(settings));
         let seen = Seen::default();
         let databases: Arc<dyn datafusion::catalog::CatalogProviderList> =
             Arc::new(Databases { name: database.clone(), seen: Arc::clone(&seen) });

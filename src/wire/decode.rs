@@ -88,39 +88,13 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
         DataType::Binary => {
             ScalarValue::Binary(Some(bytea(value).ok_or_else(|| invalid("22P02"))?))
         }
-        DataType::Timestamp(unit, Some(_)) => {
-            let local = match Zone::parse(zone) {
-                Zone::Utc => DataType::Timestamp(*unit, Some("UTC".into())),
-                Zone::Named(_) => DataType::Timestamp(*unit, Some(zone.into())),
-            };
-            let parsed = ScalarValue::Utf8(Some(trimmed.to_owned())).cast_to(&local);
-            let parsed = parsed.ok().filter(|value| !value.is_null());
-            parsed.ok_or_else(|| invalid("22007"))?.cast_to(to)?
+        DataType::Timestamp(_, Some(_)) => {
+            timestamp_tz(trimmed, to, zone).ok_or_else(|| invalid("22007"))?
         }
-        DataType::List(item) => {
-            let item_oid = element_oid(oid).unwrap_or(25);
-            let items = array_text::items(value).map_err(|why| {
-                Error::new("22P02", format!("malformed array literal: \"{value}\""))
-                    .with_detail(why)
-            })?;
-            let items = items
-                .into_iter()
-                .map(|item_text| match item_text {
-                    Some(inner) if matches!(item.data_type(), DataType::List(_)) => {
-                        text(&inner, oid, item.data_type(), zone)
-                    }
-                    Some(inner) => text(&inner, item_oid, item.data_type(), zone),
-                    None => Ok(ScalarValue::try_from(item.data_type())?),
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            list(&items, item.data_type())
-        }
+        DataType::List(item) => list_text(value, oid, item.data_type(), zone)?,
         DataType::FixedSizeList(_, width) => {
-            let inner = trimmed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            let inner = inner.ok_or_else(|| invalid("22P02"))?;
-            let values: Result<Vec<f32>, _> =
-                inner.split(',').map(|item| item.trim().parse::<f32>()).collect();
-            vector(values.map_err(|_| invalid("22P02"))?, *width, to)?
+            let values = vector_text(trimmed).ok_or_else(|| invalid("22P02"))?;
+            vector(values, *width, to)?
         }
         other => {
             let code = if other.is_temporal() { "22007" } else { "22P02" };
@@ -128,6 +102,41 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
             parsed.ok().filter(|value| !value.is_null()).ok_or_else(|| invalid(code))?
         }
     })
+}
+
+/// Without an offset the time is the session's own.
+fn timestamp_tz(text: &str, to: &DataType, zone: &str) -> Option<ScalarValue> {
+    let DataType::Timestamp(unit, Some(_)) = to else {
+        return None;
+    };
+    let zone = match Zone::parse(zone) {
+        Zone::Utc => "UTC",
+        Zone::Named(_) => zone,
+    };
+    let local = DataType::Timestamp(*unit, Some(zone.into()));
+    let parsed = ScalarValue::Utf8(Some(text.to_owned())).cast_to(&local).ok()?;
+    parsed.cast_to(to).ok().filter(|value| !value.is_null())
+}
+
+fn list_text(value: &str, oid: u32, item: &DataType, zone: &str) -> Result<ScalarValue, Error> {
+    // A nested array has the same id as the whole.
+    let item_oid = match item {
+        DataType::List(_) => oid,
+        _ => element_oid(oid).unwrap_or(25),
+    };
+    let items = array_text::items(value).map_err(|why| {
+        Error::new("22P02", format!("malformed array literal: \"{value}\"")).with_detail(why)
+    })?;
+    let items = items.into_iter().map(|inner| match inner {
+        Some(inner) => text(&inner, item_oid, item, zone),
+        None => Ok(ScalarValue::try_from(item)?),
+    });
+    Ok(list(&items.collect::<Result<Vec<_>, Error>>()?, item))
+}
+
+fn vector_text(text: &str) -> Option<Vec<f32>> {
+    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+    inner.split(',').map(|item| item.trim().parse().ok()).collect()
 }
 
 /// t, true, y, yes, on, 1 and their unique beginnings.
@@ -219,13 +228,7 @@ fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Erro
             let uuid = uuid::Uuid::from_bytes(take(from)?);
             ScalarValue::Utf8(Some(uuid.to_string()))
         }
-        VECTOR_OID => {
-            let width = i16::from_be_bytes(take(from)?);
-            take::<2>(from)?;
-            let values = (0..width).map(|_| Ok(f32::from_be_bytes(take(from)?)));
-            let values = values.collect::<Result<Vec<_>, Error>>()?;
-            vector(values, i32::from(width), to)?
-        }
+        VECTOR_OID => vector_binary(from, to)?,
         3802 => {
             if take::<1>(from)? != [1] {
                 return Err(Error::new("22P03", "unsupported jsonb version number"));
@@ -246,6 +249,18 @@ fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Erro
         return Err(Error::new("22P03", "incorrect binary data format in bind parameter"));
     }
     Ok(value)
+}
+
+fn vector_binary(from: &mut &[u8], to: &DataType) -> Result<ScalarValue, Error> {
+    let given = i16::from_be_bytes(take(from)?);
+    take::<2>(from)?;
+    let values = (0..given).map(|_| Ok(f32::from_be_bytes(take(from)?)));
+    let values = values.collect::<Result<Vec<_>, Error>>()?;
+    let width = match to {
+        DataType::FixedSizeList(_, width) => *width,
+        _ => i32::from(given),
+    };
+    vector(values, width, to)
 }
 
 fn array(from: &mut &[u8], item_oid: u32, to: &DataType) -> Result<ScalarValue, Error> {
@@ -348,6 +363,13 @@ mod tests {
         assert_eq!(read("2024-02-30", 1082).unwrap_err().sqlstate, "22007");
         let ScalarValue::List(list) = read("{1,NULL,3}", 1007).unwrap() else { panic!() };
         assert_eq!(list.value(0).len(), 3);
+        let to = DataType::new_fixed_size_list(DataType::Float32, 2, true);
+        let value = text("[1, 2.5]", VECTOR_OID, &to, "UTC").unwrap();
+        assert_eq!(value.data_type(), to);
+        assert_eq!(text("[1]", VECTOR_OID, &to, "UTC").unwrap_err().sqlstate, "22000");
+        let kolkata = from_oid(1184).unwrap();
+        let value = text("1970-01-01 05:30:00", 1184, &kolkata, "Asia/Kolkata").unwrap();
+        assert_eq!(value, ScalarValue::TimestampMicrosecond(Some(0), Some("UTC".into())));
     }
 
     // encode(numeric_send(x), 'hex') of PostgreSQL 15.

@@ -9,11 +9,20 @@ use crate::Error;
 use crate::wire::connection::OUTPUT_LIMIT;
 use crate::wire::encode::Encoder;
 
+/// A batch prepared for writing, once for all the pieces it is sent in.
+struct Pending {
+    encoder: Encoder,
+    next: usize,
+    end: usize,
+}
+
 /// A running query and the part of its current batch that is not sent.
 pub struct RowStream {
     rows: SendableRecordBatchStream,
     formats: Vec<i16>,
-    pending: Option<(RecordBatch, usize)>,
+    pending: Option<Pending>,
+    /// A batch fetched and not yet prepared for writing.
+    fetched: Option<RecordBatch>,
     sent: u64,
     tag: &'static str,
     count: bool,
@@ -27,7 +36,7 @@ impl RowStream {
         tag: &'static str,
         count: bool,
     ) -> Self {
-        Self { rows, formats, pending: None, sent: 0, tag, count }
+        Self { rows, formats, pending: None, fetched: None, sent: 0, tag, count }
     }
 
     /// The command tag for the rows sent so far; a resumed portal counts anew, as in Postgres.
@@ -43,17 +52,17 @@ impl RowStream {
 
     /// Whether rows wait to be sent.
     pub fn has_rows(&self) -> bool {
-        self.pending.is_some()
+        self.pending.is_some() || self.fetched.is_some()
     }
 
     /// Waits for the next rows; false at the end.
     pub async fn fetch(&mut self) -> Result<bool, Error> {
-        while self.pending.is_none() {
+        while !self.has_rows() {
             match self.rows.next().await {
                 None => return Ok(false),
                 Some(batch) => {
                     let batch = batch?;
-                    self.pending = (batch.num_rows() > 0).then_some((batch, 0));
+                    self.fetched = (batch.num_rows() > 0).then_some(batch);
                 }
             }
         }
@@ -62,20 +71,23 @@ impl RowStream {
 
     /// Writes up to `most` of the waiting rows, or as many as fill the output; says how many.
     pub fn encode(&mut self, out: &mut BytesMut, most: usize, zone: &str) -> Result<usize, Error> {
-        let Some((batch, start)) = self.pending.take() else {
+        if let Some(batch) = self.fetched.take() {
+            let encoder = Encoder::new(&batch, &self.formats, zone)?;
+            let end = batch.num_rows();
+            self.pending = Some(Pending { encoder, next: 0, end });
+        }
+        let Some(mut pending) = self.pending.take() else {
             return Ok(0);
         };
-        let encoder = Encoder::new(&batch, &self.formats, zone)?;
-        let end = batch.num_rows().min(start.saturating_add(most));
-        let mut row = start;
-        while row < end && (row == start || out.len() < OUTPUT_LIMIT) {
-            encoder.row(row, out)?;
-            row += 1;
+        let start = pending.next;
+        let end = pending.end.min(start.saturating_add(most));
+        while pending.next < end && (pending.next == start || out.len() < OUTPUT_LIMIT) {
+            pending.encoder.row(pending.next, out)?;
+            pending.next += 1;
         }
-        self.sent += (row - start) as u64;
-        if row < batch.num_rows() {
-            self.pending = Some((batch.clone(), row));
-        }
-        Ok(row - start)
+        let written = pending.next - start;
+        self.sent += written as u64;
+        self.pending = (pending.next < pending.end).then_some(pending);
+        Ok(written)
     }
 }

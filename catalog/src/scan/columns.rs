@@ -70,11 +70,14 @@ impl PhysicalExprAdapterFactory for ByFieldId {
 /// The field under the name it has in the file, or one that no file has.
 fn in_file(field: &FieldRef, file: &Schema) -> FieldRef {
     let Some(id) = field_id(field) else { return Arc::clone(field) };
-    let name = match file.fields().iter().find(|f| field_id(f) == Some(id)) {
-        Some(found) => found.name().clone(),
-        None => format!("{MISSING}{id}"),
-    };
-    Arc::new(field.as_ref().clone().with_name(name).with_nullable(true))
+    let field = field.as_ref().clone().with_nullable(true);
+    Arc::new(match file.fields().iter().find(|f| field_id(f) == Some(id)) {
+        Some(found) if is_uuid(found, &field) => {
+            field.with_name(found.name()).with_data_type(found.data_type().clone())
+        }
+        Some(found) => field.with_name(found.name()),
+        None => field.with_name(format!("{MISSING}{id}")),
+    })
 }
 
 #[derive(Debug)]
@@ -101,7 +104,9 @@ impl PhysicalExprAdapter for Adapter {
                 }
                 let in_file = self.physical.column_with_name(field.name());
                 let new = match in_file {
-                    Some((at, found)) if is_uuid(found, field) => uuid::text(at, found)?,
+                    Some((at, found)) if is_uuid(found, self.logical.field(index)) => {
+                        uuid::text(at, found)?
+                    }
                     _ => Arc::new(Column::new(field.name(), index)),
                 };
                 Ok(Transformed::yes(new))
