@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let filter = EnvFilter::try_from_env("SEXTANT_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,datafusion=warn,sqlx=warn"));
+        .unwrap_or_else(|_| EnvFilter::new("info,datafusion=warn,sqlx=warn,tokio_postgres=warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

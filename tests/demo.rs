@@ -1,0 +1,37 @@
+//! `sextant demo --exit` as a newcomer runs it, twice on one folder.
+//!
+//! Expected numbers: DuckDB 1.5.5, `select policy, count(*), sum(click) from
+//! 'obd_impressions.parquet' group by 1`: bts 30000 157, random 30000 130.
+
+use std::process::Command;
+
+/// The numbers of each line that starts with `word`.
+fn lines<'a>(output: &'a str, word: &str) -> Vec<Vec<&'a str>> {
+    let words = output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    words.filter(|words| words.first() == Some(&word)).collect()
+}
+
+#[test]
+fn the_demo_runs_and_runs_again() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let output = Command::new(env!("CARGO_BIN_EXE_sextant"))
+            .args(["demo", "--exit", "--listen", "127.0.0.1:0", "--data"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}\n{errors}");
+        assert!(lines(&text, "bts").contains(&vec!["bts", "30000", "157", "0.523"]), "{text}");
+        assert!(
+            lines(&text, "random").contains(&vec!["random", "30000", "130", "0.433"]),
+            "{text}"
+        );
+        // Inside the transaction the clicks are gone, after ROLLBACK they are back.
+        assert!(lines(&text, "random").contains(&vec!["random", "0"]), "{text}");
+        assert!(lines(&text, "random").contains(&vec!["random", "130"]), "{text}");
+        // The rows deleted in step 8 are there in the last step, which reads the past.
+        assert_eq!(lines(&text, "random").last(), Some(&vec!["random", "30000"]), "{text}");
+    }
+}
