@@ -18,6 +18,7 @@ pub mod run;
 mod server;
 pub mod session;
 mod settings;
+mod to_char;
 pub mod wire;
 
 pub use error::Error;

@@ -444,5 +444,11 @@ fn pause(attempt: u32) -> Duration {
 
 fn unsupported(statement: &Statement) -> Error {
     let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
-    Error::new("0A000", format!("{} is not supported", words.join(" ").to_uppercase()))
+    // CREATE, ALTER and DROP say little without what they are about.
+    let count = match words.first().map(|word| word.to_uppercase()).as_deref() {
+        Some("CREATE" | "ALTER" | "DROP") => 2,
+        _ => 1,
+    };
+    let shown = words[..count.min(words.len())].join(" ").to_uppercase();
+    Error::new("0A000", format!("{shown} is not supported"))
 }

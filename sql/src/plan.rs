@@ -15,13 +15,13 @@ mod scope;
 use std::sync::Arc;
 
 use catalog::{Lake, Transaction};
-use datafusion::arrow::datatypes::FieldRef;
+use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::catalog::SchemaProvider;
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
@@ -118,7 +118,25 @@ pub(crate) async fn plan_at_depth(
     let mut context = PlannerContext::new().with_prepare_param_data_types(types.to_vec());
     let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
     let plan = planner.sql_statement_to_plan_with_context(*statement, &mut context)?;
-    Ok(input::functions(plan)?)
+    signed(input::functions(plan)?)
+}
+
+/// Postgres has no unsigned integers: `row_number()` and its like are bigint.
+fn signed(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let schema = Arc::clone(plan.schema());
+    if !schema.fields().iter().any(|field| field.data_type() == &DataType::UInt64) {
+        return Ok(plan);
+    }
+    let items = schema.iter().map(|(qualifier, field)| {
+        let column = Expr::Column(Column::from((qualifier, field)));
+        match field.data_type() {
+            DataType::UInt64 => {
+                cast(column, DataType::Int64).alias_qualified(qualifier.cloned(), field.name())
+            }
+            _ => column,
+        }
+    });
+    Ok(LogicalPlanBuilder::from(plan).project(items.collect::<Vec<_>>())?.build()?)
 }
 
 /// An expression over `schema`'s columns.
