@@ -12,6 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use crate::error::{Error, Result};
 use crate::model::TYPE_KEY;
 
+pub(crate) use text::float_text;
 pub use text::{parse_values, value_text};
 
 /// DuckLake's name of a field's type; nested types are named by their kind alone.

@@ -3,6 +3,7 @@
 //! A file is rolled when it is large enough; a partitioned table has one open file a partition.
 //! Nothing refers to a file before the commit that names it.
 
+mod floats;
 mod statistics;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::lake::Lake;
 use crate::model::{Column, Constraint, NewFile, Table};
 use crate::scan::FIELD_ID;
 use crate::types;
+use floats::Floats;
 
 /// Size at which a file is closed and the next one started.
 const FILE_BYTES: usize = 512 * 1024 * 1024;
@@ -53,6 +55,7 @@ pub struct TableWriter {
 struct OpenFile {
     name: String,
     writer: AsyncArrowWriter<BufWriter>,
+    floats: Floats,
 }
 
 impl TableWriter {
@@ -106,6 +109,7 @@ impl TableWriter {
         }
         let Some(file) = self.open.get_mut(&partition) else { return Ok(()) };
         let path = format!("{}{}", self.folder, file.name);
+        file.floats.see(&self.table, &batch);
         file.writer.write(&batch).await.map_err(|e| failed(&path, &e))?;
         if file.writer.in_progress_size() >= GROUP_BYTES {
             file.writer.flush().await.map_err(|e| failed(&path, &e))?;
@@ -131,7 +135,7 @@ impl TableWriter {
         let properties = self.properties.clone();
         let writer = AsyncArrowWriter::try_new(sink, Arc::clone(&self.schema), Some(properties))
             .map_err(|e| failed(path.as_ref(), &e))?;
-        Ok(OpenFile { name, writer })
+        Ok(OpenFile { name, writer, floats: Floats::default() })
     }
 
     async fn close(&mut self, partition: Vec<Option<String>>, mut file: OpenFile) -> Result<()> {
@@ -139,7 +143,7 @@ impl TableWriter {
         let metadata = file.writer.finish().await.map_err(|e| failed(&path, &e))?;
         let size = file.writer.bytes_written() as u64;
         self.sync(&path)?;
-        let stats = statistics::of_file(&self.table, &self.schema, &metadata)?;
+        let stats = statistics::of_file(&self.table, &self.schema, &metadata, &file.floats)?;
         self.done.push(NewFile {
             name: file.name,
             size,
@@ -210,6 +214,14 @@ fn properties(table: &Table) -> Result<WriterProperties> {
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_created_by(format!("sextant {}", env!("CARGO_PKG_VERSION")));
+    // Parquet's statistics leave NaN out, and readers would drop row groups in which only NaN, the
+    // greatest number, matches. What the catalog keeps of floats knows about NaN.
+    for column in &table.columns {
+        if column.field.data_type().is_floating() {
+            let path = column.name.as_str().into();
+            builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
+    }
     for name in looked_up(table) {
         builder = builder.set_column_bloom_filter_enabled(name.into(), true);
     }

@@ -63,10 +63,11 @@ impl PruningStatistics for FileStatistics<'_> {
     }
 
     fn max_values(&self, column: &EngineColumn) -> Option<ArrayRef> {
-        self.values(column, |stats| match stats.contains_nan {
-            // NaN is above every number and in no statistic.
-            Some(true) => None,
-            _ => stats.max.clone(),
+        // NaN is above every number and in no bound; a file that does not say may hold one.
+        let float = self.table.column(column.name())?.field.data_type().is_floating();
+        self.values(column, |stats| match float && stats.contains_nan != Some(false) {
+            true => None,
+            false => stats.max.clone(),
         })
     }
 

@@ -21,8 +21,10 @@ pub fn value_text(array: &dyn Array, row: usize) -> Option<String> {
         return None;
     }
     Some(match array.data_type() {
-        DataType::Float32 => float(f64::from(array.as_primitive::<Float32Type>().value(row)), true),
-        DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row), false),
+        DataType::Float32 => {
+            float_text(f64::from(array.as_primitive::<Float32Type>().value(row)), true)
+        }
+        DataType::Float64 => float_text(array.as_primitive::<Float64Type>().value(row), false),
         DataType::Binary => blob(array.as_binary::<i32>().value(row)),
         DataType::Interval(_) => {
             interval(array.as_primitive_opt::<IntervalMonthDayNanoType>()?.value(row))
@@ -50,7 +52,7 @@ fn plain(array: &dyn Array, row: usize) -> Option<String> {
 }
 
 /// Shortest text that reads back the same, always with a point or an exponent.
-fn float(value: f64, single: bool) -> String {
+pub(crate) fn float_text(value: f64, single: bool) -> String {
     if value.is_nan() {
         return "nan".into();
     }

@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Schema as ArrowSchema};
 use datafusion::parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 
+use super::floats::Floats;
 use crate::error::{Error, Result};
 use crate::model::{ColumnStats, Table};
 use crate::types;
@@ -17,6 +18,7 @@ pub(super) fn of_file(
     table: &Table,
     schema: &ArrowSchema,
     metadata: &ParquetMetaData,
+    floats: &Floats,
 ) -> Result<HashMap<i64, ColumnStats>> {
     let parquet = metadata.file_metadata().schema_descr();
     let mut found = HashMap::new();
@@ -32,6 +34,10 @@ pub(super) fn of_file(
                     stats.values += chunk.num_values() as u64;
                 }
             }
+        }
+        if floats.complete(column.id, &mut stats) {
+            found.insert(column.id, stats);
+            continue;
         }
         let converter = StatisticsConverter::try_new(&column.name, schema, parquet);
         let converter = converter.map_err(|e| Error::Engine(e.into()))?;
@@ -53,8 +59,7 @@ pub(super) fn of_file(
     Ok(found)
 }
 
-/// Types whose footer statistics are the values' own order. Floats leave NaN out, so what is kept
-/// of them may miss a NaN; their `contains_nan` stays unknown.
+/// Types whose footer statistics are the values' own order.
 fn ordered(data_type: &DataType) -> bool {
     !matches!(data_type, DataType::Interval(_) | DataType::Binary)
 }
