@@ -7,8 +7,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArguments, SetExpr, Statement, TableFactor, TableWithJoins, VisitMut, VisitorMut,
-    visit_relations,
+    Expr, FunctionArguments, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut,
+    VisitorMut, visit_relations,
 };
 use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
@@ -75,19 +75,23 @@ impl Engine {
     /// Postgres spellings that the planner does not know, in the AST.
     pub fn rewrite(&self, statement: Statement) -> Statement {
         let mut statement = statement;
-        let _ = statement.visit(&mut ArraySubqueries);
+        let catalog = reads_pg_catalog(&statement);
+        let _ = statement.visit(&mut ArraySubqueries { catalog });
         let statement = self.rules.iter().fold(statement, |s, rule| rule.rewrite(s));
         // Clients' catalog queries have correlated subqueries in their select lists; elsewhere
         // the rule would change what a query means.
-        match reads_pg_catalog(&statement) {
+        match catalog {
             true => RemoveSubqueryFromProjection.rewrite(statement),
             false => statement,
         }
     }
 }
 
-/// `ARRAY(SELECT x …)` as a scalar subquery that aggregates.
-struct ArraySubqueries;
+/// `ARRAY(SELECT x …)` as a scalar subquery that aggregates. Clients' catalog queries ask so for
+/// the roles of policies and the columns of statistics, which do not exist here: NULL.
+struct ArraySubqueries {
+    catalog: bool,
+}
 
 impl VisitorMut for ArraySubqueries {
     type Break = ();
@@ -96,13 +100,20 @@ impl VisitorMut for ArraySubqueries {
         if let Expr::Function(function) = expression
             && function.name.to_string().eq_ignore_ascii_case("array")
             && let FunctionArguments::Subquery(query) = &function.args
-            && let Ok(mut aggregate) = sql::parse::parse_query(ARRAY_OF)
-            && let SetExpr::Select(select) = aggregate.body.as_mut()
-            && let Some(TableWithJoins { relation: TableFactor::Derived { subquery, .. }, .. }) =
-                select.from.first_mut()
         {
-            *subquery = query.clone();
-            *expression = Expr::Subquery(Box::new(aggregate));
+            if self.catalog {
+                *expression = Expr::Value(Value::Null.into());
+                return ControlFlow::Continue(());
+            }
+            if let Ok(mut aggregate) = sql::parse::parse_query(ARRAY_OF)
+                && let SetExpr::Select(select) = aggregate.body.as_mut()
+                && let Some(TableWithJoins {
+                    relation: TableFactor::Derived { subquery, .. }, ..
+                }) = select.from.first_mut()
+            {
+                *subquery = query.clone();
+                *expression = Expr::Subquery(Box::new(aggregate));
+            }
         }
         ControlFlow::Continue(())
     }
