@@ -1,8 +1,9 @@
 //! The DataFusion state that connections start from, and what Postgres has that it does not.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -28,7 +29,7 @@ const BATCH_ROWS: usize = 8192;
 pub struct Engine {
     state: SessionState,
     rules: Vec<Box<dyn SqlStatementRewriteRule>>,
-    pub(crate) pg_tables: Arc<PgCatalogStaticTables>,
+    pg_tables: OnceLock<Arc<PgCatalogStaticTables>>,
 }
 
 impl Engine {
@@ -63,8 +64,20 @@ impl Engine {
             Box::new(RewritePgCatalogOperator),
             Box::new(RewriteRegCastToSubquery::new()),
         ];
-        let pg_tables = Arc::new(PgCatalogStaticTables::try_new()?);
-        Ok(Self { state: context.state(), rules, pg_tables })
+        // The functions stay; the catalog they were registered with is no connection's.
+        let state = SessionStateBuilder::new_from_existing(context.state())
+            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+            .build();
+        Ok(Self { state, rules, pg_tables: OnceLock::new() })
+    }
+
+    /// The static part of `pg_catalog`, decoded when the first connection needs it.
+    pub(crate) fn pg_tables(&self) -> Result<Arc<PgCatalogStaticTables>, Error> {
+        if let Some(tables) = self.pg_tables.get() {
+            return Ok(Arc::clone(tables));
+        }
+        let tables = Arc::new(PgCatalogStaticTables::try_new()?);
+        Ok(Arc::clone(self.pg_tables.get_or_init(|| tables)))
     }
 
     /// A copy for one connection.

@@ -112,7 +112,7 @@ impl Session {
             Arc::new(Databases { name: database.clone(), seen: Arc::clone(&seen) });
         let pg_catalog = PgCatalogSchemaProvider::try_new(
             databases,
-            Arc::clone(&server.engine().pg_tables),
+            server.engine().pg_tables()?,
             EmptyContextProvider,
         )?;
         let mut session = Self {
