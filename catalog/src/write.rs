@@ -61,6 +61,7 @@ struct OpenFile {
 impl TableWriter {
     /// A writer of files in `folder`, which is relative to the data path and ends with a slash.
     pub fn new(lake: &Lake, folder: &str, table: &Arc<Table>) -> Result<Self> {
+        refuse_intervals(table)?;
         let fields: Vec<FieldRef> = table.columns.iter().map(written).collect();
         Ok(Self {
             store: Arc::clone(lake.store()),
@@ -226,6 +227,19 @@ fn properties(table: &Table) -> Result<WriterProperties> {
         builder = builder.set_column_bloom_filter_enabled(name.into(), true);
     }
     Ok(builder.build())
+}
+
+/// Parquet's interval has milliseconds and its Arrow writer none at all: what was written would not
+/// be what was inserted.
+fn refuse_intervals(table: &Table) -> Result<()> {
+    let interval = |c: &&Column| matches!(c.field.data_type(), DataType::Interval(_));
+    match table.columns.iter().find(interval) {
+        None => Ok(()),
+        Some(column) => Err(Error::NotSupported {
+            message: format!("interval column \"{}\" cannot be written to a file", column.name),
+            hint: Some("Keep a number of seconds or days instead.".into()),
+        }),
+    }
 }
 
 /// Columns that point reads ask for: the first sort key and single-column keys.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr_adapter::{
@@ -102,6 +102,7 @@ impl PhysicalExprAdapter for Adapter {
                 if let Some(value) = initial(field)? {
                     return Ok(Transformed::yes(Arc::new(Literal::new(value)) as _));
                 }
+                refuse_interval(&self.physical, field)?;
                 let in_file = self.physical.column_with_name(field.name());
                 let new = match in_file {
                     Some((at, found)) if is_uuid(found, self.logical.field(index)) => {
@@ -113,6 +114,17 @@ impl PhysicalExprAdapter for Adapter {
             })
             .data()?;
         self.inner.rewrite(renamed)
+    }
+}
+
+/// The reader takes the months out of Parquet's intervals: no answer is better than a wrong one.
+fn refuse_interval(file: &Schema, field: &Field) -> Result<()> {
+    match file.column_with_name(field.name()) {
+        Some((_, found)) if matches!(found.data_type(), DataType::Interval(_)) => {
+            let message = format!("reading interval column \"{}\" from a file", field.name());
+            Err(DataFusionError::NotImplemented(message))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -131,6 +143,6 @@ fn initial(field: &Field) -> Result<Option<ScalarValue>> {
         return Ok(None);
     }
     let parsed = types::parse_values(&[Some(text.clone())], field)
-        .map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)))?;
+        .map_err(|error| DataFusionError::External(Box::new(error)))?;
     ScalarValue::try_from_array(&parsed, 0).map(Some)
 }
