@@ -1,4 +1,4 @@
-//! `sextant demo`: a server, real data, the pipelines over its own wire protocol; then it serves on.
+//! `sextant demo`: a server, real data, the pipelines over its own wire; then it serves on.
 
 use std::io::Write;
 use std::net::SocketAddr;

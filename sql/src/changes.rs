@@ -95,19 +95,30 @@ impl Change {
             given.map(|(column, to)| assigned(Expr::Column(column), &to.field, query.schema()));
         let items = items.collect::<Vec<_>>();
         let plan = LogicalPlanBuilder::from(query).project(items)?.build()?;
-        Ok(Self {
-            folder: folder(lakes, place, &table),
-            place: place.clone(),
+        Ok(Self::new(lakes, place.clone(), table, "INSERT 0", Shape::Rows, plan))
+    }
+
+    fn new(
+        lakes: &Lakes,
+        place: Place,
+        table: Arc<Table>,
+        tag: &'static str,
+        shape: Shape,
+        plan: LogicalPlan,
+    ) -> Self {
+        Self {
+            folder: folder(lakes, &place, &table),
+            place,
+            table,
             plan,
-            tag: "INSERT 0",
+            tag,
             returning: None,
-            shape: Shape::Rows,
+            shape,
             twice: Twice::First,
             distinct: None,
             depends: false,
             returning_items: None,
-            table,
-        })
+        }
     }
 }
 
@@ -183,11 +194,6 @@ impl Planner<'_> {
         plan::plan_query(self.environment, self.lakes, query, self.types, overrides).await
     }
 
-    /// The folder of a table's files.
-    fn folder(&self, place: &Place, table: &Table) -> String {
-        folder(self.lakes, place, table)
-    }
-
     /// A DEFAULT, or NULL.
     fn default(&self, default: Option<&str>) -> Result<Expr> {
         match default {
@@ -259,18 +265,7 @@ pub(crate) fn alias_of(alias: Option<&TableAlias>, place: &Place) -> String {
 
 /// The target as a table factor.
 pub(crate) fn target_factor(alias: &str) -> ast::TableFactor {
-    ast::TableFactor::Table {
-        name: plan::object_name(&[TARGET]),
-        alias: Some(table_alias(alias)),
-        args: None,
-        with_hints: Vec::new(),
-        version: None,
-        with_ordinality: false,
-        partitions: Vec::new(),
-        json_path: None,
-        sample: None,
-        index_hints: Vec::new(),
-    }
+    plan::table_factor(plan::object_name(&[TARGET]), Some(table_alias(alias)))
 }
 
 /// `AS alias`.

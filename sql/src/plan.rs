@@ -32,8 +32,8 @@ use crate::names;
 
 pub use files::{ExternalFiles, external_provider};
 pub(crate) use input::cast_from;
-pub(crate) use resolve::object_name;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
+pub(crate) use resolve::{object_name, table_factor};
 pub use scope::Scope;
 pub(crate) use scope::{integer, lake_table, time_us};
 

@@ -4,8 +4,8 @@ use catalog::{FILE_COLUMN, POSITION_COLUMN};
 use datafusion::sql::sqlparser::ast::{self, FromTable, TableFactor, TableWithJoins};
 
 use super::{
-    ACTION_COLUMN, Change, DELETE, Planner, Shape, Twice, alias_of, item, null, number, qualified,
-    select, target_factor, typed_actions,
+    ACTION_COLUMN, Change, DELETE, Planner, Shape, alias_of, item, null, number, qualified, select,
+    target_factor, typed_actions,
 };
 use crate::error::{Error, Result};
 
@@ -36,18 +36,9 @@ impl Planner<'_> {
         from.extend(delete.using.unwrap_or_default());
         let query = select(items, from, delete.selection)?;
         let plan = self.plan(query, &place, &table).await?;
-        Ok(Change {
-            folder: self.folder(&place, &table),
-            plan: typed_actions(plan, &table)?,
-            tag: "DELETE",
-            returning: None,
-            shape: Shape::Actions,
-            twice: Twice::First,
-            distinct: None,
-            depends: false,
-            returning_items: delete.returning.map(|items| (items, alias)),
-            place,
-            table,
-        })
+        let plan = typed_actions(plan, &table)?;
+        let mut change = Change::new(self.lakes, place, table, "DELETE", Shape::Actions, plan);
+        change.returning_items = delete.returning.map(|items| (items, alias));
+        Ok(change)
     }
 }

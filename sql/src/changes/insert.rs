@@ -8,7 +8,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, OnInsert, SelectItem, SetExpr, TableObject};
 use std::sync::Arc;
 
-use super::{Change, Planner, Shape, Twice, assigned, assigned_column};
+use super::{Change, Planner, Shape, assigned, assigned_column};
 use crate::error::{Error, Result};
 use crate::{parse, plan};
 
@@ -23,19 +23,8 @@ impl Planner<'_> {
         let rows = self.rows(source, &table, &columns)?;
         let alias = insert.table_alias.as_ref().map(|a| crate::names::folded(&a.alias));
         let alias = alias.unwrap_or_else(|| place.name.clone());
-        let mut change = Change {
-            folder: self.folder(&place, &table),
-            place,
-            plan: rows,
-            tag: "INSERT 0",
-            returning: None,
-            shape: Shape::Rows,
-            twice: Twice::First,
-            distinct: None,
-            depends: false,
-            returning_items: insert.returning.map(|items| (items, alias.clone())),
-            table,
-        };
+        let mut change = Change::new(self.lakes, place, table, "INSERT 0", Shape::Rows, rows);
+        change.returning_items = insert.returning.map(|items| (items, alias.clone()));
         match insert.on {
             None => {}
             Some(OnInsert::OnConflict(conflict)) => {

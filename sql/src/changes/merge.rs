@@ -72,19 +72,12 @@ impl Planner<'_> {
                 return Err(Error::unsupported("OUTPUT").with_hint("Use RETURNING."));
             }
         };
-        Ok(Change {
-            folder: self.folder(&place, &table),
-            plan: typed_actions(plan, &table)?,
-            tag: "MERGE",
-            returning: None,
-            shape: Shape::Actions,
-            twice: Twice::Fail("MERGE command cannot affect row a second time"),
-            distinct: None,
-            depends: inserts,
-            returning_items: returning,
-            place,
-            table,
-        })
+        let plan = typed_actions(plan, &table)?;
+        let mut change = Change::new(self.lakes, place, table, "MERGE", Shape::Actions, plan);
+        change.twice = Twice::Fail("MERGE command cannot affect row a second time");
+        change.depends = inserts;
+        change.returning_items = returning;
+        Ok(change)
     }
 
     fn clause(&self, clause: &MergeClause, table: &Arc<Table>, names: &Names) -> Result<Clause> {

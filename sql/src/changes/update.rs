@@ -8,8 +8,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{
-    ACTION_COLUMN, Change, Planner, Shape, Twice, UPDATE, alias_of, assigned_column, item, null,
-    number, qualified, select, target_factor, typed_actions,
+    ACTION_COLUMN, Change, Planner, Shape, UPDATE, alias_of, assigned_column, item, null, number,
+    qualified, select, target_factor, typed_actions,
 };
 use crate::error::{Error, Result};
 use crate::parse;
@@ -50,19 +50,10 @@ impl Planner<'_> {
         let query = select(items, from, update.selection)?;
         let planner = Planner { types: &types, ..*self };
         let plan = planner.plan(query, &place, &table).await?;
-        Ok(Change {
-            folder: self.folder(&place, &table),
-            plan: typed_actions(plan, &table)?,
-            tag: "UPDATE",
-            returning: None,
-            shape: Shape::Actions,
-            twice: Twice::First,
-            distinct: None,
-            depends: false,
-            returning_items: update.returning.map(|items| (items, alias)),
-            place,
-            table,
-        })
+        let plan = typed_actions(plan, &table)?;
+        let mut change = Change::new(self.lakes, place, table, "UPDATE", Shape::Actions, plan);
+        change.returning_items = update.returning.map(|items| (items, alias));
+        Ok(change)
     }
 }
 

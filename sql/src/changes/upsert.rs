@@ -8,7 +8,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, ConflictTarget, Expr, JoinOperator, OnConflict, OnConflictAction,
+    BinaryOperator, ConflictTarget, Expr, JoinOperator, OnConflict, OnConflictAction,
 };
 
 use super::insert::keys;
@@ -51,18 +51,7 @@ impl Planner<'_> {
         let clauses = clauses(&change.table, conflict.action, alias)?;
         let rows = numbered(std::mem::take(&mut change.plan))?;
         let rows = provider_as_source(Arc::new(ViewTable::new(rows, None)));
-        let source = ast::TableFactor::Table {
-            name: plan::object_name(&[ROWS]),
-            alias: Some(table_alias(EXCLUDED)),
-            args: None,
-            with_hints: Vec::new(),
-            version: None,
-            with_ordinality: false,
-            partitions: Vec::new(),
-            json_path: None,
-            sample: None,
-            index_hints: Vec::new(),
-        };
+        let source = plan::table_factor(plan::object_name(&[ROWS]), Some(table_alias(EXCLUDED)));
         let from = joined(source, JoinOperator::LeftOuter(on(condition)), alias);
         let mut query = select(clause_items(&clauses, &change.table, alias), vec![from], None)?;
         // The first of several rows with one key is inserted: the order must be the source's.

@@ -82,7 +82,8 @@ pub fn table_command(parser: &mut Parser) -> Result<ast::Statement, ParserError>
 fn words(parser: &mut Parser, expected: &[&str]) -> bool {
     let matches = expected.iter().enumerate().all(|(index, word)| {
         let token = parser.peek_nth_token(index).token;
-        matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+        matches!(token, Token::Word(w)
+            if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
     });
     if matches {
         for _ in expected {

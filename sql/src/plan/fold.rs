@@ -108,18 +108,7 @@ fn special(factor: &mut TableFactor) -> Result<Option<Special>> {
     let (location, options) = file_arguments(&function, arguments)?;
     let special = Special::Files { format: format.to_uppercase(), location, options };
     let (name, alias) = (name.clone(), alias.clone());
-    *factor = TableFactor::Table {
-        name,
-        alias,
-        args: None,
-        with_hints: Vec::new(),
-        version: None,
-        with_ordinality: false,
-        partitions: Vec::new(),
-        json_path: None,
-        sample: None,
-        index_hints: Vec::new(),
-    };
+    *factor = super::table_factor(name, alias);
     Ok(Some(special))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use catalog::{Definition, Relation, State};
 use datafusion::common::TableReference;
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor};
 
 use super::{Environment, Lakes};
 use crate::error::{Error, Result, near_names};
@@ -162,6 +162,22 @@ pub(crate) fn reference_parts(reference: &TableReference) -> Vec<String> {
         .flatten()
         .map(str::to_string)
         .collect()
+}
+
+/// A table in FROM.
+pub(crate) fn table_factor(name: ObjectName, alias: Option<TableAlias>) -> TableFactor {
+    TableFactor::Table {
+        name,
+        alias,
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
 }
 
 /// A quoted name from its parts.
