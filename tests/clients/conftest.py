@@ -1,0 +1,53 @@
+"""A server for each test, on a free port and a folder of its own."""
+
+import os
+import re
+import signal
+import subprocess
+
+import psycopg
+import pytest
+
+
+class Server:
+    """A running server; `kill` is what a power cut is to it, `start` starts it again."""
+
+    def __init__(self, data):
+        self.data = str(data)
+        self.start()
+
+    def start(self, **environment):
+        command = [os.environ["SEXTANT_BINARY"], "serve", "--listen", "127.0.0.1:0", "--data", self.data]
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        )
+        seen = []
+        for line in self.process.stderr:
+            seen.append(line)
+            found = re.search(r"ready on 127\.0\.0\.1:(\d+)", line)
+            if found:
+                self.port = int(found[1])
+                return
+        raise AssertionError("the server did not start: " + "".join(seen))
+
+    def connect(self, **options):
+        options = {"autocommit": True, **options}
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, dbname="sextant", user="ann", **options
+        )
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.fixture
+def server(tmp_path):
+    running = Server(tmp_path / "lake")
+    yield running
+    if running.process.poll() is None:
+        running.stop()

@@ -1,0 +1,97 @@
+"""DuckDB's own ducklake extension on our lake: it reads what we write and we read what it writes."""
+
+import duckdb
+import pytest
+from duckdb_extensions import import_extension
+
+
+def attach(server):
+    for extension in ["ducklake", "sqlite_scanner"]:
+        import_extension(extension)
+    duck = duckdb.connect()
+    duck.execute("LOAD ducklake; LOAD sqlite_scanner")
+    path = server.data
+    duck.execute(f"ATTACH 'ducklake:sqlite:{path}/catalog.sqlite' AS lake (DATA_PATH '{path}/')")
+    duck.execute("SET TimeZone = 'UTC'")
+    return duck
+
+
+COLUMNS = [
+    ("b", "bool", "true"), ("i2", "smallint", "2"), ("i4", "int", "4"), ("i8", "bigint", "8"),
+    ("f4", "real", "1.5"), ("f8", "float8", "2.5"), ("n", "numeric(10,2)", "12.34"),
+    ("t", "text", "'x, y'"), ("raw", "bytea", r"'\xdead'"), ("d", "date", "'2024-02-03'"),
+    ("tm", "time", "'01:02:03.5'"), ("ts", "timestamp", "'2024-01-01 10:00:00.25'"),
+    ("tz", "timestamptz", "'2024-01-01 10:00:00+02'"),
+    ("u", "uuid", "'550e8400-e29b-41d4-a716-446655440000'"), ("j", "jsonb", "'{\"a\":1}'"),
+    ("a", "int[]", "'{1,2}'"), ("v", "vector(3)", "'[1,2,3]'"),
+]
+# The same row as DuckDB prints it: select (…)::varchar.
+TEXTS = [
+    "true", "2", "4", "8", "1.5", "2.5", "12.34", "x, y", r"\xDE\xAD", "2024-02-03", "01:02:03.5",
+    "2024-01-01 10:00:00.25", "2024-01-01 08:00:00+00", "550e8400-e29b-41d4-a716-446655440000",
+    '{"a":1}', "[1, 2]", "[1.0, 2.0, 3.0]",
+]
+
+
+@pytest.mark.parametrize("copies", [1, 3000], ids=["inlined", "in files"])
+def test_duckdb_reads_every_type(server, copies):
+    ours = server.connect()
+    columns = ", ".join(f"{name} {kind}" for name, kind, _ in COLUMNS)
+    ours.execute(f"CREATE TABLE one ({columns})")
+    ours.execute(f"INSERT INTO one VALUES ({', '.join(value for _, _, value in COLUMNS)})")
+    names = ", ".join(f"one.{name}" for name, _, _ in COLUMNS)
+    ours.execute("CREATE TABLE many (LIKE one)")
+    ours.execute(f"INSERT INTO many SELECT {names} FROM one, generate_series(1, {copies}) g")
+    duck = attach(server)
+    texts = ", ".join(f"{name}::varchar" for name, _, _ in COLUMNS)
+    found = duck.execute(f"SELECT {texts} FROM lake.public.many").fetchall()
+    assert len(found) == copies
+    assert list(found[0]) == TEXTS
+    assert list(found[-1]) == TEXTS
+
+
+def test_changes_go_both_ways(server):
+    ours, duck = server.connect(), attach(server)
+    ours.execute("CREATE TABLE t AS SELECT g AS id, 'n' || g AS name FROM generate_series(1, 5000) g")
+    ours.execute("DELETE FROM t WHERE id % 2 = 0")
+    ours.execute("UPDATE t SET name = 'ours' WHERE id = 1")
+    count = "SELECT count(*), sum(id)::bigint, min(name) FROM {}"
+    expected = (2500, 6250000, "n1001")
+    assert duck.execute(count.format("lake.public.t")).fetchone() == expected
+    duck.execute("INSERT INTO lake.public.t VALUES (7000, 'duck')")
+    duck.execute("DELETE FROM lake.public.t WHERE id = 3")
+    duck.execute("UPDATE lake.public.t SET name = 'theirs' WHERE id = 5")
+    assert ours.execute("SELECT name FROM t WHERE id IN (1, 3, 5, 7000) ORDER BY id").fetchall() == [
+        ("ours",), ("theirs",), ("duck",)
+    ]
+    duck.execute("ALTER TABLE lake.public.t ADD COLUMN extra integer DEFAULT 9")
+    duck.execute("ALTER TABLE lake.public.t RENAME COLUMN name TO title")
+    assert ours.execute("SELECT title, extra FROM t WHERE id = 7").fetchone() == ("n7", 9)
+    ours.execute("ALTER TABLE t RENAME TO renamed")
+    ours.execute("ALTER TABLE renamed DROP COLUMN extra")
+    assert duck.execute("SELECT * FROM lake.public.renamed WHERE id = 7").fetchone() == (7, "n7")
+
+
+def test_we_read_a_table_that_duckdb_made(server):
+    ours, duck = server.connect(), attach(server)
+    duck.execute("""CREATE TABLE lake.public.d AS SELECT range AS r, 'd' || range AS s, [range, 1] AS l,
+        {'a': range, 'b': 'x'} AS st, '550e8400-e29b-41d4-a716-446655440000'::uuid AS u,
+        (range * 1.25)::decimal(12,2) AS n, TIMESTAMPTZ '2024-01-01 00:00:00+00' AS tz FROM range(5000)""")
+    duck.execute("DELETE FROM lake.public.d WHERE r < 1000")
+    row = ours.execute("SELECT r, s, l, u, n::text, tz::text FROM d WHERE r = 2000").fetchone()
+    assert row[:3] == (2000, "d2000", [2000, 1])
+    assert str(row[3]) == "550e8400-e29b-41d4-a716-446655440000"
+    assert row[4] == "2500.00"
+    assert ours.execute("SELECT count(*), min(r) FROM d").fetchone() == (4000, 1000)
+
+
+def test_time_travel_agrees(server):
+    ours, duck = server.connect(), attach(server)
+    ours.execute("CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 3000) g")
+    version = ours.execute("SELECT max(snapshot_id) FROM lake.snapshots").fetchone()[0]
+    ours.execute("DELETE FROM t WHERE id > 10")
+    ours.execute("INSERT INTO t VALUES (99)")
+    assert ours.execute(f"SELECT count(*) FROM t VERSION AS OF {version}").fetchone() == (3000,)
+    sql = f"SELECT count(*) FROM lake.public.t AT (VERSION => {version})"
+    assert duck.execute(sql).fetchone() == (3000,)
+    assert duck.execute("SELECT count(*) FROM lake.public.t").fetchone() == (11,)

@@ -1,0 +1,150 @@
+"""psycopg 3: values both ways, tags, transactions, conflicts, durability.
+
+Expected values follow from what was inserted, and from PostgreSQL where its behaviour is meant.
+"""
+
+import threading
+import uuid
+from datetime import date, datetime, timezone
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+ROW = (
+    1, Decimal("1.50"), "x", datetime(2024, 1, 1, tzinfo=timezone.utc), date(2024, 2, 3),
+    [1, None, 2], {"a": 1}, uuid.UUID("550e8400-e29b-41d4-a716-446655440000"), b"\xde\xad", 1.5,
+)
+TABLE = """CREATE TABLE p (id int PRIMARY KEY, n numeric(10,2), t text, ts timestamptz, d date,
+    a int[], j jsonb, u uuid, b bytea, f float8)"""
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_values_come_back_as_they_went(server, binary):
+    connection = server.connect()
+    connection.execute(TABLE)
+    values = [psycopg.types.json.Jsonb(v) if isinstance(v, dict) else v for v in ROW]
+    marks = ", ".join(["%s"] * len(values))
+    tag = connection.execute(f"INSERT INTO p VALUES ({marks})", values)
+    assert tag.statusmessage == "INSERT 0 1"
+    assert connection.execute("SELECT * FROM p", binary=binary).fetchone() == ROW
+
+
+def test_types_are_described_without_rows(server):
+    connection = server.connect()
+    connection.execute(TABLE)
+    described = connection.execute("SELECT * FROM p WHERE false").description
+    # OIDs of PostgreSQL's pg_type.
+    assert [c.type_code for c in described] == [23, 1700, 25, 1184, 1082, 1007, 3802, 2950, 17, 701]
+
+
+def test_row_counts_are_those_of_the_statement(server):
+    connection = server.connect()
+    connection.execute("CREATE TABLE t (id int, name text)")
+    connection.cursor().executemany("INSERT INTO t VALUES (%s, %s)", [(i, f"n{i}") for i in range(20)])
+    assert connection.execute("UPDATE t SET name = %s WHERE id < %s", ("x", 5)).rowcount == 5
+    assert connection.execute("DELETE FROM t WHERE id = ANY(%s)", ([1, 2, 99],)).rowcount == 2
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (18,)
+
+
+def test_rollback_undoes_and_others_do_not_see(server):
+    first, second = server.connect(autocommit=False), server.connect()
+    second.execute("CREATE TABLE t (id int)")
+    first.execute("INSERT INTO t VALUES (1)")
+    assert first.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    assert second.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    first.rollback()
+    assert first.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def test_the_second_writer_of_a_row_gets_40001(server):
+    setup, first, second = server.connect(), server.connect(autocommit=False), server.connect(autocommit=False)
+    setup.execute("CREATE TABLE t (id int, v text)")
+    setup.execute("INSERT INTO t VALUES (1, ''), (2, '')")
+    first.execute("UPDATE t SET v = 'a' WHERE id = 1")
+    second.execute("UPDATE t SET v = 'b' WHERE id = 1")
+    first.commit()
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        second.commit()
+    second.rollback()
+    # Different rows do not conflict.
+    first.execute("UPDATE t SET v = 'c' WHERE id = 1")
+    second.execute("UPDATE t SET v = 'd' WHERE id = 2")
+    first.commit()
+    second.commit()
+    assert setup.execute("SELECT v FROM t ORDER BY id").fetchall() == [("c",), ("d",)]
+
+
+def test_counters_outside_blocks_lose_nothing(server):
+    server.connect().execute("CREATE TABLE c AS SELECT 0 AS n")
+
+    def count():
+        with server.connect() as connection:
+            for _ in range(15):
+                connection.execute("UPDATE c SET n = n + 1")
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert server.connect().execute("SELECT n FROM c").fetchone() == (60,)
+
+
+def test_errors_have_their_codes_and_the_connection_goes_on(server):
+    connection = server.connect()
+    for sql, error in [
+        ("SELECT * FROM nope", psycopg.errors.UndefinedTable),
+        ("SELECT nope", psycopg.errors.UndefinedColumn),
+        ("SELECT nope()", psycopg.errors.UndefinedFunction),
+        ("SELEC 1", psycopg.errors.SyntaxError),
+        ("SELECT 1/0", psycopg.errors.DivisionByZero),
+        ("SELECT 'x'::int", psycopg.errors.InvalidTextRepresentation),
+        ("CREATE TABLE nope.t (a int)", psycopg.errors.InvalidSchemaName),
+        ("SET nope = 1", psycopg.errors.UndefinedObject),
+    ]:
+        with pytest.raises(error):
+            connection.execute(sql)
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_what_was_acknowledged_survives_a_kill(server):
+    connection = server.connect()
+    connection.execute("CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 5000) g")
+    for i in range(50):
+        connection.execute("INSERT INTO t VALUES (%s)", (10_000 + i,))
+    open_block = server.connect(autocommit=False)
+    open_block.execute("DELETE FROM t")
+    server.kill()
+    server.start()
+    assert server.connect().execute("SELECT count(*), max(id) FROM t").fetchone() == (5050, 10_049)
+
+
+def test_a_reader_sees_the_old_or_the_new_table(server):
+    """dbt's swap: a table is built beside the old one, then both are renamed in one block."""
+    writer = server.connect(autocommit=False)
+    writer.execute("CREATE TABLE m AS SELECT 0 AS build")
+    writer.commit()
+    seen, errors, done = set(), [], threading.Event()
+
+    def read():
+        with server.connect() as connection:
+            while not done.is_set():
+                try:
+                    seen.add(connection.execute("SELECT build FROM m").fetchone()[0])
+                except psycopg.Error as error:
+                    errors.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for build in range(1, 11):
+        writer.execute(f"CREATE TABLE m__tmp AS SELECT {build} AS build")
+        writer.execute("ALTER TABLE m RENAME TO m__backup")
+        writer.execute("ALTER TABLE m__tmp RENAME TO m")
+        writer.execute("DROP TABLE m__backup CASCADE")
+        writer.commit()
+    done.set()
+    reader.join()
+    assert errors == []
+    assert seen <= set(range(11))
+    assert server.connect().execute("SELECT build FROM m").fetchone() == (10,)
