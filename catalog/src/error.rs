@@ -55,6 +55,7 @@ impl Error {
             Self::UndefinedSchema { .. } => "3F000",
             Self::UndefinedTable { .. } => "42P01",
             Self::UndefinedColumn { .. } => "42703",
+            Self::UndefinedObject { kind, .. } if kind == "savepoint" => "3B001",
             Self::UndefinedObject { .. } => "42704",
             Self::DuplicateSchema { .. } => "42P06",
             Self::DuplicateTable { .. } => "42P07",

@@ -48,7 +48,7 @@ async fn savepoints_undo_rows_and_objects() {
     transaction.rollback_to("s").unwrap();
     transaction.release("s").unwrap();
     let error = transaction.release("s").unwrap_err();
-    assert_eq!(error.sqlstate(), "42704");
+    assert_eq!(error.sqlstate(), "3B001");
     transaction.commit().await.unwrap();
     assert_eq!(committed(&lake, "t").await, rows(&[(1, "a"), (2, "b")]));
 }
