@@ -124,13 +124,25 @@ impl LakeTable {
         Ok(DataSourceExec::from_data_source(config))
     }
 
+    /// What the catalog knows of the files, for the optimizer to choose join sides by. Bounds are
+    /// inexact: long text is cut, and NaN is in none.
     fn statistics_of(&self, files: &[Arc<DataFile>]) -> Statistics {
-        let mut statistics =
-            Statistics::new_unknown(&ArrowSchema::new(columns::fields(&self.table)));
+        let fields = columns::fields(&self.table);
+        let mut statistics = Statistics::new_unknown(&ArrowSchema::new(fields));
         let rows: u64 = files.iter().map(|f| f.rows).sum();
         let bytes: u64 = files.iter().map(|f| f.size).sum();
         statistics.num_rows = Precision::Exact(rows as usize);
         statistics.total_byte_size = Precision::Inexact(bytes as usize);
+        let known = self.table.columns.iter().zip(&mut statistics.column_statistics);
+        for (column, known) in known {
+            let (min, max) = prune::bounds(column, files);
+            known.min_value = min.map_or(Precision::Absent, Precision::Inexact);
+            known.max_value = max.map_or(Precision::Absent, Precision::Inexact);
+            let nulls = files.iter().map(|f| f.stats.get(&column.id).map(|s| s.nulls));
+            if let Some(nulls) = nulls.sum::<Option<u64>>() {
+                known.null_count = Precision::Inexact(nulls as usize);
+            }
+        }
         statistics
     }
 

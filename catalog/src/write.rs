@@ -208,7 +208,7 @@ async fn remove_file(store: &Arc<dyn ObjectStore>, path: &str) {
 }
 
 fn properties(table: &Table) -> Result<WriterProperties> {
-    let level = ZstdLevel::try_new(3).map_err(|e| Error::Engine(e.into()))?;
+    let level = ZstdLevel::try_new(1).map_err(|e| Error::Engine(e.into()))?;
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_statistics_enabled(EnabledStatistics::Page)

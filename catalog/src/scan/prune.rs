@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use datafusion::arrow::compute::{SortOptions, sort_to_indices};
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::catalog::Session;
 use datafusion::common::{Column as EngineColumn, ScalarValue, ToDFSchema};
@@ -12,7 +13,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_optimizer::pruning::{PruningPredicateBuilder, PruningStatistics};
 
-use crate::model::{ColumnStats, DataFile, Table};
+use crate::model::{Column, ColumnStats, DataFile, Table};
 use crate::types;
 
 /// The files that may hold a matching row.
@@ -37,6 +38,30 @@ pub(super) fn files(
     let keep = predicate.prune(&FileStatistics { table, files })?;
     let kept = files.iter().zip(keep).filter(|(_, keep)| *keep);
     Ok(kept.map(|(file, _)| Arc::clone(file)).collect())
+}
+
+/// The least and greatest value that a column has in any of the files, if all of them say.
+pub(super) fn bounds(
+    column: &Column,
+    files: &[Arc<DataFile>],
+) -> (Option<ScalarValue>, Option<ScalarValue>) {
+    let extreme = |pick: fn(&ColumnStats) -> Option<&String>, greatest: bool| {
+        let texts = files.iter().filter_map(|file| match file.stats.get(&column.id) {
+            // Only NULLs: no bound of its own.
+            Some(stats) if stats.nulls == file.rows => None,
+            Some(stats) => Some(pick(stats).cloned()),
+            None => Some(None),
+        });
+        let texts: Vec<Option<String>> = texts.collect();
+        if texts.is_empty() || texts.iter().any(Option::is_none) {
+            return None;
+        }
+        let values = types::parse_values(&texts, &column.field).ok()?;
+        let order = SortOptions { descending: greatest, nulls_first: false };
+        let first = sort_to_indices(&values, Some(order), Some(1)).ok()?;
+        ScalarValue::try_from_array(&values, first.value(0) as usize).ok()
+    };
+    (extreme(|stats| stats.min.as_ref(), false), extreme(|stats| stats.max.as_ref(), true))
 }
 
 struct FileStatistics<'a> {
