@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::catalog::MemoryCatalogProviderList;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -65,9 +66,10 @@ impl Engine {
             Box::new(RewriteRegCastToSubquery::new()),
         ];
         // The functions stay; the catalog they were registered with is no connection's.
-        let state = SessionStateBuilder::new_from_existing(context.state())
+        let mut state = SessionStateBuilder::new_from_existing(context.state())
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
             .build();
+        FunctionRegistry::register_expr_planner(&mut state, Arc::new(sql::plan::IntervalProducts))?;
         Ok(Self { state, rules, pg_tables: OnceLock::new() })
     }
 

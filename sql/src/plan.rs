@@ -9,6 +9,7 @@
 mod files;
 mod fold;
 mod input;
+mod interval;
 mod resolve;
 mod scope;
 
@@ -32,6 +33,7 @@ use crate::names;
 
 pub use files::{ExternalFiles, external_provider};
 pub(crate) use input::cast_from;
+pub use interval::IntervalProducts;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub(crate) use resolve::{object_name, table_factor};
 pub use scope::Scope;
