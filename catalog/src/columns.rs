@@ -51,10 +51,13 @@ pub fn number(name: &str, field: &Field, next: &mut i64) -> Column {
         DataType::Struct(parts) => parts.iter().map(|p| number(p.name(), p, next)).collect(),
         _ => Vec::new(),
     };
+    // A new column has the engine's type, whatever column its values were read from.
+    let mut metadata = field.metadata().clone();
+    metadata.remove(types::FOREIGN_TYPE);
     Column {
         id,
         name: name.to_owned(),
-        field: Arc::new(field.clone().with_name(name)),
+        field: Arc::new(field.clone().with_name(name).with_metadata(metadata)),
         children,
         nullable: field.is_nullable(),
         default: None,

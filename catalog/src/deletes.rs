@@ -10,9 +10,9 @@ use bytes::Bytes;
 use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use datafusion::parquet::arrow::{ArrowWriter, ProjectionMask};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use roaring::RoaringTreemap;
@@ -34,6 +34,40 @@ pub async fn read(store: &dyn ObjectStore, path: &str, upto: SnapshotId) -> Resu
     let get = store.get(&location).await.map_err(|e| storage::error(path, &e))?;
     let bytes = get.bytes().await.map_err(|e| storage::error(path, &e))?;
     decode(bytes, upto).map_err(|reason| Error::Damaged { path: path.to_owned(), reason })
+}
+
+/// Positions of a file's rows that came after a snapshot: a merged or flushed file holds rows of
+/// several, each with its own.
+pub async fn later(
+    store: &Arc<dyn ObjectStore>,
+    path: &str,
+    at: SnapshotId,
+) -> Result<RoaringTreemap> {
+    let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason };
+    let location = Path::parse(path).map_err(|e| storage::error(path, &e.into()))?;
+    let bytes = store.get(&location).await.map_err(|e| storage::error(path, &e))?;
+    let bytes = bytes.bytes().await.map_err(|e| storage::error(path, &e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes);
+    let builder = builder.map_err(|e| damaged(e.to_string()))?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [SNAPSHOT_COLUMN]);
+    let reader = builder.with_projection(mask).build().map_err(|e| damaged(e.to_string()))?;
+    let batches: std::result::Result<Vec<RecordBatch>, _> = reader.collect();
+    let batches = batches.map_err(|e| damaged(e.to_string()))?;
+    let mut positions = RoaringTreemap::new();
+    let mut position = 0;
+    for batch in batches {
+        let snapshots = batch.column_by_name(SNAPSHOT_COLUMN);
+        let snapshots = snapshots.and_then(|array| cast(array, &DataType::Int64).ok());
+        let snapshots =
+            snapshots.ok_or_else(|| damaged(format!("it has no column \"{SNAPSHOT_COLUMN}\"")))?;
+        for snapshot in snapshots.as_primitive::<Int64Type>().values() {
+            if *snapshot > at {
+                positions.insert(position);
+            }
+            position += 1;
+        }
+    }
+    Ok(positions)
 }
 
 fn decode(bytes: Bytes, upto: SnapshotId) -> Result<RoaringTreemap, String> {

@@ -12,7 +12,7 @@ use crate::deletes;
 use crate::error::{Error, Result};
 use crate::metadata::rows::{self, Loaded};
 use crate::metadata::{Database, Dialect, Session, Value, layout, load};
-use crate::model::{Snapshot, SnapshotId, SnapshotInfo, State, Table, TableRows};
+use crate::model::{DataFile, Snapshot, SnapshotId, SnapshotInfo, State, Table, TableRows};
 use crate::overlay;
 use crate::storage::Storage;
 
@@ -226,6 +226,13 @@ impl Lake {
             }
             let positions = try_join_all(reads).await?;
             read.extend(delete_files.iter().map(|file| file.data_file).zip(positions));
+        }
+        let mixed: Vec<&DataFile> =
+            files.iter().filter(|f| f.partial_max.is_some_and(|max| max > at)).collect();
+        for mixed in mixed.chunks(READS) {
+            let reads = mixed.iter().map(|file| deletes::later(self.store(), &file.path, at));
+            let positions = try_join_all(reads).await?;
+            read.extend(mixed.iter().map(|file| file.id).zip(positions));
         }
         for (id, positions) in read {
             let Some(file) = files.iter_mut().find(|file| file.id == id) else {

@@ -31,14 +31,16 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Pa
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::{TableProvider, TableType};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::parquet::arrow::RowNumber;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
+use object_store::path::Path;
 
+use crate::error::Error;
 use crate::model::{
     ADDRESS_TYPE, Constraint, DataFile, FILE_COLUMN, InlinedRows, POSITION_COLUMN, Table, TableRows,
 };
@@ -114,9 +116,9 @@ impl LakeTable {
             )));
         let statistics = self.statistics_of(files);
         let partitions = session.config_options().execution.target_partitions;
-        let files = files.iter().map(|file| partitioned(file, numbered)).collect();
+        let files: Result<Vec<_>> = files.iter().map(|file| partitioned(file, numbered)).collect();
         let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
-            .with_file_groups(FileGroup::new(files).split_files(partitions))
+            .with_file_groups(FileGroup::new(files?).split_files(partitions))
             .with_statistics(statistics)
             .with_expr_adapter(Some(Arc::new(columns::ByFieldId)))
             .with_projection_indices(Some(projection))?
@@ -246,12 +248,17 @@ fn file_field() -> FieldRef {
     Arc::new(Field::new(FILE_COLUMN, ADDRESS_TYPE, false))
 }
 
-fn partitioned(file: &DataFile, numbered: bool) -> PartitionedFile {
-    let mut partitioned = PartitionedFile::new(file.path.clone(), file.size);
+/// The catalog's path is the object's name as it is: what looks encoded in it is not decoded.
+fn partitioned(file: &DataFile, numbered: bool) -> Result<PartitionedFile> {
+    let mut partitioned = PartitionedFile::new("", file.size);
+    partitioned.object_meta.location = Path::parse(&file.path).map_err(|error| {
+        let (path, reason) = (file.path.clone(), error.to_string());
+        DataFusionError::External(Box::new(Error::Object { path, reason }))
+    })?;
     if numbered {
         partitioned.partition_values = vec![ScalarValue::Int64(Some(file.id))];
     }
-    partitioned
+    Ok(partitioned)
 }
 
 /// Keys as the optimizer knows them. They are informational, so none is claimed to be unique:

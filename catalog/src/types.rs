@@ -15,8 +15,32 @@ use crate::model::TYPE_KEY;
 pub(crate) use text::float_text;
 pub use text::{parse_values, value_text};
 
+/// Field metadata: DuckLake's name of a type that the engine has under another (`uint8`) or has not
+/// at all (`map`), so that altering a table leaves it as it is.
+pub(crate) const FOREIGN_TYPE: &str = "sextant.ducklake_type";
+
+/// DuckLake's name of a type whose values the engine can neither read nor write.
+pub(crate) fn unreadable(field: &Field) -> Option<&str> {
+    let kept = field.metadata().get(FOREIGN_TYPE)?;
+    (*field.data_type() == DataType::Binary).then_some(kept)
+}
+
+/// Fails if the field's type is not one of the engine's.
+pub(crate) fn check_readable(field: &Field) -> Result<()> {
+    match unreadable(field) {
+        None => Ok(()),
+        Some(kept) => Err(Error::NotSupported {
+            message: format!("column \"{}\" has the unsupported type {kept}", field.name()),
+            hint: Some("Name the other columns of the table.".into()),
+        }),
+    }
+}
+
 /// DuckLake's name of a field's type; nested types are named by their kind alone.
 pub fn to_ducklake(field: &Field) -> Result<String> {
+    if let Some(kept) = field.metadata().get(FOREIGN_TYPE) {
+        return Ok(kept.clone());
+    }
     let spelled = field.metadata().get(TYPE_KEY).map(String::as_str);
     Ok(match field.data_type() {
         DataType::Boolean => "boolean".into(),
@@ -43,7 +67,8 @@ pub fn to_ducklake(field: &Field) -> Result<String> {
     })
 }
 
-/// The field of a DuckLake type; `children` are those of a list or struct.
+/// The field of a DuckLake type; `children` are those of a list or struct. A type that the engine
+/// does not have becomes one that is refused when it is read: the rest of the lake stays usable.
 pub fn from_ducklake(
     text: &str,
     name: &str,
@@ -74,16 +99,16 @@ pub fn from_ducklake(
             None => return Err(unsupported("a list without an element type")),
         },
         "struct" => DataType::Struct(children.to_vec().into()),
-        other => match decimal(other) {
-            Some(data_type) => data_type,
-            None => return Err(unsupported(other)),
-        },
+        other => decimal(other).unwrap_or(DataType::Binary),
     };
     let field = Field::new(name, data_type, nullable);
-    Ok(match text {
-        "uuid" | "json" => field.with_metadata([(TYPE_KEY.to_owned(), text.to_owned())].into()),
-        _ => field,
-    })
+    let key = match text {
+        "uuid" | "json" => TYPE_KEY,
+        "list" | "struct" => return Ok(field),
+        _ if to_ducklake(&field)? == text => return Ok(field),
+        _ => FOREIGN_TYPE,
+    };
+    Ok(field.with_metadata([(key.to_owned(), text.to_owned())].into()))
 }
 
 /// `decimal(10,2)`.
@@ -121,11 +146,18 @@ mod tests {
             "timestamptz",
             "interval",
             "decimal(10,2)",
+            "uint8",
+            "uint64",
+            "timestamp_ns",
+            "map",
         ] {
             let field = from_ducklake(name, "c", true, &[]).unwrap();
             assert_eq!(to_ducklake(&field).unwrap(), name);
         }
-        assert!(from_ducklake("decimal(99,2)", "c", true, &[]).is_err());
-        assert!(from_ducklake("geometry", "c", true, &[]).is_err());
+        for name in ["decimal(99,2)", "geometry"] {
+            let field = from_ducklake(name, "c", true, &[]).unwrap();
+            assert!(check_readable(&field).is_err());
+        }
+        assert!(check_readable(&from_ducklake("uint8", "c", true, &[]).unwrap()).is_ok());
     }
 }

@@ -62,6 +62,7 @@ impl TableWriter {
     /// A writer of files in `folder`, which is relative to the data path and ends with a slash.
     pub fn new(lake: &Lake, folder: &str, table: &Arc<Table>) -> Result<Self> {
         refuse_intervals(table)?;
+        table.columns.iter().try_for_each(|column| types::check_readable(&column.field))?;
         let fields: Vec<FieldRef> = table.columns.iter().map(written).collect();
         Ok(Self {
             store: Arc::clone(lake.store()),
@@ -131,7 +132,7 @@ impl TableWriter {
             name.push_str(&format!("{column}={}/", encoded(value.as_deref())));
         }
         name.push_str(&format!("ducklake-{}.parquet", Uuid::now_v7()));
-        let path = Path::from(format!("{}{name}", self.folder));
+        let path = parsed(&format!("{}{name}", self.folder))?;
         let sink = BufWriter::new(Arc::clone(&self.store), path.clone());
         let properties = self.properties.clone();
         let writer = AsyncArrowWriter::try_new(sink, Arc::clone(&self.schema), Some(properties))
@@ -200,9 +201,15 @@ impl TableWriter {
     }
 }
 
+/// The object of a path, whose encoded folder names are taken as they are.
+fn parsed(path: &str) -> Result<Path> {
+    Path::parse(path).map_err(|e| Error::Object { path: path.to_string(), reason: e.to_string() })
+}
+
 async fn remove_file(store: &Arc<dyn ObjectStore>, path: &str) {
+    let Ok(location) = parsed(path) else { return };
     // An orphan is found and removed by clean-up later; there is nobody to tell here.
-    if let Err(error) = store.delete(&Path::from(path)).await {
+    if let Err(error) = store.delete(&location).await {
         tracing::debug!(path, %error, "an unfinished file was not removed");
     }
 }

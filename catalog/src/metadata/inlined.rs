@@ -92,6 +92,7 @@ pub async fn insert(
     row_id: i64,
     snapshot: SnapshotId,
 ) -> Result<()> {
+    table.columns.iter().try_for_each(|column| types::check_readable(&column.field))?;
     let stored = stored(&table.columns)?;
     let dialect = session.dialect();
     let mut columns: Vec<(&str, Kind)> = INLINED_COLUMNS.map(|name| (name, Kind::Integer)).to_vec();
@@ -229,6 +230,7 @@ pub fn constant(column: &Column, rows: usize) -> Result<ArrayRef> {
 }
 
 fn decode(rows: &[Row], index: usize, field: &Field) -> Result<ArrayRef> {
+    types::check_readable(field)?;
     if field.data_type() == &DataType::Binary {
         let bytes = |row: &Row| match row.0.get(index) {
             Some(Value::Bytes(bytes)) => Some(bytes.clone()),

@@ -8,7 +8,7 @@ use roaring::RoaringTreemap;
 use super::{Row, Session, Value, inlined};
 use crate::error::{Error, Result};
 use crate::model::{
-    ColumnStats, DataFile, FileId, InlinedRows, ObjectId, Schema, SnapshotId, Table,
+    Column, ColumnStats, DataFile, FileId, InlinedRows, ObjectId, Schema, SnapshotId, Table,
 };
 
 /// A delete file that is live.
@@ -41,12 +41,16 @@ pub async fn load(
     let live = [table.id, at, at].map(Value::Integer);
     let sql = format!(
         "SELECT data_file_id, path, path_is_relative, file_size_bytes, footer_size, \
-         record_count, row_id_start, begin_snapshot, partial_max FROM ducklake_data_file \
+         record_count, row_id_start, begin_snapshot, partial_max, mapping_id \
+         FROM ducklake_data_file \
          WHERE {LIVE} ORDER BY data_file_id"
     );
     let rows = session.query(&sql, &live).await?;
     let file = |row: &Row| data_file(row, &folder, roots);
     let mut files = rows.iter().map(file).collect::<Result<Vec<_>>>()?;
+    if rows.iter().any(|row| row.integer(9).is_some()) {
+        check_mappings(session, table, &live).await?;
+    }
     if !files.is_empty() {
         let mut stats = statistics(session, table.id).await?;
         let mut partitions = partition_values(session, table.id).await?;
@@ -91,6 +95,30 @@ fn data_file(row: &Row, folder: &str, roots: &[String]) -> Result<DataFile> {
         stats: HashMap::new(),
         deleted: None,
     })
+}
+
+/// Files that other tools have registered have no field ids and are read by name, so every column
+/// must still have the name it has there.
+async fn check_mappings(session: &mut Session, table: &Table, live: &[Value]) -> Result<()> {
+    let sql = format!(
+        "SELECT source_name, target_field_id, is_partition FROM ducklake_name_mapping \
+         WHERE parent_column IS NULL AND mapping_id IN \
+         (SELECT mapping_id FROM ducklake_data_file WHERE {LIVE})"
+    );
+    for row in session.query(&sql, live).await? {
+        let (source, target) = (row.name(0), row.id(1)?);
+        let moved = |column: &Column| (column.id == target) != (column.name == source);
+        if row.boolean(2) == Some(true) || table.columns.iter().any(moved) {
+            return Err(Error::NotSupported {
+                message: format!(
+                    "column \"{source}\" of files added to table \"{}\" cannot be read",
+                    table.name
+                ),
+                hint: Some("Rewrite the table with the tool that added the files.".to_owned()),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// A file's path from the data path.

@@ -98,6 +98,7 @@ impl PhysicalExprAdapter for Adapter {
                 let Ok(index) = self.logical.index_of(column.name()) else {
                     return Ok(Transformed::no(node));
                 };
+                types::check_readable(self.logical.field(index)).map_err(external)?;
                 let field = self.renamed.field(index);
                 if let Some(value) = initial(field)? {
                     return Ok(Transformed::yes(Arc::new(Literal::new(value)) as _));
@@ -133,6 +134,10 @@ fn is_uuid(found: &Field, wanted: &Field) -> bool {
     *found.data_type() == DataType::FixedSizeBinary(16) && *wanted.data_type() == DataType::Utf8
 }
 
+fn external(error: crate::error::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
 /// The constant that a missing column reads as.
 fn initial(field: &Field) -> Result<Option<ScalarValue>> {
     if !field.name().starts_with(MISSING) {
@@ -142,7 +147,6 @@ fn initial(field: &Field) -> Result<Option<ScalarValue>> {
     if *field.data_type() == DataType::Null {
         return Ok(None);
     }
-    let parsed = types::parse_values(&[Some(text.clone())], field)
-        .map_err(|error| DataFusionError::External(Box::new(error)))?;
+    let parsed = types::parse_values(&[Some(text.clone())], field).map_err(external)?;
     ScalarValue::try_from_array(&parsed, 0).map(Some)
 }

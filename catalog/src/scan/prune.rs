@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, UInt64Array};
 use datafusion::arrow::compute::{SortOptions, sort_to_indices};
-use datafusion::arrow::datatypes::Schema as ArrowSchema;
+use datafusion::arrow::datatypes::{Float64Type, Schema as ArrowSchema};
 use datafusion::catalog::Session;
 use datafusion::common::{Column as EngineColumn, ScalarValue, ToDFSchema};
 use datafusion::error::Result;
@@ -64,6 +64,16 @@ pub(super) fn bounds(
     (extreme(|stats| stats.min.as_ref(), false), extreme(|stats| stats.max.as_ref(), true))
 }
 
+/// A bound that also holds if its text is that of a single: a column may have been widened, and
+/// `0.1` then stands for 0.10000000149.
+fn outer(value: f64, upper: bool) -> f64 {
+    let single = f64::from(value as f32);
+    match upper {
+        true => value.max(single),
+        false => value.min(single),
+    }
+}
+
 struct FileStatistics<'a> {
     table: &'a Table,
     files: &'a [Arc<DataFile>],
@@ -80,20 +90,32 @@ impl FileStatistics<'_> {
             self.files.iter().map(|f| f.stats.get(&column.id).and_then(&pick)).collect();
         types::parse_values(&texts, &column.field).ok()
     }
+
+    fn bounds(
+        &self,
+        column: &EngineColumn,
+        pick: impl Fn(&ColumnStats) -> Option<String>,
+        upper: bool,
+    ) -> Option<ArrayRef> {
+        let values = self.values(column, pick)?;
+        let Some(doubles) = values.as_primitive_opt::<Float64Type>() else { return Some(values) };
+        Some(Arc::new(doubles.unary::<_, Float64Type>(|value| outer(value, upper))))
+    }
 }
 
 impl PruningStatistics for FileStatistics<'_> {
     fn min_values(&self, column: &EngineColumn) -> Option<ArrayRef> {
-        self.values(column, |stats| stats.min.clone())
+        self.bounds(column, |stats| stats.min.clone(), false)
     }
 
     fn max_values(&self, column: &EngineColumn) -> Option<ArrayRef> {
         // NaN is above every number and in no bound; a file that does not say may hold one.
         let float = self.table.column(column.name())?.field.data_type().is_floating();
-        self.values(column, |stats| match float && stats.contains_nan != Some(false) {
+        let max = |stats: &ColumnStats| match float && stats.contains_nan != Some(false) {
             true => None,
             false => stats.max.clone(),
-        })
+        };
+        self.bounds(column, max, true)
     }
 
     fn num_containers(&self) -> usize {
@@ -112,5 +134,20 @@ impl PruningStatistics for FileStatistics<'_> {
 
     fn contained(&self, _: &EngineColumn, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_hold_for_singles_and_doubles() {
+        let single = f64::from(0.1_f32);
+        assert!(single > 0.1);
+        assert_eq!((outer(0.1, true), outer(0.1, false)), (single, 0.1));
+        assert_eq!((outer(-0.1, true), outer(-0.1, false)), (-0.1, -single));
+        assert_eq!((outer(2.5, true), outer(2.5, false)), (2.5, 2.5));
+        assert!(outer(f64::NAN, true).is_nan());
     }
 }

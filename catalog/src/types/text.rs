@@ -258,7 +258,9 @@ fn split(text: &str, open: char, close: char) -> Result<Vec<Option<String>>> {
             }
             ('\'' | '"', _, _) if part.quote.is_none_or(|q| q == c) => part.toggle(c),
             (',', false, 0) => parts.push(std::mem::take(&mut part).finish()),
-            (':', false, 0) if open == '{' => part = Part::default(),
+            (':', false, 0) if open == '{' && !part.keyed => {
+                part = Part { keyed: true, ..Part::default() };
+            }
             ('[' | '{', false, _) => part.nest(c, 1),
             (']' | '}', false, _) => part.nest(c, -1),
             (c, _, _) => part.text.push(c),
@@ -278,6 +280,8 @@ struct Part {
     quoted: bool,
     was_quoted: bool,
     quote: Option<char>,
+    /// The key has been passed: colons belong to the value.
+    keyed: bool,
 }
 
 impl Part {
@@ -357,6 +361,17 @@ mod tests {
         round_trip(&(Arc::new(TimestampMicrosecondArray::from(vec![-1, 0, 1])) as _));
         let field = Field::new("c", DataType::Timestamp(TimeUnit::Microsecond, None), true);
         assert!(parse_values(&[Some("no time".into())], &field).is_err());
+    }
+
+    #[test]
+    fn colons_in_a_struct_belong_to_its_values() {
+        let times = Arc::new(TimestampMicrosecondArray::from(vec![Some(1), None]));
+        let words = Arc::new(StringArray::from(vec!["k: v, 'x'", "12:30"]));
+        let fields = Fields::from(vec![
+            Field::new("at: \"x\"", times.data_type().clone(), true),
+            Field::new("word", DataType::Utf8, true),
+        ]);
+        round_trip(&(Arc::new(StructArray::new(fields, vec![times, words], None)) as _));
     }
 
     #[test]
