@@ -1,0 +1,149 @@
+"""The server as a whole: kills inside a commit, damaged files, bad options, bounded memory, invariants."""
+
+import os
+import pathlib
+import random
+import re
+import subprocess
+import threading
+
+import psycopg
+import pytest
+
+
+@pytest.mark.parametrize("point", ["before-begin", "before-commit", "after-commit"])
+@pytest.mark.parametrize("rows", [3, 5000], ids=["inlined", "file"])
+def test_a_commit_that_is_killed_is_there_whole_or_not_at_all(server, point, rows):
+    server.connect().execute("CREATE TABLE t (id int)")
+    server.stop()
+    server.start(SEXTANT_FAULT=point)
+    with pytest.raises(psycopg.OperationalError):
+        server.connect().execute(f"INSERT INTO t SELECT g FROM generate_series(1, {rows}) g")
+    server.process.wait(10)
+    server.start()
+    connection = server.connect()
+    found = connection.execute("SELECT count(*) FROM t").fetchone()[0]
+    # Nothing was acknowledged; only the point after the commit may leave it.
+    assert found == (rows if point == "after-commit" else 0)
+    connection.execute("INSERT INTO t VALUES (0)")
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (found + 1,)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_a_damaged_file_is_named_and_other_tables_are_served(server, damage):
+    connection = server.connect()
+    for name in ["good", "bad"]:
+        connection.execute(f"CREATE TABLE {name} AS SELECT g AS id FROM generate_series(1, 5000) g")
+    file = next(pathlib.Path(server.data, "public", "bad").glob("*.parquet"))
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:100])
+    server.stop()
+    server.start()
+    connection = server.connect()
+    with pytest.raises(psycopg.Error) as error:
+        connection.execute("SELECT sum(id) FROM bad")
+    assert error.value.sqlstate.startswith("58"), error.value
+    assert file.name in str(error.value)
+    assert connection.execute("SELECT sum(id) FROM good").fetchone() == (12502500,)
+
+
+@pytest.mark.parametrize("options, word", [
+    (["--nope"], "--nope"),
+    (["--threads", "many"], "threads"),
+    (["--listen", "nowhere"], "listen"),
+    (["--memory-limit", "-1"], "memory-limit"),
+    (["--data", "/proc/nope"], "/proc/nope"),
+])
+def test_a_bad_option_is_one_clear_line(tmp_path, options, word):
+    command = [os.environ["SEXTANT_BINARY"], "serve", "--listen", "127.0.0.1:0"]
+    if "--data" not in options:
+        command += ["--data", str(tmp_path)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=20)
+    assert done.returncode != 0
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert word in lines[0]
+
+
+def test_a_port_in_use_is_one_clear_line(server, tmp_path):
+    command = [os.environ["SEXTANT_BINARY"], "serve", "--data", str(tmp_path / "other")]
+    listen = f"127.0.0.1:{server.port}"
+    done = subprocess.run([*command, "--listen", listen], capture_output=True, text=True, timeout=20)
+    assert done.returncode != 0
+    assert listen in done.stderr.strip().splitlines()[-1]
+
+
+def resident_kb(server, what):
+    with open(f"/proc/{server.process.pid}/status") as status:
+        return int(re.search(rf"{what}:\s+(\d+)", status.read())[1])
+
+
+def test_rows_stream_in_bounded_memory(server):
+    connection = server.connect()
+    connection.execute("SELECT 1")
+    idle = resident_kb(server, "VmRSS")
+    with connection.cursor() as cursor:
+        count = sum(1 for _ in cursor.stream(
+            "SELECT g, g * 2, 'row number ' || g FROM generate_series(1, 1000000) g"
+        ))
+    assert count == 1_000_000
+    # The rows are about 40 MB on the wire; what is kept of them must not grow with their number.
+    assert resident_kb(server, "VmHWM") - idle < 200_000
+
+
+def test_transfers_conserve_the_sum(server):
+    accounts, amount = 10, 100
+    server.connect().execute(
+        f"CREATE TABLE a AS SELECT g AS id, {amount} AS n FROM generate_series(1, {accounts}) g"
+    )
+    done, wrong = threading.Event(), []
+
+    def transfer(seed):
+        dice = random.Random(seed)
+        with server.connect(autocommit=False) as connection:
+            for _ in range(10):
+                source, target = dice.sample(range(1, accounts + 1), 2)
+                while True:
+                    try:
+                        connection.execute("UPDATE a SET n = n - 5 WHERE id = %s", (source,))
+                        connection.execute("UPDATE a SET n = n + 5 WHERE id = %s", (target,))
+                        connection.commit()
+                        break
+                    except psycopg.errors.SerializationFailure:
+                        connection.rollback()
+
+    def read():
+        with server.connect() as connection:
+            while not done.is_set():
+                total = connection.execute("SELECT sum(n), count(*) FROM a").fetchone()
+                if total != (accounts * amount, accounts):
+                    wrong.append(total)
+
+    writers = [threading.Thread(target=transfer, args=(seed,)) for seed in range(8)]
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for thread in writers + readers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    for thread in readers:
+        thread.join()
+    assert wrong == []
+    assert server.connect().execute("SELECT sum(n) FROM a").fetchone() == (accounts * amount,)
+
+
+def test_a_statement_is_cancelled_and_the_connection_goes_on(server):
+    connection = server.connect()
+    slow = "SELECT count(*) FROM generate_series(1, 100000000) a WHERE a % 7 = 3 AND sqrt(a) > 0"
+    timer = threading.Timer(0.3, connection.cancel_safe)
+    timer.start()
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        for _ in range(1000):
+            connection.execute(slow)
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    connection.execute("SET statement_timeout = '100ms'")
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        for _ in range(1000):
+            connection.execute(slow)
