@@ -36,6 +36,18 @@ pub(crate) fn check_readable(field: &Field) -> Result<()> {
     }
 }
 
+/// Fails if values of the engine's type may not fit what the column is in the lake (`uint8`): other
+/// tools could then not read the table.
+pub(crate) fn check_writable(field: &Field) -> Result<()> {
+    match field.metadata().get(FOREIGN_TYPE) {
+        None => Ok(()),
+        Some(kept) => Err(Error::NotSupported {
+            message: format!("writing column \"{}\" of type {kept} is not supported", field.name()),
+            hint: Some("Write it with the tool that made the table, or widen its type.".into()),
+        }),
+    }
+}
+
 /// DuckLake's name of a field's type; nested types are named by their kind alone.
 pub fn to_ducklake(field: &Field) -> Result<String> {
     if let Some(kept) = field.metadata().get(FOREIGN_TYPE) {

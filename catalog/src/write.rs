@@ -62,7 +62,7 @@ impl TableWriter {
     /// A writer of files in `folder`, which is relative to the data path and ends with a slash.
     pub fn new(lake: &Lake, folder: &str, table: &Arc<Table>) -> Result<Self> {
         refuse_intervals(table)?;
-        table.columns.iter().try_for_each(|column| types::check_readable(&column.field))?;
+        table.columns.iter().try_for_each(|column| types::check_writable(&column.field))?;
         let fields: Vec<FieldRef> = table.columns.iter().map(written).collect();
         Ok(Self {
             store: Arc::clone(lake.store()),

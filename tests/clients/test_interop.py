@@ -1,6 +1,7 @@
 """DuckDB's own ducklake extension on our lake: it reads what we write and we read what it writes."""
 
 import duckdb
+import psycopg
 import pytest
 from duckdb_extensions import import_extension
 
@@ -95,3 +96,14 @@ def test_time_travel_agrees(server):
     sql = f"SELECT count(*) FROM lake.public.t AT (VERSION => {version})"
     assert duck.execute(sql).fetchone() == (3000,)
     assert duck.execute("SELECT count(*) FROM lake.public.t").fetchone() == (11,)
+
+
+def test_a_foreign_type_is_read_and_not_written(server):
+    """A value that does not fit DuckDB's type would make the table unreadable for DuckDB."""
+    ours, duck = server.connect(), attach(server)
+    duck.execute("CREATE TABLE lake.public.f (a utinyint, b varchar)")
+    duck.execute("INSERT INTO lake.public.f VALUES (200, 'x')")
+    assert ours.execute("SELECT * FROM f").fetchall() == [(200, "x")]
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        ours.execute("INSERT INTO f VALUES (300, 'y')")
+    assert duck.execute("SELECT * FROM lake.public.f").fetchall() == [(200, "x")]

@@ -53,7 +53,7 @@ def test_a_damaged_file_is_named_and_other_tables_are_served(server, damage):
     (["--nope"], "--nope"),
     (["--threads", "many"], "threads"),
     (["--listen", "nowhere"], "listen"),
-    (["--memory-limit", "-1"], "memory-limit"),
+    (["--memory-limit=-1"], "memory"),
     (["--data", "/proc/nope"], "/proc/nope"),
 ])
 def test_a_bad_option_is_one_clear_line(tmp_path, options, word):

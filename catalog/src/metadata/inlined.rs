@@ -92,7 +92,7 @@ pub async fn insert(
     row_id: i64,
     snapshot: SnapshotId,
 ) -> Result<()> {
-    table.columns.iter().try_for_each(|column| types::check_readable(&column.field))?;
+    table.columns.iter().try_for_each(|column| types::check_writable(&column.field))?;
     let stored = stored(&table.columns)?;
     let dialect = session.dialect();
     let mut columns: Vec<(&str, Kind)> = INLINED_COLUMNS.map(|name| (name, Kind::Integer)).to_vec();
