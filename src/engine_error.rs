@@ -221,6 +221,9 @@ fn from_any(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
     if let Some(inner) = error.downcast_ref::<std::io::Error>() {
         return from_io(inner);
     }
+    if let Some(inner) = error.downcast_ref::<datafusion::object_store::Error>() {
+        return Error::new("58030", inner.to_string());
+    }
     let message = error.to_string();
     Error::new(sqlstate_of(&message).unwrap_or("58000"), plain(&message))
 }
