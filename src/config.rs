@@ -36,6 +36,12 @@ pub struct Config {
     pub flush_rows: usize,
     /// Age of such rows that causes a flush, seconds. Default 60; 1 to 86,400.
     pub flush_age_seconds: u64,
+    /// Pause between runs of VACUUM, seconds. Default 3,600; 0 never; up to 31,536,000.
+    pub vacuum_interval_seconds: u64,
+    /// Age at which snapshots expire, seconds. Default 604,800 (7 days); up to 3,153,600,000.
+    pub snapshot_retention_seconds: u64,
+    /// How long files that no snapshot needs are left, seconds. Default 86,400; up to 31,536,000.
+    pub file_retention_seconds: u64,
     /// Default statement_timeout, milliseconds. Default 0: none; up to 2,147,483,647.
     pub statement_timeout_ms: u64,
     /// Folder of spill files. None: the system's temporary folder.
@@ -89,6 +95,18 @@ pub struct Options {
     #[arg(long, env = "SEXTANT_FLUSH_AGE_SECONDS", value_name = "SECONDS")]
     #[serde(default, deserialize_with = "text_or_number")]
     pub flush_age_seconds: Option<String>,
+    /// Pause between runs of VACUUM, seconds; 0 is never [default: 3600]
+    #[arg(long, env = "SEXTANT_VACUUM_INTERVAL_SECONDS", value_name = "SECONDS")]
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub vacuum_interval_seconds: Option<String>,
+    /// Age at which snapshots expire, seconds [default: 604800]
+    #[arg(long, env = "SEXTANT_SNAPSHOT_RETENTION_SECONDS", value_name = "SECONDS")]
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub snapshot_retention_seconds: Option<String>,
+    /// How long files that no snapshot needs are left, seconds [default: 86400]
+    #[arg(long, env = "SEXTANT_FILE_RETENTION_SECONDS", value_name = "SECONDS")]
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub file_retention_seconds: Option<String>,
     /// Default statement_timeout, milliseconds; 0 is none [default: 0]
     #[arg(long, env = "SEXTANT_STATEMENT_TIMEOUT", value_name = "MS")]
     #[serde(default, deserialize_with = "text_or_number")]
@@ -127,6 +145,9 @@ impl Default for Config {
             inline_row_limit: 1_000,
             flush_rows: 10_000,
             flush_age_seconds: 60,
+            vacuum_interval_seconds: 3_600,
+            snapshot_retention_seconds: 7 * 86_400,
+            file_retention_seconds: 86_400,
             statement_timeout_ms: 0,
             temp_dir: None,
             temp_limit_bytes: 100 << 30,
@@ -149,6 +170,11 @@ impl Options {
             inline_row_limit: self.inline_row_limit.or(file.inline_row_limit),
             flush_rows: self.flush_rows.or(file.flush_rows),
             flush_age_seconds: self.flush_age_seconds.or(file.flush_age_seconds),
+            vacuum_interval_seconds: self.vacuum_interval_seconds.or(file.vacuum_interval_seconds),
+            snapshot_retention_seconds: self
+                .snapshot_retention_seconds
+                .or(file.snapshot_retention_seconds),
+            file_retention_seconds: self.file_retention_seconds.or(file.file_retention_seconds),
             statement_timeout: self.statement_timeout.or(file.statement_timeout),
             temp_dir: self.temp_dir.or(file.temp_dir),
             temp_limit: self.temp_limit.or(file.temp_limit),
@@ -181,6 +207,12 @@ impl Options {
         let sessions = number("max-connections", self.max_connections, 100, 1, 100_000)?;
         let inline = number("inline-row-limit", self.inline_row_limit, 1_000, 0, 1_000_000)?;
         let flush_rows = number("flush-rows", self.flush_rows, 10_000, 1, 10_000_000)?;
+        let year = 31_536_000;
+        let vacuum =
+            number("vacuum-interval-seconds", self.vacuum_interval_seconds, 3_600, 0, year)?;
+        let snapshots = self.snapshot_retention_seconds;
+        let snapshots = number("snapshot-retention-seconds", snapshots, 7 * 86_400, 0, 100 * year)?;
+        let files = number("file-retention-seconds", self.file_retention_seconds, 86_400, 0, year)?;
         let timeout = number("statement-timeout", self.statement_timeout, 0, 0, 2_147_483_647)?;
         Ok(Config {
             listen,
@@ -195,6 +227,9 @@ impl Options {
             inline_row_limit: inline,
             flush_rows,
             flush_age_seconds: flush_age as u64,
+            vacuum_interval_seconds: vacuum as u64,
+            snapshot_retention_seconds: snapshots as u64,
+            file_retention_seconds: files as u64,
             statement_timeout_ms: timeout as u64,
             temp_dir: self.temp_dir,
             temp_limit_bytes: temp,

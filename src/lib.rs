@@ -19,6 +19,7 @@ mod server;
 pub mod session;
 mod settings;
 mod to_char;
+mod upkeep;
 pub mod wire;
 
 pub use error::Error;

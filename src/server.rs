@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::upkeep;
 use crate::wire::cancel::Registry;
 use crate::wire::{self, tls};
 
@@ -67,6 +68,7 @@ impl Server {
             stop: CancellationToken::new(),
             accepting: Mutex::new(None),
         });
+        tokio::spawn(upkeep::run(Arc::clone(&server)));
         let accepting = tokio::spawn(wire::accept(Arc::clone(&server), listener));
         *server.accepting.lock().await = Some(accepting);
         tracing::info!(

@@ -103,9 +103,7 @@ impl Session {
         database: String,
         options: HashMap<String, String>,
     ) -> Result<Self, Error> {
-        let timeout = server.config().statement_timeout_ms;
-        let configured = ("statement_timeout".to_string(), timeout.to_string());
-        let settings = Settings::new(std::iter::once(configured).chain(options))?;
+        let settings = Settings::new(configured(server.config()).into_iter().chain(options))?;
         let settings = Arc::new(RwLock::new(settings));
         let seen = Seen::default();
         let databases: Arc<dyn datafusion::catalog::CatalogProviderList> =
@@ -390,7 +388,16 @@ impl Session {
         engine.mark_start_execution();
         let server = Arc::clone(&self.server);
         let path = self.read_settings().map(|s| s.search_path(&self.user));
+        let setting = |name: &str| {
+            let settings = self.read_settings().ok();
+            settings.and_then(|settings| settings.duration(name)).unwrap_or_default()
+        };
+        let retention = catalog::Retention {
+            snapshots: setting("sextant.snapshot_retention"),
+            files: setting("sextant.file_retention"),
+        };
         Environment {
+            retention,
             engine,
             lake: Arc::clone(self.server.lake()),
             database: self.database.clone(),
@@ -425,6 +432,16 @@ impl Session {
             "current transaction is aborted, commands ignored until end of transaction block";
         Err(Error::new("25P02", message))
     }
+}
+
+/// Settings whose defaults are the server's.
+fn configured(config: &crate::config::Config) -> [(String, String); 3] {
+    let seconds = |seconds: u64| format!("{seconds}s");
+    [
+        ("statement_timeout".into(), config.statement_timeout_ms.to_string()),
+        ("sextant.snapshot_retention".into(), seconds(config.snapshot_retention_seconds)),
+        ("sextant.file_retention".into(), seconds(config.file_retention_seconds)),
+    ]
 }
 
 /// The shared lake's state with the temp tables beside it.

@@ -22,7 +22,12 @@ const LOG: usize = 4096;
 /// What a snapshot changed, as far as rows are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    Tables(BTreeSet<ObjectId>),
+    Tables {
+        /// Rows came or went, or the table changed.
+        written: BTreeSet<ObjectId>,
+        /// The same rows are somewhere else.
+        moved: BTreeSet<ObjectId>,
+    },
     /// Something this version does not know.
     Anything,
 }
@@ -47,7 +52,7 @@ struct Entry {
 impl Changed {
     /// Reads the tokens of `changes_made`.
     pub fn parse(changes: &str) -> Self {
-        let mut tables = BTreeSet::new();
+        let (mut written, mut moved) = (BTreeSet::new(), BTreeSet::new());
         for token in tokens(changes) {
             let (kind, rest) = token.split_once(':').unwrap_or((token, ""));
             match kind {
@@ -63,18 +68,33 @@ impl Changed {
                 | "dropped_scalar_macro"
                 | "dropped_table_macro"
                 | "altered_view" => {}
-                _ => match rest.parse() {
-                    Ok(table) => _ = tables.insert(table),
-                    Err(_) => return Self::Anything,
-                },
+                _ => {
+                    let Ok(table) = rest.parse() else { return Self::Anything };
+                    let moves = ["inline_flush", "merge_adjacent", "rewrite_delete"];
+                    let tables = if moves.contains(&kind) { &mut moved } else { &mut written };
+                    tables.insert(table);
+                }
             }
         }
-        Self::Tables(tables)
+        Self::Tables { written, moved }
     }
 
-    pub fn touches(&self, table: ObjectId) -> bool {
+    /// Whether what is known of the table's rows is out of date.
+    fn touches(&self, table: ObjectId) -> bool {
+        self.writes(table) || self.moves(table)
+    }
+
+    /// Whether the table has other rows.
+    fn writes(&self, table: ObjectId) -> bool {
         match self {
-            Self::Tables(tables) => tables.contains(&table),
+            Self::Tables { written, .. } => written.contains(&table),
+            Self::Anything => true,
+        }
+    }
+
+    fn moves(&self, table: ObjectId) -> bool {
+        match self {
+            Self::Tables { moved, .. } => moved.contains(&table),
             Self::Anything => true,
         }
     }
@@ -108,6 +128,11 @@ impl Cache {
         }
     }
 
+    /// Lets go of old states that can no longer be read.
+    pub fn forget(&mut self, snapshots: &[SnapshotId]) {
+        self.old.retain(|id, _| !snapshots.contains(id));
+    }
+
     /// Takes a newer state and what the snapshots up to it changed.
     pub fn advance(&mut self, state: Arc<State>, changes: Vec<(SnapshotId, Changed)>) {
         let known = self.newest.as_ref().map(|state| state.snapshot.id);
@@ -117,6 +142,8 @@ impl Cache {
         if known.is_none() {
             self.known_from = state.snapshot.id;
         }
+        // Files that rows were moved from will be removed: nobody is to be sent there any more.
+        self.rows.retain(|(table, _), _| !changes.iter().any(|(_, own)| own.moves(*table)));
         self.log.extend(changes);
         while self.log.len() > LOG {
             if let Some((id, _)) = self.log.pop_first() {
@@ -137,18 +164,24 @@ impl Cache {
         last.map_or(self.known_from, |(id, _)| *id)
     }
 
-    /// Whether a table's rows changed after one snapshot, up to another. None: not known.
-    pub fn changed_between(
+    /// Whether a table has got other rows after one snapshot, up to another; also if not known.
+    pub fn written(&self, table: ObjectId, after: SnapshotId, upto: SnapshotId) -> bool {
+        self.any_between(after, upto, |changed| changed.writes(table))
+    }
+
+    /// Whether its rows are others or somewhere else.
+    pub fn touched(&self, table: ObjectId, after: SnapshotId, upto: SnapshotId) -> bool {
+        self.any_between(after, upto, |changed| changed.touches(table))
+    }
+
+    fn any_between(
         &self,
-        table: ObjectId,
         after: SnapshotId,
         upto: SnapshotId,
-    ) -> Option<bool> {
-        if after < self.known_from {
-            return None;
-        }
-        let mut between = self.log.range(after + 1..=upto);
-        Some(between.any(|(_, changed)| changed.touches(table)))
+        what: impl Fn(&Changed) -> bool,
+    ) -> bool {
+        after < self.known_from
+            || self.log.range(after + 1..=upto).any(|(_, changed)| what(changed))
     }
 
     pub fn rows(&mut self, table: ObjectId, at: SnapshotId) -> Option<Arc<TableRows>> {
@@ -188,9 +221,13 @@ mod tests {
     fn reads_the_tokens_of_the_facts_sheet() {
         let changes =
             "dropped_table:2,created_table:\"s,1\".\"a\",inlined_insert:4,altered_table:5";
-        let expected = Changed::Tables(BTreeSet::from([2, 4, 5]));
-        assert_eq!(Changed::parse(changes), expected);
-        assert_eq!(Changed::parse(""), Changed::Tables(BTreeSet::new()));
+        let tables = |written: &[ObjectId], moved: &[ObjectId]| Changed::Tables {
+            written: written.iter().copied().collect(),
+            moved: moved.iter().copied().collect(),
+        };
+        assert_eq!(Changed::parse(changes), tables(&[2, 4, 5], &[]));
+        assert_eq!(Changed::parse("inline_flush:3,rewrite_delete:4"), tables(&[], &[3, 4]));
+        assert_eq!(Changed::parse(""), tables(&[], &[]));
         assert_eq!(Changed::parse("new_kind_of_change"), Changed::Anything);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::parquet::arrow::PARQUET_FIELD_ID_META_KEY;
@@ -21,19 +21,31 @@ use crate::error::{Error, Result};
 use crate::model::SnapshotId;
 use crate::storage;
 
-const PATH_FIELD: &str = "2147483646";
-const POSITION_FIELD: &str = "2147483645";
-/// Column of files that DuckDB has rewritten: the snapshot of each deletion.
-const SNAPSHOT_COLUMN: &str = "_ducklake_internal_snapshot_id";
+const PATH_FIELD: i64 = 2_147_483_646;
+const POSITION_FIELD: i64 = 2_147_483_645;
+/// Column of files that hold what several snapshots did: which one it was.
+pub const SNAPSHOT_COLUMN: &str = "_ducklake_internal_snapshot_id";
+/// Its field id.
+pub const SNAPSHOT_FIELD: i64 = 2_147_483_539;
 /// Bytes at the end of a Parquet file: length of the footer and the magic.
 const TAIL: usize = 8;
 
+/// A deleted position, and the snapshot of the deletion where the file says it.
+pub type Deletion = (u64, Option<SnapshotId>);
+
 /// Positions that a delete file lists, up to a snapshot.
 pub async fn read(store: &dyn ObjectStore, path: &str, upto: SnapshotId) -> Result<RoaringTreemap> {
+    let listed = list(store, path).await?;
+    let then = listed.into_iter().filter(|(_, at)| at.is_none_or(|at| at <= upto));
+    Ok(then.map(|(position, _)| position).collect())
+}
+
+/// All that a delete file lists.
+pub async fn list(store: &dyn ObjectStore, path: &str) -> Result<Vec<Deletion>> {
     let location = Path::parse(path).map_err(|e| storage::error(path, &e.into()))?;
     let get = store.get(&location).await.map_err(|e| storage::error(path, &e))?;
     let bytes = get.bytes().await.map_err(|e| storage::error(path, &e))?;
-    decode(bytes, upto).map_err(|reason| Error::Damaged { path: path.to_owned(), reason })
+    decode(bytes).map_err(|reason| Error::Damaged { path: path.to_owned(), reason })
 }
 
 /// Positions of a file's rows that came after a snapshot: a merged or flushed file holds rows of
@@ -70,10 +82,10 @@ pub async fn later(
     Ok(positions)
 }
 
-fn decode(bytes: Bytes, upto: SnapshotId) -> Result<RoaringTreemap, String> {
+fn decode(bytes: Bytes) -> Result<Vec<Deletion>, String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| e.to_string())?;
     let reader = reader.build().map_err(|e| e.to_string())?;
-    let mut positions = RoaringTreemap::new();
+    let mut listed = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|e| e.to_string())?;
         let column = |name: &str| {
@@ -84,30 +96,33 @@ fn decode(bytes: Bytes, upto: SnapshotId) -> Result<RoaringTreemap, String> {
         let deleted = deleted.as_primitive::<Int64Type>();
         let snapshots = column(SNAPSHOT_COLUMN);
         let snapshots = snapshots.as_ref().map(|s| s.as_primitive::<Int64Type>());
-        for row in 0..deleted.len() {
-            if snapshots.is_none_or(|s| s.value(row) <= upto) {
-                positions.insert(deleted.value(row).unsigned_abs());
-            }
-        }
+        let row = |row| (deleted.value(row).unsigned_abs(), snapshots.map(|s| s.value(row)));
+        listed.extend((0..deleted.len()).map(row));
     }
-    Ok(positions)
+    Ok(listed)
 }
 
-/// A delete file as bytes, and the size of its footer.
-pub fn encode(data_file: &str, positions: &RoaringTreemap) -> Result<(Bytes, u64)> {
-    let field = |name: &str, data_type: DataType, id: &str| {
-        let id = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_owned())]);
+/// A delete file as bytes, and the size of its footer. All deletions have a snapshot or none has.
+pub fn encode(data_file: &str, deletions: &[Deletion]) -> Result<(Bytes, u64)> {
+    let field = |name: &str, data_type: DataType, id: i64| {
+        let id = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]);
         Field::new(name, data_type, true).with_metadata(id)
     };
-    let schema = Arc::new(Schema::new(vec![
+    let mut fields = vec![
         field("file_path", DataType::Utf8, PATH_FIELD),
         field("pos", DataType::Int64, POSITION_FIELD),
-    ]));
-    let rows = usize::try_from(positions.len()).unwrap_or(usize::MAX);
-    let paths = StringArray::from_iter_values(std::iter::repeat_n(data_file, rows));
-    let positions = Int64Array::from_iter_values(positions.iter().map(u64::cast_signed));
-    let batch =
-        RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(paths), Arc::new(positions)]);
+    ];
+    let paths = StringArray::from_iter_values(std::iter::repeat_n(data_file, deletions.len()));
+    let positions = deletions.iter().map(|(position, _)| position.cast_signed());
+    let mut columns: Vec<ArrayRef> =
+        vec![Arc::new(paths), Arc::new(Int64Array::from_iter_values(positions))];
+    let snapshots: Option<Vec<SnapshotId>> = deletions.iter().map(|(_, at)| *at).collect();
+    if let Some(snapshots) = snapshots.filter(|snapshots| !snapshots.is_empty()) {
+        fields.push(field(SNAPSHOT_COLUMN, DataType::Int64, SNAPSHOT_FIELD));
+        columns.push(Arc::new(Int64Array::from(snapshots)));
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns);
     let batch = batch.map_err(|e| Error::Engine(e.into()))?;
     let mut bytes = Vec::new();
     let written = ArrowWriter::try_new(&mut bytes, schema, None).and_then(|mut writer| {

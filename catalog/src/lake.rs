@@ -1,5 +1,6 @@
 //! The lake: one catalog database and one data path, shared by all sessions.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -8,6 +9,7 @@ use futures::future::try_join_all;
 use object_store::ObjectStore;
 
 use crate::cache::{Cache, Changed};
+use crate::commit::Purpose;
 use crate::deletes;
 use crate::error::{Error, Result};
 use crate::metadata::rows::{self, Loaded};
@@ -15,6 +17,7 @@ use crate::metadata::{Database, Dialect, Session, Value, layout, load};
 use crate::model::{DataFile, Snapshot, SnapshotId, SnapshotInfo, State, Table, TableRows};
 use crate::overlay;
 use crate::storage::Storage;
+use crate::upkeep::Run;
 
 /// Rows up to which an insert or delete is kept in the catalog database.
 pub const INLINE_ROW_LIMIT: usize = 1000;
@@ -46,6 +49,21 @@ pub struct Lake {
     /// One commit at a time in this process; other processes are kept out by the database.
     pub(crate) committing: tokio::sync::Mutex<()>,
     fault: Option<String>,
+    readers: Mutex<BTreeMap<u64, (SnapshotId, DateTime<Utc>)>>,
+    runs: Mutex<VecDeque<Run>>,
+}
+
+/// Keeps the snapshot that a transaction reads, and the files of it, from upkeep until dropped.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    lake: Arc<Lake>,
+    key: u64,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.lake.readers().remove(&self.key);
+    }
 }
 
 impl LakeOptions {
@@ -91,6 +109,8 @@ impl Lake {
             cache: Mutex::default(),
             committing: tokio::sync::Mutex::new(()),
             fault: std::env::var(FAULT_VARIABLE).ok().filter(|_| !options.ephemeral),
+            readers: Mutex::default(),
+            runs: Mutex::default(),
         });
         lake.current().await?;
         Ok(lake)
@@ -127,6 +147,32 @@ impl Lake {
 
     pub(crate) fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn runs(&self) -> MutexGuard<'_, VecDeque<Run>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn readers(&self) -> MutexGuard<'_, BTreeMap<u64, (SnapshotId, DateTime<Utc>)>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that a snapshot is being read from now on.
+    pub(crate) fn reading(self: &Arc<Self>, snapshot: SnapshotId) -> Reading {
+        let mut open = self.readers();
+        let key = open.last_key_value().map_or(0, |(key, _)| key + 1);
+        open.insert(key, (snapshot, Utc::now()));
+        Reading { lake: Arc::clone(self), key }
+    }
+
+    /// Snapshots that transactions of this server read.
+    pub(crate) fn open_bases(&self) -> BTreeSet<SnapshotId> {
+        self.readers().values().map(|(snapshot, _)| *snapshot).collect()
+    }
+
+    /// When the oldest transaction of this server began.
+    pub(crate) fn oldest_open(&self) -> Option<DateTime<Utc>> {
+        self.readers().values().map(|(_, since)| *since).min()
     }
 
     /// The newest state; one cheap query when nothing has changed.
@@ -191,6 +237,14 @@ impl Lake {
         self.at_snapshot(row.id(0)?).await
     }
 
+    /// When a snapshot was committed, microseconds since 1970; None: it cannot be read any more.
+    pub async fn time_of(&self, snapshot: SnapshotId) -> Result<Option<i64>> {
+        let sql = "SELECT CAST(snapshot_time AS VARCHAR) FROM ducklake_snapshot \
+                   WHERE snapshot_id = ?";
+        let rows = self.database.query(sql, &[snapshot.into()]).await?;
+        rows.first().map(|row| layout::parse_time(&row.name(0))).transpose()
+    }
+
     /// Every snapshot, oldest first.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         let mut session = self.database.read().await?;
@@ -249,9 +303,14 @@ impl Lake {
         Ok(TableRows { files: files.into_iter().map(Arc::new).collect(), inlined })
     }
 
-    /// Ends the process if a test asks for it at this step.
-    pub(crate) fn fault(&self, step: &str) {
-        if self.fault.as_deref() == Some(step) {
+    /// Ends the process if a test asks for it here: `before-commit`, `upkeep-before-commit`.
+    pub(crate) fn fault(&self, purpose: Purpose, step: &str) {
+        let Some(fault) = &self.fault else { return };
+        let own = match purpose {
+            Purpose::Transaction => Some(fault.as_str()),
+            Purpose::Upkeep => fault.strip_prefix("upkeep-"),
+        };
+        if own == Some(step) {
             std::process::abort();
         }
     }

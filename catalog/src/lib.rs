@@ -23,6 +23,7 @@ mod storage;
 mod tests;
 mod transaction;
 pub mod types;
+mod upkeep;
 mod write;
 
 pub use ddl::{CommentTarget, NewColumn, NewTable, NewView, TableChange};
@@ -31,4 +32,5 @@ pub use lake::{INLINE_ROW_LIMIT, Lake, LakeOptions};
 pub use model::*;
 pub use scan::{DeletesExec, LakeTable};
 pub use transaction::Transaction;
+pub use upkeep::{Flushed, Kept, Merged, Removed, Retention, Run};
 pub use write::TableWriter;

@@ -17,7 +17,7 @@ use crate::alter;
 use crate::commit;
 use crate::ddl::{self, CommentTarget, NewTable, NewView, Operation, TableChange};
 use crate::error::{Error, Result};
-use crate::lake::Lake;
+use crate::lake::{Lake, Reading};
 use crate::metadata::inlined;
 use crate::model::{
     DataFile, Definition, FileId, NewFile, ObjectId, PROVISIONAL, Relation, Schema, SnapshotId,
@@ -34,6 +34,7 @@ pub struct Transaction {
     /// Provisional ids are never handed out twice, rolled back or not.
     next_id: i64,
     savepoints: Vec<(String, Work)>,
+    _reading: Reading,
 }
 
 /// What a savepoint keeps.
@@ -54,7 +55,9 @@ impl Transaction {
             overlays: HashMap::new(),
             checked: BTreeSet::new(),
         };
-        Self { lake, base, work, next_id: PROVISIONAL, savepoints: Vec::new() }
+        let reading = lake.reading(base.snapshot.id);
+        let savepoints = Vec::new();
+        Self { lake, base, work, next_id: PROVISIONAL, savepoints, _reading: reading }
     }
 
     /// The lake it changes.

@@ -193,6 +193,11 @@ impl TableWriter {
         }
     }
 
+    /// Removes one file that will not be committed; its path is from the data path.
+    pub(crate) async fn remove_file(lake: &Lake, path: &str) {
+        remove_file(lake.store(), path).await;
+    }
+
     /// Removes finished files that will not be committed.
     pub async fn remove(lake: &Lake, folder: &str, files: &[NewFile]) {
         for file in files {
@@ -281,7 +286,10 @@ fn written(column: &Column) -> FieldRef {
 }
 
 /// Rows by partition values, in the order in which partitions first appear.
-fn partitions(table: &Table, batch: &RecordBatch) -> Result<Vec<(Vec<Option<String>>, Vec<u32>)>> {
+pub(crate) fn partitions(
+    table: &Table,
+    batch: &RecordBatch,
+) -> Result<Vec<(Vec<Option<String>>, Vec<u32>)>> {
     let mut keys = Vec::with_capacity(table.partition_by.len());
     for key in &table.partition_by {
         let index = table.columns.iter().position(|c| c.id == key.column_id);

@@ -22,7 +22,7 @@ pub use plan::{Environment, Lakes};
 /// Something the client is told beside the answer.
 #[derive(Debug, Clone)]
 pub struct Notice {
-    /// `NOTICE` or `WARNING`.
+    /// `INFO`, `NOTICE` or `WARNING`.
     pub severity: &'static str,
     pub sqlstate: &'static str,
     pub message: String,
@@ -33,6 +33,11 @@ impl Notice {
     /// Something worth knowing.
     pub fn notice(message: impl Into<String>) -> Self {
         Self { severity: "NOTICE", sqlstate: "00000", message: message.into(), hint: None }
+    }
+
+    /// What was asked for by VERBOSE.
+    pub fn info(message: impl Into<String>) -> Self {
+        Self { severity: "INFO", ..Self::notice(message) }
     }
 
     /// Something probably not meant.

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 use crate::error::{Error, Result};
 
 pub use dialect::SextantDialect;
-pub use own::{AsOf, ExternalTable, Own};
+pub use own::{AsOf, ExternalTable, Own, Vacuum};
 
 /// One statement of a message.
 #[derive(Debug, Clone)]

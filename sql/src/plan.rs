@@ -15,7 +15,7 @@ mod scope;
 
 use std::sync::Arc;
 
-use catalog::{Lake, Transaction};
+use catalog::{Lake, Retention, Transaction};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::{Column, DFSchema, ScalarValue};
@@ -49,6 +49,8 @@ pub struct Environment {
     pub lake: Arc<Lake>,
     pub database: String,
     pub user: String,
+    /// What VACUUM keeps.
+    pub retention: Retention,
     /// Schemas in which unqualified names are looked up, in order.
     pub search_path: Vec<String>,
     pub pg_catalog: Option<Arc<dyn SchemaProvider>>,

@@ -13,6 +13,7 @@ mod create_view;
 mod drop;
 mod tag;
 mod truncate;
+mod vacuum;
 
 use catalog::Relation;
 use datafusion::sql::sqlparser::ast::{self, ObjectName};
@@ -95,6 +96,7 @@ async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<String> {
         Own::CreateTag { name, as_of } => tag::create(context, name, as_of.as_ref()).await,
         Own::DropTag { name, if_exists } => tag::drop(context, name, *if_exists),
         Own::CreateExternalTable(table) => external::create(context, table).await,
+        Own::Vacuum(vacuum) => vacuum::run(context, vacuum).await,
     }
 }
 

@@ -7,8 +7,10 @@ mod lake;
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int32Builder, Int64Builder, StringBuilder};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::array::{
+    ArrayRef, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondArray,
+};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::datasource::{MemTable, TableProvider};
 
@@ -45,6 +47,8 @@ pub(crate) enum Cell {
     Text(String),
     Integer(i32),
     Long(i64),
+    /// Microseconds since 1970 UTC.
+    Time(i64),
     Null,
 }
 
@@ -85,10 +89,10 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
     }
 }
 
-/// A column's name and type: `text`, `int4` or `int8`.
+/// A column's name and type: `text`, `int4`, `int8` or `timestamptz`.
 pub(crate) type Columns = &'static [(&'static str, char)];
 
-/// Rows as a batch; `t` is text, `i` a 32-bit and `l` a 64-bit integer.
+/// Rows as a batch; `t` is text, `i` a 32-bit and `l` a 64-bit integer, `z` a time.
 pub(crate) fn batch(columns: Columns, rows: Vec<Vec<Cell>>) -> Result<RecordBatch> {
     let schema = schema(columns);
     let arrays = columns.iter().enumerate().map(|(index, (_, kind))| array(*kind, index, &rows));
@@ -103,6 +107,7 @@ fn schema(columns: Columns) -> SchemaRef {
         let data_type = match kind {
             'i' => DataType::Int32,
             'l' => DataType::Int64,
+            'z' => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             _ => DataType::Utf8,
         };
         Field::new(*name, data_type, true)
@@ -129,6 +134,14 @@ fn array(kind: char, index: usize, rows: &[Vec<Cell>]) -> ArrayRef {
                 _ => builder.append_null(),
             });
             Arc::new(builder.finish())
+        }
+        'z' => {
+            let times = cells.map(|cell| match cell {
+                Some(Cell::Time(value)) => Some(*value),
+                _ => None,
+            });
+            let times: TimestampMicrosecondArray = times.collect();
+            Arc::new(times.with_timezone("UTC"))
         }
         _ => {
             let mut builder = StringBuilder::new();

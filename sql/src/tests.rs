@@ -37,6 +37,7 @@ impl Db {
             .runtime_env()
             .register_object_store(lake.store_url().as_ref(), Arc::clone(lake.store()));
         let environment = Environment {
+            retention: catalog::Retention::default(),
             engine,
             lake: Arc::clone(&lake),
             database: "db".into(),

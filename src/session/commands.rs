@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use futures::stream;
 use sql::names::folded;
-use sql::{Notice, Parsed};
+use sql::{Notice, Own, Parsed};
 
 use super::{Block, Session};
 use crate::Error;
@@ -70,7 +70,16 @@ impl Session {
         &mut self,
         statement: &Statement,
     ) -> Result<Option<Outcome>, Error> {
-        let Parsed::Sql(sql) = &statement.parsed else { return Ok(None) };
+        let sql = match &statement.parsed {
+            Parsed::Sql(sql) => sql,
+            Parsed::Own(own) => {
+                if matches!(own.as_ref(), Own::Vacuum(_)) && !self.alone() {
+                    let message = "VACUUM cannot run inside a transaction block";
+                    return Err(Error::new("25001", message));
+                }
+                return Ok(None);
+            }
+        };
         let tag = match sql.as_ref() {
             ast::Statement::StartTransaction { modes, begin, .. } => {
                 self.begin(modes).await?;

@@ -29,19 +29,18 @@ pub(super) async fn check(lake: &Lake, base: &State, newest: &State, work: &Work
             continue;
         }
         let table = unchanged_table(base, newest, *id)?;
-        if !rows_changed(lake, base, newest, *id) {
-            continue;
-        }
-        if overlay.truncated || overlay.depends {
+        let (from, to) = (base.snapshot.id, newest.snapshot.id);
+        if (overlay.truncated || overlay.depends) && lake.cache().written(*id, from, to) {
             return Err(concurrent("change of rows", &table.name));
         }
-        if overlay.has_deletes() {
+        if overlay.has_deletes() && lake.cache().touched(*id, from, to) {
             let rows = lake.rows(newest, table).await?;
             check_deletes(&rows, &overlay.deleted, &table.name)?;
         }
     }
     for id in &work.checked {
-        if *id < PROVISIONAL && rows_changed(lake, base, newest, *id) {
+        let written = lake.cache().written(*id, base.snapshot.id, newest.snapshot.id);
+        if *id < PROVISIONAL && written {
             let name = base.table_by_id(*id).map_or("", |(_, table)| &table.name);
             return Err(concurrent("change of rows", name));
         }
@@ -51,11 +50,6 @@ pub(super) async fn check(lake: &Lake, base: &State, newest: &State, work: &Work
 
 fn concurrent(what: &str, name: &str) -> Error {
     Error::Conflict { change: format!("{what} of \"{name}\"") }
-}
-
-fn rows_changed(lake: &Lake, base: &State, newest: &State, table: ObjectId) -> bool {
-    let known = lake.cache().changed_between(table, base.snapshot.id, newest.snapshot.id);
-    known.unwrap_or(true)
 }
 
 /// Every row to delete must still be there.

@@ -132,6 +132,19 @@ async fn table_stats(commit: &mut Commit<'_>, id: ObjectId) -> Result<TableStats
     })
 }
 
+/// Rows and bytes of files that came or went without being inserted or deleted.
+pub(crate) async fn adjust_stats(
+    commit: &mut Commit<'_>,
+    id: ObjectId,
+    rows: i64,
+    bytes: i64,
+) -> Result<()> {
+    let sql = "UPDATE ducklake_table_stats SET record_count = record_count + ?, \
+               file_size_bytes = file_size_bytes + ? WHERE table_id = ?";
+    commit.session.execute(sql, &[rows.into(), bytes.into(), id.into()]).await?;
+    Ok(())
+}
+
 async fn write_table_stats(
     commit: &mut Commit<'_>,
     id: ObjectId,
@@ -200,12 +213,24 @@ async fn write_files(
         return Ok(files);
     }
     let partition = partition_id(commit, table).await?;
-    let mut registered = Vec::new();
-    for file in &files {
-        registered.push(vec![
+    register(commit, table.id, folder, &files, partition).await?;
+    commit.changes.push(format!("inserted_into_table:{}", table.id));
+    Ok(files)
+}
+
+/// Rows of files in the catalog, with their statistics.
+pub(crate) async fn register(
+    commit: &mut Commit<'_>,
+    table: ObjectId,
+    folder: &str,
+    files: &[DataFile],
+    partition: Option<i64>,
+) -> Result<()> {
+    let row = |file: &DataFile| {
+        vec![
             file.id.into(),
-            table.id.into(),
-            commit.snapshot.into(),
+            table.into(),
+            file.begin_snapshot.into(),
             Value::Null,
             Value::Null,
             file.path.strip_prefix(folder).unwrap_or(&file.path).into(),
@@ -218,18 +243,17 @@ async fn write_files(
             partition.into(),
             Value::Null,
             Value::Null,
-            Value::Null,
-        ]);
-    }
-    layout::DATA_FILE.insert(&mut commit.session, &registered).await?;
-    write_file_stats(commit, table, &files).await?;
-    commit.changes.push(format!("inserted_into_table:{}", table.id));
-    Ok(files)
+            file.partial_max.into(),
+        ]
+    };
+    let rows: Vec<_> = files.iter().map(row).collect();
+    layout::DATA_FILE.insert(&mut commit.session, &rows).await?;
+    write_file_stats(commit, table, files).await
 }
 
 async fn write_file_stats(
     commit: &mut Commit<'_>,
-    table: &Table,
+    table: ObjectId,
     files: &[DataFile],
 ) -> Result<()> {
     let mut stats = Vec::new();
@@ -239,7 +263,7 @@ async fn write_file_stats(
         stats.extend(sorted.into_iter().map(|(column, own)| {
             vec![
                 file.id.into(),
-                table.id.into(),
+                table.into(),
                 (*column).into(),
                 own.size.into(),
                 own.values.into(),
@@ -253,14 +277,14 @@ async fn write_file_stats(
         let values = file.partition_values.iter().enumerate();
         partitions.extend(values.map(|(index, value)| {
             let index = Value::from(index as u64);
-            vec![file.id.into(), table.id.into(), index, value.clone().into()]
+            vec![file.id.into(), table.into(), index, value.clone().into()]
         }));
     }
     layout::FILE_COLUMN_STATS.insert(&mut commit.session, &stats).await?;
     layout::FILE_PARTITION_VALUE.insert(&mut commit.session, &partitions).await
 }
 
-async fn partition_id(commit: &mut Commit<'_>, table: &Table) -> Result<Option<i64>> {
+pub(crate) async fn partition_id(commit: &mut Commit<'_>, table: &Table) -> Result<Option<i64>> {
     if table.partition_by.is_empty() {
         return Ok(None);
     }

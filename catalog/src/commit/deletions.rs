@@ -12,11 +12,13 @@ use std::sync::Arc;
 use roaring::RoaringTreemap;
 
 use super::Commit;
-use crate::deletes;
+use crate::deletes::{self, Deletion};
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::metadata::{Kind, Value, inlined, layout, rows};
-use crate::model::{DataFile, FileId, INLINED, ObjectId, PROVISIONAL, Schema, State, Table};
+use crate::model::{
+    DataFile, FileId, INLINED, ObjectId, PROVISIONAL, Schema, SnapshotId, State, Table,
+};
 use crate::overlay::Overlay;
 use crate::transaction::Work;
 
@@ -33,11 +35,59 @@ pub(super) enum FileDelete {
 
 /// A delete file that has been uploaded.
 #[derive(Debug)]
-pub(super) struct DeleteFile {
+pub(crate) struct DeleteFile {
     name: String,
     size: u64,
     footer_size: u64,
     count: u64,
+    /// First and last snapshot of the deletions, if they are not all of the commit itself.
+    snapshots: Option<(SnapshotId, SnapshotId)>,
+}
+
+impl DeleteFile {
+    /// Uploads a delete file of `data_file` (a path from the data path) to a table's folder.
+    pub async fn upload(
+        lake: &Lake,
+        folder: &str,
+        data_file: &str,
+        deletions: &[Deletion],
+    ) -> Result<Self> {
+        let path = format!("{}{data_file}", lake.data_path());
+        let (bytes, footer_size) = deletes::encode(&path, deletions)?;
+        let name = format!("ducklake-{}-delete.parquet", uuid::Uuid::now_v7());
+        let size = bytes.len() as u64;
+        lake.storage.put(&format!("{folder}{name}"), bytes).await?;
+        let at = || deletions.iter().filter_map(|(_, at)| *at);
+        let snapshots = at().min().zip(at().max());
+        Ok(Self { name, size, footer_size, count: deletions.len() as u64, snapshots })
+    }
+
+    /// Its row in the catalog.
+    pub async fn register(
+        &self,
+        commit: &mut Commit<'_>,
+        table: ObjectId,
+        data_file: FileId,
+    ) -> Result<()> {
+        let id = commit.next_file_id;
+        commit.next_file_id += 1;
+        let row = vec![
+            id.into(),
+            table.into(),
+            self.snapshots.map_or(commit.snapshot, |(first, _)| first).into(),
+            Value::Null,
+            data_file.into(),
+            self.name.as_str().into(),
+            true.into(),
+            "parquet".into(),
+            self.count.into(),
+            self.size.into(),
+            self.footer_size.into(),
+            Value::Null,
+            self.snapshots.map(|(_, last)| last).into(),
+        ];
+        layout::DELETE_FILE.insert(&mut commit.session, &[row]).await
+    }
 }
 
 /// By table (as the transaction knows it) and file, which may be one of this transaction.
@@ -133,13 +183,8 @@ async fn prepare_table(
         if let Some(inlined) = kept.get(&file.id) {
             gone -= inlined;
         }
-        let path = format!("{}{}", lake.data_path(), file.path);
-        let (bytes, footer_size) = deletes::encode(&path, &gone)?;
-        let name = format!("ducklake-{}-delete.parquet", uuid::Uuid::now_v7());
-        let size = bytes.len() as u64;
-        lake.storage.put(&format!("{folder}{name}"), bytes).await?;
-        let count = gone.len();
-        let file_delete = DeleteFile { name, size, footer_size, count };
+        let deletions: Vec<Deletion> = gone.iter().map(|position| (position, None)).collect();
+        let file_delete = DeleteFile::upload(lake, &folder, &file.path, &deletions).await?;
         prepared.insert(file.id, FileDelete::File(file_delete));
     }
     Ok(prepared)
@@ -182,7 +227,8 @@ pub(super) async fn write(
             }
             FileDelete::File(file) => {
                 in_files = true;
-                write_delete_file(commit, id, last, file).await?;
+                commit.close("ducklake_delete_file", "data_file_id = ?", &[last.into()]).await?;
+                file.register(commit, id, last).await?;
             }
         }
     }
@@ -215,34 +261,7 @@ async fn write_inlined_deletes(
     commit.session.insert(&name, &columns, rows).await
 }
 
-async fn write_delete_file(
-    commit: &mut Commit<'_>,
-    table: ObjectId,
-    data_file: FileId,
-    file: &DeleteFile,
-) -> Result<()> {
-    commit.close("ducklake_delete_file", "data_file_id = ?", &[data_file.into()]).await?;
-    let id = commit.next_file_id;
-    commit.next_file_id += 1;
-    let row = vec![
-        id.into(),
-        table.into(),
-        commit.snapshot.into(),
-        Value::Null,
-        data_file.into(),
-        file.name.as_str().into(),
-        true.into(),
-        "parquet".into(),
-        file.count.into(),
-        file.size.into(),
-        file.footer_size.into(),
-        Value::Null,
-        Value::Null,
-    ];
-    layout::DELETE_FILE.insert(&mut commit.session, &[row]).await
-}
-
-async fn inlined_tables(commit: &mut Commit<'_>, id: ObjectId) -> Result<Vec<String>> {
+pub(crate) async fn inlined_tables(commit: &mut Commit<'_>, id: ObjectId) -> Result<Vec<String>> {
     let sql = "SELECT table_name FROM ducklake_inlined_data_tables WHERE table_id = ?";
     let rows = commit.session.query(sql, &[id.into()]).await?;
     Ok(rows.iter().map(|row| row.name(0)).collect())

@@ -8,8 +8,8 @@
 //! When another process has committed in between, the whole is done again on its snapshot.
 
 mod conflicts;
-mod data;
-mod deletions;
+pub(crate) mod data;
+pub(crate) mod deletions;
 mod records;
 mod statistics;
 mod tables;
@@ -35,12 +35,20 @@ const ATTEMPTS: usize = 100;
 pub(crate) struct Commit<'a> {
     pub lake: &'a Lake,
     pub session: Session,
+    purpose: Purpose,
     pub snapshot: SnapshotId,
     pub schema_version: i64,
     pub next_catalog_id: ObjectId,
     pub next_file_id: FileId,
     /// Tokens of `changes_made`.
     pub changes: Vec<String>,
+}
+
+/// Who commits; names the fault points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Transaction,
+    Upkeep,
 }
 
 /// The next state before it is written.
@@ -82,37 +90,83 @@ async fn attempt(
     conflicts::check(lake, base, newest, work).await?;
     let replayed = replay(base, newest, work)?;
     let deletes = deletions::prepare(lake, newest, &replayed.state, work, &replayed.ids).await?;
-    lake.fault("before-begin");
-    let mut session = lake.database.write().await?;
-    if load::newest(&mut session).await?.id != newest.snapshot.id {
-        session.rollback().await?;
+    let Some(mut commit) = Commit::begin(lake, newest, Purpose::Transaction).await? else {
         return Ok(None);
-    }
-    let mut commit = Commit {
-        lake,
-        session,
-        snapshot: newest.snapshot.id + 1,
-        schema_version: newest.snapshot.schema_version,
-        next_catalog_id: replayed.next_catalog_id,
-        next_file_id: newest.snapshot.next_file_id,
-        changes: Vec::new(),
     };
+    commit.next_catalog_id = replayed.next_catalog_id;
     let mut state = replayed.state;
-    let written = write(&mut commit, newest, &mut state, work, &replayed.ids, &deletes).await;
-    let rows = match written {
-        Ok(rows) => rows,
-        Err(error) => {
-            // Fails after errors that have ended the transaction; what counts is the first one.
-            let _ = commit.session.rollback().await;
-            return Err(error);
+    match write(&mut commit, newest, &mut state, work, &replayed.ids, &deletes).await {
+        Ok(rows) => commit.finish(newest, state, rows).await.map(Some),
+        Err(error) => Err(commit.abandon(error).await),
+    }
+}
+
+impl<'a> Commit<'a> {
+    /// Keeps other commits out of the database; None: one has come in between.
+    pub(crate) async fn begin(
+        lake: &'a Lake,
+        newest: &State,
+        purpose: Purpose,
+    ) -> Result<Option<Self>> {
+        lake.fault(purpose, "before-begin");
+        let mut session = lake.database.write().await?;
+        if load::newest(&mut session).await?.id != newest.snapshot.id {
+            session.rollback().await?;
+            return Ok(None);
         }
-    };
-    lake.fault("before-commit");
-    commit.session.commit().await?;
-    lake.fault("after-commit");
-    let changed = Changed::parse(&commit.changes.join(","));
-    publish(lake, newest, state, changed, rows);
-    Ok(Some(commit.snapshot))
+        Ok(Some(Commit {
+            lake,
+            session,
+            purpose,
+            snapshot: newest.snapshot.id + 1,
+            schema_version: newest.snapshot.schema_version,
+            next_catalog_id: newest.snapshot.next_catalog_id,
+            next_file_id: newest.snapshot.next_file_id,
+            changes: Vec::new(),
+        }))
+    }
+
+    /// Writes the snapshot, makes all durable and tells the cache.
+    pub(crate) async fn finish(
+        mut self,
+        newest: &State,
+        mut state: State,
+        rows: NewRows,
+    ) -> Result<SnapshotId> {
+        state.snapshot = Snapshot {
+            id: self.snapshot,
+            time_us: Utc::now().timestamp_micros().max(newest.snapshot.time_us + 1),
+            schema_version: self.schema_version,
+            next_catalog_id: self.next_catalog_id,
+            next_file_id: self.next_file_id,
+        };
+        if let Err(error) = write_snapshot(&mut self, &state.snapshot).await {
+            return Err(self.abandon(error).await);
+        }
+        let (lake, snapshot) = (self.lake, self.snapshot);
+        lake.fault(self.purpose, "before-commit");
+        self.session.commit().await?;
+        lake.fault(self.purpose, "after-commit");
+        let changed = Changed::parse(&self.changes.join(","));
+        publish(lake, newest, state, changed, rows);
+        Ok(snapshot)
+    }
+
+    /// Makes all durable without a snapshot: what can be read has not changed.
+    pub(crate) async fn keep_snapshot(self) -> Result<()> {
+        let lake = self.lake;
+        lake.fault(self.purpose, "before-commit");
+        self.session.commit().await?;
+        lake.fault(self.purpose, "after-commit");
+        Ok(())
+    }
+
+    /// Undoes everything because of an error.
+    pub(crate) async fn abandon(self, error: Error) -> Error {
+        // Fails after errors that have ended the transaction; what counts is the first one.
+        let _ = self.session.rollback().await;
+        error
+    }
 }
 
 /// Makes the operations on the newest state and gives new objects their ids.
@@ -186,7 +240,7 @@ fn number_schema(schema: &mut Schema, ids: &HashMap<ObjectId, ObjectId>) {
 }
 
 /// Rows of tables in the new snapshot, where they are known without reading.
-type NewRows = BTreeMap<ObjectId, TableRows>;
+pub(crate) type NewRows = BTreeMap<ObjectId, TableRows>;
 
 async fn write(
     commit: &mut Commit<'_>,
@@ -213,15 +267,6 @@ async fn write(
             rows.insert(id, new);
         }
     }
-    let now = Utc::now().timestamp_micros().max(newest.snapshot.time_us + 1);
-    state.snapshot = Snapshot {
-        id: commit.snapshot,
-        time_us: now,
-        schema_version: commit.schema_version,
-        next_catalog_id: commit.next_catalog_id,
-        next_file_id: commit.next_file_id,
-    };
-    write_snapshot(commit, &state.snapshot).await?;
     Ok(rows)
 }
 

@@ -173,7 +173,7 @@ pub(super) fn full_name(state: &State, schema: ObjectId, name: &str) -> String {
 
 impl Commit<'_> {
     /// Closes the open rows of a table that meet a condition.
-    pub(super) async fn close(
+    pub(crate) async fn close(
         &mut self,
         table: &str,
         condition: &str,

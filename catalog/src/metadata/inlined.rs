@@ -3,7 +3,7 @@
 //! One SQL table per layout of a lake table, named after the lake's schema version that brought
 //! the layout. Values are DuckLake's text form except integers, booleans and byte strings.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, new_null_array};
@@ -127,38 +127,48 @@ fn cell(array: &ArrayRef, row: usize, kind: Kind, dialect: Dialect) -> Value {
 
 /// A table of inlined rows as an older layout left it.
 pub struct Layout {
-    schema_version: i64,
+    pub schema_version: i64,
+    /// The snapshot that brought it.
+    pub begin_snapshot: SnapshotId,
     /// Names of the SQL table's columns by column id.
     names: HashMap<i64, String>,
 }
 
 /// The layouts of a table, oldest first.
 pub async fn layouts(session: &mut Session, table: &Table) -> Result<Vec<Layout>> {
-    let sql = "SELECT schema_version FROM ducklake_inlined_data_tables WHERE table_id = ? \
-               ORDER BY schema_version";
+    let begin = "COALESCE((SELECT MIN(v.begin_snapshot) FROM ducklake_schema_versions v \
+                 WHERE v.table_id = i.table_id AND v.schema_version = i.schema_version), \
+                 (SELECT MIN(s.snapshot_id) FROM ducklake_snapshot s \
+                 WHERE s.schema_version >= i.schema_version), 0)";
+    let sql = format!(
+        "SELECT i.schema_version, {begin} FROM ducklake_inlined_data_tables i \
+         WHERE i.table_id = ? ORDER BY i.schema_version"
+    );
     let mut layouts = Vec::new();
-    for row in session.query(sql, &[table.id.into()]).await? {
-        let schema_version = row.id(0)?;
-        let names = names_at(session, table.id, schema_version).await?;
-        layouts.push(Layout { schema_version, names });
+    for row in session.query(&sql, &[table.id.into()]).await? {
+        let (schema_version, begin_snapshot) = (row.id(0)?, row.id(1)?);
+        let names = names_at(session, table.id, begin_snapshot).await?;
+        layouts.push(Layout { schema_version, begin_snapshot, names });
     }
     Ok(layouts)
+}
+
+/// First snapshots of all layouts a table has had.
+pub async fn layout_starts(session: &mut Session, table: ObjectId) -> Result<BTreeSet<SnapshotId>> {
+    let sql = "SELECT begin_snapshot FROM ducklake_schema_versions WHERE table_id = ?";
+    let rows = session.query(sql, &[table.into()]).await?;
+    rows.iter().map(|row| row.id(0)).collect()
 }
 
 async fn names_at(
     session: &mut Session,
     table: ObjectId,
-    version: i64,
+    at: SnapshotId,
 ) -> Result<HashMap<i64, String>> {
     let sql = "SELECT column_id, column_name FROM ducklake_column WHERE table_id = ? \
-               AND parent_column IS NULL AND begin_snapshot <= v.at \
-               AND (end_snapshot IS NULL OR end_snapshot > v.at) ORDER BY column_order";
-    let at = "(SELECT COALESCE((SELECT MIN(begin_snapshot) FROM ducklake_schema_versions \
-              WHERE table_id = ? AND schema_version = ?), (SELECT MIN(snapshot_id) \
-              FROM ducklake_snapshot WHERE schema_version >= ?)) AS at) v";
-    let sql = sql.replacen("ducklake_column", &format!("ducklake_column, {at}"), 1);
-    let arguments = [table, version, version, table].map(Value::Integer);
-    let rows = session.query(&sql, &arguments).await?;
+               AND parent_column IS NULL AND begin_snapshot <= ? \
+               AND (end_snapshot IS NULL OR end_snapshot > ?) ORDER BY column_order";
+    let rows = session.query(sql, &[table, at, at].map(Value::Integer)).await?;
     let mut taken = Vec::new();
     let name = |row: &Row| {
         let id = row.id(0)?;
@@ -174,42 +184,68 @@ pub async fn read(
     layout: &Layout,
     at: SnapshotId,
 ) -> Result<Option<InlinedRows>> {
+    let live = "WHERE begin_snapshot <= ? AND (end_snapshot IS NULL OR end_snapshot > ?)";
+    let found = select(session, table, layout, live, &[at.into(), at.into()]).await?;
+    let rows = |found: History| InlinedRows {
+        file: INLINED,
+        positions: Arc::new(found.row_ids),
+        batch: found.batch,
+    };
+    Ok(Some(found).filter(|found| !found.row_ids.is_empty()).map(rows))
+}
+
+/// Every row of one layout with the snapshots it lived in.
+#[derive(Debug)]
+pub struct History {
+    pub batch: RecordBatch,
+    pub row_ids: Vec<i64>,
+    pub begins: Vec<SnapshotId>,
+    pub ends: Vec<Option<SnapshotId>>,
+}
+
+/// All that a layout keeps, in the columns of `table`.
+pub async fn history(session: &mut Session, table: &Table, layout: &Layout) -> Result<History> {
+    select(session, table, layout, "", &[]).await
+}
+
+async fn select(
+    session: &mut Session,
+    table: &Table,
+    layout: &Layout,
+    condition: &str,
+    arguments: &[Value],
+) -> Result<History> {
     let dialect = session.dialect();
     let stored = stored(&table.columns)?;
     let then = |s: &Stored<'_>| layout.names.get(&s.column.id).cloned();
     let present: Vec<Option<String>> = stored.iter().map(then).collect();
-    let mut selected = vec!["row_id".to_owned()];
+    let mut selected: Vec<String> = INLINED_COLUMNS.map(str::to_owned).to_vec();
     let read = |(s, name): (&Stored<'_>, &Option<String>)| {
         name.as_ref().map(|name| dialect.selected(name, s.kind))
     };
     selected.extend(stored.iter().zip(&present).filter_map(read));
     let sql = format!(
-        "SELECT {} FROM {} WHERE begin_snapshot <= ? \
-         AND (end_snapshot IS NULL OR end_snapshot > ?) ORDER BY row_id",
+        "SELECT {} FROM {} {condition} ORDER BY row_id, begin_snapshot",
         selected.join(", "),
         data_table(table.id, layout.schema_version),
     );
-    let at = Value::Integer(at);
-    let rows = session.query(&sql, &[at.clone(), at]).await?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let positions: Result<Vec<i64>> = rows.iter().map(|row| row.id(0)).collect();
+    let rows = session.query(&sql, arguments).await?;
     let mut arrays = Vec::with_capacity(stored.len());
-    let mut index = 0;
+    let mut index = INLINED_COLUMNS.len();
     for (s, name) in stored.iter().zip(&present) {
         if name.is_none() {
             arrays.push(constant(s.column, rows.len())?);
             continue;
         }
-        index += 1;
         arrays.push(decode(&rows, index, &s.column.field)?);
+        index += 1;
     }
-    Ok(Some(InlinedRows {
-        file: INLINED,
-        positions: Arc::new(positions?),
+    Ok(History {
         batch: batch(table, arrays, rows.len())?,
-    }))
+        row_ids: rows.iter().map(|row| row.id(0)).collect::<Result<_>>()?,
+        begins: rows.iter().map(|row| row.id(1)).collect::<Result<_>>()?,
+        ends: rows.iter().map(|row| row.integer(2)).collect(),
+    })
 }
 
 /// A batch of the table's columns; also when it has none.

@@ -111,6 +111,10 @@ pub const DEFINITION: Layout = table(
     "sextant_definition",
     "definition_id kind:text name:text body:text begin_snapshot end_snapshot",
 );
+pub const SCHEDULED: Layout = table(
+    "ducklake_files_scheduled_for_deletion",
+    "data_file_id path:text path_is_relative:boolean schedule_start:time",
+);
 /// Tables that only other tools fill.
 const FOREIGN: &[Layout] = &[
     table(
@@ -118,10 +122,6 @@ const FOREIGN: &[Layout] = &[
         "data_file_id table_id column_id variant_path:text shredded_type:text column_size_bytes \
      value_count null_count min_value:text max_value:text contains_nan:boolean \
      extra_stats:text",
-    ),
-    table(
-        "ducklake_files_scheduled_for_deletion",
-        "data_file_id path:text path_is_relative:boolean schedule_start:time",
     ),
     table("ducklake_column_mapping", "mapping_id table_id type:text"),
     table(
@@ -159,6 +159,7 @@ const TABLES: &[&Layout] = &[
     &SCHEMA_VERSIONS,
     &SORT_INFO,
     &SORT_EXPRESSION,
+    &SCHEDULED,
 ];
 /// Tables whose rows are looked up by table id.
 const BY_TABLE: &[&Layout] = &[

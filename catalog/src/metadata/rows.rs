@@ -14,9 +14,11 @@ use crate::model::{
 /// A delete file that is live.
 #[derive(Debug, Clone)]
 pub struct DeleteFile {
+    pub id: FileId,
     pub data_file: FileId,
     /// Relative to the data path.
     pub path: String,
+    pub begin_snapshot: SnapshotId,
 }
 
 /// A table's rows before its delete files are read.
@@ -62,14 +64,16 @@ pub async fn load(
         }
     }
     let sql = format!(
-        "SELECT data_file_id, path, path_is_relative FROM ducklake_delete_file \
-         WHERE {LIVE} ORDER BY delete_file_id"
+        "SELECT data_file_id, path, path_is_relative, delete_file_id, begin_snapshot \
+         FROM ducklake_delete_file WHERE {LIVE} ORDER BY delete_file_id"
     );
     let rows = session.query(&sql, &live).await?;
     let delete_file = |row: &Row| {
         Ok(DeleteFile {
             data_file: row.id(0)?,
             path: located(&row.name(1), row.boolean(2), &folder, roots)?,
+            id: row.id(3)?,
+            begin_snapshot: row.id(4)?,
         })
     };
     let delete_files = rows.iter().map(delete_file).collect::<Result<Vec<_>>>()?;
@@ -169,6 +173,29 @@ async fn partition_values(
     Ok(files)
 }
 
+/// What a file's row says beside `DataFile`.
+#[derive(Debug, Clone, Copy)]
+pub struct FileOrigin {
+    /// The partitioning that its partition values belong to.
+    pub partition: Option<i64>,
+    /// Another tool has registered it: its columns are found by name.
+    pub mapped: bool,
+}
+
+pub async fn origins(
+    session: &mut Session,
+    table: ObjectId,
+) -> Result<HashMap<FileId, FileOrigin>> {
+    let sql = "SELECT data_file_id, partition_id, mapping_id FROM ducklake_data_file \
+               WHERE table_id = ? AND end_snapshot IS NULL";
+    let rows = session.query(sql, &[table.into()]).await?;
+    let origin = |row: &Row| {
+        let mapped = row.integer(2).is_some();
+        Ok((row.id(0)?, FileOrigin { partition: row.integer(1), mapped }))
+    };
+    rows.iter().map(origin).collect()
+}
+
 /// Deleted positions that are kept in the database, by file.
 pub async fn inlined_deletes(
     session: &mut Session,
@@ -176,14 +203,27 @@ pub async fn inlined_deletes(
     at: SnapshotId,
 ) -> Result<HashMap<FileId, RoaringTreemap>> {
     let mut files: HashMap<FileId, RoaringTreemap> = HashMap::new();
+    for (file, dated) in dated_deletes(session, table).await? {
+        let then = dated.into_iter().filter(|(_, begin)| *begin <= at);
+        files.insert(file, then.map(|(position, _)| position).collect());
+    }
+    Ok(files)
+}
+
+/// The same with the snapshot of each.
+pub async fn dated_deletes(
+    session: &mut Session,
+    table: ObjectId,
+) -> Result<HashMap<FileId, Vec<(u64, SnapshotId)>>> {
+    let mut files: HashMap<FileId, Vec<(u64, SnapshotId)>> = HashMap::new();
     let name = inlined::delete_table(table);
     if !session.table_exists(&name).await? {
         return Ok(files);
     }
-    let sql = format!("SELECT file_id, row_id FROM {name} WHERE begin_snapshot <= ?");
-    for row in session.query(&sql, &[at.into()]).await? {
-        let positions = files.entry(row.id(0)?).or_default();
-        positions.insert(row.id(1)?.unsigned_abs());
+    let sql = format!("SELECT file_id, row_id, begin_snapshot FROM {name}");
+    for row in session.query(&sql, &[]).await? {
+        let own = files.entry(row.id(0)?).or_default();
+        own.push((row.id(1)?.unsigned_abs(), row.id(2)?));
     }
     Ok(files)
 }

@@ -50,6 +50,87 @@ async fn a_killed_commit_is_there_whole_or_not_at_all() {
     assert_eq!(killed_at("after-commit").await, (rows(&[(2, "b")]), 2));
 }
 
+/// Runs only as the process that `upkeep_killed_at` starts.
+#[tokio::test]
+async fn upkeep_victim() {
+    let Ok(path) = std::env::var(VICTIM) else {
+        return;
+    };
+    let lake = Lake::open(LakeOptions::new(path)).await.unwrap();
+    let id = table(&lake.current().await.unwrap(), "t").id;
+    lake.flush(id).await.unwrap();
+}
+
+/// Rows kept in the catalog, files, and rows in all after a flush was killed.
+async fn upkeep_killed_at(step: &str) -> (u64, usize, u64) {
+    let folder = TempDir::new().unwrap();
+    let options = LakeOptions::new(folder.path().display().to_string());
+    let lake = lake_with(&folder, &[(1, "a"), (2, "b")]).await;
+    lake.close().await;
+    let done = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tests::failures::upkeep_victim"])
+        .env(VICTIM, folder.path())
+        .env("SEXTANT_FAULT", format!("upkeep-{step}"))
+        .output()
+        .unwrap();
+    assert!(!done.status.success(), "it was to die at {step}");
+    let lake = Lake::open(options).await.unwrap();
+    let kept = lake.kept().await.unwrap().iter().map(|kept| kept.rows).sum();
+    let state = lake.current().await.unwrap();
+    let found = lake.rows(&state, &table(&state, "t")).await.unwrap();
+    let (files, count) = (found.files.len(), found.count());
+    // What the dead process has left blocks nothing.
+    lake.flush(table(&state, "t").id).await.unwrap();
+    (kept, files, count)
+}
+
+#[tokio::test]
+async fn a_killed_flush_is_done_whole_or_not_at_all() {
+    if std::env::var(super::POSTGRES).is_ok() {
+        return; // The victim opens the SQLite file of the folder.
+    }
+    for step in ["before-begin", "before-commit"] {
+        assert_eq!(upkeep_killed_at(step).await, (2, 0, 2), "{step}");
+    }
+    assert_eq!(upkeep_killed_at("after-commit").await, (0, 1, 2));
+}
+
+#[tokio::test]
+async fn orphans_are_removed_when_they_are_old_and_nothing_else_is() {
+    let folder = TempDir::new().unwrap();
+    let lake = lake_with(&folder, &[(1, "a")]).await;
+    let id = table(&lake.current().await.unwrap(), "t").id;
+    lake.flush(id).await.unwrap();
+    let t = folder.path().join("main/t");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 24 * 3600);
+    for entry in std::fs::read_dir(&t).unwrap() {
+        let file = std::fs::File::open(entry.unwrap().path()).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    for (name, old) in [
+        ("ducklake-old.parquet", true),
+        ("ducklake-new.parquet", false),
+        ("of-somebody-else.parquet", true),
+    ] {
+        let file = std::fs::File::create(t.join(name)).unwrap();
+        if old {
+            file.set_modified(long_ago).unwrap();
+        }
+    }
+    let removed = lake.clean_up(std::time::Duration::ZERO).await.unwrap();
+    assert_eq!(removed, Removed { files: 0, orphans: 1 });
+    assert!(!t.join("ducklake-old.parquet").exists());
+    assert!(t.join("ducklake-new.parquet").exists());
+    assert!(t.join("of-somebody-else.parquet").exists());
+    assert_eq!(
+        lake.rows(&lake.current().await.unwrap(), &table(&lake.current().await.unwrap(), "t"))
+            .await
+            .unwrap()
+            .count(),
+        1
+    );
+}
+
 #[tokio::test]
 async fn a_data_path_that_cannot_be_used_is_refused() {
     let folder = TempDir::new().unwrap();

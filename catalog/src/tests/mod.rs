@@ -5,6 +5,7 @@ mod conflicts;
 mod definitions;
 mod failures;
 mod histories;
+mod upkeep;
 mod values;
 
 use std::collections::BTreeMap;

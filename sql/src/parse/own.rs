@@ -4,6 +4,7 @@
 //!   ALTER VIEW v RENAME TO w | SET SCHEMA s          ALTER TABLE t SET SORTED BY (a DESC, b)
 //!   ALTER TABLE t SET PARTITIONED BY (a, day(ts))    ALTER TABLE t SET SCHEMA s
 //!   CREATE TAG name [AS OF VERSION n | TIMESTAMP t]  DROP TAG [IF EXISTS] name
+//!   VACUUM [(VERBOSE, …)] [FULL] [VERBOSE] [t, …]
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
 //! ```
 
@@ -24,7 +25,31 @@ pub enum Own {
     CreateTag { name: Ident, as_of: Option<AsOf> },
     DropTag { name: Ident, if_exists: bool },
     CreateExternalTable(ExternalTable),
+    Vacuum(Vacuum),
 }
+
+/// What is to be tidied up: the tables, or all of them.
+#[derive(Debug, Clone)]
+pub struct Vacuum {
+    pub tables: Vec<ObjectName>,
+    pub verbose: bool,
+}
+
+/// Options of Postgres that mean nothing here.
+const VACUUM_OPTIONS: [&str; 12] = [
+    "FULL",
+    "FREEZE",
+    "ANALYZE",
+    "DISABLE_PAGE_SKIPPING",
+    "SKIP_LOCKED",
+    "INDEX_CLEANUP",
+    "PROCESS_MAIN",
+    "PROCESS_TOAST",
+    "TRUNCATE",
+    "PARALLEL",
+    "SKIP_DATABASE_STATS",
+    "ONLY_DATABASE_STATS",
+];
 
 /// Which snapshot a tag keeps.
 #[derive(Debug, Clone)]
@@ -60,7 +85,45 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     if words(parser, &["CREATE", "EXTERNAL", "TABLE"]) {
         return external_table(parser).map(|t| Some(Own::CreateExternalTable(t)));
     }
+    if words(parser, &["VACUUM"]) {
+        return vacuum(parser).map(|vacuum| Some(Own::Vacuum(vacuum)));
+    }
     Ok(None)
+}
+
+fn vacuum(parser: &mut Parser) -> Result<Vacuum, ParserError> {
+    let mut verbose = false;
+    if parser.peek_token().token == Token::LParen {
+        for (name, on) in parenthesised(parser, vacuum_option)? {
+            verbose |= on && name == "VERBOSE";
+        }
+    }
+    loop {
+        if words(parser, &["VERBOSE"]) {
+            verbose = true;
+        } else if !["FULL", "FREEZE", "ANALYZE"].iter().any(|word| words(parser, &[word])) {
+            break;
+        }
+    }
+    let mut tables = Vec::new();
+    if !matches!(parser.peek_token().token, Token::EOF | Token::SemiColon) {
+        tables = parser.parse_comma_separated(|p| p.parse_object_name(false))?;
+    }
+    Ok(Vacuum { tables, verbose })
+}
+
+/// An option's name and whether it is on.
+fn vacuum_option(parser: &mut Parser) -> Result<(String, bool), ParserError> {
+    let name = parser.parse_identifier()?.value.to_uppercase();
+    if name != "VERBOSE" && !VACUUM_OPTIONS.contains(&name.as_str()) {
+        let message = format!("unrecognized VACUUM option \"{}\"", name.to_lowercase());
+        return Err(ParserError::ParserError(message));
+    }
+    let value = match parser.peek_token().token {
+        Token::Comma | Token::RParen => return Ok((name, true)),
+        _ => parser.next_token().to_string().to_lowercase(),
+    };
+    Ok((name, !["off", "false", "0"].contains(&value.as_str())))
 }
 
 /// `TABLE t`, Postgres' short form of `SELECT * FROM t`.

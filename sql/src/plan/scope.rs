@@ -124,6 +124,7 @@ impl Loader<'_> {
     async fn view(&self, view: &View) -> Result<Arc<dyn TableSource>> {
         let query = parse::parse_query(&view.sql)?;
         let inner = Environment {
+            retention: self.environment.retention,
             engine: self.environment.engine.clone(),
             lake: Arc::clone(&self.environment.lake),
             database: self.environment.database.clone(),

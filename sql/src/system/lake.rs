@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Environment, Lakes};
 use crate::statements::TAG_KIND;
 
-pub(super) const NAMES: &[&str] = &["snapshots", "tags", "files", "tables"];
+pub(super) const NAMES: &[&str] = &["snapshots", "tags", "files", "tables", "upkeep_runs"];
 
 const TAGS: Columns = &[("name", 't'), ("snapshot_id", 'l')];
 const FILES: Columns = &[
@@ -31,6 +31,15 @@ const TABLES: Columns = &[
     ("size_bytes", 'l'),
 ];
 
+const UPKEEP_RUNS: Columns = &[
+    ("kind", 't'),
+    ("table_name", 't'),
+    ("finished_at", 'z'),
+    ("duration_us", 'l'),
+    ("rows", 'l'),
+    ("files", 'l'),
+];
+
 /// One relation's rows; None if it is not one of `NAMES`.
 pub(super) async fn table(
     environment: &Environment,
@@ -42,8 +51,23 @@ pub(super) async fn table(
         "tags" => batch(TAGS, tags(lakes)).map(Some),
         "files" => batch(FILES, files(lakes).await?).map(Some),
         "tables" => batch(TABLES, tables(lakes).await?).map(Some),
+        "upkeep_runs" => batch(UPKEEP_RUNS, upkeep_runs(environment)).map(Some),
         _ => Ok(None),
     }
+}
+
+fn upkeep_runs(environment: &Environment) -> Vec<Vec<Cell>> {
+    let row = |run: catalog::Run| {
+        vec![
+            run.kind.into(),
+            run.table.map_or(Cell::Null, |table| table.as_str().into()),
+            Cell::Time(run.finished_us),
+            run.duration_us.into(),
+            (run.rows as i64).into(),
+            (run.files as i64).into(),
+        ]
+    };
+    environment.lake.upkeep_runs().into_iter().map(row).collect()
 }
 
 async fn snapshots(environment: &Environment) -> Result<RecordBatch> {

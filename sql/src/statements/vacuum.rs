@@ -1,0 +1,70 @@
+//! VACUUM: old snapshots expire, kept rows are flushed, small files merged, unneeded ones removed.
+//!
+//! Named tables are flushed and merged; expiry and clean-up are of the whole lake and take part
+//! only when no table is named. The settings `sextant.snapshot_retention` and
+//! `sextant.file_retention` say what is old.
+
+use std::sync::Arc;
+
+use catalog::{Error as CatalogError, ObjectId, Relation, State, Transaction};
+
+use super::Context;
+use crate::Notice;
+use crate::error::Result;
+use crate::parse::Vacuum;
+
+/// Must not run inside a block: it commits on its own.
+pub(super) async fn run(context: &mut Context<'_>, vacuum: &Vacuum) -> Result<String> {
+    let mut tables: Vec<(ObjectId, String)> = Vec::new();
+    for name in &vacuum.tables {
+        if let Some((_, table)) = context.table(name, false)? {
+            tables.push((table.id, table.name.clone()));
+        }
+    }
+    let lake = Arc::clone(&context.environment.lake);
+    let retention = context.environment.retention;
+    let whole = tables.is_empty();
+    let mut done = Vec::new();
+    if whole {
+        tables = all_tables(context.lakes.main.state());
+        let expired = lake.expire(retention.snapshots).await?;
+        done.push(format!("{expired} snapshots expired"));
+    }
+    for (table, name) in tables {
+        match upkeep(context, table).await {
+            Ok(text) => done.push(format!("table \"{name}\": {text}")),
+            // A column's type may have no place in files; the rows stay where they are.
+            Err(error @ CatalogError::NotSupported { .. }) => {
+                let message = format!("table \"{name}\" was skipped: {error}");
+                context.notices.push(Notice::warning("01000", message));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // Own reading of the old state must not keep the files from being removed.
+    context.lakes.main = Transaction::begin(Arc::clone(&lake), lake.current().await?);
+    if whole {
+        let removed = lake.clean_up(retention.files).await?;
+        done.push(format!("{} files and {} orphans removed", removed.files, removed.orphans));
+    }
+    if vacuum.verbose {
+        context.notices.extend(done.into_iter().map(Notice::info));
+    }
+    Ok("VACUUM".into())
+}
+
+async fn upkeep(context: &Context<'_>, table: ObjectId) -> Result<String, CatalogError> {
+    let lake = &context.environment.lake;
+    let flushed = lake.flush(table).await?;
+    let merged = lake.merge(&context.environment.engine, table).await?;
+    Ok(format!(
+        "{} rows and {} deletions flushed to {} files, {} files merged into {}",
+        flushed.rows, flushed.deletions, flushed.files, merged.sources, merged.files
+    ))
+}
+
+fn all_tables(state: &State) -> Vec<(ObjectId, String)> {
+    let relations = state.schemas.values().flat_map(|schema| schema.relations.values());
+    let tables = relations.filter_map(Relation::as_table);
+    tables.map(|table| (table.id, table.name.clone())).collect()
+}
