@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::sql::rules::{
-    CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, RemoveSubqueryFromProjection,
+    CurrentUserVariableToSessionUserFunctionCall, RemoveSubqueryFromProjection,
     RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery,
     SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
@@ -46,7 +46,6 @@ impl Engine {
         options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
         options.sql_parser.map_string_types_to_utf8view = false;
         options.execution.parquet.pushdown_filters = true;
-        options.execution.parquet.reorder_filters = true;
         options.execution.parquet.schema_force_view_types = false;
         options.execution.time_zone = Some("UTC".into());
         let state = SessionStateBuilder::new()
@@ -59,7 +58,6 @@ impl Engine {
         let rules: Vec<Box<dyn SqlStatementRewriteRule>> = vec![
             Box::new(RewriteArrayAnyAllOperation),
             Box::new(StripCallableQualifier),
-            Box::new(FixArrayLiteral),
             Box::new(CurrentUserVariableToSessionUserFunctionCall),
             Box::new(StripCollate),
             Box::new(RewritePgCatalogOperator),
@@ -154,7 +152,7 @@ fn postgres_functions(context: &SessionContext, database: &str) -> Result<(), Er
     context.register_catalog(database, Arc::new(datafusion::catalog::MemoryCatalogProvider::new()));
     datafusion_pg_catalog::setup_pg_catalog(context, database, EmptyContextProvider)
         .map_err(|error| Error::from(*error))?;
-    for function in functions::constant() {
+    for function in functions::constant().into_iter().chain(sql::plan::functions()) {
         context.register_udf(function);
     }
     Ok(())

@@ -12,7 +12,7 @@
 mod columns;
 mod deletes;
 mod prune;
-mod uuid;
+mod text;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 //! The text form is DuckDB's: `1.0`, `2024-01-01 00:00:00+00`, `[1.0, 2.0]`, `{'a': 1}`. It is what
 //! statistics, defaults and inlined rows are kept in, so `parse_values(value_text(x)) == x`.
 
+mod interval;
 mod text;
 
 use std::sync::Arc;

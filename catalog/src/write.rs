@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, UInt32Array};
+use datafusion::arrow::array::{ArrayRef, StringArray, UInt32Array};
 use datafusion::arrow::compute::{cast, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -61,7 +61,7 @@ struct OpenFile {
 impl TableWriter {
     /// A writer of files in `folder`, which is relative to the data path and ends with a slash.
     pub fn new(lake: &Lake, folder: &str, table: &Arc<Table>) -> Result<Self> {
-        refuse_intervals(table)?;
+        refuse_nested_intervals(table)?;
         table.columns.iter().try_for_each(|column| types::check_writable(&column.field))?;
         let fields: Vec<FieldRef> = table.columns.iter().map(written).collect();
         Ok(Self {
@@ -98,7 +98,7 @@ impl TableWriter {
     async fn append(&mut self, partition: Vec<Option<String>>, batch: RecordBatch) -> Result<()> {
         let columns = batch.columns().iter().zip(self.schema.fields());
         let columns: Result<Vec<ArrayRef>> =
-            columns.map(|(array, f)| cast(array, f.data_type()).map_err(engine)).collect();
+            columns.map(|(array, field)| stored(array, field.data_type())).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns?).map_err(engine)?;
         if !self.open.contains_key(&partition) {
             if self.open.len() >= OPEN_PARTITIONS
@@ -241,16 +241,30 @@ fn properties(table: &Table) -> Result<WriterProperties> {
     Ok(builder.build())
 }
 
-/// Parquet's interval has milliseconds and its Arrow writer none at all: what was written would not
-/// be what was inserted.
-fn refuse_intervals(table: &Table) -> Result<()> {
-    let interval = |c: &&Column| matches!(c.field.data_type(), DataType::Interval(_));
-    match table.columns.iter().find(interval) {
+/// Intervals are written as text: Parquet's have milliseconds, so that what was written would not
+/// be what was inserted. Readers of the lake, DuckDB too, turn the text of a column into intervals.
+fn refuse_nested_intervals(table: &Table) -> Result<()> {
+    fn interval(column: &Column) -> bool {
+        matches!(column.field.data_type(), DataType::Interval(_))
+            || column.children.iter().any(interval)
+    }
+    match table.columns.iter().find(|column| column.children.iter().any(interval)) {
         None => Ok(()),
         Some(column) => Err(Error::NotSupported {
-            message: format!("interval column \"{}\" cannot be written to a file", column.name),
+            message: format!("intervals inside column \"{}\" cannot be written", column.name),
             hint: Some("Keep a number of seconds or days instead.".into()),
         }),
+    }
+}
+
+/// A column as its file holds it.
+fn stored(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    match array.data_type() {
+        DataType::Interval(_) => {
+            let texts = (0..array.len()).map(|row| types::value_text(array.as_ref(), row));
+            Ok(Arc::new(texts.collect::<StringArray>()))
+        }
+        _ => cast(array, data_type).map_err(engine),
     }
 }
 
@@ -279,6 +293,7 @@ fn written(column: &Column) -> FieldRef {
             }
         }
         DataType::Struct(_) => DataType::Struct(column.children.iter().map(written).collect()),
+        DataType::Interval(_) => DataType::Utf8,
         other => other.clone(),
     };
     let field = Field::new(&column.name, data_type, true);

@@ -21,9 +21,8 @@ use catalog::{FILE_COLUMN, POSITION_COLUMN, Relation, Table};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{
-    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource, cast, lit,
-};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, cast, lit};
 use datafusion::prelude::col;
 use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, TableAlias};
 
@@ -85,14 +84,16 @@ pub struct Change {
 impl Change {
     /// New rows for a table: the query's columns in order, cast to the table's types.
     pub fn rows(
+        environment: &Environment,
         lakes: &Lakes,
         place: &Place,
         table: Arc<Table>,
         query: LogicalPlan,
     ) -> Result<Self> {
         let given = query.schema().columns().into_iter().zip(&table.columns);
-        let items =
-            given.map(|(column, to)| assigned(Expr::Column(column), &to.field, query.schema()));
+        let items = given.map(|(column, to)| {
+            assigned(Expr::Column(column), &to.field, query.schema(), &environment.engine)
+        });
         let items = items.collect::<Vec<_>>();
         let plan = LogicalPlanBuilder::from(query).project(items)?.build()?;
         Ok(Self::new(lakes, place.clone(), table, "INSERT 0", Shape::Rows, plan))
@@ -208,7 +209,11 @@ impl Planner<'_> {
 }
 
 /// Puts the table's types on a plan of (action, file, position, column…).
-pub(crate) fn typed_actions(plan: LogicalPlan, table: &Table) -> Result<LogicalPlan> {
+pub(crate) fn typed_actions(
+    environment: &Environment,
+    plan: LogicalPlan,
+    table: &Table,
+) -> Result<LogicalPlan> {
     let columns = plan.schema().columns();
     let mut items = vec![
         cast(Expr::Column(columns[0].clone()), DataType::Int64).alias(ACTION_COLUMN),
@@ -216,16 +221,21 @@ pub(crate) fn typed_actions(plan: LogicalPlan, table: &Table) -> Result<LogicalP
         Expr::Column(columns[2].clone()).alias(POSITION_COLUMN),
     ];
     for (column, value) in table.columns.iter().zip(&columns[3..]) {
-        items.push(assigned(Expr::Column(value.clone()), &column.field, plan.schema()));
+        let value = Expr::Column(value.clone());
+        items.push(assigned(value, &column.field, plan.schema(), &environment.engine));
     }
     let plan = LogicalPlanBuilder::from(plan).project(items)?;
     Ok(plan.filter(col(ident(ACTION_COLUMN)).gt(lit(0_i64)))?.build()?)
 }
 
 /// `value` as it is stored in a column.
-pub(crate) fn assigned(value: Expr, field: &Field, schema: &DFSchema) -> Expr {
-    let from = value.get_type(schema).unwrap_or(DataType::Null);
-    plan::cast_from(value, &from, field.data_type()).alias(field.name())
+pub(crate) fn assigned(
+    value: Expr,
+    field: &Field,
+    schema: &DFSchema,
+    engine: &SessionState,
+) -> Expr {
+    plan::assigned(value, field, schema, engine).alias(field.name())
 }
 
 /// An unqualified column, its name taken as it is.

@@ -6,9 +6,9 @@
 //!        read_parquet(…)                              system relations
 //! ```
 
+mod convert;
 mod files;
 mod fold;
-mod input;
 mod interval;
 mod resolve;
 mod scope;
@@ -31,8 +31,9 @@ use datafusion::sql::sqlparser::ast;
 use crate::error::{Error, Result};
 use crate::names;
 
+pub(crate) use convert::assigned;
+pub use convert::functions;
 pub use files::{ExternalFiles, external_provider};
-pub(crate) use input::cast_from;
 pub use interval::IntervalProducts;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub(crate) use resolve::{object_name, table_factor};
@@ -112,6 +113,7 @@ pub(crate) async fn plan_at_depth(
     }
     let mut statement = statement;
     names::assign(&mut statement);
+    convert::fold_casts(&mut statement);
     let mut statement = (environment.rewrite)(statement);
     let special = fold::special_tables(&mut statement)?;
     let statement = EngineStatement::Statement(Box::new(statement));
@@ -122,7 +124,7 @@ pub(crate) async fn plan_at_depth(
     let mut context = PlannerContext::new().with_prepare_param_data_types(types.to_vec());
     let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
     let plan = planner.sql_statement_to_plan_with_context(*statement, &mut context)?;
-    signed(input::functions(plan)?)
+    signed(convert::plan(plan, &environment.engine)?)
 }
 
 /// Postgres has no unsigned integers: `row_number()` and its like are bigint.
@@ -149,17 +151,23 @@ pub fn expression(
     expression: ast::Expr,
     schema: &DFSchema,
 ) -> Result<Expr> {
+    let mut expression = expression;
+    convert::fold_casts(&mut expression);
     let scope = Scope::empty(&environment.engine);
     let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
-    Ok(planner.sql_to_expr(expression, schema, &mut PlannerContext::new())?)
+    let expression = planner.sql_to_expr(expression, schema, &mut PlannerContext::new())?;
+    Ok(convert::expression(expression, schema, &environment.engine)?)
 }
 
 /// A constant expression's value (`TIMESTAMP '…'`, `1 + 1`).
 pub fn constant(engine: &SessionState, expression: ast::Expr) -> Result<ScalarValue> {
+    let mut expression = expression;
+    convert::fold_casts(&mut expression);
     let scope = Scope::empty(engine);
     let planner = SqlToRel::new_with_options(&scope, options(engine));
     let schema = DFSchema::empty();
     let expression = planner.sql_to_expr(expression, &schema, &mut PlannerContext::new())?;
+    let expression = convert::expression(expression, &schema, engine)?;
     let context = SimplifyContext::builder()
         .with_config_options(Arc::clone(engine.config_options()))
         .with_query_execution_start_time(engine.execution_props().query_execution_start_time)

@@ -277,18 +277,11 @@ fn decode(rows: &[Row], index: usize, field: &Field) -> Result<ArrayRef> {
         return Ok(Arc::new(BinaryArray::from_iter(values)));
     }
     let boolean = field.data_type() == &DataType::Boolean;
-    let interval = matches!(field.data_type(), DataType::Interval(_));
     let text = |row: &Row| {
         if boolean {
             return row.boolean(index).map(|value| value.to_string());
         }
-        let text = row.text(index)?;
-        // Postgres says `1 mon`, DuckDB `1 month`.
-        Some(if interval {
-            text.replace(" mon ", " month ").replace(" mons ", " months ")
-        } else {
-            text
-        })
+        row.text(index)
     };
     let texts: Vec<Option<String>> = rows.iter().map(text).collect();
     types::parse_values(&texts, field)

@@ -14,7 +14,7 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
-use super::uuid;
+use super::text;
 use crate::model::Table;
 use crate::types;
 
@@ -72,7 +72,7 @@ fn in_file(field: &FieldRef, file: &Schema) -> FieldRef {
     let Some(id) = field_id(field) else { return Arc::clone(field) };
     let field = field.as_ref().clone().with_nullable(true);
     Arc::new(match file.fields().iter().find(|f| field_id(f) == Some(id)) {
-        Some(found) if is_uuid(found, &field) => {
+        Some(found) if text::converted(0, found, &field).is_some() => {
             field.with_name(found.name()).with_data_type(found.data_type().clone())
         }
         Some(found) => field.with_name(found.name()),
@@ -106,11 +106,10 @@ impl PhysicalExprAdapter for Adapter {
                 refuse_interval(&self.physical, field)?;
                 let in_file = self.physical.column_with_name(field.name());
                 let new = match in_file {
-                    Some((at, found)) if is_uuid(found, self.logical.field(index)) => {
-                        uuid::text(at, found)?
-                    }
-                    _ => Arc::new(Column::new(field.name(), index)),
+                    Some((at, found)) => text::converted(at, found, self.logical.field(index)),
+                    None => None,
                 };
+                let new = new.unwrap_or_else(|| Arc::new(Column::new(field.name(), index)));
                 Ok(Transformed::yes(new))
             })
             .data()?;
@@ -127,11 +126,6 @@ fn refuse_interval(file: &Schema, field: &Field) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Other tools write a uuid as sixteen bytes; the engine has it as text.
-fn is_uuid(found: &Field, wanted: &Field) -> bool {
-    *found.data_type() == DataType::FixedSizeBinary(16) && *wanted.data_type() == DataType::Utf8
 }
 
 fn external(error: crate::error::Error) -> DataFusionError {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanBufferBuilder, FixedSizeListArray, ListArray,
-    StringArray, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanBufferBuilder, FixedSizeListArray,
+    IntervalMonthDayNanoArray, ListArray, StringArray, StructArray, new_null_array,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::cast;
@@ -13,6 +13,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use super::interval;
 use crate::error::{Error, Result};
 
 /// A value's text; None for NULL.
@@ -27,7 +28,7 @@ pub fn value_text(array: &dyn Array, row: usize) -> Option<String> {
         DataType::Float64 => float_text(array.as_primitive::<Float64Type>().value(row), false),
         DataType::Binary => blob(array.as_binary::<i32>().value(row)),
         DataType::Interval(_) => {
-            interval(array.as_primitive_opt::<IntervalMonthDayNanoType>()?.value(row))
+            interval_text(array.as_primitive_opt::<IntervalMonthDayNanoType>()?.value(row))
         }
         DataType::List(_) => list(array.as_list::<i32>().value(row).as_ref()),
         DataType::FixedSizeList(..) => list(array.as_fixed_size_list().value(row).as_ref()),
@@ -103,7 +104,7 @@ fn unblob(text: &str) -> Vec<u8> {
 }
 
 /// `1 year 2 months 3 days 04:05:06.7`.
-fn interval(value: datafusion::arrow::datatypes::IntervalMonthDayNano) -> String {
+fn interval_text(value: datafusion::arrow::datatypes::IntervalMonthDayNano) -> String {
     let plural = |count: i32, unit: &str| match count {
         1 | -1 => format!("{count} {unit}"),
         _ => format!("{count} {unit}s"),
@@ -168,6 +169,7 @@ pub fn parse_values(texts: &[Option<String>], field: &Field) -> Result<ArrayRef>
             lists(texts, element, field)
         }
         DataType::Struct(fields) => records(texts, fields),
+        DataType::Interval(_) => intervals(texts),
         data_type => {
             let array = StringArray::from_iter(texts.iter().map(|t| t.as_deref()));
             let parsed = cast(&array, data_type).map_err(|e| Error::Engine(e.into()))?;
@@ -179,6 +181,18 @@ pub fn parse_values(texts: &[Option<String>], field: &Field) -> Result<ArrayRef>
             }
         }
     }
+}
+
+fn intervals(texts: &[Option<String>]) -> Result<ArrayRef> {
+    let parsed = |text: &Option<String>| match text {
+        None => Ok(None),
+        Some(text) => match interval::parse(text) {
+            Some(interval) => Ok(Some(interval)),
+            None => Err(damaged(&format!("\"{text}\" is no interval"))),
+        },
+    };
+    let parsed: Result<Vec<_>> = texts.iter().map(parsed).collect();
+    Ok(Arc::new(IntervalMonthDayNanoArray::from(parsed?)))
 }
 
 fn lists(texts: &[Option<String>], element: &FieldRef, field: &Field) -> Result<ArrayRef> {
@@ -348,7 +362,7 @@ mod tests {
         assert_eq!(value_text(&zoned, 0).unwrap(), "2024-01-01 00:00:00+00");
         assert_eq!(value_text(&zoned, 1).unwrap(), "1970-01-01 00:00:00.000001+00");
         assert_eq!(
-            interval(IntervalMonthDayNano::new(14, 3, 4_000_000_000)),
+            interval_text(IntervalMonthDayNano::new(14, 3, 4_000_000_000)),
             "1 year 2 months 3 days 00:00:04"
         );
         assert_eq!(blob(b"a\\\x00z"), "a\\x5C\\x00z");

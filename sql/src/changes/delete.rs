@@ -36,7 +36,7 @@ impl Planner<'_> {
         from.extend(delete.using.unwrap_or_default());
         let query = select(items, from, delete.selection)?;
         let plan = self.plan(query, &place, &table).await?;
-        let plan = typed_actions(plan, &table)?;
+        let plan = typed_actions(self.environment, plan, &table)?;
         let mut change = Change::new(self.lakes, place, table, "DELETE", Shape::Actions, plan);
         change.returning_items = delete.returning.map(|items| (items, alias));
         Ok(change)

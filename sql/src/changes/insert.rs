@@ -73,7 +73,7 @@ impl Planner<'_> {
                 Some(at) if at < given.len() => Expr::Column(given[at].clone()),
                 _ => self.default(column.default.as_deref())?,
             };
-            items.push(assigned(value, &column.field, source.schema()));
+            items.push(assigned(value, &column.field, source.schema(), &self.environment.engine));
         }
         Ok(LogicalPlanBuilder::from(source).project(items)?.build()?)
     }

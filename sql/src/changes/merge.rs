@@ -72,7 +72,7 @@ impl Planner<'_> {
                 return Err(Error::unsupported("OUTPUT").with_hint("Use RETURNING."));
             }
         };
-        let plan = typed_actions(plan, &table)?;
+        let plan = typed_actions(self.environment, plan, &table)?;
         let mut change = Change::new(self.lakes, place, table, "MERGE", Shape::Actions, plan);
         change.twice = Twice::Fail("MERGE command cannot affect row a second time");
         change.depends = inserts;

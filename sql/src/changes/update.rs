@@ -50,7 +50,7 @@ impl Planner<'_> {
         let query = select(items, from, update.selection)?;
         let planner = Planner { types: &types, ..*self };
         let plan = planner.plan(query, &place, &table).await?;
-        let plan = typed_actions(plan, &table)?;
+        let plan = typed_actions(self.environment, plan, &table)?;
         let mut change = Change::new(self.lakes, place, table, "UPDATE", Shape::Actions, plan);
         change.returning_items = update.returning.map(|items| (items, alias));
         Ok(change)

@@ -63,7 +63,7 @@ impl Planner<'_> {
         let overrides = vec![(super::TARGET.to_string(), target), (ROWS.to_string(), rows)];
         let plan =
             plan::plan_query(self.environment, self.lakes, query, self.types, overrides).await?;
-        change.plan = typed_actions(plan, &change.table)?;
+        change.plan = typed_actions(self.environment, plan, &change.table)?;
         change.shape = Shape::Actions;
         change.depends = true;
         let twice = if updates { Twice::Fail(AGAIN) } else { Twice::First };

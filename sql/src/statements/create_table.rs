@@ -90,7 +90,7 @@ async fn fill(
     }
     let table = NewTable { name: place.name.clone(), columns, ..NewTable::default() };
     let table = context.lakes.of(place).create_table(&place.schema, table)?;
-    let change = Change::rows(context.lakes, place, table, plan)?;
+    let change = Change::rows(context.environment, context.lakes, place, table, plan)?;
     let applied = changes::apply(context.environment, context.lakes, &change).await?;
     Ok(applied.count)
 }

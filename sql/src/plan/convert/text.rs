@@ -1,75 +1,46 @@
-//! Text to types that the engine's cast does not read: `bytea`, arrays and vectors.
-//!
-//! Postgres gives every type an input function; a cast from text to one of these becomes a call of
-//! it: `'\xdead'::bytea`, `'{1,2}'::int[]`, `'[1,2,3]'::vector(3)`. NULL stays NULL.
+//! Postgres' input functions: `'\xdead'::bytea`, `'{1,2}'::int[]`, `'[1,2,3]'::vector(3)`, times
+//! (`time.rs`) and intervals.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float64Array};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result as EngineResult};
-use datafusion::logical_expr::expr::{Cast, ScalarFunction};
-use datafusion::logical_expr::utils::merge_schema;
+use datafusion::common::Result as EngineResult;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 
+use super::time;
 use crate::error::Error;
 
-/// Whether a value of `from` reaches `to` by an input function.
-fn reads_text(from: &DataType, to: &DataType) -> bool {
-    let text = matches!(from, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    text && matches!(to, DataType::Binary | DataType::List(_) | DataType::FixedSizeList(_, _))
-}
-
-/// `value` cast to `to`, by the input function if it is text.
-pub(crate) fn cast_from(value: Expr, from: &DataType, to: &DataType) -> Expr {
-    match reads_text(from, to) {
-        true => input(value, to),
-        false => datafusion::logical_expr::cast(value, to.clone()),
+/// Whether text becomes a value of this type by an input function of ours.
+pub(super) fn reads(to: &DataType) -> bool {
+    match to {
+        DataType::Binary | DataType::List(_) | DataType::FixedSizeList(_, _) => true,
+        DataType::Float64 | DataType::Interval(_) => true,
+        other => time::reads(other),
     }
 }
 
-fn input(value: Expr, to: &DataType) -> Expr {
-    let function = Arc::new(ScalarUDF::from(TextInput::new(to.clone())));
+/// A call of the input function; times without a zone are in `zone`.
+pub(super) fn input(value: Expr, to: &DataType, zone: &str) -> Expr {
+    let function = Arc::new(ScalarUDF::from(TextInput::new(to.clone(), zone.to_owned())));
     Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![value]))
-}
-
-/// Puts input functions where a plan casts text to such a type.
-pub(super) fn functions(plan: LogicalPlan) -> EngineResult<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
-        node.map_expressions(|expression| expression.transform_up(|e| cast_to_input(e, &schema)))
-    })?;
-    rewritten.data.recompute_schema()
-}
-
-fn cast_to_input(expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
-    let Expr::Cast(Cast { expr, field }) = &expression else {
-        return Ok(Transformed::no(expression));
-    };
-    match expr.get_type(schema) {
-        Ok(from) if reads_text(&from, field.data_type()) => {
-            let read = input(expr.as_ref().clone(), field.data_type());
-            let name = expression.schema_name().to_string();
-            Ok(Transformed::yes(read.alias_if_changed(name)?))
-        }
-        _ => Ok(Transformed::no(expression)),
-    }
 }
 
 /// The input function of one type.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TextInput {
     to: DataType,
+    zone: String,
     signature: Signature,
 }
 
 impl TextInput {
-    fn new(to: DataType) -> Self {
-        Self { to, signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable) }
+    fn new(to: DataType, zone: String) -> Self {
+        Self { to, zone, signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable) }
     }
 }
 
@@ -92,27 +63,61 @@ impl ScalarUDFImpl for TextInput {
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let texts = arguments.args[0].to_array(arguments.number_rows)?;
-        Ok(ColumnarValue::Array(read(texts.as_ref(), &self.to)?))
+        Ok(ColumnarValue::Array(read(texts.as_ref(), &self.to, &self.zone)?))
     }
 }
 
 /// Reads every text.
-fn read(texts: &dyn Array, to: &DataType) -> Result<ArrayRef, Error> {
+fn read(texts: &dyn Array, to: &DataType, zone: &str) -> Result<ArrayRef, Error> {
     let texts = texts.as_string::<i32>();
-    if *to == DataType::Binary {
-        let bytes: Result<Vec<Option<Vec<u8>>>, Error> =
-            texts.iter().map(|text| text.map(bytea).transpose()).collect();
-        return Ok(Arc::new(BinaryArray::from_iter(bytes?)));
+    match to {
+        DataType::Binary => {
+            let bytes: Result<Vec<Option<Vec<u8>>>, Error> =
+                texts.iter().map(|text| text.map(bytea).transpose()).collect();
+            return Ok(Arc::new(BinaryArray::from_iter(bytes?)));
+        }
+        DataType::Float64 => {
+            let numbers: Result<Float64Array, Error> =
+                texts.iter().map(|text| text.map(float).transpose()).collect();
+            return Ok(Arc::new(numbers?));
+        }
+        other if time::reads(other) => return time::read(texts, other, zone),
+        _ => {}
     }
+    let interval = matches!(to, DataType::Interval(_));
     let mut lists = Vec::with_capacity(texts.len());
     for text in texts.iter() {
-        lists.push(text.map(|text| list(text, to)).transpose()?);
+        lists.push(match interval {
+            true => text.map(str::to_owned),
+            false => text.map(|text| list(text, to)).transpose()?,
+        });
     }
     let field = Field::new("value", to.clone(), true);
     catalog::types::parse_values(&lists, &field).map_err(|error| {
-        Error::new("22P02", format!("invalid input syntax for type {}", name(to)))
-            .with_detail(format!("{error}."))
+        let code = if interval { "22007" } else { "22P02" };
+        let message = match lists.iter().flatten().next() {
+            Some(text) if interval => format!("invalid input syntax for type interval: \"{text}\""),
+            _ => format!("invalid input syntax for type {}", name(to)),
+        };
+        Error::new(code, message).with_detail(format!("{error}."))
     })
+}
+
+/// `1.5`, `1e6`, `NaN`, `-Infinity`.
+fn float(text: &str) -> Result<f64, Error> {
+    let invalid = |_| {
+        let message = format!("invalid input syntax for type double precision: \"{text}\"");
+        Error::new("22P02", message)
+    };
+    let number: f64 = text.trim().parse().map_err(invalid)?;
+    let digits = text.contains(|c: char| c.is_ascii_digit());
+    match number.is_infinite() && digits {
+        true => {
+            let message = format!("\"{text}\" is out of range for type double precision");
+            Err(Error::new("22003", message))
+        }
+        false => Ok(number),
+    }
 }
 
 fn name(to: &DataType) -> String {

@@ -1,0 +1,136 @@
+//! Types that are text in the engine: `uuid`, `json`, `jsonb`. Their input functions check the
+//! text, a uuid is written in small letters, and the result's field says which type it is.
+
+use std::sync::Arc;
+
+use catalog::TYPE_KEY;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::Result as EngineResult;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+
+use crate::error::Error;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Uuid,
+    Json,
+    Jsonb,
+    /// Plain text again.
+    Text,
+}
+
+fn kind(tag: &str) -> Option<Kind> {
+    match tag {
+        "uuid" => Some(Kind::Uuid),
+        "json" => Some(Kind::Json),
+        "jsonb" => Some(Kind::Jsonb),
+        _ => None,
+    }
+}
+
+pub(super) fn is_known(tag: &str) -> bool {
+    kind(tag).is_some()
+}
+
+/// Text as a value of the tagged type; None if it is not one of these.
+pub(super) fn input(value: Expr, tag: &str) -> Option<Expr> {
+    kind(tag).map(|kind| call(kind, value))
+}
+
+/// A value of such a type as text.
+pub(super) fn plain(value: Expr) -> Expr {
+    call(Kind::Text, value)
+}
+
+/// The functions under the names that folded casts call.
+pub fn functions() -> Vec<ScalarUDF> {
+    [Kind::Uuid, Kind::Json, Kind::Jsonb].map(function).to_vec()
+}
+
+fn function(kind: Kind) -> ScalarUDF {
+    let signature = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
+    ScalarUDF::from(Tagged { kind, signature })
+}
+
+fn call(kind: Kind, value: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function(kind)), vec![value]))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Tagged {
+    kind: Kind,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Tagged {
+    fn name(&self) -> &str {
+        match self.kind {
+            Kind::Uuid => "uuid_input",
+            Kind::Json => "json_input",
+            Kind::Jsonb => "jsonb_input",
+            Kind::Text => "text_of",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> EngineResult<FieldRef> {
+        let field = Field::new(self.name(), DataType::Utf8, true);
+        let tag = match self.kind {
+            Kind::Uuid => "uuid",
+            Kind::Json => "json",
+            Kind::Jsonb => "jsonb",
+            Kind::Text => return Ok(Arc::new(field)),
+        };
+        Ok(Arc::new(field.with_metadata([(TYPE_KEY.to_owned(), tag.to_owned())].into())))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let texts = arguments.args[0].to_array(arguments.number_rows)?;
+        let texts = texts.as_string::<i32>();
+        let read: ArrayRef = match self.kind {
+            Kind::Text => Arc::new(texts.clone()),
+            Kind::Uuid => {
+                let read: Result<StringArray, Error> =
+                    texts.iter().map(|text| text.map(uuid).transpose()).collect();
+                Arc::new(read?)
+            }
+            Kind::Json | Kind::Jsonb => {
+                texts.iter().flatten().try_for_each(json)?;
+                Arc::new(texts.clone())
+            }
+        };
+        debug_assert_eq!(read.len(), texts.len());
+        Ok(ColumnarValue::Array(read))
+    }
+}
+
+/// Thirty-two hexadecimal digits, with hyphens and braces or without.
+fn uuid(text: &str) -> Result<String, Error> {
+    match uuid::Uuid::try_parse(text.trim()) {
+        Ok(id) => Ok(id.hyphenated().to_string()),
+        Err(_) => {
+            let message = format!("invalid input syntax for type uuid: \"{text}\"");
+            Err(Error::new("22P02", message))
+        }
+    }
+}
+
+fn json(text: &str) -> Result<(), Error> {
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::new("22P02", "invalid input syntax for type json")
+            .with_detail(format!("{error}."))),
+    }
+}

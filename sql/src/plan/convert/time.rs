@@ -1,0 +1,314 @@
+//! Dates and times from text, as Postgres reads ISO 8601 and its like.
+//!
+//! ```text
+//!   2024-01-31   20240131   2024-01-31 10:00   2024-01-31T10:00:00.5+02   epoch
+//!   2024-01-31 10:00 Europe/Berlin
+//! ```
+//! A timestamp without zone leaves a zone in the text aside; one with zone takes the session's if
+//! the text has none.
+
+use std::sync::Arc;
+
+use chrono::{
+    DateTime, Duration, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike, Utc,
+};
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::array::{
+    ArrayRef, Date32Array, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+};
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+
+use crate::error::Error;
+
+/// What a text says.
+struct Moment {
+    date: Option<NaiveDate>,
+    time: NaiveTime,
+    zone: Option<Zone>,
+    /// `24:00` is the next day's midnight.
+    next_day: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Zone {
+    Utc,
+    Fixed(FixedOffset),
+    Named(Tz),
+}
+
+/// Why a text is no time: SQLSTATE 22007 or 22008.
+enum Wrong {
+    Syntax,
+    Range,
+}
+
+pub(super) fn reads(to: &DataType) -> bool {
+    let micros = TimeUnit::Microsecond;
+    match to {
+        DataType::Date32 => true,
+        DataType::Time64(unit) | DataType::Timestamp(unit, _) => *unit == micros,
+        _ => false,
+    }
+}
+
+/// Reads every text as a value of `to`.
+pub(super) fn read(texts: &StringArray, to: &DataType, zone: &str) -> Result<ArrayRef, Error> {
+    let zone = parse_zone(zone).unwrap_or(Zone::Utc);
+    fn all<T>(
+        texts: &StringArray,
+        to: &DataType,
+        one: impl Fn(Moment) -> Result<T, Wrong>,
+    ) -> Result<Vec<Option<T>>, Error> {
+        let read = |text: &str| {
+            moment(text).and_then(&one).map_err(|wrong| match wrong {
+                Wrong::Syntax => {
+                    let message = format!("invalid input syntax for type {}: \"{text}\"", name(to));
+                    Error::new("22007", message)
+                }
+                Wrong::Range => {
+                    let message = format!("date/time field value out of range: \"{text}\"");
+                    Error::new("22008", message)
+                }
+            })
+        };
+        texts.iter().map(|text| text.map(read).transpose()).collect()
+    }
+    Ok(match to {
+        DataType::Date32 => {
+            let days = all(texts, to, |m| m.date.map(days).ok_or(Wrong::Syntax))?;
+            Arc::new(Date32Array::from(days))
+        }
+        DataType::Time64(_) => {
+            let micros = all(texts, to, |m| Ok(since_midnight(m.time)))?;
+            Arc::new(Time64MicrosecondArray::from(micros))
+        }
+        DataType::Timestamp(_, None) => {
+            let micros = all(texts, to, |m| Ok(m.local()?.and_utc().timestamp_micros()))?;
+            Arc::new(TimestampMicrosecondArray::from(micros))
+        }
+        _ => {
+            let micros = all(texts, to, |m| m.instant(zone).map(|t| t.timestamp_micros()))?;
+            Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"))
+        }
+    })
+}
+
+fn name(to: &DataType) -> &'static str {
+    match to {
+        DataType::Date32 => "date",
+        DataType::Time64(_) => "time",
+        DataType::Timestamp(_, None) => "timestamp",
+        _ => "timestamp with time zone",
+    }
+}
+
+fn days(date: NaiveDate) -> i32 {
+    let since = date.signed_duration_since(NaiveDate::default()).num_days();
+    i32::try_from(since).unwrap_or(i32::MAX)
+}
+
+fn since_midnight(time: NaiveTime) -> i64 {
+    time.signed_duration_since(NaiveTime::MIN).num_microseconds().unwrap_or_default()
+}
+
+impl Moment {
+    fn local(&self) -> Result<NaiveDateTime, Wrong> {
+        let local = self.date.ok_or(Wrong::Syntax)?.and_time(self.time);
+        match self.next_day {
+            true => local.checked_add_signed(Duration::days(1)).ok_or(Wrong::Range),
+            false => Ok(local),
+        }
+    }
+
+    fn instant(&self, session: Zone) -> Result<DateTime<Utc>, Wrong> {
+        let local = self.local()?;
+        match self.zone.unwrap_or(session) {
+            Zone::Utc => Ok(local.and_utc()),
+            Zone::Fixed(offset) => {
+                let at = offset.from_local_datetime(&local).single();
+                at.map(|at| at.to_utc()).ok_or(Wrong::Range)
+            }
+            Zone::Named(zone) => {
+                // Of a repeated hour the second, and a skipped one as if the clock had gone on.
+                let at = zone.from_local_datetime(&local).latest();
+                let skipped = || {
+                    let before = local.checked_sub_signed(Duration::hours(3))?;
+                    let before = zone.from_local_datetime(&before).latest()?;
+                    Some(before.to_utc() + Duration::hours(3))
+                };
+                at.map(|at| at.to_utc()).or_else(skipped).ok_or(Wrong::Range)
+            }
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, Wrong> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("epoch") {
+        let date = Some(NaiveDate::default());
+        return Ok(Moment { date, time: NaiveTime::MIN, zone: Some(Zone::Utc), next_day: false });
+    }
+    let (date, rest) = match date(text)? {
+        Some((date, rest)) => (Some(date), rest),
+        None => (None, text),
+    };
+    let rest = match (date, rest.strip_prefix(['T', 't'])) {
+        (Some(_), Some(rest)) => rest,
+        _ => rest.trim_start(),
+    };
+    if rest.is_empty() && date.is_some() {
+        return Ok(Moment { date, time: NaiveTime::MIN, zone: None, next_day: false });
+    }
+    let end = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.')));
+    let (clock, rest) = rest.split_at(end.unwrap_or(rest.len()));
+    let (mut time, next_day) = if clock.is_empty() && date.is_some() {
+        (NaiveTime::MIN, false)
+    } else {
+        parse_clock(clock)?
+    };
+    let mut rest = rest.trim();
+    let word = rest.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+    if let half @ ("am" | "pm") = word.to_ascii_lowercase().as_str() {
+        let hour = time.hour() % 12 + if half == "pm" { 12 } else { 0 };
+        time = time.with_hour(hour).ok_or(Wrong::Range)?;
+        rest = rest[2..].trim();
+    }
+    let zone = match rest {
+        "" => None,
+        rest => Some(parse_zone(rest).ok_or(Wrong::Syntax)?),
+    };
+    Ok(Moment { date, time, zone, next_day })
+}
+
+/// A date at the start of a text and what follows it.
+fn date(text: &str) -> Result<Option<(NaiveDate, &str)>, Wrong> {
+    let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).count();
+    let first = digits(text);
+    let number = |text: &str| text.parse::<u32>().map_err(|_| Wrong::Range);
+    let separator = text[first..].chars().next();
+    if first == 8 && separator.is_none_or(|c| matches!(c, ' ' | 'T' | 't')) {
+        let (year, month, day) = (&text[..4], &text[4..6], &text[6..8]);
+        let found = NaiveDate::from_ymd_opt(number(year)? as i32, number(month)?, number(day)?);
+        return Ok(Some((found.ok_or(Wrong::Range)?, &text[8..])));
+    }
+    let Some(separator @ ('-' | '/')) = separator.filter(|_| (4..=6).contains(&first)) else {
+        return Ok(None);
+    };
+    let rest = &text[first + 1..];
+    let second = digits(rest);
+    let Some(rest) = rest.get(second..).and_then(|r| r.strip_prefix(separator)) else {
+        return Err(Wrong::Syntax);
+    };
+    let third = digits(rest);
+    let month = &text[first + 1..first + 1 + second];
+    if month.is_empty() || third == 0 || third > 2 {
+        return Err(Wrong::Syntax);
+    }
+    let (year, month, day) = (number(&text[..first])?, number(month)?, number(&rest[..third])?);
+    let found = NaiveDate::from_ymd_opt(year as i32, month, day).ok_or(Wrong::Range)?;
+    Ok(Some((found, &rest[third..])))
+}
+
+/// `HH:MM[:SS[.ffffff]]`, `HHMM[SS]`; whether it is the end of the day.
+fn parse_clock(text: &str) -> Result<(NaiveTime, bool), Wrong> {
+    let spread;
+    let text = match text.len() {
+        4 | 6 if text.bytes().all(|b| b.is_ascii_digit()) => {
+            let seconds = text.get(4..).filter(|s| !s.is_empty()).unwrap_or("00");
+            spread = format!("{}:{}:{seconds}", &text[..2], &text[2..4]);
+            spread.as_str()
+        }
+        _ => text,
+    };
+    let mut parts = text.split(':');
+    let mut number = |least: bool| match parts.next() {
+        Some(part) => part.parse::<f64>().map_err(|_| Wrong::Syntax),
+        None if least => Err(Wrong::Syntax),
+        None => Ok(0.0),
+    };
+    let (hours, minutes, seconds) = (number(true)?, number(true)?, number(false)?);
+    if parts.next().is_some() || hours.fract() != 0.0 || minutes.fract() != 0.0 {
+        return Err(Wrong::Syntax);
+    }
+    if hours > 24.0 || minutes >= 60.0 || seconds > 60.0 {
+        return Err(Wrong::Range);
+    }
+    let micros = (hours * 3600.0 + minutes * 60.0) * 1e6 + (seconds * 1e6).round();
+    let day = 86_400e6;
+    match micros.total_cmp(&day) {
+        std::cmp::Ordering::Greater => Err(Wrong::Range),
+        std::cmp::Ordering::Equal => Ok((NaiveTime::MIN, true)),
+        std::cmp::Ordering::Less => {
+            Ok((NaiveTime::MIN + Duration::microseconds(micros as i64), false))
+        }
+    }
+}
+
+/// `Z`, `UTC`, `+02`, `-0530`, `+05:30`, `Europe/Berlin`.
+fn parse_zone(text: &str) -> Option<Zone> {
+    if ["z", "utc", "gmt", "zulu"].contains(&text.to_ascii_lowercase().as_str()) {
+        return Some(Zone::Utc);
+    }
+    let Some(rest) = text.strip_prefix(['+', '-']) else {
+        return text.parse::<Tz>().ok().map(Zone::Named);
+    };
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let digits: String = rest.chars().filter(|c| *c != ':').collect();
+    let valid = digits.bytes().all(|b| b.is_ascii_digit()) && (1..=6).contains(&digits.len());
+    let padded = match digits.len() {
+        1 | 3 | 5 => format!("0{digits}"),
+        _ => digits,
+    };
+    let part = |at: usize| padded.get(at..at + 2).map_or(Some(0), |p| p.parse::<i32>().ok());
+    let seconds = part(0)? * 3600 + part(2)? * 60 + part(4)?;
+    valid.then(|| FixedOffset::east_opt(sign * seconds)).flatten().map(Zone::Fixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timestamptz(text: &str, zone: &str) -> Result<String, &'static str> {
+        let to = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let texts = StringArray::from(vec![text]);
+        match read(&texts, &to, zone) {
+            Ok(array) => {
+                Ok(datafusion::arrow::util::display::array_value_to_string(&array, 0).unwrap())
+            }
+            Err(Error::Statement { sqlstate, .. }) => Err(sqlstate),
+            Err(_) => Err("other"),
+        }
+    }
+
+    // PostgreSQL 15: set timezone to '…'; select '…'::timestamptz at time zone 'UTC'.
+    #[test]
+    fn reads_what_postgres_reads() {
+        for (text, zone, expected) in [
+            ("2024-01-31", "UTC", "2024-01-31T00:00:00Z"),
+            ("2024-01-31 10:00", "UTC", "2024-01-31T10:00:00Z"),
+            ("2024-01-31 10:00", "Europe/Berlin", "2024-01-31T09:00:00Z"),
+            ("2024-01-31T10:00:00.5+02", "Europe/Berlin", "2024-01-31T08:00:00.500Z"),
+            ("2024-01-31 10:00:00-05:30", "UTC", "2024-01-31T15:30:00Z"),
+            ("20240131 1000", "UTC", "2024-01-31T10:00:00Z"),
+            ("2024-01-31 10:00 America/New_York", "UTC", "2024-01-31T15:00:00Z"),
+            ("2024-01-31 10:00 PM", "UTC", "2024-01-31T22:00:00Z"),
+            ("2024-01-31 24:00", "UTC", "2024-02-01T00:00:00Z"),
+            ("2024-03-31 02:30", "Europe/Berlin", "2024-03-31T01:30:00Z"),
+            ("2024/1/5", "UTC", "2024-01-05T00:00:00Z"),
+            ("epoch", "Asia/Tokyo", "1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(timestamptz(text, zone).as_deref(), Ok(expected), "{text} in {zone}");
+        }
+        for (text, code) in [
+            ("soon", "22007"),
+            ("", "22007"),
+            ("2024-13-01", "22008"),
+            ("2024-02-30", "22008"),
+            ("2024-01-01 25:00", "22008"),
+            ("2024-01-01 10:00 Mars/Base", "22007"),
+            ("2024-01-01x", "22007"),
+        ] {
+            assert_eq!(timestamptz(text, "UTC"), Err(code), "{text}");
+        }
+    }
+}
