@@ -38,10 +38,11 @@ $(VENV)/ready: tests/clients/requirements.txt
 	$(PYTHON) -m pip install -q -r tests/clients/requirements.txt
 	touch $@
 
-# psql speaks for the people who will use it; the tests run it.
+# psql speaks for the people who will use it; Postgres is a catalog, and says what is right.
 tools:
-	@command -v psql >/dev/null || (apt-get update -qq && apt-get install -qq -y postgresql-client) \
-	  || { echo "install psql (Debian: postgresql-client) and run again" >&2; exit 1; }
+	@(command -v psql && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1 \
+	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql) \
+	  || { echo "install PostgreSQL (Debian: postgresql) and run again" >&2; exit 1; }
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || apt-get install -qq -y python3-venv \
 	  || { echo "install python3-venv and run again" >&2; exit 1; }
 

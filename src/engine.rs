@@ -47,6 +47,7 @@ impl Engine {
         options.sql_parser.map_string_types_to_utf8view = false;
         options.execution.parquet.pushdown_filters = true;
         options.execution.parquet.schema_force_view_types = false;
+        options.sql_parser.parse_float_as_decimal = true;
         options.execution.time_zone = Some("UTC".into());
         let state = SessionStateBuilder::new()
             .with_config(config)
@@ -67,6 +68,7 @@ impl Engine {
         let mut state = SessionStateBuilder::new_from_existing(context.state())
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
             .build();
+        own_functions(&mut state)?;
         FunctionRegistry::register_expr_planner(&mut state, Arc::new(sql::plan::IntervalProducts))?;
         Ok(Self { state, rules, pg_tables: OnceLock::new() })
     }
@@ -146,14 +148,23 @@ fn reads_pg_catalog(statement: &Statement) -> bool {
     found.is_break()
 }
 
-/// The functions of `datafusion-pg-catalog`, and our own over them.
+/// The functions of `datafusion-pg-catalog`.
 fn postgres_functions(context: &SessionContext, database: &str) -> Result<(), Error> {
     // Registers into a catalog of its own that no connection sees: each has its own `pg_catalog`.
     context.register_catalog(database, Arc::new(datafusion::catalog::MemoryCatalogProvider::new()));
     datafusion_pg_catalog::setup_pg_catalog(context, database, EmptyContextProvider)
         .map_err(|error| Error::from(*error))?;
-    for function in functions::constant().into_iter().chain(sql::plan::functions()) {
-        context.register_udf(function);
+    Ok(())
+}
+
+/// Registered last: another function's alias may be one of these names.
+fn own_functions(state: &mut SessionState) -> Result<(), Error> {
+    let scalar = functions::constant().into_iter().chain(sql::functions::scalar());
+    for function in scalar.chain([crate::wire::output::function()]) {
+        state.register_udf(Arc::new(function))?;
+    }
+    for function in sql::functions::aggregate() {
+        state.register_udaf(Arc::new(function))?;
     }
     Ok(())
 }

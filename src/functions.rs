@@ -18,7 +18,7 @@ pub fn constant() -> Vec<ScalarUDF> {
         crate::POSTGRES_VERSION.split(' ').next().unwrap_or_default(),
         env!("CARGO_PKG_VERSION")
     );
-    vec![text("version", version), crate::to_char::function()]
+    vec![text("version", version)]
 }
 
 /// Functions whose answer is the connection's own.

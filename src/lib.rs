@@ -18,7 +18,6 @@ pub mod run;
 mod server;
 pub mod session;
 mod settings;
-mod to_char;
 mod upkeep;
 pub mod wire;
 

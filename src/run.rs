@@ -76,13 +76,13 @@ async fn plan_sql(
     sql: &ast::Statement,
     types: &[Option<FieldRef>],
 ) -> Result<Plan, Error> {
+    if let Some(change) = changes::plan_change(environment, lakes, sql, types).await? {
+        return Ok(Plan::Change(Box::new(change)));
+    }
     if let ast::Statement::Query(query) = sql {
         let query = query.as_ref().clone();
         let plan = plan::plan_query(environment, lakes, query, types, Vec::new()).await?;
         return Ok(Plan::Query(plan));
-    }
-    if let Some(change) = changes::plan_change(environment, lakes, sql, types).await? {
-        return Ok(Plan::Change(Box::new(change)));
     }
     if let Some((explain, inner)) = explain::parse(sql)? {
         let inner = Box::pin(plan_sql(environment, lakes, inner, types)).await?;

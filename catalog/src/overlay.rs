@@ -143,7 +143,7 @@ pub fn remaining(
     let gone = deleted.get(&INLINED).unwrap_or(&none);
     let inlined: Result<Vec<_>> = rows.inlined.iter().map(|chunk| live(chunk, gone)).collect();
     Ok(TableRows {
-        files: rows.files.iter().map(file).filter(|f| has_rows(f)).collect(),
+        files: rows.files.iter().map(file).filter(has_rows).collect(),
         inlined: inlined?.into_iter().filter(|r| r.batch.num_rows() > 0).collect(),
     })
 }

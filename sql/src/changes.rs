@@ -14,6 +14,7 @@ mod merge;
 mod returning;
 mod update;
 mod upsert;
+pub(crate) mod validate;
 
 use std::sync::Arc;
 
@@ -94,7 +95,7 @@ impl Change {
         let items = given.map(|(column, to)| {
             assigned(Expr::Column(column), &to.field, query.schema(), &environment.engine)
         });
-        let items = items.collect::<Vec<_>>();
+        let items = items.collect::<Result<Vec<_>>>()?;
         let plan = LogicalPlanBuilder::from(query).project(items)?.build()?;
         Ok(Self::new(lakes, place.clone(), table, "INSERT 0", Shape::Rows, plan))
     }
@@ -130,7 +131,8 @@ pub async fn plan_change(
     statement: &ast::Statement,
     types: &[Option<FieldRef>],
 ) -> Result<Option<Change>> {
-    let planner = Planner { environment, lakes, types };
+    let (with, statement) = change_in(statement);
+    let planner = Planner { environment, lakes, types, with };
     let mut change = match statement {
         ast::Statement::Insert(insert) => planner.insert(insert.clone()).await?,
         ast::Statement::Update(update) => planner.update(update.clone()).await?,
@@ -144,6 +146,18 @@ pub async fn plan_change(
     Ok(Some(change))
 }
 
+/// `WITH … INSERT` is parsed as a query whose body changes data: the change, and its WITH.
+fn change_in(statement: &ast::Statement) -> (Option<&ast::With>, &ast::Statement) {
+    let ast::Statement::Query(query) = statement else { return (None, statement) };
+    match query.body.as_ref() {
+        ast::SetExpr::Insert(change)
+        | ast::SetExpr::Update(change)
+        | ast::SetExpr::Delete(change)
+        | ast::SetExpr::Merge(change) => (query.with.as_ref(), change),
+        _ => (None, statement),
+    }
+}
+
 fn folder(lakes: &Lakes, place: &Place, table: &Table) -> String {
     let schema = lakes.view(place).state().schemas.get(&place.schema);
     schema.map_or_else(String::new, |schema| table.folder(schema))
@@ -153,6 +167,8 @@ pub(crate) struct Planner<'a> {
     environment: &'a Environment,
     lakes: &'a Lakes,
     types: &'a [Option<FieldRef>],
+    /// The statement's WITH, which its queries are planned under.
+    with: Option<&'a ast::With>,
 }
 
 impl Planner<'_> {
@@ -190,9 +206,22 @@ impl Planner<'_> {
         place: &Place,
         table: &Arc<Table>,
     ) -> Result<LogicalPlan> {
+        let query = self.under_with(query);
         let target = self.addressed(place, table).await?;
         let overrides = vec![(TARGET.to_string(), target)];
         plan::plan_query(self.environment, self.lakes, query, self.types, overrides).await
+    }
+
+    /// The query with the statement's WITH before its own.
+    fn under_with(&self, query: ast::Query) -> ast::Query {
+        let mut query = query;
+        if let Some(outer) = self.with {
+            let own = query.with.take().into_iter().flat_map(|with| with.cte_tables);
+            let mut with = outer.clone();
+            with.cte_tables.extend(own);
+            query.with = Some(with);
+        }
+        query
     }
 
     /// A DEFAULT, or NULL.
@@ -222,7 +251,7 @@ pub(crate) fn typed_actions(
     ];
     for (column, value) in table.columns.iter().zip(&columns[3..]) {
         let value = Expr::Column(value.clone());
-        items.push(assigned(value, &column.field, plan.schema(), &environment.engine));
+        items.push(assigned(value, &column.field, plan.schema(), &environment.engine)?);
     }
     let plan = LogicalPlanBuilder::from(plan).project(items)?;
     Ok(plan.filter(col(ident(ACTION_COLUMN)).gt(lit(0_i64)))?.build()?)
@@ -234,8 +263,8 @@ pub(crate) fn assigned(
     field: &Field,
     schema: &DFSchema,
     engine: &SessionState,
-) -> Expr {
-    plan::assigned(value, field, schema, engine).alias(field.name())
+) -> Result<Expr> {
+    Ok(plan::Rules::new(engine, false).assigned(value, field, schema)?.alias(field.name()))
 }
 
 /// An unqualified column, its name taken as it is.

@@ -5,6 +5,7 @@
 
 pub mod changes;
 pub mod error;
+pub mod functions;
 pub mod names;
 pub mod parse;
 pub mod plan;

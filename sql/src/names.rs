@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Function, Ident, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
+    DataType, Expr, Function, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut,
+    VisitorMut,
 };
 
 /// Separates a column's name from the number that keeps it apart from its like.
@@ -83,6 +84,31 @@ fn select_list(select: &mut Select) {
     }
 }
 
+/// A select list with `*` beside other items, whose names are then kept apart from the star's.
+pub fn marked(statement: &Statement) -> Option<Statement> {
+    let Statement::Query(query) = statement else { return None };
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let star = |item: &SelectItem| {
+        matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+    };
+    if select.projection.len() < 2 || !select.projection.iter().any(star) {
+        return None;
+    }
+    let mut select = select.clone();
+    for (index, item) in select.projection.iter_mut().enumerate() {
+        let (expr, name) = match item {
+            SelectItem::UnnamedExpr(expr) => (expr.clone(), name_of(expr)),
+            SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), alias.clone()),
+            _ => continue,
+        };
+        let value = format!("{}{MARK}{index}", shown(&folded(&name)));
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', value) };
+    }
+    let mut query = query.clone();
+    query.body = Box::new(SetExpr::Select(select));
+    Some(Statement::Query(query))
+}
+
 /// Identifiers fold to lower case unless quoted.
 pub fn folded(ident: &Ident) -> String {
     match ident.quote_style {
@@ -96,22 +122,34 @@ fn name_of(expression: &Expr) -> Ident {
     Ident::with_quote('"', figure(expression).unwrap_or_else(|| "?column?".into()))
 }
 
+/// The name, unless it is only the one of a cast or of CASE, which an outer cast replaces.
+fn strong(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Cast { expr, .. } => strong(expr),
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => strong(inner),
+        Expr::Case { else_result, .. } => else_result.as_ref().and_then(|e| strong(e)),
+        Expr::TypedString(_) | Expr::Interval(_) => None,
+        other => figure(other),
+    }
+}
+
 fn figure(expression: &Expr) -> Option<String> {
     match expression {
         Expr::Identifier(name) => Some(folded(name)),
         Expr::CompoundIdentifier(parts) => parts.last().map(folded),
         Expr::CompoundFieldAccess { root, .. } => figure(root),
         Expr::Function(function) => Some(function_name(function)),
-        Expr::Cast { expr, data_type, .. } => figure(expr).or_else(|| Some(type_name(data_type))),
+        Expr::Cast { expr, data_type, .. } => strong(expr).or_else(|| Some(type_name(data_type))),
         Expr::TypedString(typed) => Some(type_name(&typed.data_type)),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => figure(inner),
         Expr::Case { else_result, .. } => {
-            else_result.as_ref().and_then(|e| figure(e)).or_else(|| Some("case".into()))
+            else_result.as_ref().and_then(|e| strong(e)).or_else(|| Some("case".into()))
         }
         Expr::Exists { .. } => Some("exists".into()),
         Expr::Array(_) => Some("array".into()),
         Expr::Tuple(_) => Some("row".into()),
         Expr::Extract { .. } => Some("extract".into()),
+        Expr::Substring { shorthand: true, .. } => Some("substr".into()),
         Expr::Substring { .. } => Some("substring".into()),
         Expr::Position { .. } => Some("position".into()),
         Expr::Overlay { .. } => Some("overlay".into()),
@@ -147,7 +185,7 @@ fn function_name(function: &Function) -> String {
 
 fn type_name(data_type: &DataType) -> String {
     match crate::types::field("", data_type) {
-        Ok(field) => crate::types::describe(&field).udt_name,
+        Ok(field) => crate::types::describe(&field).udt_name.trim_start_matches('_').to_string(),
         Err(_) => data_type.to_string().to_lowercase(),
     }
 }

@@ -12,6 +12,7 @@ mod fold;
 mod interval;
 mod resolve;
 mod scope;
+mod using;
 
 use std::sync::Arc;
 
@@ -31,8 +32,8 @@ use datafusion::sql::sqlparser::ast;
 use crate::error::{Error, Result};
 use crate::names;
 
-pub(crate) use convert::assigned;
-pub use convert::functions;
+pub(crate) use convert::Rules;
+pub(crate) use convert::input_functions;
 pub use files::{ExternalFiles, external_provider};
 pub use interval::IntervalProducts;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
@@ -121,10 +122,18 @@ pub(crate) async fn plan_at_depth(
     let EngineStatement::Statement(statement) = statement else {
         return Err(Error::unsupported("this statement"));
     };
-    let mut context = PlannerContext::new().with_prepare_param_data_types(types.to_vec());
-    let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
-    let plan = planner.sql_statement_to_plan_with_context(*statement, &mut context)?;
-    signed(convert::plan(plan, &environment.engine)?)
+    let plan = |statement| {
+        let mut context = PlannerContext::new().with_prepare_param_data_types(types.to_vec());
+        let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
+        planner.sql_statement_to_plan_with_context(statement, &mut context)
+    };
+    // `SELECT id, t.* FROM t`: which names meet is known only now.
+    let marked = names::marked(&statement);
+    let plan = match (plan(*statement), marked) {
+        (Err(_), Some(marked)) => plan(marked)?,
+        (planned, _) => planned?,
+    };
+    signed(Rules::new(&environment.engine, depth > 0).plan(plan)?)
 }
 
 /// Postgres has no unsigned integers: `row_number()` and its like are bigint.
@@ -156,7 +165,7 @@ pub fn expression(
     let scope = Scope::empty(&environment.engine);
     let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
     let expression = planner.sql_to_expr(expression, schema, &mut PlannerContext::new())?;
-    Ok(convert::expression(expression, schema, &environment.engine)?)
+    Ok(Rules::new(&environment.engine, false).expression(expression, schema)?)
 }
 
 /// A constant expression's value (`TIMESTAMP '…'`, `1 + 1`).
@@ -167,7 +176,7 @@ pub fn constant(engine: &SessionState, expression: ast::Expr) -> Result<ScalarVa
     let planner = SqlToRel::new_with_options(&scope, options(engine));
     let schema = DFSchema::empty();
     let expression = planner.sql_to_expr(expression, &schema, &mut PlannerContext::new())?;
-    let expression = convert::expression(expression, &schema, engine)?;
+    let expression = Rules::new(engine, false).expression(expression, &schema)?;
     let context = SimplifyContext::builder()
         .with_config_options(Arc::clone(engine.config_options()))
         .with_query_execution_start_time(engine.execution_props().query_execution_start_time)

@@ -23,6 +23,7 @@ use crate::parse::{Own, Parsed, Statement};
 use crate::plan::{Environment, Found, Lakes, Place, TEMP_SCHEMA};
 use crate::{Notice, plan};
 
+pub(crate) use alter_table::current;
 pub use create_table::storable;
 pub(crate) use tag::KIND as TAG_KIND;
 
@@ -63,7 +64,7 @@ pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Opt
         ast::Statement::CreateView(view) => {
             create_view::run(context, view, &statement.text).await?
         }
-        ast::Statement::AlterTable(alter) => alter_table::run(context, alter)?,
+        ast::Statement::AlterTable(alter) => alter_table::run(context, alter).await?,
         ast::Statement::AlterView { name, query, .. } => {
             alter_view::replace(context, name, query).await?
         }

@@ -18,6 +18,7 @@ pub mod encode;
 mod extended;
 mod message;
 mod number;
+pub(crate) mod output;
 mod reply;
 mod rows;
 mod startup;

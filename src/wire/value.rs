@@ -3,6 +3,8 @@
 //! Rare Arrow types (dictionaries, other units, views of lists) are cast to a common one first,
 //! so that text and binary know few cases and a cell costs no allocation.
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::types::*;
 use datafusion::arrow::array::*;
@@ -70,9 +72,10 @@ impl Cells {
     /// The shape of an array of a field.
     pub fn new(array: &ArrayRef, field: &Field, zone: Zone) -> Result<Self, Error> {
         let oid = PgType::of(field).oid;
-        let array = match common(array.data_type(), oid) {
-            Some(to) => &cast(array, &to)?,
-            None => array,
+        let array = match (array.data_type(), common(array.data_type(), oid)) {
+            (DataType::Duration(_), _) => &elapsed(array)?,
+            (_, Some(to)) => &cast(array, &to)?,
+            (_, None) => array,
         };
         let kind = kind(array, oid, zone)?;
         let nulls = match kind {
@@ -90,6 +93,18 @@ impl Cells {
             None => matches!(self.kind, Kind::Null),
         }
     }
+}
+
+/// What lies between two times: days and time, as Postgres subtracts timestamps.
+fn elapsed(durations: &ArrayRef) -> Result<ArrayRef, Error> {
+    const DAY_NS: i64 = 86_400_000_000_000;
+    let intervals = cast(durations, &DataType::Interval(IntervalUnit::MonthDayNano))?;
+    let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
+    let split: IntervalMonthDayNanoArray = intervals.unary(|i| {
+        let days = i32::try_from(i.nanoseconds / DAY_NS).unwrap_or(i32::MAX);
+        IntervalMonthDayNano::new(i.months, i.days + days, i.nanoseconds % DAY_NS)
+    });
+    Ok(Arc::new(split))
 }
 
 /// The type to cast to first; None: it is one of ours.
@@ -122,7 +137,6 @@ fn common(of: &DataType, oid: u32) -> Option<DataType> {
         DataType::Interval(unit) if *unit != IntervalUnit::MonthDayNano => {
             Some(DataType::Interval(IntervalUnit::MonthDayNano))
         }
-        DataType::Duration(_) => Some(DataType::Interval(IntervalUnit::MonthDayNano)),
         DataType::Dictionary(_, value) => {
             Some(common(value, oid).unwrap_or_else(|| value.as_ref().clone()))
         }

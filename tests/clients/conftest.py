@@ -8,6 +8,8 @@ import subprocess
 import psycopg
 import pytest
 
+from postgres import Postgres
+
 
 class Server:
     """A running server; `kill` is what a power cut is to it, `start` starts it again."""
@@ -51,3 +53,10 @@ def server(tmp_path):
     yield running
     if running.process.poll() is None:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    running = Postgres()
+    yield running
+    running.stop()

@@ -45,7 +45,7 @@ impl Planner<'_> {
         let Some(query) = &insert.source else {
             return Ok(LogicalPlanBuilder::empty(true).build()?);
         };
-        let mut query = query.as_ref().clone();
+        let mut query = self.under_with(query.as_ref().clone());
         let mut types = self.types.to_vec();
         if let SetExpr::Values(values) = query.body.as_mut() {
             for row in &mut values.rows {
@@ -73,7 +73,7 @@ impl Planner<'_> {
                 Some(at) if at < given.len() => Expr::Column(given[at].clone()),
                 _ => self.default(column.default.as_deref())?,
             };
-            items.push(assigned(value, &column.field, source.schema(), &self.environment.engine));
+            items.push(assigned(value, &column.field, source.schema(), &self.environment.engine)?);
         }
         Ok(LogicalPlanBuilder::from(source).project(items)?.build()?)
     }

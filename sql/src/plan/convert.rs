@@ -3,81 +3,305 @@
 //! | where                               | what it becomes                                     |
 //! |-------------------------------------|-----------------------------------------------------|
 //! | text cast to a type, or compared to | the type's input function: `text.rs`, `time.rs`     |
+//! | a value cast to text, or `||` to it | the type's output function, as the wire writes it   |
 //! | a number cast to an integer         | rounding, an error when out of range: `number.rs`   |
-//! | `+ - *` of integers                 | the same, an error on overflow: `number.rs`         |
+//! | arithmetic                          | the same, an error on overflow and `/ 0`: `number.rs` |
 //! | text that is a uuid or json         | checked, and known as such: `tagged.rs`             |
+//! | times with a zone                   | the session's clock, in views UTC's: `zone.rs`      |
+//! | a numeric that meets a float        | a float: `mixed.rs`                                 |
+//! | subqueries that are values          | aggregates, which can be decorrelated: `subquery.rs` |
 //!
 //! NULL stays NULL everywhere.
 
+mod calls;
 mod fold;
+mod mixed;
 mod number;
+mod subquery;
 mod tagged;
 mod text;
 mod time;
+mod zone;
 
 use catalog::TYPE_KEY;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::expr::{BinaryExpr, Cast, InList};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit};
 
-pub(crate) use fold::casts as fold_casts;
-pub use tagged::functions;
+use crate::error::Error;
+use crate::functions::{as_type, interval};
 
-/// The session's zone, in which times without one are meant.
-fn zone(engine: &SessionState) -> &str {
-    engine.config_options().execution.time_zone.as_deref().unwrap_or("UTC")
+pub(crate) use fold::{casts as fold_casts, function};
+pub(crate) use tagged::functions as input_functions;
+
+/// What conversions depend on.
+pub(crate) struct Rules<'a> {
+    engine: &'a SessionState,
+    /// In which times without a zone are meant.
+    zone: &'a str,
 }
 
-/// A plan with Postgres' conversions.
-pub(super) fn plan(plan: LogicalPlan, engine: &SessionState) -> EngineResult<LogicalPlan> {
-    let zone = zone(engine);
-    let rewritten = plan.transform_up_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
-        node.map_expressions(|e| e.transform_up(|e| converted(e, &schema, zone)))
-    })?;
-    rewritten.data.recompute_schema()
-}
+impl<'a> Rules<'a> {
+    /// Of a statement, or of a view inside it.
+    pub(crate) fn new(engine: &'a SessionState, in_view: bool) -> Self {
+        let session = engine.config_options().execution.time_zone.as_deref();
+        Self { engine, zone: session.filter(|_| !in_view).unwrap_or("UTC") }
+    }
 
-/// An expression with Postgres' conversions.
-pub(super) fn expression(
-    expression: Expr,
-    schema: &DFSchema,
-    engine: &SessionState,
-) -> EngineResult<Expr> {
-    Ok(expression.transform_up(|e| converted(e, schema, zone(engine)))?.data)
-}
+    fn is_utc(&self) -> bool {
+        self.zone == "UTC"
+    }
 
-/// `value` as a column of `field` takes it.
-pub(crate) fn assigned(
-    value: Expr,
-    field: &Field,
-    schema: &DFSchema,
-    engine: &SessionState,
-) -> Expr {
-    let from = value.get_type(schema).unwrap_or(DataType::Null);
-    let tagged = tag(&value, schema);
-    match field.metadata().get(TYPE_KEY) {
-        Some(wanted) if is_text(&from) && tagged.as_deref() != Some(wanted) => {
-            if let Some(checked) = tagged::input(value.clone(), wanted) {
-                return checked;
+    /// A plan with Postgres' conversions.
+    pub(crate) fn plan(&self, plan: LogicalPlan) -> EngineResult<LogicalPlan> {
+        let rewritten = plan.transform_up_with_subqueries(|node| {
+            let filters = matches!(node, LogicalPlan::Filter(_));
+            let schema = merge_schema(&node.inputs());
+            let node = node.map_expressions(|e| {
+                let before = e.schema_name().to_string();
+                let e = e.transform_up(|e| self.converted(e, &schema))?;
+                let e = e.transform_data(|e| subquery::values(e, filters))?;
+                match e.transformed {
+                    true => Ok(Transformed::yes(e.data.alias_if_changed(before)?)),
+                    false => Ok(e),
+                }
+            })?;
+            node.transform_data(mixed::rows)?.map_data(LogicalPlan::recompute_schema)
+        })?;
+        Ok(rewritten.data)
+    }
+
+    /// An expression with Postgres' conversions.
+    pub(crate) fn expression(&self, expression: Expr, schema: &DFSchema) -> EngineResult<Expr> {
+        Ok(expression.transform_up(|e| self.converted(e, schema))?.data)
+    }
+
+    /// `value` as a column of `field` takes it.
+    pub(crate) fn assigned(
+        &self,
+        value: Expr,
+        field: &Field,
+        schema: &DFSchema,
+    ) -> EngineResult<Expr> {
+        let from = value.get_type(schema).unwrap_or(DataType::Null);
+        assignable(&from, field)?;
+        let tagged = tag(&value, schema);
+        match field.metadata().get(TYPE_KEY) {
+            Some(wanted) if is_text(&from) && tagged.as_deref() != Some(wanted) => {
+                if let Some(checked) = tagged::input(value.clone(), wanted) {
+                    return Ok(checked);
+                }
+                if let Some(cut) = text::without_trailing_blanks(value.clone(), wanted) {
+                    return Ok(cut);
+                }
+            }
+            _ => {}
+        }
+        let cast = |value| datafusion::logical_expr::cast(value, field.data_type().clone());
+        let converted = self.cast_from(value.clone(), &from, field.data_type());
+        Ok(converted.unwrap_or_else(|| cast(value)))
+    }
+
+    /// The cast as Postgres does it; None: as the engine does it.
+    fn cast_from(&self, value: Expr, from: &DataType, to: &DataType) -> Option<Expr> {
+        if is_text(from) && text::reads(to) {
+            return Some(text::input(value, to, self.zone));
+        }
+        if is_text(to) && written(from) {
+            return self.output(value);
+        }
+        if number::converts(from, to) {
+            return Some(number::converted(value, to));
+        }
+        zone::cast(self, value, from, to)
+    }
+
+    /// A value as the wire writes it.
+    fn output(&self, value: Expr) -> Option<Expr> {
+        let function = self.engine.scalar_functions().get("text_output")?;
+        Some(function.call(vec![value, lit(self.zone)]))
+    }
+
+    fn converted(&self, expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
+        let new = match &expression {
+            Expr::Cast(Cast { expr, field }) => {
+                let Ok(from) = expr.get_type(schema) else {
+                    return Ok(Transformed::no(expression));
+                };
+                let untag = is_text(&from)
+                    && is_text(field.data_type())
+                    && tag(expr, schema).is_some_and(|tag| tagged::is_known(&tag));
+                match untag {
+                    true => Some(tagged::plain(expr.as_ref().clone())),
+                    false => self.cast_from(expr.as_ref().clone(), &from, field.data_type()),
+                }
+            }
+            Expr::BinaryExpr(binary) => self.operated(binary, schema),
+            Expr::InList(list) => self.in_list(list, schema),
+            Expr::Between(between) => self.between(between, schema),
+            Expr::Case(case) => mixed::case(case, schema),
+            Expr::ScalarFunction(call) if call.func.name() == as_type::NAME => {
+                call.args.first().cloned()
+            }
+            Expr::ScalarFunction(call) => zone::call(self, call, schema)
+                .or_else(|| mixed::call(call, schema))
+                .or_else(|| calls::converted(call, schema)),
+            Expr::WindowFunction(call) => number::wide_window_sum(call, schema),
+            Expr::AggregateFunction(call) => number::wide_sum(call, schema),
+            _ => None,
+        };
+        match new {
+            None => Ok(Transformed::no(expression)),
+            Some(new) => {
+                let name = expression.schema_name().to_string();
+                Ok(Transformed::yes(new.alias_if_changed(name)?))
             }
         }
-        _ => {}
     }
-    let cast = |value| datafusion::logical_expr::cast(value, field.data_type().clone());
-    cast_from(value.clone(), &from, field.data_type(), zone(engine)).unwrap_or_else(|| cast(value))
+
+    fn operated(&self, binary: &BinaryExpr, schema: &DFSchema) -> Option<Expr> {
+        let BinaryExpr { left, op, right } = binary;
+        let types = || Some((left.get_type(schema).ok()?, right.get_type(schema).ok()?));
+        match op {
+            Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => {
+                let (of_left, of_right) = types()?;
+                if let Some((left, right)) = mixed::pair((left, &of_left), (right, &of_right)) {
+                    let float = &DataType::Float64;
+                    let plain = || BinaryExpr::new(left.clone().into(), *op, right.clone().into());
+                    return number::checked(*op, (&left, float), (&right, float))
+                        .or_else(|| Some(Expr::BinaryExpr(plain())));
+                }
+                return number::checked(*op, (left, &of_left), (right, &of_right))
+                    .or_else(|| zone::sum(self, *op, (left, &of_left), (right, &of_right)));
+            }
+            Operator::StringConcat => {
+                let (of_left, of_right) = types()?;
+                let text = |side: &Expr, of: &DataType| {
+                    let new = written(of).then(|| self.output(side.clone())).flatten();
+                    Box::new(new.unwrap_or_else(|| side.clone()))
+                };
+                let one_is_text = is_text(&of_left) != is_text(&of_right);
+                let other = if is_text(&of_left) { &of_right } else { &of_left };
+                return (one_is_text && written(other)).then(|| {
+                    let (left, right) = (text(left, &of_left), text(right, &of_right));
+                    Expr::BinaryExpr(BinaryExpr::new(left, *op, right))
+                });
+            }
+            _ => {}
+        }
+        if !op.supports_propagation() && *op != Operator::IsDistinctFrom {
+            return None;
+        }
+        let (of_left, of_right) = types()?;
+        if let Some((left, right)) = mixed::pair((left, &of_left), (right, &of_right)) {
+            return Some(Expr::BinaryExpr(BinaryExpr::new(left.into(), *op, right.into())));
+        }
+        if matches!((&of_left, &of_right), (DataType::Interval(_), DataType::Interval(_))) {
+            let by = |side: &Expr| Box::new(interval::order().call(vec![side.clone()]));
+            return Some(Expr::BinaryExpr(BinaryExpr::new(by(left), *op, by(right))));
+        }
+        let new_left = self.literal_of(left, right, schema);
+        let new_right = self.literal_of(right, left, schema);
+        if new_left.is_none() && new_right.is_none() {
+            return None;
+        }
+        let or = |new: Option<Expr>, old: &Expr| Box::new(new.unwrap_or_else(|| old.clone()));
+        Some(Expr::BinaryExpr(BinaryExpr::new(or(new_left, left), *op, or(new_right, right))))
+    }
+
+    fn in_list(&self, list: &InList, schema: &DFSchema) -> Option<Expr> {
+        let of = list.expr.get_type(schema).ok()?;
+        let read = |item: &Expr| {
+            let item_of = item.get_type(schema).ok()?;
+            let as_float = || mixed::pair((&list.expr, &of), (item, &item_of)).map(|(_, i)| i);
+            self.literal_of(item, &list.expr, schema).or_else(as_float)
+        };
+        if !list.list.iter().any(|item| read(item).is_some()) {
+            return None;
+        }
+        let items = list.list.iter().map(|item| read(item).unwrap_or_else(|| item.clone()));
+        Some(Expr::InList(InList::new(list.expr.clone(), items.collect(), list.negated)))
+    }
+
+    fn between(&self, between: &Between, schema: &DFSchema) -> Option<Expr> {
+        let bound = |bound: &Expr| self.literal_of(bound, &between.expr, schema);
+        let (low, high) = (bound(&between.low), bound(&between.high));
+        if low.is_none() && high.is_none() {
+            return mixed::between(between, schema);
+        }
+        let or = |new: Option<Expr>, old: &Expr| Box::new(new.unwrap_or_else(|| old.clone()));
+        let (low, high) = (or(low, &between.low), or(high, &between.high));
+        Some(Expr::Between(Between::new(between.expr.clone(), between.negated, low, high)))
+    }
+
+    /// A text literal beside a value of a type is of that type; None if it stays text.
+    fn literal_of(&self, literal: &Expr, beside: &Expr, schema: &DFSchema) -> Option<Expr> {
+        let Expr::Literal(ScalarValue::Utf8(Some(_)), _) = literal else { return None };
+        let to = beside.get_type(schema).ok()?;
+        match is_text(&to) {
+            true => tag(beside, schema)
+                .filter(|tag| tag == "uuid")
+                .and_then(|tag| tagged::input(literal.clone(), &tag)),
+            false => text::reads(&to).then(|| text::input(literal.clone(), &to, self.zone)),
+        }
+    }
 }
 
-/// The cast as Postgres does it; None: as the engine does it.
-fn cast_from(value: Expr, from: &DataType, to: &DataType, zone: &str) -> Option<Expr> {
-    if is_text(from) && text::reads(to) {
-        return Some(text::input(value, to, zone));
+/// Postgres casts on assignment within a kind of types, from text's literals and to text.
+fn assignable(from: &DataType, to: &Field) -> Result<(), Error> {
+    let (of, wanted) = (kind(from), kind(to.data_type()));
+    if of == wanted || [of, wanted].contains(&Kind::Text) || of == Kind::Null {
+        return Ok(());
     }
-    number::rounds(from, to).then(|| number::rounded(value, to))
+    let shown = |field: &Field| crate::types::describe(field).data_type;
+    let message = format!(
+        "column \"{}\" is of type {} but expression is of type {}",
+        to.name(),
+        shown(to),
+        shown(&Field::new("", from.clone(), true))
+    );
+    Err(Error::new("42804", message).with_hint("You will need to rewrite or cast the expression."))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    Text,
+    Number,
+    Boolean,
+    Time,
+    Interval,
+    Bytes,
+    Nested,
+}
+
+fn kind(of: &DataType) -> Kind {
+    match of {
+        DataType::Null => Kind::Null,
+        DataType::Boolean => Kind::Boolean,
+        of if of.is_string() => Kind::Text,
+        of if of.is_numeric() => Kind::Number,
+        DataType::Interval(_) | DataType::Duration(_) => Kind::Interval,
+        of if of.is_temporal() => Kind::Time,
+        of if of.is_nested() => Kind::Nested,
+        _ => Kind::Bytes,
+    }
+}
+
+/// Whether the engine would write values of the type otherwise than Postgres.
+fn written(of: &DataType) -> bool {
+    match of {
+        DataType::Float32 | DataType::Float64 | DataType::Timestamp(..) | DataType::Time64(_) => {
+            true
+        }
+        DataType::Interval(_) | DataType::Duration(_) | DataType::Binary => true,
+        DataType::List(_) | DataType::FixedSizeList(..) | DataType::Struct(_) => true,
+        _ => false,
+    }
 }
 
 fn is_text(data_type: &DataType) -> bool {
@@ -88,68 +312,4 @@ fn is_text(data_type: &DataType) -> bool {
 fn tag(value: &Expr, schema: &DFSchema) -> Option<String> {
     let (_, field) = value.to_field(schema).ok()?;
     field.metadata().get(TYPE_KEY).cloned()
-}
-
-fn converted(expression: Expr, schema: &DFSchema, zone: &str) -> EngineResult<Transformed<Expr>> {
-    let new = match &expression {
-        Expr::Cast(Cast { expr, field }) => {
-            let Ok(from) = expr.get_type(schema) else { return Ok(Transformed::no(expression)) };
-            let untag = is_text(&from)
-                && is_text(field.data_type())
-                && tag(expr, schema).is_some_and(|tag| tagged::is_known(&tag));
-            match untag {
-                true => Some(tagged::plain(expr.as_ref().clone())),
-                false => cast_from(expr.as_ref().clone(), &from, field.data_type(), zone),
-            }
-        }
-        Expr::BinaryExpr(binary) => operated(binary, schema, zone),
-        Expr::InList(list) => in_list(list, schema, zone),
-        _ => None,
-    };
-    match new {
-        None => Ok(Transformed::no(expression)),
-        Some(new) => {
-            let name = expression.schema_name().to_string();
-            Ok(Transformed::yes(new.alias_if_changed(name)?))
-        }
-    }
-}
-
-fn operated(binary: &BinaryExpr, schema: &DFSchema, zone: &str) -> Option<Expr> {
-    let BinaryExpr { left, op, right } = binary;
-    if matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply) {
-        let types = (left.get_type(schema).ok()?, right.get_type(schema).ok()?);
-        return number::checked(*op, (left, &types.0), (right, &types.1));
-    }
-    if !op.supports_propagation() && *op != Operator::IsDistinctFrom {
-        return None;
-    }
-    let (new_left, new_right) =
-        (literal_of(left, right, schema, zone), literal_of(right, left, schema, zone));
-    if new_left.is_none() && new_right.is_none() {
-        return None;
-    }
-    let or = |new: Option<Expr>, old: &Expr| Box::new(new.unwrap_or_else(|| old.clone()));
-    Some(Expr::BinaryExpr(BinaryExpr::new(or(new_left, left), *op, or(new_right, right))))
-}
-
-fn in_list(list: &InList, schema: &DFSchema, zone: &str) -> Option<Expr> {
-    let read = |item: &Expr| literal_of(item, &list.expr, schema, zone);
-    if !list.list.iter().any(|item| read(item).is_some()) {
-        return None;
-    }
-    let items = list.list.iter().map(|item| read(item).unwrap_or_else(|| item.clone()));
-    Some(Expr::InList(InList::new(list.expr.clone(), items.collect(), list.negated)))
-}
-
-/// A text literal beside a value of a type is of that type; None if it stays text.
-fn literal_of(literal: &Expr, beside: &Expr, schema: &DFSchema, zone: &str) -> Option<Expr> {
-    let Expr::Literal(ScalarValue::Utf8(Some(_)), _) = literal else { return None };
-    let to = beside.get_type(schema).ok()?;
-    match is_text(&to) {
-        true => tag(beside, schema)
-            .filter(|tag| tag == "uuid")
-            .and_then(|tag| tagged::input(literal.clone(), &tag)),
-        false => text::reads(&to).then(|| text::input(literal.clone(), &to, zone)),
-    }
 }

@@ -19,7 +19,7 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
-    WindowUDF,
+    WindowUDF, lit,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as EngineStatement;
@@ -250,15 +250,22 @@ fn rename_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPlan> {
         return Ok(plan);
     }
     if view.columns.len() != schema.fields().len() {
-        return Err(Error::new(
-            "42P10",
-            format!("view \"{}\" no longer has the columns it was made with", view.name),
-        )
-        .with_hint("CREATE OR REPLACE VIEW makes it again."));
+        // `SELECT *` of a table that has got columns since: those that the view was made with.
+        let named = names.map(|name| {
+            let column = schema.columns().into_iter().find(|c| c.name() == name);
+            column.map(Expr::Column).ok_or_else(|| no_longer(view))
+        });
+        let named = named.collect::<Result<Vec<_>>>()?;
+        return Ok(LogicalPlanBuilder::from(plan).project(named)?.build()?);
     }
     let columns = schema.columns().into_iter().zip(names);
     let items = columns.map(|(column, name)| Expr::Column(column).alias(name));
     Ok(LogicalPlanBuilder::from(plan).project(items.collect::<Vec<_>>())?.build()?)
+}
+
+fn no_longer(view: &View) -> Error {
+    let message = format!("view \"{}\" no longer has the columns it was made with", view.name);
+    Error::new("42P10", message).with_hint("CREATE OR REPLACE VIEW makes it again.")
 }
 
 pub(crate) fn integer(value: ScalarValue) -> Result<i64> {
@@ -273,6 +280,12 @@ pub(crate) fn time_us(value: ScalarValue) -> Result<i64> {
         Ok(ScalarValue::TimestampMicrosecond(Some(us), _)) => Ok(us),
         _ => Err(Error::new("22007", "a snapshot's time must be a timestamp")),
     }
+}
+
+/// The step of a series as text is an interval.
+fn step(text: Expr) -> Expr {
+    let interval = DataType::Interval(datafusion::arrow::datatypes::IntervalUnit::MonthDayNano);
+    datafusion::logical_expr::cast(text, interval)
 }
 
 impl ContextProvider for Scope<'_> {
@@ -297,7 +310,26 @@ impl ContextProvider for Scope<'_> {
         let schema = DFSchema::empty();
         let args = args
             .into_iter()
-            .map(|arg| simplifier.coerce(arg, &schema).and_then(|e| simplifier.simplify(e)))
+            .enumerate()
+            .map(|(index, arg)| {
+                let arg = match (&arg, index) {
+                    (Expr::Literal(ScalarValue::Utf8(_), _), 2) => step(arg),
+                    _ => arg,
+                };
+                let arg = super::Rules::new(self.engine, false).expression(arg, &schema)?;
+                match simplifier.simplify(simplifier.coerce(arg, &schema)?)? {
+                    // The engine's functions know bigint only.
+                    Expr::Literal(ScalarValue::Int32(n), _) => {
+                        Ok(lit(ScalarValue::Int64(n.map(i64::from))))
+                    }
+                    // … and timestamps in nanoseconds only.
+                    Expr::Literal(ScalarValue::TimestampMicrosecond(us, zone), _) => {
+                        let ns = us.and_then(|us| us.checked_mul(1000));
+                        Ok(lit(ScalarValue::TimestampNanosecond(ns, zone)))
+                    }
+                    other => Ok(other),
+                }
+            })
             .collect::<EngineResult<Vec<_>>>()?;
         let args = TableFunctionArgs::new(&args, self.engine);
         Ok(provider_as_source(function.create_table_provider_with_args(args)?))

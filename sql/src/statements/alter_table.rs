@@ -10,8 +10,8 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::constraint::{name_of, table_constraint};
 use super::create_table::{column, default_text};
-use super::{Context, alter_view};
-use crate::changes::column_index;
+use super::{Context, alter_view, create_view, drop};
+use crate::changes::{column_index, validate};
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::plan::{Found, Place};
@@ -19,7 +19,7 @@ use crate::{Notice, plan, types};
 
 const TAG: &str = "ALTER TABLE";
 
-pub(super) fn run(context: &mut Context<'_>, alter: &AlterTable) -> Result<String> {
+pub(super) async fn run(context: &mut Context<'_>, alter: &AlterTable) -> Result<String> {
     let Some((place, found)) = context.relation(&alter.name, alter.if_exists)? else {
         return Ok(TAG.into());
     };
@@ -32,7 +32,7 @@ pub(super) fn run(context: &mut Context<'_>, alter: &AlterTable) -> Result<Strin
                 alter_view::rename_to(context, &place, &found, &to)?;
             }
             (Found::Relation(Relation::Table(_)), operation) => {
-                change(context, &place, operation)?;
+                change(context, &place, operation).await?;
             }
             _ => {
                 return Err(Error::new("42809", format!("\"{}\" is not a table", place.name)));
@@ -43,7 +43,7 @@ pub(super) fn run(context: &mut Context<'_>, alter: &AlterTable) -> Result<Strin
 }
 
 /// The table as the operations before this one left it.
-fn current(context: &Context<'_>, place: &Place) -> Result<Arc<Table>> {
+pub(crate) fn current(context: &Context<'_>, place: &Place) -> Result<Arc<Table>> {
     let state = context.lakes.view(place).state();
     match state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name)) {
         Some(Relation::Table(table)) => Ok(Arc::clone(table)),
@@ -51,23 +51,29 @@ fn current(context: &Context<'_>, place: &Place) -> Result<Arc<Table>> {
     }
 }
 
-fn change(context: &mut Context<'_>, place: &Place, operation: &AlterTableOperation) -> Result<()> {
+async fn change(
+    context: &mut Context<'_>,
+    place: &Place,
+    operation: &AlterTableOperation,
+) -> Result<()> {
     let table = current(context, place)?;
     match operation {
         AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
-            add_column(context, place, &table, column_def, *if_not_exists)
+            add_column(context, place, &table, column_def, *if_not_exists).await
         }
         AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
-            drop_columns(context, place, &table, column_names, *if_exists)
+            drop_columns(context, place, &table, column_names, *if_exists).await
         }
         AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
             let name = existing(&table, old_column_name)?;
             let to = folded(new_column_name);
-            apply(context, place, TableChange::RenameColumn { name, to })
+            let change = format!("rename column {name} of table {}", table.name);
+            apply(context, place, TableChange::RenameColumn { name, to })?;
+            views_still_stand(context, place, &change).await
         }
         AlterTableOperation::AlterColumn { column_name, op } => {
             let name = existing(&table, column_name)?;
-            alter_column(context, place, &table, name, op)
+            alter_column(context, place, &table, name, op).await
         }
         AlterTableOperation::AddConstraint { constraint, .. } => {
             let constraint = table_constraint(constraint, &table.name, context.notices)?;
@@ -81,6 +87,7 @@ fn change(context: &mut Context<'_>, place: &Place, operation: &AlterTableOperat
                 );
                 return Err(Error::new("42710", message));
             }
+            validate::check(context, place, &constraint).await?;
             apply(context, place, TableChange::AddConstraint(constraint))
         }
         AlterTableOperation::DropConstraint { if_exists, name, .. } => {
@@ -101,7 +108,7 @@ fn existing(table: &Table, name: &Ident) -> Result<String> {
     Ok(name)
 }
 
-fn add_column(
+async fn add_column(
     context: &mut Context<'_>,
     place: &Place,
     table: &Table,
@@ -129,12 +136,14 @@ fn add_column(
     apply(context, place, TableChange::AddColumn(new))?;
     let table = current(context, place)?;
     for constraint in constraints {
-        apply(context, place, TableChange::AddConstraint(constraint.of(&table)?))?;
+        let constraint = constraint.of(&table)?;
+        validate::check(context, place, &constraint).await?;
+        apply(context, place, TableChange::AddConstraint(constraint))?;
     }
     Ok(())
 }
 
-fn drop_columns(
+async fn drop_columns(
     context: &mut Context<'_>,
     place: &Place,
     table: &Table,
@@ -150,12 +159,14 @@ fn drop_columns(
             continue;
         }
         column_index(table, &name)?;
+        let broken = format!("drop column {name} of table {}", table.name);
         apply(context, place, TableChange::DropColumn { name })?;
+        views_still_stand(context, place, &broken).await?;
     }
     Ok(())
 }
 
-fn alter_column(
+async fn alter_column(
     context: &mut Context<'_>,
     place: &Place,
     table: &Table,
@@ -163,7 +174,10 @@ fn alter_column(
     operation: &AlterColumnOperation,
 ) -> Result<()> {
     let change = match operation {
-        AlterColumnOperation::SetNotNull => TableChange::SetNotNull { name, not_null: true },
+        AlterColumnOperation::SetNotNull => {
+            validate::not_null(context, place, &name).await?;
+            TableChange::SetNotNull { name, not_null: true }
+        }
         AlterColumnOperation::DropNotNull => TableChange::SetNotNull { name, not_null: false },
         AlterColumnOperation::SetDefault { value } => {
             TableChange::SetDefault { name, default: default_text(value) }
@@ -183,6 +197,19 @@ fn alter_column(
         other => return Err(Error::unsupported(format!("ALTER COLUMN … {other}"))),
     };
     apply(context, place, change)
+}
+
+/// A change must leave the views that read the table whole.
+async fn views_still_stand(context: &Context<'_>, place: &Place, change: &str) -> Result<()> {
+    for view in drop::dependents(context.lakes.view(place).state(), place) {
+        if let Err(error) = create_view::plan(context, &view).await {
+            let message = format!("cannot {change} because other objects depend on it");
+            return Err(Error::new("2BP01", message)
+                .with_detail(format!("view {} reads it: {error}.", view.name))
+                .with_hint("Drop the view, change the table, and make the view again."));
+        }
+    }
+    Ok(())
 }
 
 fn drop_constraint(

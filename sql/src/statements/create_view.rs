@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use catalog::{NewView, Relation};
+use catalog::{NewView, Relation, View};
 use datafusion::arrow::datatypes::FieldRef;
-use datafusion::sql::sqlparser::ast::{CreateView, Query, Spanned};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{CreateView, Query, SetExpr, Spanned};
 
 use super::{Context, storable};
 use crate::error::{Error, Result};
 use crate::names::{folded, shown};
 use crate::plan::Place;
-use crate::{Notice, plan};
+use crate::{Notice, parse, plan, types};
 
 pub(super) async fn run(
     context: &mut Context<'_>,
@@ -70,6 +71,11 @@ pub(super) async fn store(
         }
         columns.push(Arc::new(storable(field).with_name(name)));
     }
+    let state = context.lakes.view(place).state();
+    let existing = state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name));
+    if let Some(Relation::View(old)) = existing {
+        replaceable(old, &columns)?;
+    }
     let view = NewView {
         name: place.name.clone(),
         sql,
@@ -78,6 +84,45 @@ pub(super) async fn store(
         comment: None,
     };
     Ok(context.lakes.of(place).create_view(&place.schema, view, replace)?)
+}
+
+/// Plans a view that exists.
+pub(super) async fn plan(context: &Context<'_>, view: &Place) -> Result<LogicalPlan> {
+    let name = plan::object_name(&[view.schema.as_str(), view.name.as_str()]);
+    let mut query = parse::parse_query("SELECT 1 FROM x")?;
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && let Some(from) = select.from.first_mut()
+    {
+        from.relation = plan::table_factor(name, None);
+    }
+    plan::plan_query(context.environment, context.lakes, query, &[], Vec::new()).await
+}
+
+/// What CREATE OR REPLACE VIEW may not change: the columns that the view has.
+fn replaceable(old: &View, columns: &[FieldRef]) -> Result<()> {
+    if columns.len() < old.columns.len() {
+        return Err(Error::new("42P16", "cannot drop columns from view"));
+    }
+    for (old, new) in old.columns.iter().zip(columns) {
+        if old.name() != new.name() {
+            let (old, new) = (old.name(), new.name());
+            let message = format!("cannot change name of view column \"{old}\" to \"{new}\"");
+            return Err(
+                Error::new("42P16", message).with_hint("DROP VIEW and CREATE VIEW make it anew.")
+            );
+        }
+        let (from, to) = (types::describe(old), types::describe(new));
+        if from.udt_name != to.udt_name {
+            let message = format!(
+                "cannot change data type of view column \"{}\" from {} to {}",
+                old.name(),
+                from.data_type,
+                to.data_type
+            );
+            return Err(Error::new("42P16", message));
+        }
+    }
+    Ok(())
 }
 
 /// The query as the user wrote it; printed anew only if its place in the text is unknown.
@@ -93,7 +138,7 @@ fn query_text(create: &CreateView, text: &str) -> String {
     while let Some(at) = upper.get(from..).and_then(|rest| rest.find("AS")) {
         let start = from + at + 2;
         let rest = text.get(start..).unwrap_or("").trim();
-        if let Ok(parsed) = crate::parse::parse_query(rest)
+        if let Ok(parsed) = parse::parse_query(rest)
             && parsed.to_string() == body
         {
             return rest.to_string();

@@ -1,18 +1,28 @@
-//! Casts that the planner would take for others, folded in the syntax tree:
+//! What the planner would take for something else, folded in the syntax tree:
 //!
+//! - `1` is an integer and not a bigint, so it is a cast, except where a number must be plain;
 //! - `x::varchar(3)` and `x::char(3)` cut the text, so they are `left(x::text, 3)`;
 //! - `x::uuid`, `x::json`, `x::jsonb` are calls of the types' input functions;
-//! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner.
+//! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
+//! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
+//! - `generate_series(…)` in a select list gives rows, so it is `unnest(generate_series(…))`;
+//! - `FETCH FIRST n ROWS ONLY` is `LIMIT n`;
+//! - the column of FULL JOIN … USING is both sides': `using.rs`.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, CastKind, CharacterLength, DataType, Expr, Value, VisitMut, VisitorMut,
+    self, BinaryOperator, CastKind, CharacterLength, DataType, Expr, GroupByExpr, LimitClause,
+    OrderByKind, Query, Select, SelectItem, SetExpr, UnaryOperator, Value, VisitMut, VisitorMut,
+    WindowFrameBound, WindowSpec, WindowType,
 };
 
+use super::super::using;
+use crate::functions::{RENAMED, as_type};
+use crate::names::folded;
 use crate::parse;
 
-/// Folds every such cast.
+/// Folds every such expression.
 pub(crate) fn casts<T: VisitMut>(tree: &mut T) {
     let _ = tree.visit(&mut Folder);
 }
@@ -32,17 +42,281 @@ impl VisitorMut for Folder {
             }
             Expr::Interval(interval) => {
                 if let Some(text) = interval_text(interval) {
-                    let quoted = text.replace('\'', "''");
-                    let cast = parse::parse_expression(&format!("CAST('{quoted}' AS interval)"));
-                    if let Ok(cast) = cast {
-                        *expression = cast;
-                    }
+                    *expression = cast(
+                        Expr::Value(text.into()),
+                        DataType::Interval { fields: None, precision: None },
+                    );
                 }
+            }
+            Expr::Value(value) => {
+                if let Some(number) = number(&value.value) {
+                    *expression = number;
+                }
+            }
+            Expr::Tuple(items) => items.iter_mut().for_each(plain),
+            Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
+                *expression = function("array_has_any", &[left.as_ref(), right.as_ref()]);
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                *expression = function("timezone", &[time_zone.as_ref(), timestamp.as_ref()]);
+            }
+            Expr::Extract { field, expr, .. } => {
+                let field = Value::SingleQuotedString(field.to_string().to_lowercase());
+                *expression = function("extract", &[&Expr::Value(field.into()), expr.as_ref()]);
+            }
+            Expr::Function(call) => {
+                if let Some(WindowType::WindowSpec(window)) = &mut call.over {
+                    plain_frame(window);
+                }
+                rename(call);
+                name_casts(call);
+                if is(call, "mod")
+                    && let Some([left, right]) = arguments(call)
+                {
+                    let (left, op, right) = (left.into(), BinaryOperator::Modulo, right.into());
+                    *expression = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
+                }
+            }
+            Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr } => {
+                let minus_one = parse::parse_expression("CAST(-1 AS int)")
+                    .unwrap_or_else(|_| Expr::Value(Value::Null.into()));
+                let (left, op) = (expr.clone(), BinaryOperator::BitwiseXor);
+                let right = Box::new(minus_one);
+                *expression = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
             }
             _ => {}
         }
         ControlFlow::Continue(())
     }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(fetch) = query.fetch.take_if(|f| !f.with_ties && !f.percent) {
+            let one = || Expr::Value(Value::Number("1".into(), false).into());
+            let rows = Some(fetch.quantity.unwrap_or_else(one));
+            match &mut query.limit_clause {
+                Some(LimitClause::LimitOffset { limit, .. }) => *limit = rows,
+                clause => {
+                    let limit_by = Vec::new();
+                    *clause =
+                        Some(LimitClause::LimitOffset { limit: rows, offset: None, limit_by });
+                }
+            }
+        }
+        match &mut query.limit_clause {
+            Some(LimitClause::LimitOffset { limit, offset, .. }) => {
+                limit.iter_mut().for_each(plain);
+                offset.iter_mut().for_each(|offset| plain(&mut offset.value));
+            }
+            Some(LimitClause::OffsetCommaLimit { offset, limit }) => {
+                plain(offset);
+                plain(limit);
+            }
+            None => {}
+        }
+        if let Some(order) = &mut query.order_by
+            && let OrderByKind::Expressions(keys) = &mut order.kind
+        {
+            keys.iter_mut().for_each(|key| plain(&mut key.expr));
+        }
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            using::rewrite(select, query.order_by.as_mut());
+        }
+        selects(&mut query.body);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Every SELECT of a body.
+fn selects(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => select_parts(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            for side in [left, right] {
+                if let SetExpr::Select(select) = side.as_mut() {
+                    using::rewrite(select, None);
+                }
+                selects(side);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn select_parts(select: &mut Select) {
+    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+        keys.iter_mut().for_each(plain);
+    }
+    if let Some(ast::Distinct::On(keys)) = &mut select.distinct {
+        keys.iter_mut().for_each(plain);
+    }
+    for window in &mut select.named_window {
+        if let ast::NamedWindowExpr::WindowSpec(window) = &mut window.1 {
+            plain_frame(window);
+        }
+    }
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
+            && let Expr::Function(series) = expr
+            && is(series, "generate_series")
+        {
+            *expr = function("unnest", &[&*expr]);
+        }
+    }
+}
+
+fn is(call: &ast::Function, name: &str) -> bool {
+    call.name.0.last().and_then(|part| part.as_ident()).map(folded).as_deref() == Some(name)
+}
+
+/// Two plain arguments.
+fn arguments(call: &ast::Function) -> Option<[Expr; 2]> {
+    let ast::FunctionArguments::List(list) = &call.args else { return None };
+    match list.args.as_slice() {
+        [
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(first)),
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(second)),
+        ] => Some([first.clone(), second.clone()]),
+        _ => None,
+    }
+}
+
+/// Postgres' names for the engine's.
+fn rename(call: &mut ast::Function) {
+    let Some((_, to)) = RENAMED.iter().find(|(from, _)| is(call, from)) else {
+        // `base64` pads, as the standard says; the engine has another name for that.
+        if let ast::FunctionArguments::List(list) = &mut call.args
+            && let [_, ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Value(format)))] =
+                list.args.as_mut_slice()
+            && matches!(&format.value, Value::SingleQuotedString(f) if f == "base64")
+            && call.name.to_string().eq_ignore_ascii_case("encode")
+        {
+            format.value = Value::SingleQuotedString("base64pad".into());
+        }
+        return;
+    };
+    if let Some(ast::ObjectNamePart::Identifier(last)) = call.name.0.last_mut() {
+        *last = ast::Ident::with_quote('"', *to);
+    }
+}
+
+/// Aggregates of casts of one column are columns of their own: `as_type.rs`.
+fn name_casts(call: &mut ast::Function) {
+    let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded);
+    let ast::FunctionArguments::List(list) = &mut call.args else { return };
+    if !matches!(name.as_deref(), Some("sum" | "avg" | "min" | "max" | "count" | "array_agg")) {
+        return;
+    }
+    for argument in &mut list.args {
+        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) = argument
+            && let Expr::Cast { expr, data_type, .. } = value
+            && !matches!(expr.as_ref(), Expr::Value(_))
+        {
+            let name = Value::SingleQuotedString(data_type.to_string());
+            *value = function(as_type::NAME, &[&*value, &Expr::Value(name.into())]);
+        }
+    }
+}
+
+/// Where a number must be a number, and an interval an interval.
+fn plain(expression: &mut Expr) {
+    let Expr::Cast { expr, data_type, kind: CastKind::Cast, .. } = expression else { return };
+    match (data_type, expr.as_ref()) {
+        (DataType::Int4(None), Expr::Value(_)) => {
+            *expression = std::mem::replace(expr.as_mut(), Expr::Value(Value::Null.into()));
+        }
+        (DataType::Interval { .. }, Expr::Value(_)) => {
+            let value = std::mem::replace(expr, Box::new(Expr::Value(Value::Null.into())));
+            *expression = Expr::Interval(ast::Interval {
+                value,
+                leading_field: None,
+                leading_precision: None,
+                last_field: None,
+                fractional_seconds_precision: None,
+            });
+        }
+        _ => {}
+    }
+}
+
+fn plain_frame(window: &mut WindowSpec) {
+    let Some(frame) = &mut window.window_frame else { return };
+    for bound in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
+        if let WindowFrameBound::Preceding(Some(e)) | WindowFrameBound::Following(Some(e)) = bound {
+            plain(e);
+        }
+    }
+}
+
+/// A number that the planner would take for another type's, or not at all: integers are int4,
+/// what has an exponent is numeric, and what no numeric can hold is double precision.
+fn number(value: &Value) -> Option<Expr> {
+    let Value::Number(text, _) = value else { return None };
+    if text.parse::<i32>().is_ok() {
+        return Some(cast(Expr::Value(value.clone().into()), DataType::Int4(None)));
+    }
+    if text.parse::<i64>().is_ok() {
+        return None;
+    }
+    let plain = decimal_digits(text)?;
+    let digits = plain.bytes().filter(u8::is_ascii_digit).count();
+    if digits > NUMERIC_DIGITS {
+        let text = Expr::Value(Value::SingleQuotedString(text.clone()).into());
+        return Some(cast(text, DataType::DoublePrecision));
+    }
+    (plain != *text).then(|| Expr::Value(Value::Number(plain, false).into()))
+}
+
+/// The most digits that a numeric has.
+const NUMERIC_DIGITS: usize = 38;
+
+/// `1.5e3` as `1500.`: the same number without an exponent, and with a point.
+fn decimal_digits(text: &str) -> Option<String> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if exponent == 0 {
+        return Some(if fraction.is_empty() { format!("{whole}.") } else { text.to_string() });
+    }
+    if exponent.unsigned_abs() > 400 {
+        return Some("9".repeat(NUMERIC_DIGITS + 1));
+    }
+    let point = i32::try_from(whole.len()).ok()? + exponent;
+    let digits = format!("{whole}{fraction}");
+    let length = i32::try_from(digits.len()).ok()?;
+    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
+    Some(match point {
+        point if point <= 0 => format!("0.{}{digits}", zeros(-point)),
+        point if point >= length => format!("{digits}{}.", zeros(point - length)),
+        point => {
+            let (whole, fraction) = digits.split_at(usize::try_from(point).ok()?);
+            format!("{whole}.{fraction}")
+        }
+    })
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    let (kind, expr) = (CastKind::Cast, Box::new(expr));
+    Expr::Cast { kind, expr, data_type, array: false, format: None }
+}
+
+pub(crate) fn function(name: &str, arguments: &[&Expr]) -> Expr {
+    let argument = |e: &Expr| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e.clone()));
+    Expr::Function(ast::Function {
+        name: crate::plan::object_name(&[name]),
+        uses_odbc_syntax: false,
+        parameters: ast::FunctionArguments::None,
+        args: ast::FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.iter().map(|e| argument(e)).collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 /// What is called instead of the cast, with NULL in the place of the text.
@@ -82,16 +356,37 @@ fn wrap(expression: &mut Expr, call: &str) {
 }
 
 /// An interval literal's text with its unit, if the planner would not read it as Postgres does.
-fn interval_text(interval: &ast::Interval) -> Option<String> {
+fn interval_text(interval: &ast::Interval) -> Option<Value> {
     let Expr::Value(value) = interval.value.as_ref() else { return None };
     let Value::SingleQuotedString(text) = &value.value else { return None };
     let plain = interval.leading_precision.is_none()
         && interval.last_field.is_none()
         && interval.fractional_seconds_precision.is_none();
     let simple = text.trim().parse::<f64>().is_ok();
-    match &interval.leading_field {
+    let text = match &interval.leading_field {
         _ if !plain => None,
         None => Some(text.clone()),
         Some(field) => simple.then(|| format!("{text} {field}")),
+    };
+    text.map(Value::SingleQuotedString)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponents_are_written_out() {
+        for (text, plain) in [
+            ("1.5e3", "1500."),
+            ("1e-2", "0.01"),
+            ("12.5e1", "125."),
+            ("1.25e1", "12.5"),
+            (".5", ".5"),
+            ("5.", "5."),
+            ("9223372036854775808", "9223372036854775808."),
+        ] {
+            assert_eq!(decimal_digits(text).as_deref(), Some(plain), "{text}");
+        }
     }
 }

@@ -1,61 +1,105 @@
-//! Numbers to integers with rounding, and integer arithmetic that does not wrap.
+//! Numbers to narrower ones with rounding, and arithmetic that fails where Postgres' does.
 //!
 //! Postgres rounds a float to the nearest integer, ties to even, and a numeric away from zero; what
-//! does not fit is an error (22003), in casts and in `+ - *` alike.
+//! does not fit is an error (22003), in casts and in `+ - *` alike. `/ 0` is an error (22012).
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
-use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
+use datafusion::arrow::compute::kernels::numeric::{add, div, mul, sub};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
+use datafusion::arrow::datatypes::{
+    DataType, Field, FieldRef, Float32Type, Float64Type, Int64Type,
+};
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, Result as EngineResult};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::common::{DFSchema, DataFusionError, Result as EngineResult, ScalarValue};
+use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, WindowFunction};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility, cast as engine_cast,
 };
 use datafusion::physical_expr_common::datum::apply;
 
 use crate::error::Error;
 
-/// Whether the cast rounds.
-pub(super) fn rounds(from: &DataType, to: &DataType) -> bool {
-    let fractions = matches!(
-        from,
-        DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) | DataType::Decimal256(..)
-    );
-    fractions && width(to).is_some()
+/// Whether the cast rounds, or may be out of range.
+pub(super) fn converts(from: &DataType, to: &DataType) -> bool {
+    let decimal = matches!(from, DataType::Decimal128(..) | DataType::Decimal256(..));
+    match to {
+        DataType::Float32 => decimal || from == &DataType::Float64,
+        to => (decimal || is_float(from)) && width(to).is_some(),
+    }
 }
 
-/// The rounding cast.
-pub(super) fn rounded(value: Expr, to: &DataType) -> Expr {
+/// The cast.
+pub(super) fn converted(value: Expr, to: &DataType) -> Expr {
     let signature = Signature::any(1, Volatility::Immutable);
-    call(Number { operation: Operation::Round, to: to.clone(), signature }, vec![value])
+    call(Number { operation: Operation::Convert, to: to.clone(), signature }, vec![value])
 }
 
-/// `left op right` with a check for overflow; None if they are not integers.
+/// `sum(bigint)` as a numeric, which does not overflow.
+pub(super) fn wide_sum(call: &AggregateFunction, schema: &DFSchema) -> Option<Expr> {
+    let [value] = call.params.args.as_slice() else { return None };
+    let wide = call.func.name() == "sum" && value.get_type(schema).ok()? == DataType::Int64;
+    wide.then(|| {
+        let mut call = call.clone();
+        call.params.args = vec![engine_cast(value.clone(), DataType::Decimal128(19, 0))];
+        Expr::AggregateFunction(call)
+    })
+}
+
+/// The same of a window's sum.
+pub(super) fn wide_window_sum(call: &WindowFunction, schema: &DFSchema) -> Option<Expr> {
+    let [value] = call.params.args.as_slice() else { return None };
+    let wide = call.fun.name() == "sum" && value.get_type(schema).ok()? == DataType::Int64;
+    wide.then(|| {
+        let mut call = call.clone();
+        call.params.args = vec![engine_cast(value.clone(), DataType::Decimal128(19, 0))];
+        Expr::WindowFunction(Box::new(call))
+    })
+}
+
+/// `left op right` with a check for overflow; None if the engine's own does.
 pub(super) fn checked(
     op: Operator,
     (left, left_type): (&Expr, &DataType),
     (right, right_type): (&Expr, &DataType),
 ) -> Option<Expr> {
-    let to = if width(left_type)? >= width(right_type)? { left_type } else { right_type };
-    let operation = match op {
-        Operator::Plus => Operation::Add,
-        Operator::Minus => Operation::Subtract,
-        Operator::Multiply => Operation::Multiply,
-        _ => return None,
+    let (operation, to) = match op {
+        Operator::Divide => (Operation::Divide, quotient(left_type, right_type)?),
+        _ => {
+            let left_wider = width(left_type)? >= width(right_type)?;
+            let to = if left_wider { left_type } else { right_type };
+            let operation = match op {
+                Operator::Plus => Operation::Add,
+                Operator::Minus => Operation::Subtract,
+                Operator::Multiply => Operation::Multiply,
+                _ => return None,
+            };
+            (operation, to.clone())
+        }
     };
     let signature = Signature::any(2, Volatility::Immutable);
-    let number = Number { operation, to: to.clone(), signature };
+    let number = Number { operation, to, signature };
     Some(call(number, vec![left.clone(), right.clone()]))
 }
 
 fn call(number: Number, arguments: Vec<Expr>) -> Expr {
     let function = Arc::new(ScalarUDF::from(number));
     Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments))
+}
+
+/// The type of a quotient of floats, or of a float and a number.
+fn quotient(left: &DataType, right: &DataType) -> Option<DataType> {
+    if left == &DataType::Float32 && right == &DataType::Float32 {
+        return Some(DataType::Float32);
+    }
+    let one = is_float(left) || is_float(right);
+    (one && left.is_numeric() && right.is_numeric()).then_some(DataType::Float64)
+}
+
+fn is_float(of: &DataType) -> bool {
+    matches!(of, DataType::Float32 | DataType::Float64)
 }
 
 /// Bits of a signed integer type.
@@ -70,13 +114,14 @@ fn width(data_type: &DataType) -> Option<u8> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Operation {
-    Round,
+    Convert,
     Add,
     Subtract,
     Multiply,
+    Divide,
 }
 
-/// An operation whose result is an integer of type `to`.
+/// An operation whose result is of type `to`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Number {
     operation: Operation,
@@ -87,10 +132,11 @@ struct Number {
 impl Number {
     fn symbol(&self) -> &'static str {
         match self.operation {
-            Operation::Round => "::",
+            Operation::Convert => "::",
             Operation::Add => "+",
             Operation::Subtract => "-",
             Operation::Multiply => "*",
+            Operation::Divide => "/",
         }
     }
 
@@ -98,6 +144,7 @@ impl Number {
         let name = match self.to {
             DataType::Int16 => "smallint",
             DataType::Int32 => "integer",
+            DataType::Float32 => "real",
             _ => "bigint",
         };
         Error::new("22003", format!("{name} out of range"))
@@ -107,10 +154,11 @@ impl Number {
 impl ScalarUDFImpl for Number {
     fn name(&self) -> &str {
         match self.operation {
-            Operation::Round => "rounded",
+            Operation::Convert => "converted",
             Operation::Add => "checked_add",
             Operation::Subtract => "checked_subtract",
             Operation::Multiply => "checked_multiply",
+            Operation::Divide => "checked_divide",
         }
     }
 
@@ -149,14 +197,12 @@ impl ScalarUDFImpl for Number {
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let values = &arguments.args;
-        if self.operation == Operation::Round {
+        if self.operation == Operation::Convert {
             return match &values[0] {
-                ColumnarValue::Array(array) => Ok(ColumnarValue::Array(self.round(array)?)),
+                ColumnarValue::Array(array) => Ok(ColumnarValue::Array(self.convert(array)?)),
                 ColumnarValue::Scalar(_) => {
-                    let array = values[0].to_array(1)?;
-                    let rounded = self.round(&array)?;
-                    let scalar = datafusion::common::ScalarValue::try_from_array(&rounded, 0)?;
-                    Ok(ColumnarValue::Scalar(scalar))
+                    let converted = self.convert(&values[0].to_array(1)?)?;
+                    Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&converted, 0)?))
                 }
             };
         }
@@ -165,7 +211,11 @@ impl ScalarUDFImpl for Number {
         let done = match self.operation {
             Operation::Add => apply(&left, &right, add),
             Operation::Subtract => apply(&left, &right, sub),
-            Operation::Multiply | Operation::Round => apply(&left, &right, mul),
+            Operation::Divide => {
+                no_zero(&right)?;
+                apply(&left, &right, div)
+            }
+            Operation::Multiply | Operation::Convert => apply(&left, &right, mul),
         };
         done.map_err(|error| match error {
             DataFusionError::ArrowError(arrow, _)
@@ -179,7 +229,10 @@ impl ScalarUDFImpl for Number {
 }
 
 impl Number {
-    fn round(&self, array: &ArrayRef) -> EngineResult<ArrayRef> {
+    fn convert(&self, array: &ArrayRef) -> EngineResult<ArrayRef> {
+        if self.to == DataType::Float32 {
+            return self.real(array);
+        }
         let whole: ArrayRef = match array.data_type() {
             DataType::Decimal128(precision, scale) if *scale > 0 => {
                 let to = DataType::Decimal128(*precision, 0);
@@ -206,4 +259,31 @@ impl Number {
         let strict = CastOptions { safe: false, ..CastOptions::default() };
         cast_with_options(&whole, &self.to, &strict).map_err(|_| self.out_of_range().into())
     }
+
+    fn real(&self, array: &ArrayRef) -> EngineResult<ArrayRef> {
+        let floats = cast(array, &DataType::Float64)?;
+        let narrow = |value: f64| {
+            let real = value as f32;
+            if real.is_infinite() && value.is_finite() {
+                Err(self.out_of_range())
+            } else {
+                Ok(real)
+            }
+        };
+        let floats = floats.as_primitive::<Float64Type>();
+        Ok(Arc::new(floats.try_unary::<_, Float32Type, Error>(narrow)?))
+    }
+}
+
+fn no_zero(divisor: &ColumnarValue) -> Result<(), Error> {
+    let zero = match divisor {
+        ColumnarValue::Scalar(ScalarValue::Float64(value)) => *value == Some(0.0),
+        ColumnarValue::Scalar(ScalarValue::Float32(value)) => *value == Some(0.0),
+        ColumnarValue::Scalar(_) => false,
+        ColumnarValue::Array(array) => match array.data_type() {
+            DataType::Float32 => array.as_primitive::<Float32Type>().iter().any(|v| v == Some(0.0)),
+            _ => array.as_primitive::<Float64Type>().iter().any(|v| v == Some(0.0)),
+        },
+    };
+    if zero { Err(Error::new("22012", "division by zero")) } else { Ok(()) }
 }

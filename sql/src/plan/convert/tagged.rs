@@ -48,7 +48,7 @@ pub(super) fn plain(value: Expr) -> Expr {
 }
 
 /// The functions under the names that folded casts call.
-pub fn functions() -> Vec<ScalarUDF> {
+pub(crate) fn functions() -> Vec<ScalarUDF> {
     [Kind::Uuid, Kind::Json, Kind::Jsonb].map(function).to_vec()
 }
 
@@ -118,7 +118,9 @@ impl ScalarUDFImpl for Tagged {
 
 /// Thirty-two hexadecimal digits, with hyphens and braces or without.
 fn uuid(text: &str) -> Result<String, Error> {
-    match uuid::Uuid::try_parse(text.trim()) {
+    let digits = text.trim();
+    let inner = digits.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    match uuid::Uuid::try_parse(inner.unwrap_or(digits)) {
         Ok(id) => Ok(id.hyphenated().to_string()),
         Err(_) => {
             let message = format!("invalid input syntax for type uuid: \"{text}\"");

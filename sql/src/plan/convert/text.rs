@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float64Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, Float32Array, Float64Array, StringArray,
+};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result as EngineResult;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -19,8 +21,53 @@ use crate::error::Error;
 pub(super) fn reads(to: &DataType) -> bool {
     match to {
         DataType::Binary | DataType::List(_) | DataType::FixedSizeList(_, _) => true,
-        DataType::Float64 | DataType::Interval(_) => true,
+        DataType::Float32 | DataType::Float64 | DataType::Interval(_) => true,
         other => time::reads(other),
+    }
+}
+
+/// `abc   ` for a `varchar(3)`: blanks beyond the length are cut, anything else is too long.
+pub(super) fn without_trailing_blanks(value: Expr, tag: &str) -> Option<Expr> {
+    let (name, limit) = tag.strip_suffix(')')?.split_once('(')?;
+    let limit: usize = limit.parse().ok()?;
+    let signature = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
+    let function = Arc::new(ScalarUDF::from(Blanks { limit, signature }));
+    let limited = matches!(name, "varchar" | "char");
+    limited.then(|| Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![value])))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Blanks {
+    limit: usize,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Blanks {
+    fn name(&self) -> &str {
+        "without_trailing_blanks"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let texts = arguments.args[0].to_array(arguments.number_rows)?;
+        let texts = texts.as_string::<i32>();
+        if texts.iter().flatten().all(|text| text.len() <= self.limit) {
+            return Ok(ColumnarValue::Array(Arc::new(texts.clone())));
+        }
+        let cut = texts.iter().map(|text| {
+            text.map(|text| match text.char_indices().nth(self.limit) {
+                Some((at, _)) if text[at..].bytes().all(|b| b == b' ') => &text[..at],
+                _ => text,
+            })
+        });
+        Ok(ColumnarValue::Array(Arc::new(cut.collect::<StringArray>())))
     }
 }
 
@@ -81,6 +128,19 @@ fn read(texts: &dyn Array, to: &DataType, zone: &str) -> Result<ArrayRef, Error>
                 texts.iter().map(|text| text.map(float).transpose()).collect();
             return Ok(Arc::new(numbers?));
         }
+        DataType::Float32 => {
+            let real = |text: &str| {
+                let number = float(text)?;
+                let real = number as f32;
+                match real.is_infinite() && number.is_finite() {
+                    true => Err(out_of_range(text, "real")),
+                    false => Ok(real),
+                }
+            };
+            let numbers: Result<Float32Array, Error> =
+                texts.iter().map(|text| text.map(real).transpose()).collect();
+            return Ok(Arc::new(numbers?));
+        }
         other if time::reads(other) => return time::read(texts, other, zone),
         _ => {}
     }
@@ -112,12 +172,13 @@ fn float(text: &str) -> Result<f64, Error> {
     let number: f64 = text.trim().parse().map_err(invalid)?;
     let digits = text.contains(|c: char| c.is_ascii_digit());
     match number.is_infinite() && digits {
-        true => {
-            let message = format!("\"{text}\" is out of range for type double precision");
-            Err(Error::new("22003", message))
-        }
+        true => Err(out_of_range(text, "double precision")),
         false => Ok(number),
     }
+}
+
+fn out_of_range(text: &str, name: &str) -> Error {
+    Error::new("22003", format!("\"{text}\" is out of range for type {name}"))
 }
 
 fn name(to: &DataType) -> String {

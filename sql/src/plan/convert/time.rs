@@ -9,16 +9,14 @@
 
 use std::sync::Arc;
 
-use chrono::{
-    DateTime, Duration, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike, Utc,
-};
-use datafusion::arrow::array::timezone::Tz;
+use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
 use datafusion::arrow::array::{
     ArrayRef, Date32Array, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 
 use crate::error::Error;
+use crate::functions::Zone;
 
 /// What a text says.
 struct Moment {
@@ -27,13 +25,6 @@ struct Moment {
     zone: Option<Zone>,
     /// `24:00` is the next day's midnight.
     next_day: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Zone {
-    Utc,
-    Fixed(FixedOffset),
-    Named(Tz),
 }
 
 /// Why a text is no time: SQLSTATE 22007 or 22008.
@@ -53,7 +44,7 @@ pub(super) fn reads(to: &DataType) -> bool {
 
 /// Reads every text as a value of `to`.
 pub(super) fn read(texts: &StringArray, to: &DataType, zone: &str) -> Result<ArrayRef, Error> {
-    let zone = parse_zone(zone).unwrap_or(Zone::Utc);
+    let zone = Zone::parse(zone).unwrap_or(Zone::Utc);
     fn all<T>(
         texts: &StringArray,
         to: &DataType,
@@ -121,24 +112,7 @@ impl Moment {
     }
 
     fn instant(&self, session: Zone) -> Result<DateTime<Utc>, Wrong> {
-        let local = self.local()?;
-        match self.zone.unwrap_or(session) {
-            Zone::Utc => Ok(local.and_utc()),
-            Zone::Fixed(offset) => {
-                let at = offset.from_local_datetime(&local).single();
-                at.map(|at| at.to_utc()).ok_or(Wrong::Range)
-            }
-            Zone::Named(zone) => {
-                // Of a repeated hour the second, and a skipped one as if the clock had gone on.
-                let at = zone.from_local_datetime(&local).latest();
-                let skipped = || {
-                    let before = local.checked_sub_signed(Duration::hours(3))?;
-                    let before = zone.from_local_datetime(&before).latest()?;
-                    Some(before.to_utc() + Duration::hours(3))
-                };
-                at.map(|at| at.to_utc()).or_else(skipped).ok_or(Wrong::Range)
-            }
-        }
+        self.zone.unwrap_or(session).instant(self.local()?).ok_or(Wrong::Range)
     }
 }
 
@@ -175,7 +149,7 @@ fn moment(text: &str) -> Result<Moment, Wrong> {
     }
     let zone = match rest {
         "" => None,
-        rest => Some(parse_zone(rest).ok_or(Wrong::Syntax)?),
+        rest => Some(Zone::parse(rest).ok_or(Wrong::Syntax)?),
     };
     Ok(Moment { date, time, zone, next_day })
 }
@@ -242,26 +216,6 @@ fn parse_clock(text: &str) -> Result<(NaiveTime, bool), Wrong> {
             Ok((NaiveTime::MIN + Duration::microseconds(micros as i64), false))
         }
     }
-}
-
-/// `Z`, `UTC`, `+02`, `-0530`, `+05:30`, `Europe/Berlin`.
-fn parse_zone(text: &str) -> Option<Zone> {
-    if ["z", "utc", "gmt", "zulu"].contains(&text.to_ascii_lowercase().as_str()) {
-        return Some(Zone::Utc);
-    }
-    let Some(rest) = text.strip_prefix(['+', '-']) else {
-        return text.parse::<Tz>().ok().map(Zone::Named);
-    };
-    let sign = if text.starts_with('-') { -1 } else { 1 };
-    let digits: String = rest.chars().filter(|c| *c != ':').collect();
-    let valid = digits.bytes().all(|b| b.is_ascii_digit()) && (1..=6).contains(&digits.len());
-    let padded = match digits.len() {
-        1 | 3 | 5 => format!("0{digits}"),
-        _ => digits,
-    };
-    let part = |at: usize| padded.get(at..at + 2).map_or(Some(0), |p| p.parse::<i32>().ok());
-    let seconds = part(0)? * 3600 + part(2)? * 60 + part(4)?;
-    valid.then(|| FixedOffset::east_opt(sign * seconds)).flatten().map(Zone::Fixed)
 }
 
 #[cfg(test)]

@@ -1,0 +1,54 @@
+//! Functions that Postgres has and the engine has not, or has with other answers.
+
+pub(crate) mod as_type;
+mod extract;
+pub(crate) mod interval;
+pub(crate) mod number;
+mod only_value;
+mod text;
+mod timezone;
+mod to_char;
+mod type_of;
+
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+pub(crate) use only_value::function as only_value;
+pub(crate) use timezone::{Zone, shift, timezone};
+
+/// Under the names that statements call them by.
+pub fn scalar() -> Vec<ScalarUDF> {
+    let mut functions = crate::plan::input_functions();
+    functions.extend(text::quoting());
+    functions.extend(interval::justify());
+    functions.extend([
+        as_type::function(),
+        extract::date_part(),
+        extract::extract(),
+        interval::age(),
+        number::width_bucket(),
+        text::format_function(),
+        timezone(),
+        to_char::to_char(),
+        to_char::to_date(),
+        to_char::to_timestamp(),
+        type_of::function(),
+    ]);
+    functions
+}
+
+/// See `scalar`.
+pub fn aggregate() -> Vec<AggregateUDF> {
+    vec![only_value()]
+}
+
+/// Postgres' names of functions that the engine has under others.
+pub(crate) const RENAMED: &[(&str, &str)] = &[
+    ("every", "bool_and"),
+    ("gen_random_uuid", "uuid"),
+    ("sign", "signum"),
+    ("variance", "var_samp"),
+];
+
+/// Functions that count in integer, where the engine counts in bigint.
+pub(crate) const COUNT_IN_INTEGER: &[&str] =
+    &["array_length", "array_ndims", "array_position", "ascii", "cardinality", "regexp_count"];

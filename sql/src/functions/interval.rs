@@ -1,0 +1,157 @@
+//! `age`, `justify_days`, `justify_hours`, `justify_interval`, and how intervals compare: a month
+//! is thirty days, a day twenty-four hours. NULL gives NULL.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Datelike, Months, NaiveDateTime};
+use datafusion::arrow::array::{ArrayRef, AsArray, IntervalMonthDayNanoArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{
+    DataType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    TimestampMicrosecondType,
+};
+use datafusion::common::Result as EngineResult;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf,
+};
+
+const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+const CLOCK: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+const DAY_NS: i64 = 86_400_000_000_000;
+const DAYS_PER_MONTH: i32 = 30;
+
+/// `age(later, earlier)`: years, months, days and time between two clocks.
+pub(super) fn age() -> ScalarUDF {
+    ScalarUDF::from(Age { signature: Signature::any(2, Volatility::Immutable) })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Age {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Age {
+    fn name(&self) -> &str {
+        "age"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(INTERVAL)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let clock = |array: &ArrayRef| cast(array, &CLOCK);
+        let (later, earlier) = (clock(&arrays[0])?, clock(&arrays[1])?);
+        let later = later.as_primitive::<TimestampMicrosecondType>();
+        let pairs = later.iter().zip(earlier.as_primitive::<TimestampMicrosecondType>());
+        let ages: IntervalMonthDayNanoArray =
+            pairs.map(|(later, earlier)| symbolic(later?, earlier?)).collect();
+        Ok(ColumnarValue::Array(Arc::new(ages)))
+    }
+}
+
+/// The difference by the calendar, as Postgres' timestamp_age.
+fn symbolic(later: i64, earlier: i64) -> Option<IntervalMonthDayNano> {
+    if later < earlier {
+        let age = symbolic(earlier, later)?;
+        return Some(IntervalMonthDayNano::new(-age.months, -age.days, -age.nanoseconds));
+    }
+    let at = |us: i64| DateTime::from_timestamp_micros(us).map(|t| t.naive_utc());
+    let (later, earlier) = (at(later)?, at(earlier)?);
+    let count = |t: &NaiveDateTime| i64::from(t.year()) * 12 + i64::from(t.month0());
+    let mut months = u32::try_from(count(&later) - count(&earlier)).ok()?;
+    let time = |t: &NaiveDateTime| t.time();
+    let before = (later.day(), time(&later)) < (earlier.day(), time(&earlier));
+    if before {
+        months = months.saturating_sub(1);
+    }
+    // Days are borrowed from the month in which the earlier date stands.
+    let mut nanoseconds = (time(&later) - time(&earlier)).num_nanoseconds()?;
+    let mut days = i64::from(later.day()) - i64::from(earlier.day());
+    if nanoseconds < 0 {
+        nanoseconds += DAY_NS;
+        days -= 1;
+    }
+    if days < 0 {
+        let first = earlier.date().with_day(1)?;
+        let length = first.checked_add_months(Months::new(1))?.signed_duration_since(first);
+        days += length.num_days();
+    }
+    Some(IntervalMonthDayNano::new(
+        i32::try_from(months).ok()?,
+        i32::try_from(days).ok()?,
+        nanoseconds,
+    ))
+}
+
+/// The three that move what is too much to the next unit.
+pub(super) fn justify() -> [ScalarUDF; 3] {
+    [
+        unary("justify_days", days),
+        unary("justify_hours", hours),
+        unary("justify_interval", |interval| days(hours(interval))),
+    ]
+}
+
+fn unary(name: &str, one: fn(IntervalMonthDayNano) -> IntervalMonthDayNano) -> ScalarUDF {
+    let all = move |arguments: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let intervals = arrays[0].as_primitive::<IntervalMonthDayNanoType>();
+        let justified: IntervalMonthDayNanoArray = intervals.unary(one);
+        Ok(ColumnarValue::Array(Arc::new(justified) as ArrayRef))
+    };
+    create_udf(name, vec![INTERVAL], INTERVAL, Volatility::Immutable, Arc::new(all))
+}
+
+fn days(interval: IntervalMonthDayNano) -> IntervalMonthDayNano {
+    let months = interval.months.saturating_add(interval.days / DAYS_PER_MONTH);
+    IntervalMonthDayNano::new(months, interval.days % DAYS_PER_MONTH, interval.nanoseconds)
+}
+
+fn hours(interval: IntervalMonthDayNano) -> IntervalMonthDayNano {
+    let whole = i32::try_from(interval.nanoseconds / DAY_NS).unwrap_or(i32::MAX);
+    let days = interval.days.saturating_add(whole);
+    IntervalMonthDayNano::new(interval.months, days, interval.nanoseconds % DAY_NS)
+}
+
+/// `interval_order(i)`: microseconds, by which intervals compare.
+pub(crate) fn order() -> ScalarUDF {
+    let order = |arguments: &[ColumnarValue]| -> EngineResult<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let intervals = arrays[0].as_primitive::<IntervalMonthDayNanoType>();
+        let micros = intervals.unary::<_, Int64Type>(|i| {
+            let days = i64::from(i.months) * i64::from(DAYS_PER_MONTH) + i64::from(i.days);
+            days.saturating_mul(DAY_NS / 1000).saturating_add(i.nanoseconds / 1000)
+        });
+        Ok(ColumnarValue::Array(Arc::new(micros) as ArrayRef))
+    };
+    let arguments = vec![INTERVAL];
+    create_udf("interval_order", arguments, DataType::Int64, Volatility::Immutable, Arc::new(order))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // PostgreSQL 15: select age('…', '…').
+    #[test]
+    fn ages_go_by_the_calendar() {
+        let age = |later: &str, earlier: &str| {
+            let us = |text: &str| {
+                let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap();
+                time.and_utc().timestamp_micros()
+            };
+            let age = symbolic(us(later), us(earlier)).unwrap();
+            (age.months, age.days, age.nanoseconds / 3_600_000_000_000)
+        };
+        assert_eq!(age("2024-03-01 00:00", "2024-01-31 00:00"), (1, 1, 0));
+        assert_eq!(age("2024-01-31 00:00", "2024-03-01 00:00"), (-1, -1, 0));
+        assert_eq!(age("2024-03-31 10:00", "2024-02-29 12:00"), (1, 1, 22));
+        assert_eq!(age("2024-01-01 00:00", "2023-01-01 00:00"), (12, 0, 0));
+    }
+}

@@ -1,0 +1,35 @@
+//! Calls of functions whose answer Postgres gives in another type, or refuses.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Expr, ExprSchemable, cast};
+
+use crate::functions::COUNT_IN_INTEGER;
+use crate::functions::number::{positive, round_even};
+
+/// The call as Postgres answers it; None: as the engine does.
+pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let name = call.func.name();
+    let whole = || Some(Expr::ScalarFunction(call.clone()));
+    if COUNT_IN_INTEGER.contains(&name) {
+        return Some(cast(whole()?, DataType::Int32));
+    }
+    let of = call.args.first()?.get_type(schema).ok()?;
+    match (name, &of, call.args.len()) {
+        ("round", DataType::Float32 | DataType::Float64, 1) => {
+            Some(round_even().call(call.args.clone()))
+        }
+        ("trunc" | "ceil" | "floor" | "round", DataType::Decimal128(precision, _), 1) => {
+            Some(cast(whole()?, DataType::Decimal128(*precision, 0)))
+        }
+        ("ln" | "log" | "log2" | "log10", of, _) if of.is_numeric() => {
+            let checked = |value: &Expr| match value {
+                Expr::ScalarFunction(inner) if inner.func.name() == "positive" => value.clone(),
+                other => positive().call(vec![cast(other.clone(), DataType::Float64)]),
+            };
+            Some(call.func.call(call.args.iter().map(checked).collect()))
+        }
+        _ => None,
+    }
+}

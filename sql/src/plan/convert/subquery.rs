@@ -1,0 +1,94 @@
+//! Subqueries that are values, in forms that the optimizer can decorrelate.
+//!
+//! | written                                 | planned                                         |
+//! |-----------------------------------------|-------------------------------------------------|
+//! | `(SELECT x FROM … = outer)`             | `(SELECT only_value(x) FROM …)`                 |
+//! | `(SELECT x FROM … ORDER BY y LIMIT 1)`  | `(SELECT first_value(x ORDER BY y) FROM …)`     |
+//! | `EXISTS (…)` outside of WHERE           | `(SELECT count(*) > 0 FROM …)`                  |
+
+use std::sync::Arc;
+
+use datafusion::common::Result as EngineResult;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::functions_aggregate::expr_fn::{count, first_value};
+use datafusion::logical_expr::expr::Exists;
+use datafusion::logical_expr::{
+    Expr, FetchType, LogicalPlan, LogicalPlanBuilder, SkipType, Subquery, lit,
+};
+
+/// Rewrites every such subquery of an expression.
+pub(super) fn values(expression: Expr, in_filter: bool) -> EngineResult<Transformed<Expr>> {
+    expression.transform_up(|e| match e {
+        Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
+            match single(subquery.subquery.as_ref().clone())? {
+                None => Ok(Transformed::no(Expr::ScalarSubquery(subquery))),
+                Some(plan) => Ok(Transformed::yes(scalar(&subquery, plan))),
+            }
+        }
+        Expr::Exists(Exists { subquery, negated }) if !in_filter => {
+            let plan = subquery.subquery.as_ref().clone();
+            let rows = count(lit(1_i64)).alias("rows");
+            let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![rows])?;
+            let found = datafusion::prelude::col("rows").gt(lit(0_i64)).alias("found");
+            let found = scalar(&subquery, plan.project(vec![found])?.build()?);
+            Ok(Transformed::yes(if negated { Expr::Not(Box::new(found)) } else { found }))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+}
+
+fn scalar(from: &Subquery, plan: LogicalPlan) -> Expr {
+    Expr::ScalarSubquery(Subquery {
+        subquery: Arc::new(plan),
+        outer_ref_columns: from.outer_ref_columns.clone(),
+        spans: from.spans.clone(),
+    })
+}
+
+/// The query as an aggregate of one row; None: it is one, or not of a form that is known.
+fn single(plan: LogicalPlan) -> EngineResult<Option<LogicalPlan>> {
+    if aggregates(&plan) {
+        return Ok(None);
+    }
+    let (plan, keys) = match plan {
+        LogicalPlan::Limit(limit) => {
+            let first = matches!(limit.get_fetch_type()?, FetchType::Literal(Some(1)))
+                && matches!(limit.get_skip_type()?, SkipType::Literal(0));
+            if !first {
+                return Ok(None);
+            }
+            match limit.input.as_ref() {
+                LogicalPlan::Sort(sort) => (Arc::clone(&sort.input), Some(sort.expr.clone())),
+                // Keys that are not selected are cut off above the sort.
+                LogicalPlan::Projection(cut) => match cut.input.as_ref() {
+                    LogicalPlan::Sort(sort) => (Arc::clone(&sort.input), Some(sort.expr.clone())),
+                    _ => (Arc::clone(&limit.input), Some(Vec::new())),
+                },
+                _ => (Arc::clone(&limit.input), Some(Vec::new())),
+            }
+        }
+        plan => (Arc::new(plan), None),
+    };
+    // The selected column comes before the keys that are not.
+    let Some(column) = plan.schema().columns().into_iter().next() else { return Ok(None) };
+    let name = column.name.clone();
+    let value = Expr::Column(column);
+    let value = match keys {
+        None => crate::functions::only_value().call(vec![value]),
+        Some(keys) => first_value(value, keys),
+    };
+    let plan = LogicalPlanBuilder::from(plan.as_ref().clone())
+        .aggregate(Vec::<Expr>::new(), vec![value.alias(name)])?
+        .build()?;
+    Ok(Some(plan))
+}
+
+/// Whether the query aggregates all its rows to one.
+fn aggregates(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::Projection(projection) => aggregates(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => aggregates(&alias.input),
+        _ => false,
+    }
+}

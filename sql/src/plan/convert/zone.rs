@@ -1,0 +1,109 @@
+//! Times with a zone where their clock matters: casts, parts, truncation, intervals in days.
+
+use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator, cast as engine_cast, lit};
+
+use super::Rules;
+use crate::functions::{shift, timezone};
+use crate::types::timestamptz;
+
+const CLOCK: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+fn zoned(of: &DataType) -> bool {
+    matches!(of, DataType::Timestamp(_, Some(_)))
+}
+
+fn in_zone(rules: &Rules<'_>, value: Expr) -> Expr {
+    timezone().call(vec![lit(rules.zone), value])
+}
+
+/// The cast, if it goes between a clock and an instant and the clock is not UTC's.
+pub(super) fn cast(rules: &Rules<'_>, value: Expr, from: &DataType, to: &DataType) -> Option<Expr> {
+    if rules.is_utc() {
+        return None;
+    }
+    let clock = matches!(from, DataType::Timestamp(_, None) | DataType::Date32);
+    let to_clock =
+        matches!(to, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Time64(_));
+    if zoned(from) && to_clock {
+        return Some(engine_cast(in_zone(rules, value), to.clone()));
+    }
+    (clock && zoned(to)).then(|| in_zone(rules, value))
+}
+
+/// Calls whose answer depends on the clock.
+pub(super) fn call(rules: &Rules<'_>, call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let name = call.func.name();
+    if name == "to_timestamp" && call.args.len() == 2 && !rules.is_utc() {
+        let clock = engine_cast(Expr::ScalarFunction(call.clone()), CLOCK);
+        return Some(in_zone(rules, clock));
+    }
+    let at = match name {
+        "extract" | "date_part" | "date_trunc" => 1,
+        "to_char" => 0,
+        _ => return None,
+    };
+    let of = call.args.get(at)?.get_type(schema).ok()?;
+    let with = |value: Expr| {
+        let mut arguments = call.args.clone();
+        arguments[at] = value;
+        call.func.call(arguments)
+    };
+    // Postgres truncates a date as the instant at which its day begins.
+    if name == "date_trunc" && of == DataType::Date32 {
+        let local = with(engine_cast(call.args[at].clone(), CLOCK));
+        return Some(match rules.is_utc() {
+            true => engine_cast(local, timestamptz()),
+            false => in_zone(rules, local),
+        });
+    }
+    if rules.is_utc() || !zoned(&of) || is_epoch(call) {
+        return None;
+    }
+    let local = with(in_zone(rules, call.args[at].clone()));
+    Some(if name == "date_trunc" { in_zone(rules, local) } else { local })
+}
+
+fn is_epoch(call: &ScalarFunction) -> bool {
+    match call.args.first() {
+        Some(Expr::Literal(field, _)) => field.try_as_str().flatten() == Some("epoch"),
+        _ => false,
+    }
+}
+
+/// `date ± interval` is a timestamp; days of an interval are the zone's.
+pub(super) fn sum(
+    rules: &Rules<'_>,
+    op: Operator,
+    (left, of_left): (&Expr, &DataType),
+    (right, of_right): (&Expr, &DataType),
+) -> Option<Expr> {
+    let interval = |of: &DataType| matches!(of, DataType::Interval(_));
+    let (time, of_time, by, swapped) = match op {
+        Operator::Plus if interval(of_left) => (right, of_right, left, true),
+        Operator::Plus | Operator::Minus if interval(of_right) => (left, of_left, right, false),
+        // The engine counts days in bigint.
+        Operator::Minus if of_left == &DataType::Date32 && of_right == &DataType::Date32 => {
+            let days = BinaryExpr::new(left.clone().into(), op, right.clone().into());
+            return Some(engine_cast(Expr::BinaryExpr(days), DataType::Int32));
+        }
+        _ => return None,
+    };
+    if of_time == &DataType::Date32 {
+        let time = Box::new(engine_cast(time.clone(), CLOCK));
+        let by = Box::new(by.clone());
+        let (left, right) = if swapped { (by, time) } else { (time, by) };
+        return Some(Expr::BinaryExpr(BinaryExpr::new(left, op, right)));
+    }
+    if rules.is_utc() || !zoned(of_time) {
+        return None;
+    }
+    let by = engine_cast(by.clone(), DataType::Interval(IntervalUnit::MonthDayNano));
+    let by = match op {
+        Operator::Minus => Expr::Negative(Box::new(by)),
+        _ => by,
+    };
+    Some(shift().call(vec![time.clone(), by, lit(rules.zone)]))
+}

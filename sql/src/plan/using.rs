@@ -1,0 +1,237 @@
+//! FULL and RIGHT JOIN … USING: the joined column has the value of whichever side has one.
+//!
+//! The engine takes the left side's, so the statement says what is meant before it is planned:
+//!
+//! ```text
+//!   SELECT k, * FROM a FULL JOIN b USING (k)
+//!   SELECT coalesce(a.k, b.k) AS k, coalesce(a.k, b.k) AS k, a.* EXCLUDE (k), b.* EXCLUDE (k)
+//!     FROM a FULL JOIN b ON a.k = b.k
+//! ```
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, ExcludeSelectItem, Expr, Ident, Join, JoinConstraint, JoinOperator,
+    OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor,
+    TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
+};
+
+use super::object_name;
+use crate::changes::quoted;
+use crate::names::folded;
+
+/// A column that joins, and the relations that have it.
+struct Merged {
+    column: String,
+    relations: Vec<String>,
+}
+
+impl Merged {
+    fn value(&self) -> Expr {
+        let columns: Vec<Expr> =
+            self.relations.iter().map(|r| qualified(r, &self.column)).collect();
+        super::convert::function("coalesce", &columns.iter().collect::<Vec<_>>())
+    }
+}
+
+/// Rewrites a SELECT whose FROM has such a join.
+pub(super) fn rewrite(select: &mut Select, order: Option<&mut OrderBy>) {
+    let [from] = select.from.as_mut_slice() else { return };
+    let outer = from.joins.iter().any(|join| {
+        matches!(
+            &join.join_operator,
+            JoinOperator::FullOuter(JoinConstraint::Using(_))
+                | JoinOperator::Right(JoinConstraint::Using(_))
+                | JoinOperator::RightOuter(JoinConstraint::Using(_))
+        )
+    });
+    if !outer {
+        return;
+    }
+    let Some((merged, relations)) = merge(from) else { return };
+    let items = std::mem::take(&mut select.projection);
+    for item in items {
+        match item {
+            SelectItem::Wildcard(_) => expand(&mut select.projection, &merged, &relations),
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) if find(&merged, &name).is_some() => {
+                let alias = quoted(&folded(&name));
+                let mut expr = Expr::Identifier(name);
+                replace(&mut expr, &merged);
+                select.projection.push(SelectItem::ExprWithAlias { expr, alias });
+            }
+            mut other => {
+                replace(&mut other, &merged);
+                select.projection.push(other);
+            }
+        }
+    }
+    replace(&mut select.selection, &merged);
+    replace(&mut select.having, &merged);
+    replace(&mut select.group_by, &merged);
+    // A key that the select list gives is that column already.
+    let given: Vec<String> = select.projection.iter().filter_map(output).collect();
+    let hidden: Vec<Merged> =
+        merged.into_iter().filter(|merged| !given.contains(&merged.column)).collect();
+    if let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = order {
+        keys.iter_mut().for_each(|key| replace(&mut key.expr, &hidden));
+    }
+}
+
+/// Puts ON for USING; None, and nothing changed, if a relation has no name or a column is unclear.
+fn merge(from: &mut TableWithJoins) -> Option<(Vec<Merged>, Vec<String>)> {
+    let mut relations = vec![name(&from.relation)?];
+    let mut merged: Vec<Merged> = Vec::new();
+    let mut conditions = Vec::with_capacity(from.joins.len());
+    for join in &from.joins {
+        let right = name(&join.relation)?;
+        let Some(JoinConstraint::Using(columns)) = constraint(join) else {
+            conditions.push(None);
+            relations.push(right);
+            continue;
+        };
+        let mut condition: Option<Expr> = None;
+        for column in columns {
+            let column = folded(column.0.last()?.as_ident()?);
+            let known = merged.iter().position(|m| m.column == column);
+            let at = match (known, relations.as_slice()) {
+                (Some(at), _) => at,
+                (None, [left]) => {
+                    merged.push(Merged { column: column.clone(), relations: vec![left.clone()] });
+                    merged.len() - 1
+                }
+                (None, _) => return None,
+            };
+            let left = match merged[at].relations.as_slice() {
+                [one] => qualified(one, &column),
+                _ => merged[at].value(),
+            };
+            let equal = binary(left, BinaryOperator::Eq, qualified(&right, &column));
+            merged[at].relations.push(right.clone());
+            condition = Some(match condition {
+                None => equal,
+                Some(before) => binary(before, BinaryOperator::And, equal),
+            });
+        }
+        conditions.push(condition);
+        relations.push(right);
+    }
+    for (join, condition) in from.joins.iter_mut().zip(conditions) {
+        if let (Some(condition), Some(constraint)) = (condition, constraint_mut(join)) {
+            *constraint = JoinConstraint::On(condition);
+        }
+    }
+    Some((merged, relations))
+}
+
+fn constraint(join: &Join) -> Option<&JoinConstraint> {
+    match &join.join_operator {
+        JoinOperator::Join(c)
+        | JoinOperator::Inner(c)
+        | JoinOperator::Left(c)
+        | JoinOperator::LeftOuter(c)
+        | JoinOperator::Right(c)
+        | JoinOperator::RightOuter(c)
+        | JoinOperator::FullOuter(c) => Some(c),
+        _ => None,
+    }
+}
+
+fn constraint_mut(join: &mut Join) -> Option<&mut JoinConstraint> {
+    match &mut join.join_operator {
+        JoinOperator::Join(c)
+        | JoinOperator::Inner(c)
+        | JoinOperator::Left(c)
+        | JoinOperator::LeftOuter(c)
+        | JoinOperator::Right(c)
+        | JoinOperator::RightOuter(c)
+        | JoinOperator::FullOuter(c) => Some(c),
+        _ => None,
+    }
+}
+
+/// What a relation's columns are qualified by.
+fn name(relation: &TableFactor) -> Option<String> {
+    let (name, alias) = match relation {
+        TableFactor::Table { name, alias, .. } => (name.0.last(), alias),
+        TableFactor::Derived { alias, .. } => (None, alias),
+        _ => return None,
+    };
+    match alias {
+        Some(alias) => Some(folded(&alias.name)),
+        None => name.and_then(|part| part.as_ident()).map(folded),
+    }
+}
+
+fn qualified(relation: &str, column: &str) -> Expr {
+    Expr::CompoundIdentifier(vec![quoted(relation), quoted(column)])
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
+}
+
+/// `*`: the joined columns, then what else each relation has.
+fn expand(items: &mut Vec<SelectItem>, merged: &[Merged], relations: &[String]) {
+    for merged in merged {
+        let alias = quoted(&merged.column);
+        items.push(SelectItem::ExprWithAlias { expr: merged.value(), alias });
+    }
+    for relation in relations {
+        let out = merged.iter().filter(|m| m.relations.contains(relation));
+        let out: Vec<ast::ObjectName> = out.map(|m| object_name(&[m.column.as_str()])).collect();
+        let options = WildcardAdditionalOptions {
+            opt_exclude: (!out.is_empty()).then_some(ExcludeSelectItem::Multiple(out)),
+            ..WildcardAdditionalOptions::default()
+        };
+        let name = object_name(&[relation.as_str()]);
+        let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
+        items.push(SelectItem::QualifiedWildcard(kind, options));
+    }
+}
+
+fn output(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
+        SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(folded(name)),
+        _ => None,
+    }
+}
+
+fn find<'m>(merged: &'m [Merged], name: &Ident) -> Option<&'m Merged> {
+    let name = folded(name);
+    merged.iter().find(|merged| merged.column == name)
+}
+
+/// Replaces the joined columns where they stand without a qualifier, subqueries left aside.
+fn replace(tree: &mut impl VisitMut, merged: &[Merged]) {
+    let _ = tree.visit(&mut Replacer { merged, depth: 0 });
+}
+
+struct Replacer<'m> {
+    merged: &'m [Merged],
+    depth: usize,
+}
+
+impl VisitorMut for Replacer<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0
+            && let Expr::Identifier(name) = expression
+            && let Some(merged) = find(self.merged, name)
+        {
+            *expression = merged.value();
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,47 @@
+-- Dates, times, intervals, their input, output and arithmetic.
+set timezone to 'UTC';
+select '2024-01-31'::date, '20240131'::date, '2024/1/5'::date;
+select '2024-02-30'::date;
+select 'soon'::date;
+select '10:00'::time, '10:00:00.5'::time, '235959'::time, '10:00 PM'::time;
+select '25:00'::time;
+select '2024-01-31 10:00'::timestamp, '2024-01-31T10:00:00.123456'::timestamp, '2024-01-31'::timestamp;
+select '2024-01-31 10:00+05'::timestamp;
+select '2024-01-31 10:00+05'::timestamptz, '2024-01-31 10:00Z'::timestamptz, '2024-01-31 10:00 Europe/Berlin'::timestamptz;
+-- differs: times end
+select 'infinity'::timestamp, '-infinity'::date;
+select '2024-01-31'::date + 1, '2024-01-31'::date - 1, '2024-03-01'::date - '2024-02-01'::date;
+select '2024-01-31'::date + interval '1 month', '2024-01-31'::timestamp + interval '1 day 2 hours';
+select '2024-01-31 10:00'::timestamp - '2024-01-30 09:00'::timestamp;
+select '2024-01-31'::date + '10:00'::time, '10:00'::time + interval '90 minutes', '10:00'::time - '09:30'::time;
+select interval '1 day', interval '1 year 2 months 3 days 04:05:06', interval '1.5 hours', interval '-1 day', interval '90 minutes';
+select interval '1' day, interval '2' hour, interval '1 day' * 2, interval '1 day' / 2, 2 * interval '1 hour';
+select '1 month'::interval = '30 days'::interval, interval '1 day' = interval '24 hours', interval '1 day' < interval '2 days';
+select 'P1Y2M3DT4H5M6S'::interval, '1 week'::interval, '3 days ago'::interval, '02:03'::interval;
+select 'junk'::interval;
+select justify_days(interval '35 days'), justify_hours(interval '27 hours');
+select extract(year from '2024-01-31'::date), extract(month from '2024-01-31'::timestamp), extract(epoch from '2024-01-31 00:00:00.5'::timestamp);
+select extract(dow from '2024-01-31'::date), extract(doy from '2024-01-31'::date), extract(week from '2024-01-31'::date), extract(quarter from '2024-01-31'::date), extract(isodow from '2024-01-28'::date);
+select extract(day from interval '1 day 2 hours'), extract(hour from interval '1 day 2 hours'), extract(epoch from interval '1 day 2 hours');
+select date_part('year', '2024-01-31'::date), date_part('second', '10:00:05.5'::time);
+select date_trunc('month', '2024-01-31 10:00'::timestamp), date_trunc('hour', '2024-01-31 10:30+00'::timestamptz), date_trunc('week', '2024-01-31'::date);
+select to_char('2024-01-31 10:05:06'::timestamp, 'YYYY-MM-DD HH24:MI:SS'), to_char('2024-01-31'::date, 'Mon DD, YYYY');
+select to_date('31.01.2024', 'DD.MM.YYYY'), to_timestamp('2024-01-31 10:00', 'YYYY-MM-DD HH24:MI'), to_timestamp(0);
+select make_date(2024, 1, 31);
+-- differs: missing
+select make_timestamp(2024, 1, 31, 10, 5, 6.5), make_interval(days => 3);
+select age('2024-03-01'::timestamp, '2024-01-31'::timestamp), age('2024-01-01'::date, '2023-01-01'::date);
+select '2024-01-31 10:00'::timestamp at time zone 'Europe/Berlin', '2024-01-31 10:00+00'::timestamptz at time zone 'Europe/Berlin';
+select '2024-01-31'::date < '2024-01-31 10:00'::timestamp, '2024-01-31'::date = '2024-01-31'::timestamp;
+select '2024-01-31'::timestamp = '2024-01-31', '2024-01-31' < '2024-02-01'::date;
+select '2024-01-31 10:00'::timestamp::date, '2024-01-31 10:00'::timestamp::time, '2024-01-31'::date::timestamp, '2024-01-31'::date::text;
+select '2024-01-31 10:00+00'::timestamptz::text, '2024-01-31 10:00:00.120'::timestamp::text, interval '1 day'::text;
+select now() = current_timestamp, current_date = now()::date, now() - now();
+select date_bin('15 minutes', '2024-01-31 10:37'::timestamp, '2024-01-01');
+set timezone to 'Europe/Berlin';
+select '2024-07-01 10:00'::timestamptz, '2024-07-01 10:00+00'::timestamptz, '2024-07-01 10:00+00'::timestamptz::date;
+select extract(hour from '2024-07-01 10:00+00'::timestamptz), date_trunc('day', '2024-07-01 23:30+00'::timestamptz);
+select '2024-07-01 10:00'::timestamp::timestamptz, '2024-07-01'::date::timestamptz, '2024-07-01 10:00+00'::timestamptz::timestamp;
+select to_char('2024-07-01 10:00+00'::timestamptz, 'YYYY-MM-DD HH24:MI');
+select '2024-07-01 10:00+00'::timestamptz + interval '1 day', '2024-03-30 12:00'::timestamptz + interval '1 day';
+reset timezone;
