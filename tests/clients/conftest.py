@@ -14,12 +14,14 @@ from postgres import Postgres
 class Server:
     """A running server; `kill` is what a power cut is to it, `start` starts it again."""
 
-    def __init__(self, data):
-        self.data = str(data)
+    def __init__(self, data, *options, **environment):
+        self.data, self.options, self.environment = str(data), options, environment
         self.start()
 
     def start(self, **environment):
         command = [os.environ["SEXTANT_BINARY"], "serve", "--listen", "127.0.0.1:0", "--data", self.data]
+        command += self.options
+        environment = {**self.environment, **environment}
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
         )
@@ -53,6 +55,21 @@ def server(tmp_path):
     yield running
     if running.process.poll() is None:
         running.stop()
+
+
+@pytest.fixture
+def servers():
+    """Makes servers as a test wants them."""
+    running = []
+
+    def start(data, *options, **environment):
+        running.append(Server(data, *options, **environment))
+        return running[-1]
+
+    yield start
+    for server in running:
+        if server.process.poll() is None:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@ import os
 import pathlib
 import random
 import re
+import socket
+import struct
 import subprocess
 import threading
 
@@ -80,21 +82,70 @@ def resident_kb(server, what):
         return int(re.search(rf"{what}:\s+(\d+)", status.read())[1])
 
 
-def test_rows_stream_in_bounded_memory(server):
-    connection = server.connect()
-    connection.execute("SELECT 1")
+def drain(server, query):
+    """Sends a query as the wire's bytes and throws the answer away: its tag."""
+    with socket.create_connection(("127.0.0.1", server.port)) as plain:
+        startup = struct.pack("!i", 196608) + b"user\0ann\0database\0sextant\0\0"
+        plain.sendall(struct.pack("!i", len(startup) + 4) + startup)
+        stream = plain.makefile("rb")
+        tag = None
+        for turn in range(2):
+            while True:
+                kind, length = struct.unpack("!ci", stream.read(5))
+                body = stream.read(length - 4)
+                if kind == b"C":
+                    tag = body.rstrip(b"\0").decode()
+                if kind == b"Z":
+                    break
+            if turn == 0:
+                text = query.encode() + b"\0"
+                plain.sendall(b"Q" + struct.pack("!i", len(text) + 4) + text)
+    return tag
+
+
+def test_ten_million_rows_stream_in_bounded_memory(server):
+    server.connect().execute("SELECT 1")
     idle = resident_kb(server, "VmRSS")
-    with connection.cursor() as cursor:
-        count = sum(1 for _ in cursor.stream(
-            "SELECT g, g * 2, 'row number ' || g FROM generate_series(1, 1000000) g"
-        ))
-    assert count == 1_000_000
-    # The rows are about 40 MB on the wire; what is kept of them must not grow with their number.
+    query = "SELECT g, g * 2, 'row number ' || g FROM generate_series(1, 10000000) g"
+    assert drain(server, query) == "SELECT 10000000"
+    # The rows are about 400 MB on the wire; what is kept of them must not grow with their number.
     assert resident_kb(server, "VmHWM") - idle < 200_000
 
 
+def test_what_exceeds_the_memory_spills_or_fails_alone(servers, tmp_path):
+    server = servers(tmp_path / "lake", "--memory-limit", "64MB")
+    connection = server.connect()
+    connection.execute(
+        "CREATE TABLE t AS SELECT g AS id, md5(g::text) AS a, md5((g * 7)::text) AS b"
+        " FROM generate_series(1, 1000000) g"
+    )
+    done, others = threading.Event(), []
+
+    def go_on():
+        with server.connect() as other:
+            while not done.is_set():
+                others.append(other.execute("SELECT count(*) FROM t WHERE id <= 10").fetchone()[0])
+
+    beside = threading.Thread(target=go_on)
+    beside.start()
+    try:
+        # About 100 MB: sorted and grouped through files.
+        assert drain(server, "SELECT * FROM t ORDER BY a, b") == "SELECT 1000000"
+        groups = "SELECT count(*) FROM (SELECT a, b, count(*) FROM t GROUP BY a, b) s"
+        assert connection.execute(groups).fetchone() == (1_000_000,)
+        # What must be in memory whole fails, and says so.
+        with pytest.raises(psycopg.errors.OutOfMemory) as error:
+            connection.execute("SELECT length(array_agg(a || b)::text) FROM t").fetchone()
+        assert error.value.diag.message_hint
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (1_000_000,)
+    finally:
+        done.set()
+        beside.join()
+    assert others and set(others) == {10}
+
+
 def test_transfers_conserve_the_sum(server):
-    accounts, amount = 10, 100
+    accounts, amount = 100, 100
     server.connect().execute(
         f"CREATE TABLE a AS SELECT g AS id, {amount} AS n FROM generate_series(1, {accounts}) g"
     )
@@ -121,8 +172,8 @@ def test_transfers_conserve_the_sum(server):
                 if total != (accounts * amount, accounts):
                     wrong.append(total)
 
-    writers = [threading.Thread(target=transfer, args=(seed,)) for seed in range(8)]
-    readers = [threading.Thread(target=read) for _ in range(4)]
+    writers = [threading.Thread(target=transfer, args=(seed,)) for seed in range(20)]
+    readers = [threading.Thread(target=read) for _ in range(20)]
     for thread in writers + readers:
         thread.start()
     for thread in writers:
