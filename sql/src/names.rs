@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Function, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut,
-    VisitorMut,
+    DataType, Expr, Function, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
+    VisitMut, VisitorMut,
 };
 
 /// Separates a column's name from the number that keeps it apart from its like.
@@ -36,7 +36,25 @@ impl VisitorMut for Namer {
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         set_expression(&mut query.body);
+        if let SetExpr::Select(select) = query.body.as_ref()
+            && select.distinct.is_some()
+            && let Some(order) = &mut query.order_by
+            && let OrderByKind::Expressions(keys) = &mut order.kind
+        {
+            keys.iter_mut().for_each(|key| by_name(&mut key.expr, select));
+        }
         ControlFlow::Continue(())
+    }
+}
+
+/// After DISTINCT only selected columns are there to sort by: the one that the key repeats.
+fn by_name(key: &mut Expr, select: &Select) {
+    let selected = select.projection.iter().find_map(|item| match item {
+        SelectItem::ExprWithAlias { expr, alias } if expr == key => Some(alias.clone()),
+        _ => None,
+    });
+    if let Some(alias) = selected {
+        *key = Expr::Identifier(alias);
     }
 }
 
@@ -84,17 +102,16 @@ fn select_list(select: &mut Select) {
     }
 }
 
-/// A select list with `*` beside other items, whose names are then kept apart from the star's.
+/// The query with every item's name kept apart from the columns it reads, for when they meet: in
+/// `SELECT id, t.*`, or `SELECT id::text … ORDER BY t.id`. None: nothing can meet.
 pub fn marked(statement: &Statement) -> Option<Statement> {
     let Statement::Query(query) = statement else { return None };
-    let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let star = |item: &SelectItem| {
-        matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
-    };
-    if select.projection.len() < 2 || !select.projection.iter().any(star) {
+    let mut query = query.clone();
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    if select.projection.len() < 2 && query.order_by.is_none() {
         return None;
     }
-    let mut select = select.clone();
+    let mut names = Vec::with_capacity(select.projection.len());
     for (index, item) in select.projection.iter_mut().enumerate() {
         let (expr, name) = match item {
             SelectItem::UnnamedExpr(expr) => (expr.clone(), name_of(expr)),
@@ -102,10 +119,20 @@ pub fn marked(statement: &Statement) -> Option<Statement> {
             _ => continue,
         };
         let value = format!("{}{MARK}{index}", shown(&folded(&name)));
-        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', value) };
+        let alias = Ident::with_quote('"', value);
+        names.push((folded(&name), alias.clone()));
+        *item = SelectItem::ExprWithAlias { expr, alias };
     }
-    let mut query = query.clone();
-    query.body = Box::new(SetExpr::Select(select));
+    if let Some(order) = &mut query.order_by
+        && let OrderByKind::Expressions(keys) = &mut order.kind
+    {
+        for key in keys {
+            let Expr::Identifier(name) = &key.expr else { continue };
+            if let Some((_, alias)) = names.iter().find(|(known, _)| *known == folded(name)) {
+                key.expr = Expr::Identifier(alias.clone());
+            }
+        }
+    }
     Some(Statement::Query(query))
 }
 
@@ -145,7 +172,7 @@ fn figure(expression: &Expr) -> Option<String> {
         Expr::Case { else_result, .. } => {
             else_result.as_ref().and_then(|e| strong(e)).or_else(|| Some("case".into()))
         }
-        Expr::Exists { .. } => Some("exists".into()),
+        Expr::Exists { negated: false, .. } => Some("exists".into()),
         Expr::Array(_) => Some("array".into()),
         Expr::Tuple(_) => Some("row".into()),
         Expr::Extract { .. } => Some("extract".into()),

@@ -130,7 +130,7 @@ pub(crate) async fn plan_at_depth(
     // `SELECT id, t.* FROM t`: which names meet is known only now.
     let marked = names::marked(&statement);
     let plan = match (plan(*statement), marked) {
-        (Err(_), Some(marked)) => plan(marked)?,
+        (Err(error), Some(marked)) => plan(marked).map_err(|_| error)?,
         (planned, _) => planned?,
     };
     signed(Rules::new(&environment.engine, depth > 0).plan(plan)?)

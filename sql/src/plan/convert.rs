@@ -64,7 +64,7 @@ impl<'a> Rules<'a> {
             let node = node.map_expressions(|e| {
                 let before = e.schema_name().to_string();
                 let e = e.transform_up(|e| self.converted(e, &schema))?;
-                let e = e.transform_data(|e| subquery::values(e, filters))?;
+                let e = e.transform_data(|e| subquery::values(e, &schema, filters))?;
                 match e.transformed {
                     true => Ok(Transformed::yes(e.data.alias_if_changed(before)?)),
                     false => Ok(e),

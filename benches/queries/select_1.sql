@@ -1,0 +1,3 @@
+-- The least that a statement costs.
+-- repeat: 2000
+SELECT 1

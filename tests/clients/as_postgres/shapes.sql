@@ -1,0 +1,67 @@
+-- Joins, groups, windows, subqueries: where expressions stand.
+create table ja (x int, d date, ts timestamptz, f float8, n numeric(10,2), t text, u uuid);
+create table jb (y int, d date, ts timestamptz, f float8, n numeric(10,2), t text, u uuid);
+insert into ja values (1, '2024-01-01', '2024-01-01 10:00+00', 1.5, 1.5, '1', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'), (2, '2024-01-02', '2024-01-02 10:00+00', 2.5, 2.5, '2', null);
+insert into jb values (2, '2024-01-01', '2024-01-01 10:00+00', 1.5, 1.5, '1', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'), (3, '2024-01-02', '2024-01-02 10:00+00', 2.5, 2.5, '2', null);
+select x, y from ja join jb on ja.x + 1 = jb.y order by x;
+select x, y from ja join jb on ja.f = jb.n order by x;
+select x, y from ja join jb on ja.n = jb.f and ja.x < jb.y order by x;
+select x, y from ja join jb on ja.ts::date = jb.d order by x;
+select x, y from ja join jb on ja.d = jb.ts order by x;
+select x, y from ja join jb on ja.u = jb.u order by x;
+select x, y from ja join jb on ja.t::int = jb.y - 1 order by x;
+select x, y from ja left join jb on ja.x = jb.y and jb.d > '2023-01-01' order by x;
+select x + 1 as k, count(*) from ja group by x + 1 order by k;
+select x + 1, count(*) from ja group by 1 order by 1;
+select x + 1, count(*) from ja group by x + 1 having sum(x * 2) > 2 order by sum(x * 2);
+select d - 1 as e, sum(x) over (partition by d - 1) from ja order by x - 1;
+select date_trunc('month', d) as m, count(*) from ja group by date_trunc('month', d) order by date_trunc('month', d);
+select extract(year from d) y, count(*) from ja group by extract(year from d);
+select count(*) filter (where f / 2 > 0.5), sum(f * 2.5), avg(f / n) from ja;
+select sum(x) / count(*), 100.0 * sum(f) / sum(n) from ja;
+-- differs: a numeric result has one scale, which it shows
+select sum(x) * 1.0 / count(*) from ja;
+select * from ja where f between 1.5 and 2.0;
+select * from ja where f in (1.5, 3);
+select * from ja where n = 1.50 and f = 1.5;
+select * from ja where d >= '2024-01-01' and d < '2024-01-01'::date + interval '1 day';
+select * from ja where ts between '2024-01-01' and '2024-01-01 12:00';
+select * from ja where d = '2024-01-01' or ts = '2024-01-02 10:00+00';
+select distinct x * 2 from ja order by x * 2;
+select x, lag(x, 1) over (order by x), lead(x, 1, 0) over (order by x), nth_value(x, 2) over (order by x rows between unbounded preceding and unbounded following) from ja order by 1;
+select x, sum(x) over (order by d range between interval '1 day' preceding and current row) from ja order by 1;
+select x, avg(f) over (order by x rows between 1 preceding and 1 following) from ja order by 1;
+select max(x) + min(x) * 2 - count(*) from ja;
+select case when x > 1 then f else 0 end, case x when 1 then 1.5 else f end from ja order by x;
+select coalesce(f, 0), coalesce(n, 0), greatest(f, 1.75), nullif(f, 1.5) from ja order by x;
+select x from ja where x = (select max(y) - 1 from jb) order by x;
+-- differs: a correlated aggregate must be correlated by equality
+select x, (select max(y) from jb where jb.y > ja.x) from ja order by x;
+select x, (select y from jb where jb.y = ja.x + 1 order by y limit 1) from ja order by x;
+-- differs: a correlated aggregate must be correlated by equality
+select x, (select y from jb where jb.y > ja.x) from ja order by x;
+select x, (select t from jb where jb.d = ja.d) from ja order by x;
+select x, exists (select 1 from jb where jb.y = ja.x), not exists (select 1 from jb where jb.y = ja.x) from ja order by x;
+select x from ja where exists (select 1 from jb where jb.y = ja.x) or x = 1 order by x;
+-- differs: a subquery inside an aggregate
+select sum(case when exists (select 1 from jb where jb.y = ja.x) then 1 else 0 end) from ja;
+select x, x in (select y from jb), x not in (select y from jb) from ja order by x;
+select x, x in (select nullif(y, 3) from jb), x in (select y from jb where false) from ja order by x;
+update ja set n = (select max(n) from jb where jb.y = ja.x), f = f * 2 + 1 where x > 0;
+select x, n, f from ja order by x;
+select 'x' || x, 'f' || f, 'd' || d, 'ts' || ts::text, f || '' from ja order by x;
+select to_char(d, 'YYYY-MM'), count(*) from ja group by 1 order by 1;
+select count(distinct x + 1), count(distinct d) from ja;
+select array_agg(x order by x desc), string_agg(t, ',' order by x) from ja;
+select x::text, x::float8, f::int, n::int, t::int, d::timestamp from ja order by ja.x;
+select interval '1 day' * x, d + x, d - interval '1 month' from ja order by x;
+select ts - interval '1 hour', ts::date, ts::time, now() > ts from ja order by x;
+select max(ts) - min(ts), min(d), max(d) - min(d) from ja;
+select x % 2 = 0, -x, abs(-x), x ^ 2, sqrt(x), round(f), round(n, 1) from ja order by x;
+create view jv as select x + 1 as x1, d + 1 as d1, ts at time zone 'UTC' as clock from ja;
+select * from jv order by 1;
+select * from jv where x1 = 2;
+create table jc as select x, f / 2 as h, n * 2 as n2, d + interval '1 day' as t1, sum(x) over () as s, count(*) over () as c from ja;
+select * from jc order by x;
+drop view jv;
+drop table ja, jb, jc;
