@@ -81,7 +81,7 @@ fn index_columns(columns: &[IndexColumn]) -> Result<Vec<String>> {
 
 pub(super) fn informational(what: &str) -> Notice {
     Notice {
-        hint: Some("ON CONFLICT and the planner use it; duplicates are not refused.".into()),
+        hint: Some("ON CONFLICT uses it; duplicates are not refused.".into()),
         ..Notice::notice(format!("{what} is recorded as informational and not enforced"))
     }
 }
