@@ -1,6 +1,9 @@
 """Statements give what Postgres gives, run beside it; see `as_postgres.py`."""
 
+import datetime
+import decimal
 import pathlib
+import uuid
 
 import psycopg
 import pytest
@@ -17,3 +20,51 @@ def test_as_postgres(path, server, postgres):
         found = list(differences(path, ours, theirs))
     shown = [f"{statement}\n  sextant  {here}\n  postgres {there}" for statement, _, here, there in found]
     assert not found, "\n".join(shown)
+
+
+MIDNIGHT = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
+DAY = datetime.date(2024, 1, 1)
+WITH_PARAMETERS = [
+    ("create table p (i int, b bigint, f float8, n numeric(10,2), t text, d date, ts timestamptz, u uuid)", ()),
+    ("insert into p values (%s, %s, %s, %s, %s, %s, %s, %s)",
+     (1, 2**40, 1.5, decimal.Decimal("3.25"), "x", DAY, MIDNIGHT, uuid.UUID(int=5))),
+    ("insert into p (i, f) values (%s, %s)", (2, 3)),
+    ("select i + %s from p where f > %s order by i", (5, 1)),
+    ("select i from p where f > %s and n < %s", (decimal.Decimal("1.2"), 4.5)),
+    ("select n * %s, f * %s from p where i = 1", (2, decimal.Decimal("2.5"))),
+    ("select %s::int + 1, %s::text || 'a', %s", (1, "b", "c")),
+    ("select i from p where i = any(%s) order by i", ([1, 2, 3],)),
+    ("select i from p where d = %s or ts >= %s order by i", (DAY, MIDNIGHT)),
+    ("select i from p where d between %s and %s", (DAY, DAY)),
+    ("select i from p where u = %s", (uuid.UUID(int=5),)),
+    ("select ts + %s, d + %s from p where i = 1", (datetime.timedelta(days=1), 1)),
+    ("select coalesce(f, %s), case when i > %s then %s else 'no' end from p order by i", (0.5, 1, "yes")),
+    ("select count(*) from p limit %s offset %s", (1, 0)),
+    ("update p set n = n + %s, t = %s where i = %s", (1, "y", 1)),
+    ("select * from p where i = %s", (1,)),
+    ("select i / %s from p where i = 2", (0,)),
+    ("select generate_series(1::bigint, %s)", (3,)),
+    ("select date_trunc('month', ts), extract(year from d) from p where i = %s", (1,)),
+    ("select t like %s, t in (%s, %s) from p where i = 1", ("y%", "y", "z")),
+    ("select i from p where exists (select 1 from p q where q.i = p.i and q.f = %s)", (1.5,)),
+    ("delete from p where i = %s returning i", (2,)),
+]
+
+
+def answer(connection, statement, parameters, binary):
+    try:
+        cursor = connection.execute(statement, parameters, binary=binary)
+    except psycopg.Error as error:
+        return error.sqlstate
+    if cursor.description is None:
+        return cursor.statusmessage
+    return [column.type_code for column in cursor.description], cursor.fetchall()
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+def test_parameters_as_postgres(server, postgres, binary):
+    url = postgres.database(f"parameters_{binary}")
+    with server.connect() as ours, psycopg.connect(url, autocommit=True) as theirs:
+        for statement, parameters in WITH_PARAMETERS:
+            here = answer(ours, statement, parameters, binary)
+            assert here == answer(theirs, statement, parameters, binary), statement
