@@ -30,7 +30,7 @@ pub use ddl::{CommentTarget, NewColumn, NewTable, NewView, TableChange};
 pub use error::{Error, Result};
 pub use lake::{INLINE_ROW_LIMIT, Lake, LakeOptions};
 pub use model::*;
-pub use scan::{DeletesExec, LakeTable};
+pub use scan::{DeletesExec, LakeCodec, LakeScan, LakeTable};
 pub use transaction::Transaction;
 pub use upkeep::{Flushed, Kept, Merged, Removed, Retention, Run};
 pub use write::TableWriter;

@@ -9,9 +9,11 @@
 //! Columns are found by field id, so a renamed column reads its old files and a new column of an
 //! old name does not. An addressed scan ends with (file, position) for UPDATE, DELETE and MERGE.
 
+mod codec;
 mod columns;
 mod deletes;
 mod prune;
+mod source;
 mod text;
 
 use std::sync::Arc;
@@ -45,8 +47,10 @@ use crate::model::{
     ADDRESS_TYPE, Constraint, DataFile, FILE_COLUMN, InlinedRows, POSITION_COLUMN, Table, TableRows,
 };
 
+pub use codec::LakeCodec;
 pub(crate) use columns::FIELD_ID;
 pub use deletes::DeletesExec;
+pub use source::LakeScan;
 
 /// Bytes at a file's end that are read first: footer and page index of most files.
 const FOOTER_HINT: usize = 64 * 1024;
@@ -123,7 +127,7 @@ impl LakeTable {
             .with_expr_adapter(Some(Arc::new(columns::ByFieldId)))
             .with_projection_indices(Some(projection))?
             .build();
-        Ok(DataSourceExec::from_data_source(config))
+        Ok(DataSourceExec::from_data_source(LakeScan::new(config)))
     }
 
     /// What the catalog knows of the files, for the optimizer to choose join sides by. Bounds are

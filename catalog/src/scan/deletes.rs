@@ -12,7 +12,7 @@ use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionMapping;
@@ -29,7 +29,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use roaring::RoaringTreemap;
 
-use crate::model::{DataFile, FileId};
+use crate::model::{ADDRESS_TYPE, DataFile, FileId};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -60,6 +60,11 @@ impl DeletesExec {
         keep_address: bool,
     ) -> Result<Self> {
         let fields = input.schema().fields().clone();
+        let addressed = fields.len().checked_sub(2).and_then(|width| fields.get(width..));
+        if !addressed.is_some_and(|last| last.iter().all(|f| *f.data_type() == ADDRESS_TYPE)) {
+            let message = "the rows to drop deleted ones from have no file and position";
+            return Err(DataFusionError::Plan(message.into()));
+        }
         let width = if keep_address { fields.len() } else { fields.len() - 2 };
         let fields = fields.iter().take(width).map(|f| {
             let mut metadata = f.metadata().clone();
@@ -76,6 +81,11 @@ impl DeletesExec {
         let metrics = ExecutionPlanMetricsSet::new();
         let properties = Arc::new(properties);
         Ok(Self { input, deleted, keep_address, schema, properties, metrics })
+    }
+
+    /// Whether file and position are in its output.
+    pub fn keeps_address(&self) -> bool {
+        self.keep_address
     }
 
     /// Bitmaps by file.

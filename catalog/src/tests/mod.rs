@@ -1,5 +1,6 @@
 //! Tests of the store as its users see it: lakes in temporary folders, transactions, reopening.
 
+mod codec;
 mod commits;
 mod conflicts;
 mod definitions;
