@@ -78,7 +78,7 @@ pub(crate) async fn run(
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
     let (title, logical, change) = match plan {
-        Plan::Query(plan) => (None, plan, None),
+        Plan::Query(plan) | Plan::Cursor(_, plan) => (None, plan, None),
         Plan::Change(change) => {
             let word = change.tag.split(' ').next().unwrap_or_default();
             let title = format!("{word} on {}", change.table.name);
@@ -123,5 +123,5 @@ pub(crate) async fn run(
     let batch = RecordBatch::try_new(schema(), vec![Arc::new(StringArray::from(lines))])?;
     let rows = stream::iter([Ok(batch)]);
     let rows = Box::pin(RecordBatchStreamAdapter::new(schema(), rows));
-    Ok(Outcome::Rows { schema: schema(), rows, tag: "EXPLAIN", count: false })
+    Ok(Outcome::Rows { schema: schema(), rows, tag: "EXPLAIN", count: false, binary: false })
 }

@@ -31,6 +31,13 @@ pub struct Prepared {
     pub(crate) stamp: Stamp,
 }
 
+impl Prepared {
+    /// Whether running it may change the lake.
+    pub fn changes(&self) -> bool {
+        self.plan.changes()
+    }
+}
+
 /// The snapshot and the transaction's own changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -45,14 +52,32 @@ pub(crate) enum Plan {
     Query(LogicalPlan),
     Change(Box<Change>),
     Explain(explain::Explain, Box<Plan>),
+    /// DECLARE's query; the session keeps its rows.
+    Cursor(Box<ast::Declare>, LogicalPlan),
     /// Definitions, settings, transaction control: run from the syntax tree.
     Command,
+}
+
+impl Plan {
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Query(_) | Self::Cursor(..) => false,
+            Self::Change(_) | Self::Command | Self::Explain(..) => true,
+        }
+    }
 }
 
 /// What a statement answers.
 pub enum Outcome {
     /// `tag` is the command before the row count; without `count` it is the whole tag.
-    Rows { schema: SchemaRef, rows: SendableRecordBatchStream, tag: &'static str, count: bool },
+    /// `binary` is the format where the client's message does not say.
+    Rows {
+        schema: SchemaRef,
+        rows: SendableRecordBatchStream,
+        tag: &'static str,
+        count: bool,
+        binary: bool,
+    },
     /// A command's tag.
     Done { tag: String },
     /// Nothing was asked.
@@ -84,6 +109,14 @@ async fn plan_sql(
         let plan = plan::plan_query(environment, lakes, query, types, Vec::new()).await?;
         return Ok(Plan::Query(plan));
     }
+    if let ast::Statement::Declare { stmts } = sql
+        && let [declare] = stmts.as_slice()
+        && let Some(query) = &declare.for_query
+    {
+        let query = query.as_ref().clone();
+        let plan = plan::plan_query(environment, lakes, query, types, Vec::new()).await?;
+        return Ok(Plan::Cursor(Box::new(declare.clone()), plan));
+    }
     if let Some((explain, inner)) = explain::parse(sql)? {
         let inner = Box::pin(plan_sql(environment, lakes, inner, types)).await?;
         if matches!(inner, Plan::Command) {
@@ -100,7 +133,7 @@ pub(crate) fn parameters(
     declared: &[Option<FieldRef>],
 ) -> Result<Vec<FieldRef>, Error> {
     let plan = match plan {
-        Plan::Query(plan) => plan,
+        Plan::Query(plan) | Plan::Cursor(_, plan) => plan,
         Plan::Change(change) => &change.plan,
         Plan::Explain(_, inner) => return parameters(inner, declared),
         Plan::Command => return Ok(Vec::new()),
@@ -123,7 +156,7 @@ pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
         Plan::Query(plan) => Some(Arc::clone(plan.schema().inner())),
         Plan::Change(change) => change.returning.clone(),
         Plan::Explain(..) => Some(explain::schema()),
-        Plan::Command => None,
+        Plan::Command | Plan::Cursor(..) => None,
     }
 }
 
@@ -137,6 +170,7 @@ pub(crate) fn bind(plan: Plan, values: Vec<ScalarValue>) -> Result<Plan, Error> 
     };
     Ok(match plan {
         Plan::Query(plan) => Plan::Query(filled(plan)?),
+        Plan::Cursor(declare, plan) => Plan::Cursor(declare, filled(plan)?),
         Plan::Change(mut change) => {
             change.plan = filled(std::mem::take(&mut change.plan))?;
             Plan::Change(change)
@@ -155,7 +189,7 @@ pub(crate) async fn execute(
     plan: Plan,
 ) -> Result<Option<Outcome>, Error> {
     match plan {
-        Plan::Query(plan) => query(environment, plan).await.map(Some),
+        Plan::Query(plan) | Plan::Cursor(_, plan) => query(environment, plan).await.map(Some),
         Plan::Change(change) => change_rows(environment, lakes, &change).await.map(Some),
         Plan::Explain(explain, inner) => {
             explain::run(environment, lakes, &explain, *inner).await.map(Some)
@@ -172,7 +206,7 @@ async fn query(environment: &Environment, plan: LogicalPlan) -> Result<Outcome, 
     let schema = Arc::clone(plan.schema().inner());
     let physical = environment.engine.create_physical_plan(&plan).await?;
     let rows = execute_stream(physical, environment.engine.task_ctx())?;
-    Ok(Outcome::Rows { schema, rows, tag: "SELECT", count: true })
+    Ok(Outcome::Rows { schema, rows, tag: "SELECT", count: true, binary: false })
 }
 
 async fn change_rows(
@@ -184,7 +218,7 @@ async fn change_rows(
     match (applied.returned, &change.returning) {
         (Some(rows), Some(schema)) => {
             let schema = Arc::clone(schema);
-            Ok(Outcome::Rows { schema, rows, tag: change.tag, count: true })
+            Ok(Outcome::Rows { schema, rows, tag: change.tag, count: true, binary: false })
         }
         _ => Ok(Outcome::Done { tag: format!("{} {}", change.tag, applied.count) }),
     }

@@ -6,13 +6,14 @@
 //! ```
 
 mod commands;
+mod cursors;
 mod temp;
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use catalog::{State, Transaction};
+use catalog::Transaction;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
@@ -27,6 +28,8 @@ use crate::listing::{Databases, Seen};
 use crate::run::{self, Outcome, Plan, Prepared, Stamp, Statement};
 use crate::settings::Settings;
 use crate::{Error, Server, functions};
+
+use cursors::Cursors;
 
 /// Something the client is told beside the answer.
 #[derive(Debug, Clone)]
@@ -71,8 +74,9 @@ pub struct Session {
     open: Option<Open>,
     temp: Option<temp::TempLake>,
     statements: HashMap<String, (Statement, Vec<Option<FieldRef>>)>,
+    cursors: Cursors,
     notices: Vec<sql::Notice>,
-    /// The message has several statements: they are one transaction.
+    /// The statements of a message, or up to Sync, are one transaction.
     several: bool,
     /// Counts changes of settings that planning depends on.
     settings_stamp: u64,
@@ -93,6 +97,8 @@ struct Open {
 struct Block {
     failed: bool,
     read_only: bool,
+    /// Savepoints with the cursors that were there before them.
+    savepoints: Vec<(String, u64)>,
 }
 
 impl Session {
@@ -124,6 +130,7 @@ impl Session {
             open: None,
             temp: None,
             statements: HashMap::new(),
+            cursors: Cursors::default(),
             notices: Vec::new(),
             several: false,
             settings_stamp: 0,
@@ -144,8 +151,13 @@ impl Session {
     /// The statements of a message; a wrong one fails all of them, as in Postgres.
     pub fn parse(&mut self, text: &str) -> Result<Vec<Statement>, Error> {
         let statements = sql::parse::parse(text)?;
-        self.several = statements.len() > 1;
+        self.several |= statements.len() > 1;
         Ok(statements)
+    }
+
+    /// The statement at hand is not the only one of its transaction.
+    pub fn more_follows(&mut self) {
+        self.several = true;
     }
 
     /// Plans a statement; `types` are those that the client declared for its parameters.
@@ -201,7 +213,7 @@ impl Session {
             if !retry || attempt == CONFLICT_RETRIES {
                 return result;
             }
-            self.open = None;
+            self.drop_open();
             attempt += 1;
             tokio::time::sleep(pause(attempt)).await;
         }
@@ -223,7 +235,7 @@ impl Session {
             true => prepared.plan.clone(),
             false => self.plan(&prepared.statement, &prepared.types).await?,
         };
-        let writes = matches!(plan, Plan::Change(_) | Plan::Command | Plan::Explain(..));
+        let writes = plan.changes();
         let plan = run::bind(plan, parameters.to_vec())?;
         let environment = self.environment();
         let Some(open) = &mut self.open else {
@@ -234,6 +246,10 @@ impl Session {
             let message = "cannot change data or definitions in a read-only transaction";
             return Err(Error::new("25006", message));
         }
+        let declare = match &plan {
+            Plan::Cursor(declare, _) => Some(declare.clone()),
+            _ => None,
+        };
         let outcome = run::execute(
             &environment,
             &mut open.lakes,
@@ -246,6 +262,14 @@ impl Session {
             open.changes += 1;
         }
         let outcome = outcome.ok_or_else(|| unsupported(&prepared.statement))?;
+        let outcome = match (declare, outcome) {
+            (Some(declare), Outcome::Rows { rows, .. }) => {
+                let pool = &environment.engine.runtime_env().memory_pool;
+                self.cursors.declare(&declare, &prepared.statement.text, rows, pool)?;
+                Outcome::Done { tag: "DECLARE CURSOR".into() }
+            }
+            (_, outcome) => outcome,
+        };
         self.see();
         if writes && self.alone() {
             self.commit().await?;
@@ -262,18 +286,29 @@ impl Session {
         match ok {
             true => self.commit().await,
             false => {
-                self.open = None;
+                self.drop_open();
                 Ok(())
             }
         }
+    }
+
+    /// Rolls back.
+    fn drop_open(&mut self) {
+        self.open = None;
+        self.cursors.end(false);
     }
 
     /// An error has reached the client: an open block is failed, anything else is dropped.
     pub fn fail(&mut self) {
         match self.open.as_mut().and_then(|open| open.block.as_mut()) {
             Some(block) => block.failed = true,
-            None => self.open = None,
+            None => self.drop_open(),
         }
+    }
+
+    /// The open cursors.
+    pub fn cursors(&self) -> &Cursors {
+        &self.cursors
     }
 
     /// For ReadyForQuery.
@@ -371,7 +406,7 @@ impl Session {
     /// Shows the transaction's state to `pg_catalog`.
     fn see(&self) {
         if let (Some(open), Ok(mut seen)) = (&self.open, self.seen.write()) {
-            *seen = Some(with_temp(&open.lakes));
+            *seen = Some(temp::beside(&open.lakes));
         }
     }
 
@@ -412,15 +447,9 @@ impl Session {
     /// Commits what is open; nothing open is nothing to do.
     async fn commit(&mut self) -> Result<(), Error> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        if !open.lakes.main.is_empty() {
-            open.lakes.main.commit().await?;
-        }
-        if let Some(temp) = open.lakes.temp
-            && !temp.is_empty()
-        {
-            temp.commit().await?;
-        }
-        Ok(())
+        let committed = commit(open.lakes).await;
+        self.cursors.end(committed.is_ok());
+        committed
     }
 
     fn check_not_failed(&self, statement: &Statement) -> Result<(), Error> {
@@ -434,6 +463,16 @@ impl Session {
     }
 }
 
+async fn commit(lakes: Lakes) -> Result<(), Error> {
+    if !lakes.main.is_empty() {
+        lakes.main.commit().await?;
+    }
+    match lakes.temp {
+        Some(temp) if !temp.is_empty() => Ok(temp.commit().await?).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
 /// Settings whose defaults are the server's.
 fn configured(config: &crate::config::Config) -> [(String, String); 3] {
     let seconds = |seconds: u64| format!("{seconds}s");
@@ -442,17 +481,6 @@ fn configured(config: &crate::config::Config) -> [(String, String); 3] {
         ("sextant.snapshot_retention".into(), seconds(config.snapshot_retention_seconds)),
         ("sextant.file_retention".into(), seconds(config.file_retention_seconds)),
     ]
-}
-
-/// The shared lake's state with the temp tables beside it.
-fn with_temp(lakes: &Lakes) -> Arc<State> {
-    let Some(temp) = &lakes.temp else { return Arc::clone(lakes.main.state()) };
-    let Some(home) = temp.state().schemas.get("main") else {
-        return Arc::clone(lakes.main.state());
-    };
-    let mut state = lakes.main.state().as_ref().clone();
-    state.schemas.insert(sql::plan::TEMP_SCHEMA.to_string(), Arc::clone(home));
-    Arc::new(state)
 }
 
 fn pause(attempt: u32) -> Duration {

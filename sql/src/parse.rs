@@ -1,6 +1,7 @@
 //! Text to statements: ours by their first words, all others by sqlparser; the AST is planned as
 //! parsed, never printed and parsed again.
 
+mod cursor;
 mod dialect;
 mod fold;
 mod own;
@@ -14,6 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 
 use crate::error::{Error, Result};
 
+pub use cursor::{Direction, Fetch};
 pub use dialect::SextantDialect;
 pub use own::{AsOf, ExternalTable, Own, Vacuum};
 

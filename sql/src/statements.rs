@@ -52,7 +52,7 @@ pub fn needs_temp(statement: &Statement) -> bool {
 /// Runs a definition statement and gives its tag; None if it is not one.
 pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Option<String>> {
     let sql = match &statement.parsed {
-        Parsed::Own(own) => return run_own(context, own).await.map(Some),
+        Parsed::Own(own) => return run_own(context, own).await,
         Parsed::Sql(sql) => sql.as_ref(),
     };
     let tag = match sql {
@@ -80,8 +80,8 @@ pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Opt
     Ok(Some(tag))
 }
 
-async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<String> {
-    match own {
+async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<Option<String>> {
+    let tag = match own {
         Own::RenameView { name, if_exists, to } => {
             alter_view::rename(context, name, *if_exists, to)
         }
@@ -98,7 +98,10 @@ async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<String> {
         Own::DropTag { name, if_exists } => tag::drop(context, name, *if_exists),
         Own::CreateExternalTable(table) => external::create(context, table).await,
         Own::Vacuum(vacuum) => vacuum::run(context, vacuum).await,
-    }
+        // Cursors are the connection's.
+        Own::Fetch(_) | Own::Close(_) => return Ok(None),
+    }?;
+    Ok(Some(tag))
 }
 
 impl Context<'_> {

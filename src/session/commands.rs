@@ -28,6 +28,7 @@ pub(super) fn is_planned(statement: &ast::Statement) -> bool {
             | ast::Statement::Delete(_)
             | ast::Statement::Merge(_)
             | ast::Statement::Explain { .. }
+            | ast::Statement::Declare { .. }
     )
 }
 
@@ -47,7 +48,18 @@ impl Session {
         &self,
         statement: &Statement,
     ) -> Result<Option<SchemaRef>, Error> {
-        let Parsed::Sql(sql) = &statement.parsed else { return Ok(None) };
+        let sql = match &statement.parsed {
+            Parsed::Sql(sql) => sql,
+            Parsed::Own(own) => {
+                return match own.as_ref() {
+                    Own::Fetch(fetch) if !fetch.only_moves => {
+                        let cursor = self.cursors.get(&folded(&fetch.cursor))?;
+                        Ok(Some(Arc::clone(&cursor.schema)))
+                    }
+                    _ => Ok(None),
+                };
+            }
+        };
         match sql.as_ref() {
             ast::Statement::ShowVariable { variable } => {
                 Ok(Some(self.show(&show_name(variable))?.schema()))
@@ -72,14 +84,9 @@ impl Session {
     ) -> Result<Option<Outcome>, Error> {
         let sql = match &statement.parsed {
             Parsed::Sql(sql) => sql,
-            Parsed::Own(own) => {
-                if matches!(own.as_ref(), Own::Vacuum(_)) && !self.alone() {
-                    let message = "VACUUM cannot run inside a transaction block";
-                    return Err(Error::new("25001", message));
-                }
-                return Ok(None);
-            }
+            Parsed::Own(own) => return self.own_command(own).await,
         };
+        self.check_declare(sql)?;
         let tag = match sql.as_ref() {
             ast::Statement::StartTransaction { modes, begin, .. } => {
                 self.begin(modes).await?;
@@ -129,6 +136,36 @@ impl Session {
         Ok(Some(Outcome::Done { tag: tag.to_string() }))
     }
 
+    async fn own_command(&mut self, own: &Own) -> Result<Option<Outcome>, Error> {
+        let tag = match own {
+            Own::Vacuum(_) if !self.alone() => {
+                let message = "VACUUM cannot run inside a transaction block";
+                return Err(Error::new("25001", message));
+            }
+            Own::Fetch(fetch) => return self.cursors.fetch(fetch).await.map(Some),
+            Own::Close(Some(name)) => {
+                self.cursors.close(&folded(name))?;
+                "CLOSE CURSOR"
+            }
+            Own::Close(None) => {
+                self.cursors.close_all();
+                "CLOSE CURSOR ALL"
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Outcome::Done { tag: tag.to_string() }))
+    }
+
+    /// A cursor that ends with its transaction needs one.
+    fn check_declare(&self, sql: &ast::Statement) -> Result<(), Error> {
+        let ast::Statement::Declare { stmts } = sql else { return Ok(()) };
+        let hold = stmts.iter().all(|declare| declare.hold == Some(true));
+        if hold || !self.alone() {
+            return Ok(());
+        }
+        Err(Error::new("25P01", "DECLARE CURSOR can only be used in transaction blocks"))
+    }
+
     async fn begin(&mut self, modes: &[TransactionMode]) -> Result<(), Error> {
         if self.open.as_ref().is_some_and(|open| open.block.is_some()) {
             let message = "there is already a transaction in progress";
@@ -144,7 +181,8 @@ impl Session {
             TransactionMode::IsolationLevel(_) => None,
         });
         if let Some(open) = &mut self.open {
-            open.block = Some(Block { failed: false, read_only: mode.unwrap_or(default) });
+            let read_only = mode.unwrap_or(default);
+            open.block = Some(Block { read_only, ..Block::default() });
         }
         self.write_settings()?.begin();
         Ok(())
@@ -178,7 +216,7 @@ impl Session {
 
     async fn rollback(&mut self, chain: bool) -> Result<(), Error> {
         let in_block = self.open.as_ref().is_some_and(|open| open.block.is_some());
-        self.open = None;
+        self.drop_open();
         if !in_block {
             let message = "there is no transaction in progress";
             self.notices.push(Notice::warning("25P01", message));
@@ -204,7 +242,9 @@ impl Session {
     }
 
     fn savepoint(&mut self, name: &str) -> Result<(), Error> {
+        let mark = self.cursors.mark();
         let open = self.block_lakes("SAVEPOINT")?;
+        open.block.iter_mut().for_each(|block| block.savepoints.push((name.to_owned(), mark)));
         open.lakes.main.savepoint(name);
         if let Some(temp) = &mut open.lakes.temp {
             temp.savepoint(name);
@@ -215,6 +255,10 @@ impl Session {
     fn release(&mut self, name: &str) -> Result<(), Error> {
         let open = self.block_lakes("RELEASE SAVEPOINT")?;
         open.lakes.main.release(name)?;
+        if let Some(block) = &mut open.block {
+            let savepoint = block.savepoints.iter().rposition(|(other, _)| other == name);
+            block.savepoints.truncate(savepoint.unwrap_or(0));
+        }
         if let Some(temp) = &mut open.lakes.temp {
             // Temp tables may be younger than the savepoint.
             let _ = temp.release(name);
@@ -227,12 +271,17 @@ impl Session {
         open.lakes.main.rollback_to(name)?;
         open.changes += 1;
         let younger = open.lakes.temp.as_mut().is_some_and(|t| t.rollback_to(name).is_err());
+        let mut mark = None;
         if let Some(block) = &mut open.block {
             block.failed = false;
+            let savepoint = block.savepoints.iter().rposition(|(other, _)| other == name);
+            block.savepoints.truncate(savepoint.map_or(0, |savepoint| savepoint + 1));
+            mark = block.savepoints.last().map(|(_, mark)| *mark);
         }
         if younger {
             open.lakes.temp = None;
         }
+        self.cursors.back_to(mark.unwrap_or(0));
         self.open(false).await
     }
 
@@ -305,6 +354,7 @@ impl Session {
                 }
                 self.write_settings()?.reset_all();
                 self.statements.clear();
+                self.cursors.close_all();
                 self.open = None;
                 self.temp = None;
                 self.settings_changed()?;
@@ -410,7 +460,7 @@ impl Session {
 fn rows(batch: RecordBatch, tag: &'static str) -> Result<Outcome, Error> {
     let schema = batch.schema();
     let rows = Box::pin(RecordBatchStreamAdapter::new(batch.schema(), stream::iter([Ok(batch)])));
-    Ok(Outcome::Rows { schema, rows, tag, count: false })
+    Ok(Outcome::Rows { schema, rows, tag, count: false, binary: false })
 }
 
 /// The setting that SHOW names: `SHOW TIME ZONE` and the like included.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use catalog::{Lake, LakeOptions, Transaction};
+use catalog::{Lake, LakeOptions, State, Transaction};
+use sql::plan::Lakes;
 
 use crate::{Error, Server};
 
@@ -40,4 +41,15 @@ impl Drop for TempLake {
     fn drop(&mut self) {
         tracing::debug!("temp tables in {} are dropped", self.folder.path().display());
     }
+}
+
+/// The shared lake's state with the temp tables beside it.
+pub(super) fn beside(lakes: &Lakes) -> Arc<State> {
+    let Some(temp) = &lakes.temp else { return Arc::clone(lakes.main.state()) };
+    let Some(home) = temp.state().schemas.get("main") else {
+        return Arc::clone(lakes.main.state());
+    };
+    let mut state = lakes.main.state().as_ref().clone();
+    state.schemas.insert(sql::plan::TEMP_SCHEMA.to_string(), Arc::clone(home));
+    Arc::new(state)
 }

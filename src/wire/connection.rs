@@ -58,6 +58,8 @@ pub struct Connection {
     pub(super) watch: Watch,
     writer: WriteHalf<Box<dyn Stream>>,
     messages: mpsc::Receiver<Result<Message, Error>>,
+    /// The message after the one in work, if it had to be known.
+    next: Option<Result<Message, Error>>,
     /// After an error in the extended protocol all is skipped until Sync.
     skipping: bool,
 }
@@ -121,6 +123,7 @@ impl Connection {
             watch: Watch { running, gone, stop },
             writer,
             messages,
+            next: None,
             skipping: false,
         }
     }
@@ -156,7 +159,8 @@ impl Connection {
         self.ready().await?;
         loop {
             let message = tokio::select! {
-                message = self.messages.recv() => message,
+                biased;
+                message = received(&mut self.next, &mut self.messages) => message,
                 () = self.watch.stop.cancelled() => return Err(Halt::Connection(stopping())),
                 () = self.watch.running.terminate.cancelled() => {
                     return Err(Halt::Connection(stopping()));
@@ -193,6 +197,16 @@ impl Connection {
                 done => done,
             },
         }
+    }
+
+    /// Whether the client ends its transaction after the message in work; waits to know.
+    pub(super) async fn sync_follows(&mut self) -> Result<bool, Halt> {
+        if self.next.is_none() {
+            let Self { watch, messages, .. } = self;
+            let waiting = async { Ok::<_, Error>(messages.recv().await) };
+            self.next = watch.over(None, waiting).await?;
+        }
+        Ok(matches!(self.next, Some(Ok(Message::Sync))))
     }
 
     /// A simple query message: all its statements, one implicit transaction.
@@ -242,8 +256,8 @@ impl Connection {
         match outcome {
             Outcome::Empty => Ok(None),
             Outcome::Done { tag } => Ok(Some(tag)),
-            Outcome::Rows { schema, rows, tag, count } => {
-                let formats = vec![0; schema.fields().len()];
+            Outcome::Rows { schema, rows, tag, count, binary } => {
+                let formats = vec![i16::from(binary); schema.fields().len()];
                 reply::columns(&mut self.out, &schema, &formats);
                 let mut stream = RowStream::new(rows, formats, tag, count);
                 self.stream(&mut stream, usize::MAX, deadline).await?;
@@ -351,6 +365,16 @@ impl Connection {
             Ok::<bool, Error>(sent.is_ok())
         };
         if watch.over(deadline, sending).await? { Ok(()) } else { Err(Halt::Gone) }
+    }
+}
+
+async fn received(
+    next: &mut Option<Result<Message, Error>>,
+    messages: &mut mpsc::Receiver<Result<Message, Error>>,
+) -> Option<Result<Message, Error>> {
+    match next.take() {
+        Some(next) => Some(next),
+        None => messages.recv().await,
     }
 }
 

@@ -172,7 +172,13 @@ impl Connection {
     }
 
     fn describe_portal(&mut self, name: &str) -> Result<(), Halt> {
-        let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+        let Some(portal) = self.portals.get(name) else {
+            // Cursors are portals too: drivers ask for a cursor's columns so.
+            let cursor = self.session.cursors().get(name).map_err(|_| no_portal(name))?;
+            let formats = vec![i16::from(cursor.binary); cursor.schema.fields().len()];
+            reply::columns(&mut self.out, &cursor.schema, &formats);
+            return Ok(());
+        };
         match columns(&portal.statement) {
             Some(schema) => reply::columns(&mut self.out, schema, &portal.formats),
             None => reply::bare(&mut self.out, b'n'),
@@ -203,6 +209,10 @@ impl Connection {
                 self.complete(None);
                 return Ok(());
             };
+            // Up to Sync all is one transaction; only a change that is alone in it commits now.
+            if prepared.changes() && !self.sync_follows().await? {
+                self.session.more_follows();
+            }
             let Self { session, watch, .. } = self;
             let work = session.execute(prepared, portal.parameters.clone());
             let outcome = watch.over(deadline, work).await?;
@@ -218,7 +228,7 @@ impl Connection {
                     self.complete(Some(tag));
                     return Ok(());
                 }
-                Outcome::Rows { schema, rows, tag, count } => {
+                Outcome::Rows { schema, rows, tag, count, .. } => {
                     same_columns(columns(&portal.statement), &schema)?;
                     let stream = RowStream::new(rows, portal.formats.clone(), tag, count);
                     portal.state = State::Running(stream);

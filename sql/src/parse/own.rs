@@ -5,6 +5,7 @@
 //!   ALTER TABLE t SET PARTITIONED BY (a, day(ts))    ALTER TABLE t SET SCHEMA s
 //!   CREATE TAG name [AS OF VERSION n | TIMESTAMP t]  DROP TAG [IF EXISTS] name
 //!   VACUUM [(VERBOSE, …)] [FULL] [VERBOSE] [t, …]
+//!   FETCH, MOVE, CLOSE                               (module `cursor`)
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
 //! ```
 
@@ -14,6 +15,8 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::cursor::{self, Fetch};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -26,6 +29,9 @@ pub enum Own {
     DropTag { name: Ident, if_exists: bool },
     CreateExternalTable(ExternalTable),
     Vacuum(Vacuum),
+    Fetch(Fetch),
+    /// CLOSE; None: all cursors.
+    Close(Option<Ident>),
 }
 
 /// What is to be tidied up: the tables, or all of them.
@@ -88,6 +94,15 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     if words(parser, &["VACUUM"]) {
         return vacuum(parser).map(|vacuum| Some(Own::Vacuum(vacuum)));
     }
+    if words(parser, &["FETCH"]) {
+        return cursor::fetch(parser, false).map(|fetch| Some(Own::Fetch(fetch)));
+    }
+    if words(parser, &["MOVE"]) {
+        return cursor::fetch(parser, true).map(|fetch| Some(Own::Fetch(fetch)));
+    }
+    if words(parser, &["CLOSE"]) {
+        return cursor::close(parser).map(|name| Some(Own::Close(name)));
+    }
     Ok(None)
 }
 
@@ -142,7 +157,7 @@ pub fn table_command(parser: &mut Parser) -> Result<ast::Statement, ParserError>
 }
 
 /// Consumes the words if they come next, whatever their case.
-fn words(parser: &mut Parser, expected: &[&str]) -> bool {
+pub(super) fn words(parser: &mut Parser, expected: &[&str]) -> bool {
     let matches = expected.iter().enumerate().all(|(index, word)| {
         let token = parser.peek_nth_token(index).token;
         matches!(token, Token::Word(w)
