@@ -1,6 +1,5 @@
 //! The DataFusion state that connections start from, and what Postgres has that it does not.
 
-use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::catalog::MemoryCatalogProviderList;
@@ -8,16 +7,13 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArguments, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut,
-    VisitorMut, visit_relations,
-};
+use datafusion::sql::sqlparser::ast::Statement;
 use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::sql::rules::{
-    CurrentUserVariableToSessionUserFunctionCall, RemoveSubqueryFromProjection,
-    RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery,
-    SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
+    CurrentUserVariableToSessionUserFunctionCall, RewriteArrayAnyAllOperation,
+    RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
+    StripCallableQualifier, StripCollate,
 };
 
 use crate::Error;
@@ -89,63 +85,8 @@ impl Engine {
 
     /// Postgres spellings that the planner does not know, in the AST.
     pub fn rewrite(&self, statement: Statement) -> Statement {
-        let mut statement = statement;
-        let catalog = reads_pg_catalog(&statement);
-        let _ = statement.visit(&mut ArraySubqueries { catalog });
-        let statement = self.rules.iter().fold(statement, |s, rule| rule.rewrite(s));
-        // Clients' catalog queries have correlated subqueries in their select lists; elsewhere
-        // the rule would change what a query means.
-        match catalog {
-            true => RemoveSubqueryFromProjection.rewrite(statement),
-            false => statement,
-        }
+        self.rules.iter().fold(statement, |s, rule| rule.rewrite(s))
     }
-}
-
-/// `ARRAY(SELECT x …)` as a scalar subquery that aggregates. Clients' catalog queries ask so for
-/// the roles of policies and the columns of statistics, which do not exist here: NULL.
-struct ArraySubqueries {
-    catalog: bool,
-}
-
-impl VisitorMut for ArraySubqueries {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Function(function) = expression
-            && function.name.to_string().eq_ignore_ascii_case("array")
-            && let FunctionArguments::Subquery(query) = &function.args
-        {
-            if self.catalog {
-                *expression = Expr::Value(Value::Null.into());
-                return ControlFlow::Continue(());
-            }
-            if let Ok(mut aggregate) = sql::parse::parse_query(ARRAY_OF)
-                && let SetExpr::Select(select) = aggregate.body.as_mut()
-                && let Some(TableWithJoins {
-                    relation: TableFactor::Derived { subquery, .. }, ..
-                }) = select.from.first_mut()
-            {
-                *subquery = query.clone();
-                *expression = Expr::Subquery(Box::new(aggregate));
-            }
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// What `ARRAY(SELECT …)` means, with a place for the subquery.
-const ARRAY_OF: &str = "SELECT array_agg(x) FROM (SELECT 1) AS s(x)";
-
-fn reads_pg_catalog(statement: &Statement) -> bool {
-    let found =
-        visit_relations(statement, |name| match name.0.first().map(|part| part.to_string()) {
-            Some(schema) if schema == "pg_catalog" || schema.starts_with("pg_") => {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        });
-    found.is_break()
 }
 
 /// The functions of `datafusion-pg-catalog`.

@@ -3,6 +3,7 @@
 //! The text form is DuckDB's: `1.0`, `2024-01-01 00:00:00+00`, `[1.0, 2.0]`, `{'a': 1}`. It is what
 //! statistics, defaults and inlined rows are kept in, so `parse_values(value_text(x)) == x`.
 
+mod day;
 mod interval;
 mod text;
 
@@ -13,6 +14,7 @@ use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use crate::error::{Error, Result};
 use crate::model::TYPE_KEY;
 
+pub use day::civil;
 pub(crate) use text::float_text;
 pub use text::{parse_values, value_text};
 

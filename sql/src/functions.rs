@@ -1,10 +1,12 @@
 //! Functions that Postgres has and the engine has not, or has with other answers.
 
+mod array_or_empty;
 pub(crate) mod as_type;
 mod extract;
 pub(crate) mod interval;
 pub(crate) mod number;
 mod only_value;
+mod similar;
 mod text;
 mod timezone;
 mod to_char;
@@ -21,11 +23,13 @@ pub fn scalar() -> Vec<ScalarUDF> {
     functions.extend(text::quoting());
     functions.extend(interval::justify());
     functions.extend([
+        array_or_empty::function(),
         as_type::function(),
         extract::date_part(),
         extract::extract(),
         interval::age(),
         number::width_bucket(),
+        similar::function(),
         text::format_function(),
         timezone(),
         to_char::to_char(),

@@ -376,7 +376,8 @@ mod tests {
         let reader = Reader::new(Arc::clone(rows), direction);
         let batches: Vec<RecordBatch> =
             stream::try_unfold(reader, Reader::next).try_collect().await?;
-        let values = |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+        let values =
+            |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
         Ok(batches.iter().flat_map(values).collect())
     }
 

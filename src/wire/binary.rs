@@ -59,10 +59,10 @@ fn write(out: &mut BytesMut, cells: &Cells, row: usize) -> Result<(), Error> {
             out.put_slice(array.value(row).as_bytes());
         }
         Kind::Bytes(array) => out.put_slice(array.value(row)),
-        Kind::Date(array) => out.put_i32(array.value(row).saturating_sub(EPOCH_DAYS)),
+        Kind::Date(array) => out.put_i32(days(array.value(row))),
         Kind::Time(array) => out.put_i64(array.value(row)),
         Kind::Timestamp(array) | Kind::TimestampTz(array, _) => {
-            out.put_i64(array.value(row).saturating_sub(EPOCH_US));
+            out.put_i64(microseconds(array.value(row)));
         }
         Kind::Interval(array) => {
             let value = array.value(row);
@@ -117,4 +117,21 @@ fn array(out: &mut BytesMut, cells: &Cells, row: usize) -> Result<(), Error> {
         out.put_i32(1);
     }
     range.into_iter().try_for_each(|at| sized(out, leaf, at))
+}
+/// Days as Postgres counts them; the infinities are the ends of the type.
+fn days(since_1970: i32) -> i32 {
+    match since_1970 {
+        i32::MAX => i32::MAX,
+        days if days <= -i32::MAX => i32::MIN,
+        days => days.saturating_sub(EPOCH_DAYS),
+    }
+}
+
+/// See `days`.
+fn microseconds(since_1970: i64) -> i64 {
+    match since_1970 {
+        i64::MAX => i64::MAX,
+        us if us <= -i64::MAX => i64::MIN,
+        us => us.saturating_sub(EPOCH_US),
+    }
 }

@@ -1,6 +1,7 @@
 //! Dates, times and intervals as Postgres prints them (ISO, IntervalStyle postgres).
 
 use bytes::{BufMut, BytesMut};
+use catalog::types::civil;
 use chrono::{DateTime, Offset, TimeZone};
 
 use crate::wire::number::{integer, padded};
@@ -11,21 +12,6 @@ pub const EPOCH_DAYS: i32 = 10_957;
 /// The same in microseconds.
 pub const EPOCH_US: i64 = EPOCH_DAYS as i64 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
-
-/// Year, month, day of days since 1970, proleptic Gregorian.
-fn civil(days: i64) -> (i64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month as u64, day as u64)
-}
 
 /// Writes the day; true when it is before Christ.
 fn day(out: &mut BytesMut, days: i64) -> bool {
@@ -39,8 +25,21 @@ fn day(out: &mut BytesMut, days: i64) -> bool {
     before_christ
 }
 
+/// Writes the largest and the smallest value of a type, which stand for no day.
+fn infinite(out: &mut BytesMut, positive: bool, negative: bool) -> bool {
+    match (positive, negative) {
+        (true, _) => out.put_slice(b"infinity"),
+        (_, true) => out.put_slice(b"-infinity"),
+        _ => return false,
+    }
+    true
+}
+
 /// date, from days since 1970.
 pub fn date(out: &mut BytesMut, days: i32) {
+    if infinite(out, days == i32::MAX, days <= -i32::MAX) {
+        return;
+    }
     if day(out, i64::from(days)) {
         out.put_slice(b" BC");
     }
@@ -73,6 +72,9 @@ fn fraction(out: &mut BytesMut, us: u64) {
 
 /// timestamp, from microseconds since 1970.
 pub fn timestamp(out: &mut BytesMut, us: i64) {
+    if infinite(out, us == i64::MAX, us <= -i64::MAX) {
+        return;
+    }
     if day_and_time(out, us) {
         out.put_slice(b" BC");
     }
@@ -87,6 +89,9 @@ fn day_and_time(out: &mut BytesMut, us: i64) -> bool {
 
 /// timestamptz in a zone, with its offset.
 pub fn timestamp_tz(out: &mut BytesMut, us: i64, zone: Zone) {
+    if infinite(out, us == i64::MAX, us <= -i64::MAX) {
+        return;
+    }
     let offset = match zone {
         Zone::Utc => 0,
         Zone::Named(zone) => DateTime::from_timestamp_micros(us)

@@ -206,12 +206,20 @@ fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Erro
         700 => ScalarValue::Float32(Some(f32::from_be_bytes(take(from)?))),
         701 => ScalarValue::Float64(Some(f64::from_be_bytes(take(from)?))),
         1082 => {
-            let days = i32::from_be_bytes(take(from)?);
-            ScalarValue::Date32(Some(days.checked_add(EPOCH_DAYS).ok_or_else(far)?))
+            let days = match i32::from_be_bytes(take(from)?) {
+                i32::MAX => i32::MAX,
+                i32::MIN => -i32::MAX,
+                days => days.checked_add(EPOCH_DAYS).ok_or_else(far)?,
+            };
+            ScalarValue::Date32(Some(days))
         }
         1083 => ScalarValue::Time64Microsecond(Some(i64::from_be_bytes(take(from)?))),
         1114 | 1184 => {
-            let us = i64::from_be_bytes(take(from)?).checked_add(EPOCH_US).ok_or_else(far)?;
+            let us = match i64::from_be_bytes(take(from)?) {
+                i64::MAX => i64::MAX,
+                i64::MIN => -i64::MAX,
+                us => us.checked_add(EPOCH_US).ok_or_else(far)?,
+            };
             let zone = (oid == 1184).then(|| "UTC".into());
             ScalarValue::TimestampMicrosecond(Some(us), zone)
         }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanBufferBuilder, FixedSizeListArray,
-    IntervalMonthDayNanoArray, ListArray, StringArray, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanBufferBuilder, Date32Array, FixedSizeListArray,
+    IntervalMonthDayNanoArray, ListArray, StringArray, StructArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Field, FieldRef, Fields, Float32Type, Float64Type, IntervalMonthDayNanoType,
+    DataType, Date32Type, Field, FieldRef, Fields, Float32Type, Float64Type,
+    IntervalMonthDayNanoType, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::interval;
+use super::{day, interval};
 use crate::error::{Error, Result};
 
 /// A value's text; None for NULL.
@@ -33,14 +35,11 @@ pub fn value_text(array: &dyn Array, row: usize) -> Option<String> {
         DataType::List(_) => list(array.as_list::<i32>().value(row).as_ref()),
         DataType::FixedSizeList(..) => list(array.as_fixed_size_list().value(row).as_ref()),
         DataType::Struct(fields) => record(array.as_struct(), fields, row),
-        DataType::Timestamp(_, zone) => {
-            let text = plain(array, row)?.replace('T', " ");
-            match zone {
-                Some(_) => {
-                    text.trim_end_matches('Z').trim_end_matches("+00:00").to_string() + "+00"
-                }
-                None => text,
-            }
+        DataType::Date32 => day::date_text(array.as_primitive_opt::<Date32Type>()?.value(row)),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            let times = array.as_primitive_opt::<TimestampMicrosecondType>()?;
+            let text = day::timestamp_text(times.value(row));
+            if zone.is_some() && !text.ends_with("infinity") { text + "+00" } else { text }
         }
         _ => plain(array, row)?,
     })
@@ -169,30 +168,44 @@ pub fn parse_values(texts: &[Option<String>], field: &Field) -> Result<ArrayRef>
             lists(texts, element, field)
         }
         DataType::Struct(fields) => records(texts, fields),
-        DataType::Interval(_) => intervals(texts),
+        DataType::Interval(_) => {
+            let intervals: IntervalMonthDayNanoArray = read_all(texts, field, interval::parse)?;
+            Ok(Arc::new(intervals))
+        }
+        DataType::Date32 => {
+            let days: Result<Date32Array> = read_all(texts, field, day::parse_date);
+            Ok(Arc::new(days?))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            let times: TimestampMicrosecondArray = read_all(texts, field, day::parse_timestamp)?;
+            Ok(Arc::new(times.with_timezone_opt(zone.clone())))
+        }
         data_type => {
             let array = StringArray::from_iter(texts.iter().map(|t| t.as_deref()));
             let parsed = cast(&array, data_type).map_err(|e| Error::Engine(e.into()))?;
             match parsed.null_count() == array.null_count() {
                 true => Ok(parsed),
-                false => {
-                    Err(damaged(&format!("a value of \"{}\" is no {data_type}", field.name())))
-                }
+                false => Err(misread(field)),
             }
         }
     }
 }
 
-fn intervals(texts: &[Option<String>]) -> Result<ArrayRef> {
-    let parsed = |text: &Option<String>| match text {
+fn misread(field: &Field) -> Error {
+    damaged(&format!("a value of \"{}\" is no {}", field.name(), field.data_type()))
+}
+
+/// Each text read by `one`; one that cannot be read is an error.
+fn read_all<T, A: FromIterator<Option<T>>>(
+    texts: &[Option<String>],
+    field: &Field,
+    one: impl Fn(&str) -> Option<T>,
+) -> Result<A> {
+    let read = |text: &Option<String>| match text {
         None => Ok(None),
-        Some(text) => match interval::parse(text) {
-            Some(interval) => Ok(Some(interval)),
-            None => Err(damaged(&format!("\"{text}\" is no interval"))),
-        },
+        Some(text) => one(text).map(Some).ok_or_else(|| misread(field)),
     };
-    let parsed: Result<Vec<_>> = texts.iter().map(parsed).collect();
-    Ok(Arc::new(IntervalMonthDayNanoArray::from(parsed?)))
+    texts.iter().map(read).collect()
 }
 
 fn lists(texts: &[Option<String>], element: &FieldRef, field: &Field) -> Result<ArrayRef> {
@@ -341,8 +354,8 @@ fn damaged(message: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::arrow::array::{Float64Array, TimestampMicrosecondArray};
-    use datafusion::arrow::datatypes::{IntervalMonthDayNano, TimeUnit};
+    use datafusion::arrow::array::Float64Array;
+    use datafusion::arrow::datatypes::IntervalMonthDayNano;
 
     fn round_trip(array: &ArrayRef) {
         let field = Field::new("c", array.data_type().clone(), true);

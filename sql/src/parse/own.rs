@@ -21,12 +21,35 @@ use super::cursor::{self, Fetch};
 /// See the module.
 #[derive(Debug, Clone)]
 pub enum Own {
-    RenameView { name: ObjectName, if_exists: bool, to: Ident },
-    SetSchema { name: ObjectName, if_exists: bool, schema: Ident, view: bool },
-    SetSortedBy { name: ObjectName, if_exists: bool, keys: Vec<OrderByExpr> },
-    SetPartitionedBy { name: ObjectName, if_exists: bool, keys: Vec<Expr> },
-    CreateTag { name: Ident, as_of: Option<AsOf> },
-    DropTag { name: Ident, if_exists: bool },
+    RenameView {
+        name: ObjectName,
+        if_exists: bool,
+        to: Ident,
+    },
+    SetSchema {
+        name: ObjectName,
+        if_exists: bool,
+        schema: Ident,
+        view: bool,
+    },
+    SetSortedBy {
+        name: ObjectName,
+        if_exists: bool,
+        keys: Vec<OrderByExpr>,
+    },
+    SetPartitionedBy {
+        name: ObjectName,
+        if_exists: bool,
+        keys: Vec<Expr>,
+    },
+    CreateTag {
+        name: Ident,
+        as_of: Option<AsOf>,
+    },
+    DropTag {
+        name: Ident,
+        if_exists: bool,
+    },
     CreateExternalTable(ExternalTable),
     Vacuum(Vacuum),
     Fetch(Fetch),

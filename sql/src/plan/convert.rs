@@ -10,13 +10,16 @@
 //! | times with a zone                   | the session's clock, in views UTC's: `zone.rs`      |
 //! | a numeric that meets a float        | a float: `mixed.rs`                                 |
 //! | subqueries that are values          | aggregates, which can be decorrelated: `subquery.rs` |
+//! | other correlated subqueries, LATERAL | joins: `dependent.rs`                              |
 //!
 //! NULL stays NULL everywhere.
 
 mod calls;
+mod dependent;
 mod fold;
 mod mixed;
 mod number;
+mod quantified;
 mod subquery;
 mod tagged;
 mod text;
@@ -64,13 +67,15 @@ impl<'a> Rules<'a> {
             let node = node.map_expressions(|e| {
                 let before = e.schema_name().to_string();
                 let e = e.transform_up(|e| self.converted(e, &schema))?;
-                let e = e.transform_data(|e| subquery::values(e, &schema, filters))?;
+                let e = e.transform_data(|e| subquery::values(e, filters))?;
                 match e.transformed {
                     true => Ok(Transformed::yes(e.data.alias_if_changed(before)?)),
                     false => Ok(e),
                 }
             })?;
-            node.transform_data(mixed::rows)?.map_data(LogicalPlan::recompute_schema)
+            node.transform_data(mixed::rows)?
+                .transform_data(dependent::joined)?
+                .map_data(LogicalPlan::recompute_schema)
         })?;
         Ok(rewritten.data)
     }

@@ -2,8 +2,9 @@
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
+use datafusion::functions::core::expr_fn::nullif;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Expr, ExprSchemable, cast};
+use datafusion::logical_expr::{Expr, ExprSchemable, cast, lit};
 
 use crate::functions::COUNT_IN_INTEGER;
 use crate::functions::number::{positive, round_even};
@@ -13,7 +14,12 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
     let name = call.func.name();
     let whole = || Some(Expr::ScalarFunction(call.clone()));
     if COUNT_IN_INTEGER.contains(&name) {
-        return Some(cast(whole()?, DataType::Int32));
+        let count = cast(whole()?, DataType::Int32);
+        // An empty array has no dimensions.
+        return Some(match name {
+            "array_length" | "array_ndims" => nullif(count, lit(0_i32)),
+            _ => count,
+        });
     }
     let of = call.args.first()?.get_type(schema).ok()?;
     match (name, &of, call.args.len()) {

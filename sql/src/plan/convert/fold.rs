@@ -7,17 +7,20 @@
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
 //! - `generate_series(…)` in a select list gives rows, so it is `unnest(generate_series(…))`;
 //! - `FETCH FIRST n ROWS ONLY` is `LIMIT n`;
-//! - the column of FULL JOIN … USING is both sides': `using.rs`.
+//! - `x SIMILAR TO p` is `x ~ similar_to_escape(p)`;
+//! - the column of FULL JOIN … USING is both sides': `using.rs`;
+//! - comparisons with ANY, ALL and of rows: `quantified.rs`.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, CastKind, CharacterLength, DataType, Expr, GroupByExpr, LimitClause,
     OrderByKind, Query, Select, SelectItem, SetExpr, UnaryOperator, Value, VisitMut, VisitorMut,
-    WindowFrameBound, WindowSpec, WindowType,
+    WindowFrameBound, WindowSpec, WindowType, visit_expressions,
 };
 
 use super::super::using;
+use super::quantified;
 use crate::functions::{RENAMED, as_type};
 use crate::names::folded;
 use crate::parse;
@@ -33,7 +36,19 @@ impl VisitorMut for Folder {
     type Break = ();
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        quantified::fold(expression);
         match expression {
+            Expr::SimilarTo { negated, expr, pattern, escape_char } => {
+                let escape = escape_char.clone().map(Expr::Value);
+                let pattern = [Some(pattern.as_ref()), escape.as_ref()].into_iter().flatten();
+                let pattern = function("similar_to_escape", &pattern.collect::<Vec<_>>());
+                let op = match negated {
+                    false => BinaryOperator::PGRegexMatch,
+                    true => BinaryOperator::PGRegexNotMatch,
+                };
+                let (left, right) = (expr.clone(), Box::new(pattern));
+                *expression = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
+            }
             Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, data_type, .. } => {
                 if let Some(call) = call(data_type) {
                     *data_type = DataType::Text;
@@ -89,6 +104,18 @@ impl VisitorMut for Folder {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        row_conditions(&mut query.body);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        if let Some(lateral) = lateral_series(factor) {
+            *factor = lateral;
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let Some(fetch) = query.fetch.take_if(|f| !f.with_ties && !f.percent) {
             let one = || Expr::Value(Value::Number("1".into(), false).into());
@@ -124,6 +151,54 @@ impl VisitorMut for Folder {
         selects(&mut query.body);
         ControlFlow::Continue(())
     }
+}
+
+fn row_conditions(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => select.selection.iter_mut().for_each(quantified::in_where),
+        SetExpr::SetOperation { left, right, .. } => {
+            row_conditions(left);
+            row_conditions(right);
+        }
+        _ => {}
+    }
+}
+
+/// `FROM t, generate_series(1, t.n) AS g(x)` as `LATERAL (SELECT unnest(…)) AS g(x)`.
+fn lateral_series(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
+    let ast::TableFactor::Table { name, alias, args: Some(args), .. } = factor else { return None };
+    let called = name.0.last()?.as_ident().map(folded)?;
+    let arguments: Option<Vec<&Expr>> = args.args.iter().map(plain_argument).collect();
+    let arguments = arguments?;
+    if called != "generate_series" || !arguments.iter().any(|e| has_column(e)) {
+        return None;
+    }
+    let series = function("unnest", &[&function(&called, &arguments)]);
+    let mut query = parse::parse_query("SELECT 1").ok()?;
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    select.projection = vec![SelectItem::UnnamedExpr(series)];
+    let mut alias = alias.clone()?;
+    if alias.columns.is_empty() {
+        alias.columns =
+            vec![ast::TableAliasColumnDef { name: alias.name.clone(), data_type: None }];
+    }
+    let (subquery, alias) = (Box::new(query), Some(alias));
+    Some(ast::TableFactor::Derived { lateral: true, subquery, alias, sample: None })
+}
+
+fn plain_argument(argument: &ast::FunctionArg) -> Option<&Expr> {
+    match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(e),
+        _ => None,
+    }
+}
+
+fn has_column(expression: &Expr) -> bool {
+    let found = visit_expressions(expression, |e| match e {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 /// Every SELECT of a body.

@@ -5,27 +5,25 @@
 //! | `(SELECT x FROM … = outer)`             | `(SELECT only_value(x) FROM …)`                 |
 //! | `(SELECT x FROM … ORDER BY y LIMIT 1)`  | `(SELECT first_value(x ORDER BY y) FROM …)`     |
 //! | `EXISTS (…)` outside of WHERE           | `(SELECT count(*) > 0 FROM …)`                  |
-//! | `x IN (…)` outside of WHERE             | the same of rows equal to x, NULL as SQL has it |
+//!
+//! What is correlated otherwise than by equality in its WHERE is joined: `dependent.rs`.
 
 use std::sync::Arc;
 
+use datafusion::common::Result as EngineResult;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, Result as EngineResult, ScalarValue, plan_err};
 use datafusion::functions_aggregate::expr_fn::{count, first_value};
-use datafusion::logical_expr::expr::{Exists, InSubquery};
+use datafusion::logical_expr::expr::{BinaryExpr, Exists};
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, FetchType, LogicalPlan, LogicalPlanBuilder, SkipType, Subquery, lit, when,
+    Expr, FetchType, LogicalPlan, LogicalPlanBuilder, Operator, SkipType, Subquery, lit,
 };
 use datafusion::prelude::col;
 
 use crate::names::MARK;
 
 /// Rewrites every such subquery of an expression.
-pub(super) fn values(
-    expression: Expr,
-    schema: &DFSchema,
-    in_filter: bool,
-) -> EngineResult<Transformed<Expr>> {
+pub(super) fn values(expression: Expr, in_filter: bool) -> EngineResult<Transformed<Expr>> {
     expression.transform_up(|e| match e {
         Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
             match single(subquery.subquery.as_ref().clone())? {
@@ -38,48 +36,16 @@ pub(super) fn values(
             let found = scalar(&subquery, has_rows(plan)?);
             Ok(Transformed::yes(if negated { Expr::Not(Box::new(found)) } else { found }))
         }
-        Expr::InSubquery(InSubquery { expr, subquery, negated }) if !in_filter => {
-            let Expr::Column(column) = expr.as_ref() else {
-                let same = InSubquery { expr, subquery, negated };
-                return Ok(Transformed::no(Expr::InSubquery(same)));
-            };
-            let found = member(column, schema, &subquery)?;
-            Ok(Transformed::yes(if negated { Expr::Not(Box::new(found)) } else { found }))
-        }
         other => Ok(Transformed::no(other)),
     })
 }
 
 /// `SELECT count(*) > 0 FROM plan`
-fn has_rows(plan: LogicalPlan) -> EngineResult<LogicalPlan> {
+pub(super) fn has_rows(plan: LogicalPlan) -> EngineResult<LogicalPlan> {
     let rows = count(lit(1_i64)).alias("rows");
     let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![rows])?;
     let found = col("rows").gt(lit(0_i64)).alias(format!("found{MARK}"));
     plan.project(vec![found])?.build()
-}
-
-/// `column IN (subquery)`: true if it is there, else NULL if NULL is there or compared, else false.
-fn member(column: &Column, schema: &DFSchema, subquery: &Subquery) -> EngineResult<Expr> {
-    let plan = || LogicalPlanBuilder::from(subquery.subquery.as_ref().clone());
-    let Some(item) = subquery.subquery.schema().columns().into_iter().next() else {
-        return plan_err!("subquery has no columns");
-    };
-    let item = Expr::Column(item);
-    let (_, field) = Expr::Column(column.clone()).to_field(schema)?;
-    let outer = Expr::OuterReferenceColumn(field, column.clone());
-    let mut outer_ref_columns = subquery.outer_ref_columns.clone();
-    outer_ref_columns.push(outer.clone());
-    let equal = Subquery {
-        subquery: Arc::new(has_rows(plan().filter(item.clone().eq(outer))?.build()?)?),
-        outer_ref_columns,
-        spans: subquery.spans.clone(),
-    };
-    let has_null = scalar(subquery, has_rows(plan().filter(item.is_null())?.build()?)?);
-    let not_empty = scalar(subquery, has_rows(plan().build()?)?);
-    let compared = Expr::Column(column.clone()).is_null().and(not_empty);
-    when(Expr::ScalarSubquery(equal), lit(true))
-        .when(has_null.or(compared), lit(ScalarValue::Boolean(None)))
-        .otherwise(lit(false))
 }
 
 fn scalar(from: &Subquery, plan: LogicalPlan) -> Expr {
@@ -127,6 +93,44 @@ fn single(plan: LogicalPlan) -> EngineResult<Option<LogicalPlan>> {
         .aggregate(Vec::<Expr>::new(), vec![value.alias(name)])?
         .build()?;
     Ok(Some(plan))
+}
+
+/// Whether the optimizer itself can make a join of the subquery; one value needs equalities.
+pub(super) fn native(subquery: &Subquery, one_value: bool) -> bool {
+    subquery.outer_ref_columns.is_empty() || decorrelates(&subquery.subquery, one_value)
+}
+
+fn decorrelates(plan: &LogicalPlan, one_value: bool) -> bool {
+    let plain = |e: &Expr| !e.contains_outer();
+    let own = plan.expressions().iter().all(plain);
+    match plan {
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
+            own && plan.inputs().into_iter().all(|input| decorrelates(input, one_value))
+        }
+        LogicalPlan::Aggregate(aggregate) => {
+            own && one_value
+                && aggregate.group_expr.is_empty()
+                && decorrelates(&aggregate.input, one_value)
+        }
+        LogicalPlan::Filter(filter) => {
+            let conjuncts = split_conjunction(&filter.predicate);
+            conjuncts.into_iter().all(|e| plain(e) || !one_value || is_equality(e))
+                && uncorrelated(&filter.input)
+        }
+        other => uncorrelated(other),
+    }
+}
+
+/// `own = outer`, either way round.
+fn is_equality(e: &Expr) -> bool {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = e else { return false };
+    let outer = |e: &Expr| matches!(e, Expr::OuterReferenceColumn(..));
+    outer(left) && !right.contains_outer() || outer(right) && !left.contains_outer()
+}
+
+fn uncorrelated(plan: &LogicalPlan) -> bool {
+    plan.expressions().iter().all(|e| !e.contains_outer())
+        && plan.inputs().into_iter().all(uncorrelated)
 }
 
 /// Whether the query aggregates all its rows to one.

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!   2024-01-31   20240131   2024-01-31 10:00   2024-01-31T10:00:00.5+02   epoch
-//!   2024-01-31 10:00 Europe/Berlin
+//!   2024-01-31 10:00 Europe/Berlin   0044-03-15 BC   infinity   -infinity
 //! ```
+//! The infinities are the largest and the smallest value of their types, as in DuckDB.
 //! A timestamp without zone leaves a zone in the text aside; one with zone takes the session's if
 //! the text has none.
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
+use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
 use datafusion::arrow::array::{
     ArrayRef, Date32Array, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
@@ -26,6 +27,9 @@ struct Moment {
     /// `24:00` is the next day's midnight.
     next_day: bool,
 }
+
+/// Timestamps that are none.
+const INFINITIES: [Option<i64>; 2] = [Some(-i64::MAX), Some(i64::MAX)];
 
 /// Why a text is no time: SQLSTATE 22007 or 22008.
 enum Wrong {
@@ -48,9 +52,22 @@ pub(super) fn read(texts: &StringArray, to: &DataType, zone: &str) -> Result<Arr
     fn all<T>(
         texts: &StringArray,
         to: &DataType,
+        infinities: [Option<T>; 2],
         one: impl Fn(Moment) -> Result<T, Wrong>,
-    ) -> Result<Vec<Option<T>>, Error> {
+    ) -> Result<Vec<Option<T>>, Error>
+    where
+        T: Copy,
+    {
+        let [negative, positive] = infinities;
         let read = |text: &str| {
+            let infinite = match text.trim().to_ascii_lowercase().as_str() {
+                "infinity" | "+infinity" => positive,
+                "-infinity" => negative,
+                _ => None,
+            };
+            if let Some(infinite) = infinite {
+                return Ok(infinite);
+            }
             moment(text).and_then(&one).map_err(|wrong| match wrong {
                 Wrong::Syntax => {
                     let message = format!("invalid input syntax for type {}: \"{text}\"", name(to));
@@ -66,19 +83,22 @@ pub(super) fn read(texts: &StringArray, to: &DataType, zone: &str) -> Result<Arr
     }
     Ok(match to {
         DataType::Date32 => {
-            let days = all(texts, to, |m| m.date.map(days).ok_or(Wrong::Syntax))?;
+            let infinities = [Some(-i32::MAX), Some(i32::MAX)];
+            let days = all(texts, to, infinities, |m| m.date.map(days).ok_or(Wrong::Syntax))?;
             Arc::new(Date32Array::from(days))
         }
         DataType::Time64(_) => {
-            let micros = all(texts, to, |m| Ok(since_midnight(m.time)))?;
+            let micros = all(texts, to, [None, None], |m| Ok(since_midnight(m.time)))?;
             Arc::new(Time64MicrosecondArray::from(micros))
         }
         DataType::Timestamp(_, None) => {
-            let micros = all(texts, to, |m| Ok(m.local()?.and_utc().timestamp_micros()))?;
+            let micros =
+                all(texts, to, INFINITIES, |m| Ok(m.local()?.and_utc().timestamp_micros()))?;
             Arc::new(TimestampMicrosecondArray::from(micros))
         }
         _ => {
-            let micros = all(texts, to, |m| m.instant(zone).map(|t| t.timestamp_micros()))?;
+            let micros =
+                all(texts, to, INFINITIES, |m| m.instant(zone).map(|t| t.timestamp_micros()))?;
             Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"))
         }
     })
@@ -118,11 +138,19 @@ impl Moment {
 
 fn moment(text: &str) -> Result<Moment, Wrong> {
     let text = text.trim();
+    let (text, before_christ) = match text.rsplit_once(' ') {
+        Some((rest, era)) if era.eq_ignore_ascii_case("bc") => (rest.trim_end(), true),
+        Some((rest, era)) if era.eq_ignore_ascii_case("ad") => (rest.trim_end(), false),
+        _ => (text, false),
+    };
     if text.eq_ignore_ascii_case("epoch") {
         let date = Some(NaiveDate::default());
         return Ok(Moment { date, time: NaiveTime::MIN, zone: Some(Zone::Utc), next_day: false });
     }
     let (date, rest) = match date(text)? {
+        Some((date, rest)) if before_christ => {
+            (Some(date.with_year(1 - date.year()).ok_or(Wrong::Range)?), rest)
+        }
         Some((date, rest)) => (Some(date), rest),
         None => (None, text),
     };
