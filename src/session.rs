@@ -7,6 +7,7 @@
 
 mod commands;
 mod cursors;
+mod retry;
 mod temp;
 
 use std::collections::HashMap;
@@ -48,11 +49,6 @@ impl From<sql::Notice> for Notice {
         Self { severity, code: sqlstate, message, detail: None, hint }
     }
 }
-
-/// How often a statement outside a block runs again after a conflict.
-const CONFLICT_RETRIES: u32 = 20;
-/// Longest pause before running again.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// What ReadyForQuery says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,12 +206,12 @@ impl Session {
                 Err(error) => error.sqlstate == "40001" && self.alone(),
                 Ok(_) => false,
             };
-            if !retry || attempt == CONFLICT_RETRIES {
+            if !retry || attempt == retry::LIMIT {
                 return result;
             }
             self.drop_open();
             attempt += 1;
-            tokio::time::sleep(pause(attempt)).await;
+            tokio::time::sleep(retry::pause(attempt)).await;
         }
     }
 
@@ -481,10 +477,6 @@ fn configured(config: &crate::config::Config) -> [(String, String); 3] {
         ("sextant.snapshot_retention".into(), seconds(config.snapshot_retention_seconds)),
         ("sextant.file_retention".into(), seconds(config.file_retention_seconds)),
     ]
-}
-
-fn pause(attempt: u32) -> Duration {
-    LONGEST_PAUSE.min(Duration::from_millis(1 << attempt.min(6)))
 }
 
 fn unsupported(statement: &Statement) -> Error {

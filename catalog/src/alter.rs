@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::columns;
-use crate::ddl::{NewColumn, TableChange};
+use crate::ddl::{self, NewColumn, TableChange};
 use crate::error::{Error, Result};
 use crate::model::{Column, Constraint, PartitionKey, Table};
 
@@ -17,12 +17,11 @@ fn column_mut<'a>(table: &'a mut Table, name: &str) -> Result<&'a mut Column> {
 }
 
 fn check_free(table: &Table, name: &str) -> Result<()> {
-    match table.column(name) {
-        None => Ok(()),
-        Some(_) => {
-            Err(Error::DuplicateColumn { table: table.name.clone(), column: name.to_owned() })
-        }
+    if table.column(name).is_some() {
+        return Err(Error::DuplicateColumn { table: table.name.clone(), column: name.to_owned() });
     }
+    let others = table.columns.iter().map(|column| column.name.as_str());
+    ddl::check_case("column", name, others)
 }
 
 /// Adds a column with the next ids.
@@ -122,7 +121,10 @@ fn drop_column(table: &mut Table, name: &str) -> Result<()> {
 
 fn rename_column(table: &mut Table, name: &str, to: &str) -> Result<()> {
     column_mut(table, name)?;
-    check_free(table, to)?;
+    // Another case of its own name is free.
+    if name.to_lowercase() != to.to_lowercase() || table.column(to).is_some() {
+        check_free(table, to)?;
+    }
     let column = column_mut(table, name)?;
     to.clone_into(&mut column.name);
     column.field = Arc::new(column.field.as_ref().clone().with_name(to));

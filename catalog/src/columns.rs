@@ -13,7 +13,7 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use serde_json::{Value as Json, json};
 
 use crate::error::{Error, Result};
-use crate::model::{Column, TYPE_KEY};
+use crate::model::{Column, TYPE_KEY, VIEW_COLUMN_OF};
 use crate::types;
 
 /// Column tag that holds the length of a vector.
@@ -228,7 +228,11 @@ fn field(
 pub fn to_json(field: &Field) -> Result<Json> {
     let mut next = 1;
     let column = number(field.name(), field, &mut next);
-    column_json(&column)
+    let mut json = column_json(&column)?;
+    if let Some(of) = field.metadata().get(VIEW_COLUMN_OF) {
+        json["of"] = json!(of);
+    }
+    Ok(json)
 }
 
 fn column_json(column: &Column) -> Result<Json> {
@@ -251,5 +255,13 @@ pub fn from_json(json: &Json) -> Result<Field> {
     let tags: Tags = serde_json::from_value(json["tags"].clone()).map_err(|_| bad())?;
     let parts = json["parts"].as_array().ok_or_else(bad)?;
     let parts: Result<Vec<_>> = parts.iter().map(|p| from_json(p).map(Arc::new)).collect();
-    field(name, type_name, nullable, parts?, &tags)
+    let field = field(name, type_name, nullable, parts?, &tags)?;
+    Ok(match json["of"].as_str() {
+        None => field,
+        Some(of) => {
+            let of = (VIEW_COLUMN_OF.to_owned(), of.to_owned());
+            let metadata = field.metadata().clone().into_iter().chain([of]).collect();
+            field.with_metadata(metadata)
+        }
+    })
 }

@@ -302,12 +302,30 @@ fn take(state: &mut State, id: ObjectId) -> Result<(ObjectId, Relation)> {
     Err(gone(id))
 }
 
+/// Refuses a name that differs from another only by case: to DuckDB, which shares the lake, the
+/// two are one, and it reads and writes the wrong one or nothing at all.
+pub fn check_case<'a>(
+    kind: &str,
+    name: &str,
+    others: impl IntoIterator<Item = &'a str>,
+) -> Result<()> {
+    let folded = name.to_lowercase();
+    match others.into_iter().find(|other| other.to_lowercase() == folded) {
+        None => Ok(()),
+        Some(other) => Err(Error::NotSupported {
+            message: format!("{kind} names \"{name}\" and \"{other}\" differ only by case"),
+            hint: Some("Other readers of the lake take them for one name.".into()),
+        }),
+    }
+}
+
 /// Puts a relation into a schema under a name.
 fn insert(state: &mut State, schema: ObjectId, name: &str, relation: Relation) -> Result<()> {
     let schema = schema_mut(state, schema)?;
     if schema.relations.contains_key(name) {
         return Err(Error::DuplicateTable { name: name.to_owned() });
     }
+    check_case("relation", name, schema.relations.keys().map(String::as_str))?;
     let id = schema.id;
     let relation = match relation {
         Relation::Table(mut table) => {

@@ -32,6 +32,9 @@ pub const POSITION_COLUMN: &str = "__sextant_position";
 /// `jsonb`, `vector(3)`, `varchar(20)`, …).
 pub const TYPE_KEY: &str = "sextant.type";
 
+/// Arrow field metadata: what a view's query calls a column that the view names otherwise.
+pub const VIEW_COLUMN_OF: &str = "sextant.column_of";
+
 /// Columns that tables of inlined rows have in front of the table's own.
 pub const INLINED_COLUMNS: [&str; 3] = ["row_id", "begin_snapshot", "end_snapshot"];
 

@@ -297,6 +297,21 @@ pub(crate) fn null() -> ast::Expr {
     ast::Expr::Value(ast::Value::Null.into())
 }
 
+/// The table that a statement names as its target: as it is now, and not as it was.
+pub(crate) fn target_of<'a>(
+    relation: &'a ast::TableFactor,
+    word: &str,
+) -> Result<(&'a ObjectName, Option<&'a TableAlias>)> {
+    match relation {
+        ast::TableFactor::Table { version: Some(_), .. } => {
+            Err(Error::new("0A000", format!("{word} cannot change an old snapshot"))
+                .with_hint("Time travel is for reading: leave VERSION AS OF out of the target."))
+        }
+        ast::TableFactor::Table { name, alias, args: None, .. } => Ok((name, alias.as_ref())),
+        _ => Err(Error::unsupported(format!("{word} of anything but a table"))),
+    }
+}
+
 /// What the target is called inside the statement.
 pub(crate) fn alias_of(alias: Option<&TableAlias>, place: &Place) -> String {
     alias.map_or_else(|| place.name.clone(), |a| crate::names::folded(&a.name))

@@ -47,6 +47,8 @@ pub fn aggregate() -> Vec<AggregateUDF> {
 
 /// Postgres' names of functions that the engine has under others.
 pub(crate) const RENAMED: &[(&str, &str)] = &[
+    ("array_remove", "array_remove_all"),
+    ("array_replace", "array_replace_all"),
     ("every", "bool_and"),
     ("gen_random_uuid", "uuid"),
     ("sign", "signum"),

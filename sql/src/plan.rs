@@ -17,7 +17,8 @@ mod using;
 use std::sync::Arc;
 
 use catalog::{Lake, Retention, Transaction};
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
@@ -176,16 +177,29 @@ pub fn constant(engine: &SessionState, expression: ast::Expr) -> Result<ScalarVa
     let planner = SqlToRel::new_with_options(&scope, options(engine));
     let schema = DFSchema::empty();
     let expression = planner.sql_to_expr(expression, &schema, &mut PlannerContext::new())?;
-    let expression = Rules::new(engine, false).expression(expression, &schema)?;
+    folded(engine, Rules::new(engine, false).expression(expression, &schema)?)
+}
+
+/// The value of an expression without columns.
+pub(crate) fn folded(engine: &SessionState, expression: Expr) -> Result<ScalarValue> {
     let context = SimplifyContext::builder()
         .with_config_options(Arc::clone(engine.config_options()))
         .with_query_execution_start_time(engine.execution_props().query_execution_start_time)
         .build();
     let simplifier = ExprSimplifier::new(context);
-    let expression = simplifier.simplify(simplifier.coerce(expression, &schema)?)?;
-    match expression {
+    let schema = DFSchema::empty();
+    let simple = simplifier.simplify(simplifier.coerce(expression, &schema)?)?;
+    match simple.unalias() {
         Expr::Literal(value, _) => Ok(value),
-        other => Err(Error::new("42601", format!("{other} is not a constant"))),
+        // What could not be folded says why when it is evaluated.
+        other => {
+            let physical = engine.create_physical_expr(other, &schema)?;
+            let one = RecordBatchOptions::new().with_row_count(Some(1));
+            let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &one);
+            let row = row.map_err(|error| Error::Engine(error.into()))?;
+            let value = physical.evaluate(&row)?.into_array(1)?;
+            Ok(ScalarValue::try_from_array(&value, 0)?)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod constraint;
 mod create_schema;
 mod create_table;
 mod create_view;
+mod definition;
 mod drop;
 mod tag;
 mod truncate;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   rows       1  2  3 │ 4  5  6  7        a window of batches, read from the query as needed
-//!              kept    ▲ ahead             without SCROLL only the batch with the current row stays
+//!              kept    ▲ ahead       without SCROLL only the batch of the current row stays
 //!                   position 3
 //! ```
 //! The position is 0 before the first row and one more than the rows after the last. A cursor

@@ -107,3 +107,58 @@ def test_a_foreign_type_is_read_and_not_written(server):
     with pytest.raises(psycopg.errors.FeatureNotSupported):
         ours.execute("INSERT INTO f VALUES (300, 'y')")
     assert duck.execute("SELECT * FROM lake.public.f").fetchall() == [(200, "x")]
+
+
+def test_rows_keep_numbers_of_their_own_when_both_insert(server):
+    ours, duck = server.connect(), attach(server)
+    ours.execute("CREATE TABLE turns (id int)")
+    expected = []
+    for turn in range(6):
+        duck.execute("FROM lake.public.turns").fetchall()
+        for step in range(turn % 3 + 1):
+            ours.execute("INSERT INTO turns VALUES (%s)", (turn * 10 + step,))
+            expected.append(turn * 10 + step)
+        duck.execute(f"INSERT INTO lake.public.turns VALUES ({turn * 10 + 9})")
+        expected.append(turn * 10 + 9)
+        if turn == 3:
+            ours.execute("VACUUM")
+    numbers = duck.execute("SELECT id, rowid FROM lake.public.turns ORDER BY rowid").fetchall()
+    assert sorted(id for id, _ in numbers) == sorted(expected)
+    assert len({number for _, number in numbers}) == len(expected)
+    ours.execute("DELETE FROM turns WHERE id = %s", (expected[0],))
+    assert ours.execute("SELECT count(*) FROM turns").fetchone() == (len(expected) - 1,)
+
+
+def test_statistics_survive_merges_of_both(server):
+    ours, duck = server.connect(), attach(server)
+    ours.execute("CREATE TABLE r (n int, s text)")
+    fill = "INSERT INTO {} SELECT g, 'x' || g FROM generate_series({}, {}) t(g)"
+    for start in (1, 5001):
+        ours.execute(fill.format("r", start, start + 4999))
+    merge = "CALL ducklake_merge_adjacent_files('lake')"
+    duck.execute(merge)
+    for statement in ["DELETE FROM r WHERE n % 2 = 0", "VACUUM", "DELETE FROM r WHERE n % 3 = 0", "VACUUM"]:
+        ours.execute(statement)
+    ours.execute(fill.format("r", 20001, 25000))
+    duck.execute(fill.format("lake.public.r", 30001, 35000))
+    duck.execute(merge)
+    for statement in ["DELETE FROM r WHERE n > 5", "VACUUM"]:
+        ours.execute(statement)
+    left = ours.execute("SELECT n FROM r ORDER BY n").fetchall()
+    assert left == [(1,), (5,)]
+    assert attach(server).execute("SELECT n FROM lake.public.r ORDER BY n").fetchall() == left
+
+
+def test_no_update_is_lost_when_both_update_a_row(server):
+    ours, duck = server.connect(), attach(server)
+    ours.execute("CREATE TABLE turns (id int, v bigint)")
+    ours.execute("INSERT INTO turns VALUES (1, 0)")
+    duck.execute("UPDATE lake.public.turns SET v = v + 1000")
+    ours.execute("BEGIN")
+    ours.execute("UPDATE turns SET v = v + 1")
+    duck.execute("UPDATE lake.public.turns SET v = v + 1000")
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        ours.execute("COMMIT")
+    ours.execute("UPDATE turns SET v = v + 1")
+    assert ours.execute("SELECT v FROM turns").fetchall() == [(2001,)]
+    assert duck.execute("SELECT v FROM lake.public.turns").fetchall() == [(2001,)]

@@ -139,10 +139,18 @@ pub(crate) async fn adjust_stats(
     rows: i64,
     bytes: i64,
 ) -> Result<()> {
-    let sql = "UPDATE ducklake_table_stats SET record_count = record_count + ?, \
-               file_size_bytes = file_size_bytes + ? WHERE table_id = ?";
-    commit.session.execute(sql, &[rows.into(), bytes.into(), id.into()]).await?;
-    Ok(())
+    let mut stats = table_stats(commit, id).await?;
+    // DuckDB's merge leaves these numbers as they were: they can be too small.
+    stats.record_count = (stats.record_count + rows).max(0);
+    stats.file_size = (stats.file_size + bytes).max(0);
+    statistics_changed(commit);
+    write_table_stats(commit, id, &stats).await
+}
+
+/// DuckDB keeps a table's statistics, from which it numbers new rows, for as long as snapshots
+/// have the same next file id. So it takes one also when no file was made, as DuckDB itself does.
+fn statistics_changed(commit: &mut Commit<'_>) {
+    commit.next_file_id += 1;
 }
 
 async fn write_table_stats(
@@ -175,6 +183,7 @@ async fn write_rows(
     let rows = i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
     stats.next_row_id += rows;
     stats.record_count += rows;
+    statistics_changed(commit);
     commit.changes.push(format!("inlined_insert:{}", table.id));
     Ok(InlinedRows {
         file: INLINED,

@@ -267,15 +267,17 @@ pub(crate) async fn inlined_tables(commit: &mut Commit<'_>, id: ObjectId) -> Res
     Ok(rows.iter().map(|row| row.name(0)).collect())
 }
 
-/// Closes inlined rows by row id; each must be open.
+/// Closes inlined rows by row id; each must be open, and as it was seen: DuckDB's UPDATE gives the
+/// new row the id of the old one.
 async fn close_inlined(commit: &mut Commit<'_>, id: ObjectId, rows: &RoaringTreemap) -> Result<()> {
     let ids: Vec<i64> = rows.iter().map(u64::cast_signed).collect();
     let mut closed = 0;
     for table in inlined_tables(commit, id).await? {
         for ids in ids.chunks(IDS) {
             let places = vec!["?"; ids.len()].join(", ");
-            let values: Vec<Value> = ids.iter().copied().map(Value::Integer).collect();
-            let condition = format!("row_id IN ({places})");
+            let mut values: Vec<Value> = ids.iter().copied().map(Value::Integer).collect();
+            values.push(commit.base.into());
+            let condition = format!("row_id IN ({places}) AND begin_snapshot <= ?");
             closed += commit.close(&table, &condition, &values).await?;
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Commit<'a> {
     pub session: Session,
     purpose: Purpose,
     pub snapshot: SnapshotId,
+    /// What the work was done on.
+    pub base: SnapshotId,
     pub schema_version: i64,
     pub next_catalog_id: ObjectId,
     pub next_file_id: FileId,
@@ -94,6 +96,7 @@ async fn attempt(
         return Ok(None);
     };
     commit.next_catalog_id = replayed.next_catalog_id;
+    commit.base = base.snapshot.id;
     let mut state = replayed.state;
     match write(&mut commit, newest, &mut state, work, &replayed.ids, &deletes).await {
         Ok(rows) => commit.finish(newest, state, rows).await.map(Some),
@@ -119,6 +122,7 @@ impl<'a> Commit<'a> {
             session,
             purpose,
             snapshot: newest.snapshot.id + 1,
+            base: newest.snapshot.id,
             schema_version: newest.snapshot.schema_version,
             next_catalog_id: newest.snapshot.next_catalog_id,
             next_file_id: newest.snapshot.next_file_id,

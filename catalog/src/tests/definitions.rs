@@ -156,7 +156,7 @@ async fn columns_may_have_the_names_of_the_format() {
     let mut transaction = begin(&lake).await;
     let odd = NewTable {
         name: "t".to_owned(),
-        columns: vec![column("row_id", DataType::Int64), column("Row_Id", DataType::Utf8)],
+        columns: vec![column("row_id", DataType::Int64), column("End_Snapshot", DataType::Utf8)],
         ..NewTable::default()
     };
     assert!(!transaction.create_table("main", odd).unwrap().can_inline());
@@ -164,7 +164,7 @@ async fn columns_may_have_the_names_of_the_format() {
     commit(&folder, transaction, &lake).await;
     let mut transaction = begin(&lake).await;
     insert(&mut transaction, "t", &[(6, "y")]).await;
-    let change = TableChange::RenameColumn { name: "row_id".into(), to: "end_snapshot".into() };
+    let change = TableChange::RenameColumn { name: "row_id".into(), to: "begin_snapshot".into() };
     transaction.alter_table("main", "t", change).unwrap();
     commit(&folder, transaction, &lake).await;
     let lake = open(&folder).await;

@@ -1,24 +1,23 @@
 //! DELETE FROM … [USING …] [WHERE …]: `SELECT 3, address, old column values`.
 
 use catalog::{FILE_COLUMN, POSITION_COLUMN};
-use datafusion::sql::sqlparser::ast::{self, FromTable, TableFactor, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{self, FromTable, TableWithJoins};
 
 use super::{
     ACTION_COLUMN, Change, DELETE, Planner, Shape, alias_of, item, null, number, qualified, select,
-    target_factor, typed_actions,
+    target_factor, target_of, typed_actions,
 };
 use crate::error::{Error, Result};
 
 impl Planner<'_> {
     pub(super) async fn delete(&self, delete: ast::Delete) -> Result<Change> {
         let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
-        let [TableWithJoins { relation: TableFactor::Table { name, alias, .. }, .. }] =
-            tables.as_slice()
-        else {
+        let [TableWithJoins { relation, .. }] = tables.as_slice() else {
             return Err(Error::unsupported("DELETE from several tables"));
         };
+        let (name, alias) = target_of(relation, "DELETE")?;
         let (place, table) = self.target(name)?;
-        let alias = alias_of(alias.as_ref(), &place);
+        let alias = alias_of(alias, &place);
         let mut items = vec![
             item(number(DELETE), ACTION_COLUMN),
             item(qualified(&alias, FILE_COLUMN), FILE_COLUMN),

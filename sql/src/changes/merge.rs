@@ -29,7 +29,7 @@ use crate::parse;
 
 /// Not NULL in every source row.
 pub(super) const SOURCE_COLUMN: &str = "__sextant_source";
-/// `DO NOTHING` is folded to an UPDATE of this column before parsing.
+/// `DO NOTHING` is folded to an UPDATE or INSERT of this column before parsing.
 pub(crate) const NOTHING: &str = "\u{3}nothing";
 
 /// One WHEN clause, its names resolved.
@@ -114,6 +114,11 @@ impl Planner<'_> {
                     values[index] = scoped(value);
                 }
                 (UPDATE, values)
+            }
+            MergeAction::Insert(insert)
+                if insert.columns.iter().any(|name| name.to_string().contains(NOTHING)) =>
+            {
+                (0, Vec::new())
             }
             MergeAction::Insert(insert) => {
                 let MergeInsertKind::Values(given) = &insert.kind else {

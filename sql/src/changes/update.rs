@@ -4,23 +4,21 @@ use std::sync::Arc;
 
 use catalog::{FILE_COLUMN, POSITION_COLUMN, Table};
 use datafusion::sql::sqlparser::ast::{
-    self, Assignment, AssignmentTarget, TableFactor, TableWithJoins, UpdateTableFromKind,
+    self, Assignment, AssignmentTarget, TableWithJoins, UpdateTableFromKind,
 };
 
 use super::{
     ACTION_COLUMN, Change, Planner, Shape, UPDATE, alias_of, assigned_column, item, null, number,
-    qualified, select, target_factor, typed_actions,
+    qualified, select, target_factor, target_of, typed_actions,
 };
 use crate::error::{Error, Result};
 use crate::parse;
 
 impl Planner<'_> {
     pub(super) async fn update(&self, update: ast::Update) -> Result<Change> {
-        let TableFactor::Table { name, alias, .. } = &update.table.relation else {
-            return Err(Error::unsupported("UPDATE of anything but a table"));
-        };
+        let (name, alias) = target_of(&update.table.relation, "UPDATE")?;
         let (place, table) = self.target(name)?;
-        let alias = alias_of(alias.as_ref(), &place);
+        let alias = alias_of(alias, &place);
         let mut values: Vec<ast::Expr> =
             table.columns.iter().map(|c| qualified(&alias, &c.name)).collect();
         let mut types = self.types.to_vec();

@@ -1,4 +1,4 @@
-//! `array_or_empty(list)`: the list, or an empty one for NULL: what ARRAY(query) gives without rows.
+//! `array_or_empty(list)`: the list, or an empty one for NULL, as ARRAY(query) gives without rows.
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, GenericListArray};
 use datafusion::arrow::buffer::OffsetBuffer;

@@ -1,6 +1,6 @@
 //! Spellings that sqlparser does not know, folded to ones it does, token by token.
 //!
-//! - MERGE's `THEN DO NOTHING` becomes an UPDATE of a column that cannot exist;
+//! - MERGE's `THEN DO NOTHING` becomes an UPDATE or INSERT of a column that cannot exist;
 //! - `ABORT` is ROLLBACK.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
@@ -13,12 +13,23 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut folded = Vec::with_capacity(tokens.len());
     let mut index = 0;
     let mut first = true;
+    let mut inserts = false;
     while index < tokens.len() {
         let rest = &tokens[index..];
+        if words(rest, &["WHEN", "NOT", "MATCHED", "BY", "SOURCE"]).is_some()
+            || words(rest, &["WHEN", "MATCHED"]).is_some()
+        {
+            inserts = false;
+        } else if words(rest, &["WHEN", "NOT", "MATCHED"]).is_some() {
+            inserts = true;
+        }
         if let Some(length) = words(rest, &["THEN", "DO", "NOTHING"]) {
             folded.push(rest[0].clone());
-            let update = format!(" UPDATE SET \"{NOTHING}\" = NULL");
-            folded.extend(synthetic(&update, &rest[length - 1]));
+            let nothing = match inserts {
+                true => format!(" INSERT (\"{NOTHING}\") VALUES (NULL)"),
+                false => format!(" UPDATE SET \"{NOTHING}\" = NULL"),
+            };
+            folded.extend(synthetic(&nothing, &rest[length - 1]));
             index += length;
         } else if first && words(rest, &["ABORT"]).is_some() {
             folded.extend(synthetic("ROLLBACK", &rest[0]));

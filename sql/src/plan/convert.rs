@@ -62,6 +62,7 @@ impl<'a> Rules<'a> {
     /// A plan with Postgres' conversions.
     pub(crate) fn plan(&self, plan: LogicalPlan) -> EngineResult<LogicalPlan> {
         let rewritten = plan.transform_up_with_subqueries(|node| {
+            let node = subquery::rows(node)?;
             let filters = matches!(node, LogicalPlan::Filter(_));
             let schema = merge_schema(&node.inputs());
             let node = node.map_expressions(|e| {

@@ -89,6 +89,8 @@ fn format(files: &ExternalFiles) -> Result<(Arc<dyn FileFormat>, &'static str)> 
 fn csv(options: &[(String, String)]) -> Result<CsvFormat> {
     reject_options(options, &["header", "delimiter", "quote"])?;
     let mut format = CsvFormat::default().with_has_header(true);
+    // A quoted value may go over lines: a file is not cut where it could be inside of one.
+    format = format.with_newlines_in_values(true);
     for (key, value) in options {
         let invalid =
             || Error::new("22023", format!("invalid value \"{value}\" for option \"{key}\""));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use catalog::{Lake, LakeTable, Relation, Table, TableRows, View};
+use catalog::{Lake, LakeTable, Relation, Table, TableRows, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
@@ -246,21 +246,19 @@ fn provider(
 fn rename_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPlan> {
     let schema = Arc::clone(plan.schema());
     let names = view.columns.iter().map(|f| f.name());
-    if view.columns.is_empty() || names.clone().eq(schema.fields().iter().map(|f| f.name())) {
+    if view.columns.is_empty() || names.eq(schema.fields().iter().map(|f| f.name())) {
         return Ok(plan);
     }
-    if view.columns.len() != schema.fields().len() {
-        // `SELECT *` of a table that has got columns since: those that the view was made with.
-        let named = names.map(|name| {
-            let column = schema.columns().into_iter().find(|c| c.name() == name);
-            column.map(Expr::Column).ok_or_else(|| no_longer(view))
-        });
-        let named = named.collect::<Result<Vec<_>>>()?;
-        return Ok(LogicalPlanBuilder::from(plan).project(named)?.build()?);
-    }
-    let columns = schema.columns().into_iter().zip(names);
-    let items = columns.map(|(column, name)| Expr::Column(column).alias(name));
-    Ok(LogicalPlanBuilder::from(plan).project(items.collect::<Vec<_>>())?.build()?)
+    // By name and not by place: under `SELECT *` the table may have got other columns, or the same
+    // in another order.
+    let items = view.columns.iter().map(|field| {
+        let of = field.metadata().get(VIEW_COLUMN_OF).unwrap_or(field.name());
+        let column = schema.columns().into_iter().find(|column| column.name() == of);
+        let column = column.ok_or_else(|| no_longer(view))?;
+        Ok(Expr::Column(column).alias(field.name()))
+    });
+    let items = items.collect::<Result<Vec<_>>>()?;
+    Ok(LogicalPlanBuilder::from(plan).project(items)?.build()?)
 }
 
 fn no_longer(view: &View) -> Error {

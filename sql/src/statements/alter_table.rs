@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use catalog::{Relation, SortKey, Table, TableChange};
+use catalog::{Constraint, NewColumn, Relation, SortKey, Table, TableChange};
 use datafusion::sql::sqlparser::ast::{
-    AlterColumnOperation, AlterTable, AlterTableOperation, Expr, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, OrderByExpr, RenameTableNameKind,
+    AlterColumnOperation, AlterTable, AlterTableOperation, AssignmentTarget, Expr, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderByExpr, RenameTableNameKind,
+    Statement,
 };
 
 use super::constraint::{name_of, table_constraint};
 use super::create_table::{column, default_text};
+use super::definition::{self, Present};
 use super::{Context, alter_view, create_view, drop};
-use crate::changes::{column_index, validate};
+use crate::changes::{self, column_index, validate};
 use crate::error::{Error, Result};
 use crate::names::folded;
+use crate::parse::{self, Parsed};
 use crate::plan::{Found, Place};
 use crate::{Notice, plan, types};
 
@@ -78,6 +81,7 @@ async fn change(
         AlterTableOperation::AddConstraint { constraint, .. } => {
             let constraint = table_constraint(constraint, &table.name, context.notices)?;
             let constraint = constraint.of(&table)?;
+            check_definition(context, &table, &constraint)?;
             let taken = table.constraints.iter().any(|c| name_of(c) == name_of(&constraint));
             if taken {
                 let message = format!(
@@ -133,12 +137,49 @@ async fn add_column(
         return Err(Error::new("23502", message)
             .with_hint("Add it with a DEFAULT, or add it nullable and fill it first."));
     }
-    apply(context, place, TableChange::AddColumn(new))?;
+    let (name, required) = (new.name.clone(), !new.nullable);
+    let present = match &new.default {
+        None => Present::Same(None),
+        Some(text) => definition::default(context.environment, text, &new.field)?,
+    };
+    match present {
+        Present::Same(value) => {
+            let new = NewColumn { initial_default: value, ..new };
+            apply(context, place, TableChange::AddColumn(new))?;
+        }
+        Present::Computed => {
+            let new = NewColumn { nullable: true, ..new };
+            apply(context, place, TableChange::AddColumn(new))?;
+            fill(context, place, &name).await?;
+            apply(context, place, TableChange::SetNotNull { name, not_null: required })?;
+        }
+    }
     let table = current(context, place)?;
     for constraint in constraints {
         let constraint = constraint.of(&table)?;
+        check_definition(context, &table, &constraint)?;
         validate::check(context, place, &constraint).await?;
         apply(context, place, TableChange::AddConstraint(constraint))?;
+    }
+    Ok(())
+}
+
+/// Gives every row that is there a default of its own.
+async fn fill(context: &mut Context<'_>, place: &Place, column: &str) -> Result<()> {
+    let mut update = parse::parse("UPDATE t SET c = DEFAULT")?;
+    if let Some(Parsed::Sql(sql)) = update.first_mut().map(|statement| &mut statement.parsed)
+        && let Statement::Update(update) = sql.as_mut()
+    {
+        let schema = if place.temp { plan::TEMP_SCHEMA } else { place.schema.as_str() };
+        let name = plan::object_name(&[schema, place.name.as_str()]);
+        update.table.relation = plan::table_factor(name, None);
+        for assignment in &mut update.assignments {
+            assignment.target = AssignmentTarget::ColumnName(plan::object_name(&[column]));
+        }
+        let planned = changes::plan_change(context.environment, context.lakes, sql, &[]).await?;
+        if let Some(change) = planned {
+            changes::apply(context.environment, context.lakes, &change).await?;
+        }
     }
     Ok(())
 }
@@ -180,7 +221,12 @@ async fn alter_column(
         }
         AlterColumnOperation::DropNotNull => TableChange::SetNotNull { name, not_null: false },
         AlterColumnOperation::SetDefault { value } => {
-            TableChange::SetDefault { name, default: default_text(value) }
+            let default = default_text(value);
+            if let Some(text) = &default {
+                let column = &table.columns[column_index(table, &name)?];
+                definition::default(context.environment, text, &column.field)?;
+            }
+            TableChange::SetDefault { name, default }
         }
         AlterColumnOperation::DropDefault => TableChange::SetDefault { name, default: None },
         AlterColumnOperation::SetDataType { data_type, .. } => {
@@ -197,6 +243,12 @@ async fn alter_column(
         other => return Err(Error::unsupported(format!("ALTER COLUMN … {other}"))),
     };
     apply(context, place, change)
+}
+
+fn check_definition(context: &Context<'_>, table: &Table, new: &Constraint) -> Result<()> {
+    let Constraint::Check { expression, .. } = new else { return Ok(()) };
+    let columns = table.columns.iter().map(|column| column.field.as_ref().clone()).collect();
+    definition::check(context.environment, expression, columns)
 }
 
 /// A change must leave the views that read the table whole.

@@ -7,11 +7,11 @@ use catalog::{NewColumn, NewTable, TableChange};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
-    ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, Expr,
+    ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, Expr, OnCommit,
 };
 
-use super::Context;
 use super::constraint::{NewConstraint, informational, table_constraint};
+use super::{Context, definition};
 use crate::changes::{self, Change};
 use crate::error::{Error, Result};
 use crate::names::{folded, shown};
@@ -19,6 +19,10 @@ use crate::plan::{Found, Place};
 use crate::{Notice, plan, types};
 
 pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Result<String> {
+    if let Some(OnCommit::Drop | OnCommit::DeleteRows) = create.on_commit {
+        return Err(Error::unsupported("ON COMMIT DROP or DELETE ROWS")
+            .with_hint("DROP or TRUNCATE the table before COMMIT."));
+    }
     let place = context.environment.target(context.lakes, &create.name, create.temporary)?;
     let as_query = create.query.is_some();
     let tag = if as_query { "CREATE TABLE AS" } else { "CREATE TABLE" };
@@ -35,6 +39,7 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
     match &create.query {
         None => {
             let (table, constraints) = declared(context, create, &place)?;
+            check_definitions(context, &table, &constraints)?;
             let transaction = context.lakes.of(&place);
             let table = transaction.create_table(&place.schema, table)?;
             for constraint in constraints {
@@ -57,6 +62,26 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
             Ok(format!("SELECT {count}"))
         }
     }
+}
+
+/// Defaults and checks must be such that rows can be inserted.
+fn check_definitions(
+    context: &Context<'_>,
+    table: &NewTable,
+    constraints: &[NewConstraint],
+) -> Result<()> {
+    for column in &table.columns {
+        if let Some(text) = &column.default {
+            definition::default(context.environment, text, &column.field)?;
+        }
+    }
+    for constraint in constraints {
+        if let NewConstraint::Check { expression, .. } = constraint {
+            let columns = table.columns.iter().map(|column| column.field.clone()).collect();
+            definition::check(context.environment, expression, columns)?;
+        }
+    }
+    Ok(())
 }
 
 fn exists(context: &Context<'_>, place: &Place) -> bool {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use catalog::{NewView, Relation, View};
+use catalog::{NewView, Relation, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{CreateView, Query, SetExpr, Spanned};
@@ -69,7 +69,13 @@ pub(super) async fn store(
             let message = format!("column \"{name}\" specified more than once");
             return Err(Error::new("42701", message));
         }
-        columns.push(Arc::new(storable(field).with_name(name)));
+        let mut column = storable(field).with_name(name);
+        if name != field.name() {
+            // A view's columns are found by the names that its query gives them.
+            let of = (VIEW_COLUMN_OF.to_owned(), field.name().clone());
+            column.set_metadata(column.metadata().clone().into_iter().chain([of]).collect());
+        }
+        columns.push(Arc::new(column));
     }
     let state = context.lakes.view(place).state();
     let existing = state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name));

@@ -1,6 +1,6 @@
 //! CREATE TAG name [AS OF VERSION n | TIMESTAMP t], DROP TAG: a tagged snapshot is never expired.
 
-use datafusion::sql::sqlparser::ast::Ident;
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Value};
 use serde_json::json;
 
 use super::Context;
@@ -19,6 +19,9 @@ pub(super) async fn create(
     as_of: Option<&AsOf>,
 ) -> Result<String> {
     let name = folded(name);
+    if name.is_empty() {
+        return Err(Error::new("42601", "zero-length delimited identifier"));
+    }
     let engine = &context.environment.engine;
     let lake = &context.environment.lake;
     let state = match as_of {
@@ -31,6 +34,10 @@ pub(super) async fn create(
         }
         Some(AsOf::Version(id)) => {
             lake.at_snapshot(integer(constant(engine, id.clone())?)?).await?
+        }
+        Some(AsOf::Timestamp(Expr::Value(value))) if matches!(value.value, Value::Number(..)) => {
+            return Err(Error::new("42601", "AS OF takes a snapshot's number or its time")
+                .with_hint("Write AS OF VERSION n or AS OF TIMESTAMP '…'."));
         }
         Some(AsOf::Timestamp(time)) => {
             lake.at_time(time_us(constant(engine, time.clone())?)?).await?

@@ -33,12 +33,11 @@ pub(super) async fn run(context: &mut Context<'_>, vacuum: &Vacuum) -> Result<St
     for (table, name) in tables {
         match upkeep(context, table).await {
             Ok(text) => done.push(format!("table \"{name}\": {text}")),
-            // A column's type may have no place in files; the rows stay where they are.
-            Err(error @ CatalogError::NotSupported { .. }) => {
+            // The rows stay where they are, and the other tables get their turn.
+            Err(error) => {
                 let message = format!("table \"{name}\" was skipped: {error}");
                 context.notices.push(Notice::warning("01000", message));
             }
-            Err(error) => return Err(error.into()),
         }
     }
     // Own reading of the old state must not keep the files from being removed.

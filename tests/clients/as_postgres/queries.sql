@@ -32,7 +32,6 @@ select id, (select name from u where u.id = t.id) from t order by id;
 select (select id from t);
 select (select id from t where false);
 select t.id, l.name from t, lateral (select name from u where u.id = t.id) l order by 1;
--- differs: an outer lateral join
 select t.id, l.c from t left join lateral (select count(*) c from u where u.id <= t.id) l on true order by 1;
 select id from t union select id from u order by id;
 select id from t intersect select id from u order by id;

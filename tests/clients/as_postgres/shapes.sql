@@ -35,10 +35,8 @@ select max(x) + min(x) * 2 - count(*) from ja;
 select case when x > 1 then f else 0 end, case x when 1 then 1.5 else f end from ja order by x;
 select coalesce(f, 0), coalesce(n, 0), greatest(f, 1.75), nullif(f, 1.5) from ja order by x;
 select x from ja where x = (select max(y) - 1 from jb) order by x;
--- differs: a correlated aggregate must be correlated by equality
 select x, (select max(y) from jb where jb.y > ja.x) from ja order by x;
 select x, (select y from jb where jb.y = ja.x + 1 order by y limit 1) from ja order by x;
--- differs: a correlated aggregate must be correlated by equality
 select x, (select y from jb where jb.y > ja.x) from ja order by x;
 select x, (select t from jb where jb.d = ja.d) from ja order by x;
 select x, exists (select 1 from jb where jb.y = ja.x), not exists (select 1 from jb where jb.y = ja.x) from ja order by x;

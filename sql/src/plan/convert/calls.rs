@@ -21,6 +21,10 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
             _ => count,
         });
     }
+    // Beside a time further off than its nanoseconds reach, the engine's own could not be compared.
+    if name == "now" {
+        return Some(cast(whole()?, crate::types::timestamptz()));
+    }
     let of = call.args.first()?.get_type(schema).ok()?;
     match (name, &of, call.args.len()) {
         ("round", DataType::Float32 | DataType::Float64, 1) => {

@@ -22,6 +22,31 @@ use datafusion::prelude::col;
 
 use crate::names::MARK;
 
+/// VALUES with subqueries as rows of their own: the engine evaluates VALUES before subqueries.
+pub(super) fn rows(node: LogicalPlan) -> EngineResult<LogicalPlan> {
+    let LogicalPlan::Values(values) = &node else { return Ok(node) };
+    let has_subquery = |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_))));
+    let mut found = false;
+    for e in values.values.iter().flatten() {
+        found |= has_subquery(e)?;
+    }
+    if !found {
+        return Ok(node);
+    }
+    let names = || values.schema.fields().iter().map(|field| field.name());
+    let row = |row: &Vec<Expr>| {
+        let items = row.iter().zip(names()).map(|(e, name)| e.clone().alias(name));
+        LogicalPlanBuilder::empty(true).project(items.collect::<Vec<_>>())?.build()
+    };
+    let mut rows = values.values.iter().map(row);
+    let first = rows.next().transpose()?.map(LogicalPlanBuilder::from);
+    let union = rows.try_fold(first, |all, row| match all {
+        Some(all) => all.union(row?).map(Some),
+        None => Ok(None),
+    })?;
+    union.map_or(Ok(node.clone()), LogicalPlanBuilder::build)
+}
+
 /// Rewrites every such subquery of an expression.
 pub(super) fn values(expression: Expr, in_filter: bool) -> EngineResult<Transformed<Expr>> {
     expression.transform_up(|e| match e {

@@ -81,12 +81,12 @@ pub(super) fn push(
         LogicalPlan::Limit(limit) => push_limit(limit, domain, keys),
         LogicalPlan::Window(window) => {
             let (input, found) = below(&window.input)?;
-            let mut windows = Vec::with_capacity(window.window_expr.len());
-            for expression in &window.window_expr {
-                let name = expression.schema_name().to_string();
-                let expression = substituted(expression, keys, &found)?;
-                windows.push(within(expression, &found)?.alias_if_changed(name)?);
-            }
+            let partitioned = |e: &Expr| {
+                let name = e.schema_name().to_string();
+                within(substituted(e, keys, &found)?, &found)?.alias_if_changed(name)
+            };
+            let windows: Vec<Expr> =
+                window.window_expr.iter().map(partitioned).collect::<EngineResult<_>>()?;
             Ok((LogicalPlanBuilder::from(input).window(windows)?.build()?, found))
         }
         LogicalPlan::Join(join) => push_join(join, domain, keys),
