@@ -2,14 +2,17 @@
 
 use std::sync::{Arc, OnceLock};
 
-use datafusion::catalog::MemoryCatalogProviderList;
+use datafusion::catalog::{
+    CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider,
+};
+use datafusion::error::Result as EngineResult;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::ast::Statement;
-use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
 use datafusion_pg_catalog::sql::rules::{
     CurrentUserVariableToSessionUserFunctionCall, RewriteArrayAnyAllOperation,
     RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
@@ -26,7 +29,7 @@ const BATCH_ROWS: usize = 8192;
 pub struct Engine {
     state: SessionState,
     rules: Vec<Box<dyn SqlStatementRewriteRule>>,
-    pg_tables: OnceLock<Arc<PgCatalogStaticTables>>,
+    built_in: Arc<BuiltIn>,
 }
 
 impl Engine {
@@ -66,16 +69,12 @@ impl Engine {
             .build();
         own_functions(&mut state)?;
         FunctionRegistry::register_expr_planner(&mut state, Arc::new(sql::plan::IntervalProducts))?;
-        Ok(Self { state, rules, pg_tables: OnceLock::new() })
+        Ok(Self { state, rules, built_in: Arc::default() })
     }
 
-    /// The static part of `pg_catalog`, decoded when the first connection needs it.
-    pub(crate) fn pg_tables(&self) -> Result<Arc<PgCatalogStaticTables>, Error> {
-        if let Some(tables) = self.pg_tables.get() {
-            return Ok(Arc::clone(tables));
-        }
-        let tables = Arc::new(PgCatalogStaticTables::try_new()?);
-        Ok(Arc::clone(self.pg_tables.get_or_init(|| tables)))
+    /// What Postgres is built with, as relations of `pg_catalog`.
+    pub(crate) fn built_in(&self) -> Arc<dyn SchemaProvider> {
+        Arc::clone(&self.built_in) as _
     }
 
     /// A copy for one connection.
@@ -86,6 +85,33 @@ impl Engine {
     /// Postgres spellings that the planner does not know, in the AST.
     pub fn rewrite(&self, statement: Statement) -> Statement {
         self.rules.iter().fold(statement, |s, rule| rule.rewrite(s))
+    }
+}
+
+/// Types, operators, casts and their like, decoded when a query first reads one.
+#[derive(Debug, Default)]
+struct BuiltIn(
+    OnceLock<PgCatalogSchemaProvider<Arc<dyn CatalogProviderList>, EmptyContextProvider>>,
+);
+
+#[async_trait::async_trait]
+impl SchemaProvider for BuiltIn {
+    fn table_names(&self) -> Vec<String> {
+        self.0.get().map(SchemaProvider::table_names).unwrap_or_default()
+    }
+
+    async fn table(&self, name: &str) -> EngineResult<Option<Arc<dyn TableProvider>>> {
+        if let Some(decoded) = self.0.get() {
+            return decoded.table(name).await;
+        }
+        let none: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
+        let tables = Arc::new(PgCatalogStaticTables::try_new()?);
+        let decoded = PgCatalogSchemaProvider::try_new(none, tables, EmptyContextProvider)?;
+        self.0.get_or_init(|| decoded).table(name).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.0.get().is_some_and(|decoded| decoded.table_exist(name))
     }
 }
 
@@ -101,6 +127,7 @@ fn postgres_functions(context: &SessionContext, database: &str) -> Result<(), Er
 /// Registered last: another function's alias may be one of these names.
 fn own_functions(state: &mut SessionState) -> Result<(), Error> {
     let scalar = functions::constant().into_iter().chain(sql::functions::scalar());
+    let scalar = scalar.chain(sql::system::functions::constant());
     for function in scalar.chain([crate::wire::output::function()]) {
         state.register_udf(Arc::new(function))?;
     }

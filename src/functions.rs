@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, RwLock};
 
-use datafusion::arrow::array::{Array, AsArray, StringArray};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::array::{Array, AsArray, BooleanArray, StringArray};
+use datafusion::arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 
-use crate::Error;
 use crate::settings::Settings;
+use crate::wire::cancel::Registry;
+use crate::{Error, Server};
 
 /// Functions whose answer is the same for every connection.
 pub fn constant() -> Vec<ScalarUDF> {
@@ -22,13 +23,21 @@ pub fn constant() -> Vec<ScalarUDF> {
 }
 
 /// Functions whose answer is the connection's own.
-pub fn of_session(user: &str, process_id: i32, settings: &Arc<RwLock<Settings>>) -> Vec<ScalarUDF> {
+pub fn of_session(
+    server: &Arc<Server>,
+    user: &str,
+    process_id: i32,
+    settings: &Arc<RwLock<Settings>>,
+) -> Vec<ScalarUDF> {
     vec![
         text("current_user", user.to_string()),
         text("session_user", user.to_string()),
         text("user", user.to_string()),
         current_schema(user, settings),
+        user_by_id(user),
         backend_pid(process_id),
+        signal("pg_cancel_backend", server, Registry::cancel_backend),
+        signal("pg_terminate_backend", server, Registry::terminate_backend),
         current_setting(settings),
         set_config(settings),
     ]
@@ -41,10 +50,34 @@ fn text(name: &str, value: String) -> ScalarUDF {
     create_udf(name, vec![], DataType::Utf8, Volatility::Stable, Arc::new(answer))
 }
 
+/// There is one role, and it owns all.
+fn user_by_id(user: &str) -> ScalarUDF {
+    let user = user.to_string();
+    let answer =
+        move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(user.clone()))));
+    let arguments = vec![DataType::Int64];
+    let answer = Arc::new(answer);
+    create_udf("pg_get_userbyid", arguments, DataType::Utf8, Volatility::Stable, answer)
+}
+
 fn backend_pid(process_id: i32) -> ScalarUDF {
     let answer =
         move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::Int32(Some(process_id))));
     create_udf("pg_backend_pid", vec![], DataType::Int32, Volatility::Stable, Arc::new(answer))
+}
+
+/// Acts on the connection with a process id; false if there is none.
+fn signal(name: &str, server: &Arc<Server>, act: fn(&Registry, i32) -> bool) -> ScalarUDF {
+    let server = Arc::clone(server);
+    let answer = move |arguments: &[ColumnarValue]| {
+        let pids = arguments[0].to_array(1)?;
+        let pids = pids.as_primitive::<Int32Type>();
+        let done: BooleanArray =
+            pids.iter().map(|pid| pid.map(|pid| act(&server.cancels, pid))).collect();
+        Ok(ColumnarValue::Array(Arc::new(done)))
+    };
+    let arguments = vec![DataType::Int32];
+    create_udf(name, arguments, DataType::Boolean, Volatility::Volatile, Arc::new(answer))
 }
 
 fn current_schema(user: &str, settings: &Arc<RwLock<Settings>>) -> ScalarUDF {

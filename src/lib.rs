@@ -13,7 +13,6 @@ mod engine_error;
 mod error;
 mod explain;
 mod functions;
-mod listing;
 pub mod run;
 mod server;
 pub mod session;

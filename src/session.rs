@@ -7,6 +7,7 @@
 
 mod commands;
 mod cursors;
+mod live;
 mod retry;
 mod temp;
 
@@ -18,14 +19,13 @@ use catalog::Transaction;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
-use datafusion_pg_catalog::pg_catalog::PgCatalogSchemaProvider;
-use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use sql::plan::{Environment, Lakes};
+use sql::system::functions::Seen;
+use sql::system::{self, Live};
 use sql::types::PostgresTypes;
 use sql::{Parsed, statements};
 
-use crate::listing::{Databases, Seen};
 use crate::run::{self, Outcome, Plan, Prepared, Stamp, Statement};
 use crate::settings::Settings;
 use crate::{Error, Server, functions};
@@ -66,7 +66,7 @@ pub struct Session {
     settings: Arc<RwLock<Settings>>,
     engine: SessionState,
     seen: Seen,
-    pg_catalog: Arc<dyn datafusion::catalog::SchemaProvider>,
+    live: Arc<dyn Live>,
     open: Option<Open>,
     temp: Option<temp::TempLake>,
     statements: HashMap<String, (Statement, Vec<Option<FieldRef>>)>,
@@ -104,17 +104,19 @@ impl Session {
         user: String,
         database: String,
         options: HashMap<String, String>,
+        pid: i32,
     ) -> Result<Self, Error> {
         let settings = Settings::new(configured(server.config()).into_iter().chain(options))?;
         let settings = Arc::new(RwLock::new(settings));
         let seen = Seen::default();
-        let databases: Arc<dyn datafusion::catalog::CatalogProviderList> =
-            Arc::new(Databases { name: database.clone(), seen: Arc::clone(&seen) });
-        let pg_catalog = PgCatalogSchemaProvider::try_new(
-            databases,
-            server.engine().pg_tables()?,
-            EmptyContextProvider,
-        )?;
+        let cursors = Cursors::default();
+        let live = Arc::new(live::View {
+            server: Arc::clone(&server),
+            user: user.clone(),
+            database: database.clone(),
+            settings: Arc::clone(&settings),
+            cursors: cursors.open(),
+        });
         let mut session = Self {
             engine: server.engine().session_state(),
             server,
@@ -122,19 +124,23 @@ impl Session {
             database,
             settings,
             seen,
-            pg_catalog: Arc::new(pg_catalog),
+            live,
             open: None,
             temp: None,
             statements: HashMap::new(),
-            cursors: Cursors::default(),
+            cursors,
             notices: Vec::new(),
             several: false,
             settings_stamp: 0,
             zone: String::new(),
         };
-        let process_id = std::process::id() as i32;
-        let own = functions::of_session(&session.user, process_id, &session.settings);
-        for function in own {
+        let own = functions::of_session(&session.server, &session.user, pid, &session.settings);
+        let (settings, user) = (Arc::clone(&session.settings), session.user.clone());
+        let path =
+            move || settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default();
+        let seen = system::functions::of_connection(&session.seen);
+        let visible = system::functions::is_visible(&session.seen, path);
+        for function in own.into_iter().chain(seen).chain([visible]) {
             datafusion::execution::FunctionRegistry::register_udf(
                 &mut session.engine,
                 Arc::new(function),
@@ -434,7 +440,8 @@ impl Session {
             database: self.database.clone(),
             user: self.user.clone(),
             search_path: path.unwrap_or_default(),
-            pg_catalog: Some(Arc::clone(&self.pg_catalog)),
+            pg_catalog: Some(self.server.engine().built_in()),
+            live: Some(Arc::clone(&self.live)),
             types: Arc::new(PostgresTypes { fallback: Some(Arc::new(PgOidTypePlanner)) }),
             rewrite: Arc::new(move |statement| server.engine().rewrite(statement)),
         }

@@ -13,6 +13,8 @@ use crate::{Error, Server};
 /// Least and longest pause between two looks at what the catalog keeps.
 const PAUSES: (u64, u64) = (1, 15);
 /// The user as whom VACUUM runs.
+/// Its process id: there is no connection to cancel.
+const NO_CLIENT: i32 = 0;
 const USER: &str = "sextant";
 
 /// Runs until the server stops.
@@ -89,7 +91,8 @@ async fn is_due(
 /// VACUUM of the whole lake, as a client would run it.
 async fn vacuum(server: &Arc<Server>) -> Result<(), Error> {
     let database = server.config().database.clone();
-    let mut session = Session::new(Arc::clone(server), USER.into(), database, HashMap::new())?;
+    let mut session =
+        Session::new(Arc::clone(server), USER.into(), database, HashMap::new(), NO_CLIENT)?;
     for statement in session.parse("VACUUM")? {
         let prepared = session.prepare(&statement, &[]).await?;
         session.execute(&prepared, Vec::new()).await?;

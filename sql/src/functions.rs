@@ -7,6 +7,7 @@ pub(crate) mod interval;
 pub(crate) mod number;
 mod only_value;
 mod similar;
+mod size_pretty;
 mod text;
 mod timezone;
 mod to_char;
@@ -15,6 +16,7 @@ mod type_of;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use only_value::function as only_value;
+pub(crate) use text::identifier;
 pub(crate) use timezone::{Zone, shift, timezone};
 
 /// Under the names that statements call them by.
@@ -30,6 +32,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         interval::age(),
         number::width_bucket(),
         similar::function(),
+        size_pretty::function(),
         text::format_function(),
         timezone(),
         to_char::to_char(),

@@ -8,6 +8,7 @@ pub mod error;
 pub mod functions;
 pub mod names;
 pub mod parse;
+pub mod pg_type;
 pub mod plan;
 pub mod statements;
 pub mod system;

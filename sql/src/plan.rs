@@ -32,6 +32,7 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::error::{Error, Result};
 use crate::names;
+use crate::system::Live;
 
 pub(crate) use convert::Rules;
 pub(crate) use convert::input_functions;
@@ -46,6 +47,7 @@ pub(crate) use scope::{integer, lake_table, time_us};
 const VIEW_DEPTH: usize = 32;
 
 /// What planning needs to know of the connection.
+#[derive(Clone)]
 pub struct Environment {
     /// Functions, settings, memory: the connection's DataFusion state.
     pub engine: SessionState,
@@ -56,7 +58,10 @@ pub struct Environment {
     pub retention: Retention,
     /// Schemas in which unqualified names are looked up, in order.
     pub search_path: Vec<String>,
+    /// What Postgres is built with: types, operators and their like.
     pub pg_catalog: Option<Arc<dyn SchemaProvider>>,
+    /// What the server knows of itself and of the connection.
+    pub live: Option<Arc<dyn Live>>,
     /// Type names in casts.
     pub types: Arc<dyn TypePlanner>,
     /// Postgres spellings the engine's planner does not know, folded in the AST.

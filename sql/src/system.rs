@@ -1,9 +1,13 @@
-//! Relations that are computed from the catalog: `information_schema` and `lake`.
+//! Relations that are computed from the catalog: `information_schema`, `pg_catalog` and `lake`.
 //!
 //! Each is a function from the statement's state to rows; a name not listed here is not one.
 
+pub mod definitions;
+pub mod functions;
 mod information_schema;
 mod lake;
+pub mod oid;
+mod pg_catalog;
 
 use std::sync::Arc;
 
@@ -17,6 +21,8 @@ use datafusion::datasource::{MemTable, TableProvider};
 use crate::error::{Error, Result};
 use crate::plan::{Environment, Lakes};
 
+pub use pg_catalog::{Live, Row};
+
 /// The system relation of this name; None if there is none.
 pub async fn table(
     environment: &Environment,
@@ -27,6 +33,7 @@ pub async fn table(
     let batch = match schema {
         "information_schema" => information_schema::table(environment, lakes, name)?,
         "lake" => lake::table(environment, lakes, name).await?,
+        "pg_catalog" => pg_catalog::table(environment, lakes, name)?,
         _ => None,
     };
     let Some(batch) = batch else { return Ok(None) };

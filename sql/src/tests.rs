@@ -44,6 +44,7 @@ impl Db {
             user: "ann".into(),
             search_path: vec!["main".into()],
             pg_catalog: None,
+            live: None,
             types: Arc::new(PostgresTypes { fallback: None }),
             rewrite: Arc::new(|statement| statement),
         };

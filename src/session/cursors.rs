@@ -10,7 +10,8 @@
 //! lake do not change. Kept rows are reserved from the memory pool.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use datafusion::arrow::array::UInt32Array;
@@ -25,7 +26,7 @@ use datafusion::sql::sqlparser::ast::Declare;
 use futures::{StreamExt, stream};
 use sql::names::folded;
 use sql::parse::{Direction, Fetch};
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::Error;
 use crate::run::Outcome;
@@ -33,10 +34,26 @@ use crate::run::Outcome;
 /// Cursors that one connection may have open.
 const CURSOR_LIMIT: usize = 1_000;
 
+/// Open cursors by name, as others may look at them.
+#[derive(Clone, Default)]
+pub struct OpenCursors(Arc<Mutex<BTreeMap<String, Arc<Cursor>>>>);
+
+impl OpenCursors {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Cursor>>> {
+        // Every change is one call, so the map is right also after a panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows each to `look`, by name.
+    pub fn each(&self, mut look: impl FnMut(&str, &Cursor)) {
+        self.lock().iter().for_each(|(name, cursor)| look(name, cursor));
+    }
+}
+
 /// The open cursors of a connection.
 #[derive(Default)]
 pub struct Cursors {
-    open: BTreeMap<String, Cursor>,
+    open: OpenCursors,
     /// Counts declarations, so that a savepoint knows which came later.
     declared: u64,
 }
@@ -50,10 +67,10 @@ pub struct Cursor {
     pub binary: bool,
     pub scroll: bool,
     pub created: SystemTime,
-    rows: Arc<Mutex<Rows>>,
+    rows: Arc<AsyncMutex<Rows>>,
     number: u64,
     /// Its transaction has been committed.
-    kept: bool,
+    kept: AtomicBool,
 }
 
 impl Cursors {
@@ -66,10 +83,11 @@ impl Cursors {
         pool: &Arc<dyn MemoryPool>,
     ) -> Result<(), Error> {
         let name = declare.names.first().map(folded).unwrap_or_default();
-        if self.open.contains_key(&name) {
+        let mut open = self.open.lock();
+        if open.contains_key(&name) {
             return Err(Error::new("42P03", format!("cursor \"{name}\" already exists")));
         }
-        if self.open.len() >= CURSOR_LIMIT {
+        if open.len() >= CURSOR_LIMIT {
             return Err(Error::new("53400", "too many open cursors")
                 .with_hint(format!("A connection may have {CURSOR_LIMIT}; CLOSE some.")));
         }
@@ -82,23 +100,23 @@ impl Cursors {
             binary: declare.binary == Some(true),
             scroll,
             created: SystemTime::now(),
-            rows: Arc::new(Mutex::new(Rows::new(rows, scroll, pool))),
+            rows: Arc::new(AsyncMutex::new(Rows::new(rows, scroll, pool))),
             number: self.declared,
-            kept: false,
+            kept: AtomicBool::new(false),
         };
-        self.open.insert(name, cursor);
+        open.insert(name, Arc::new(cursor));
         Ok(())
     }
 
     /// The cursor of this name.
-    pub fn get(&self, name: &str) -> Result<&Cursor, Error> {
+    pub fn get(&self, name: &str) -> Result<Arc<Cursor>, Error> {
         let missing = || Error::new("34000", format!("cursor \"{name}\" does not exist"));
-        self.open.get(name).ok_or_else(missing)
+        self.open.lock().get(name).cloned().ok_or_else(missing)
     }
 
-    /// All of them, by name.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &Cursor)> {
-        self.open.iter().map(|(name, cursor)| (name.as_str(), cursor))
+    /// For others to look at.
+    pub fn open(&self) -> OpenCursors {
+        self.open.clone()
     }
 
     /// FETCH or MOVE.
@@ -123,13 +141,13 @@ impl Cursors {
     /// CLOSE.
     pub fn close(&mut self, name: &str) -> Result<(), Error> {
         self.get(name)?;
-        self.open.remove(name);
+        self.open.lock().remove(name);
         Ok(())
     }
 
     /// CLOSE ALL.
     pub fn close_all(&mut self) {
-        self.open.clear();
+        self.open.lock().clear();
     }
 
     /// What a savepoint remembers.
@@ -139,14 +157,16 @@ impl Cursors {
 
     /// Closes what was declared after a mark.
     pub fn back_to(&mut self, mark: u64) {
-        self.open.retain(|_, cursor| cursor.number <= mark);
+        self.open.lock().retain(|_, cursor| cursor.number <= mark);
     }
 
     /// The end of a transaction: of its cursors those WITH HOLD stay if it was committed.
     pub fn end(&mut self, committed: bool) {
-        self.open.retain(|_, cursor| {
-            cursor.kept |= committed && cursor.hold;
-            cursor.kept
+        self.open.lock().retain(|_, cursor| {
+            if committed && cursor.hold {
+                cursor.kept.store(true, Ordering::Relaxed);
+            }
+            cursor.kept.load(Ordering::Relaxed)
         });
     }
 }
@@ -308,13 +328,13 @@ impl Rows {
 
 /// One FETCH under way.
 struct Reader {
-    rows: Arc<Mutex<Rows>>,
+    rows: Arc<AsyncMutex<Rows>>,
     direction: Direction,
     done: bool,
 }
 
 impl Reader {
-    fn new(rows: Arc<Mutex<Rows>>, direction: Direction) -> Self {
+    fn new(rows: Arc<AsyncMutex<Rows>>, direction: Direction) -> Self {
         Self { rows, direction, done: false }
     }
 
@@ -357,7 +377,7 @@ mod tests {
     use super::*;
 
     /// The rows 1..=n in batches of `size`.
-    fn counted(n: i64, size: usize, scroll: bool) -> Arc<Mutex<Rows>> {
+    fn counted(n: i64, size: usize, scroll: bool) -> Arc<AsyncMutex<Rows>> {
         let numbers: Vec<i64> = (1..=n).collect();
         let batch = |part: &[i64]| {
             let column: Arc<dyn datafusion::arrow::array::Array> =
@@ -369,10 +389,10 @@ mod tests {
         let rows = stream::iter(batches.into_iter().map(Ok));
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
-        Arc::new(Mutex::new(Rows::new(rows, scroll, &pool)))
+        Arc::new(AsyncMutex::new(Rows::new(rows, scroll, &pool)))
     }
 
-    async fn fetched(rows: &Arc<Mutex<Rows>>, direction: Direction) -> EngineResult<Vec<i64>> {
+    async fn fetched(rows: &Arc<AsyncMutex<Rows>>, direction: Direction) -> EngineResult<Vec<i64>> {
         let reader = Reader::new(Arc::clone(rows), direction);
         let batches: Vec<RecordBatch> =
             stream::try_unfold(reader, Reader::next).try_collect().await?;

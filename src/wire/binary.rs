@@ -5,8 +5,8 @@ use bytes::{BufMut, BytesMut};
 use crate::Error;
 use crate::wire::calendar::{EPOCH_DAYS, EPOCH_US};
 use crate::wire::number;
-use crate::wire::types::element_oid;
 use crate::wire::value::{Cells, Kind};
+use sql::pg_type::element_oid;
 
 /// Writes the length and the cell; -1 for NULL.
 pub fn sized(out: &mut BytesMut, cells: &Cells, row: usize) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,37 @@ pub struct Registry {
     entries: Mutex<HashMap<i32, Arc<Running>>>,
 }
 
+/// What `pg_stat_activity` says of a connection.
+#[derive(Debug, Clone)]
+pub struct About {
+    pub user: String,
+    pub application: String,
+    pub address: String,
+    pub since: SystemTime,
+    /// The statement that runs, or the last one that did.
+    pub query: Arc<str>,
+    pub query_since: SystemTime,
+    /// `active`, `idle`, `idle in transaction`, `idle in transaction (aborted)`.
+    pub state: &'static str,
+    pub state_since: SystemTime,
+}
+
+impl Default for About {
+    fn default() -> Self {
+        let now = SystemTime::now();
+        Self {
+            user: String::new(),
+            application: String::new(),
+            address: String::new(),
+            since: now,
+            query: Arc::from(""),
+            query_since: now,
+            state: "idle",
+            state_since: now,
+        }
+    }
+}
+
 /// What one connection does now.
 pub struct Running {
     /// The process id the client knows it by.
@@ -22,6 +54,7 @@ pub struct Running {
     /// The key that a cancel request must carry.
     pub secret: i32,
     token: Mutex<Option<CancellationToken>>,
+    about: Mutex<About>,
     /// Set when someone ends the connection as a whole.
     pub terminate: CancellationToken,
 }
@@ -49,10 +82,18 @@ impl Registry {
             pid,
             secret: i32::from_be_bytes(secret),
             token: Mutex::new(None),
+            about: Mutex::default(),
             terminate: CancellationToken::new(),
         });
         entries.insert(pid, Arc::clone(&running));
         Ok(running)
+    }
+
+    /// Shows every connection to `look`, in the order of their process ids.
+    pub fn each(&self, mut look: impl FnMut(i32, &About)) {
+        let mut all: Vec<Arc<Running>> = lock(&self.entries).values().cloned().collect();
+        all.sort_by_key(|running| running.pid);
+        all.iter().for_each(|running| look(running.pid, &lock(&running.about)));
     }
 
     /// Forgets a connection that ended.
@@ -85,6 +126,30 @@ impl Running {
     /// Work begins; a cancel before this had nothing to stop.
     pub fn begin(&self) -> CancellationToken {
         lock(&self.token).get_or_insert_with(CancellationToken::new).clone()
+    }
+
+    /// Says who it is.
+    pub fn introduce(&self, user: &str, application: &str, address: String) {
+        let mut about = lock(&self.about);
+        about.user = user.to_owned();
+        about.application = application.to_owned();
+        about.address = address;
+    }
+
+    /// A statement begins.
+    pub fn runs(&self, query: &str) {
+        let mut about = lock(&self.about);
+        about.query = Arc::from(query);
+        about.query_since = SystemTime::now();
+        about.state_since = about.query_since;
+        about.state = "active";
+    }
+
+    /// It waits for the client.
+    pub fn waits(&self, state: &'static str) {
+        let mut about = lock(&self.about);
+        about.state = state;
+        about.state_since = SystemTime::now();
     }
 
     /// Work ended; a late cancel stops nothing.

@@ -66,7 +66,7 @@ pub struct Connection {
 
 /// What can stop a query.
 pub struct Watch {
-    running: Arc<Running>,
+    pub(super) running: Arc<Running>,
     gone: CancellationToken,
     stop: CancellationToken,
 }
@@ -211,6 +211,7 @@ impl Connection {
 
     /// A simple query message: all its statements, one implicit transaction.
     async fn simple(&mut self, text: &str) -> Result<(), Halt> {
+        self.watch.running.runs(text);
         self.statements.remove("");
         self.portals.remove("");
         match self.statements_of(text).await {
@@ -347,6 +348,11 @@ impl Connection {
         self.notices();
         reply::ready(&mut self.out, self.session.transaction_status());
         self.watch.running.end();
+        self.watch.running.waits(match self.session.transaction_status() {
+            TransactionStatus::Idle => "idle",
+            TransactionStatus::InBlock => "idle in transaction",
+            TransactionStatus::Failed => "idle in transaction (aborted)",
+        });
         let Self { watch, writer, out, .. } = self;
         tokio::select! {
             () = watch.gone.cancelled() => Err(Halt::Gone),

@@ -10,8 +10,8 @@ use crate::wire::array_text;
 use crate::wire::calendar::{EPOCH_DAYS, EPOCH_US};
 use crate::wire::message::protocol;
 use crate::wire::number;
-use crate::wire::types::{VECTOR_OID, element_oid, from_oid, type_name};
 use crate::wire::value::Zone;
+use sql::pg_type::{VECTOR_OID, element_oid, from_oid, type_name};
 
 /// One format a value: none given is text, one given is for all.
 pub fn formats(codes: &[i16], count: usize, what: &str) -> Result<Vec<i16>, Error> {

@@ -12,7 +12,7 @@ use crate::wire::decode;
 use crate::wire::message::{Bind, Message, Target, protocol};
 use crate::wire::reply;
 use crate::wire::rows::RowStream;
-use crate::wire::types::{PgType, from_oid};
+use sql::pg_type::{PgType, from_oid};
 
 /// Statements and portals one connection may keep, each.
 const KEPT_LIMIT: usize = 10_000;
@@ -190,6 +190,7 @@ impl Connection {
     async fn execute(&mut self, name: String, most: usize) -> Result<(), Halt> {
         let mut portal = self.portals.remove(&name).ok_or_else(|| no_portal(&name))?;
         let text = Arc::clone(&portal.statement.text);
+        self.watch.running.runs(&text);
         let done = self.advance(&name, &mut portal, most).await;
         match done {
             Ok(()) => {

@@ -24,7 +24,6 @@ mod rows;
 mod startup;
 mod text;
 pub(crate) mod tls;
-pub mod types;
 mod value;
 
 use std::sync::Arc;

@@ -4,8 +4,8 @@ use bytes::{BufMut, BytesMut};
 
 use crate::Error;
 use crate::session::{Notice, TransactionStatus};
-use crate::wire::types::{PgType, shown_name};
 use datafusion::arrow::datatypes::Schema;
+use sql::pg_type::{PgType, shown_name};
 
 /// Writes a message: kind, length, what `body` writes.
 pub fn message(out: &mut BytesMut, kind: u8, body: impl FnOnce(&mut BytesMut)) {

@@ -41,8 +41,10 @@ pub async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAddr) {
         Err(error) => return refuse(&mut hello.stream, &error).await,
     };
     let pid = running.pid;
-    match open(&server, &hello, peer) {
+    match open(&server, &hello, peer, pid) {
         Ok(mut session) => {
+            let application = parameter(&hello, "application_name");
+            running.introduce(parameter(&hello, "user"), application, peer.ip().to_string());
             let mut out = BytesMut::with_capacity(1 << 10);
             welcome(&mut out, &hello, &mut session);
             reply::message(&mut out, b'K', |out| {
@@ -98,7 +100,12 @@ async fn greet(server: &Arc<Server>, socket: TcpStream) -> Option<Hello> {
     }
 }
 
-fn open(server: &Arc<Server>, hello: &Hello, peer: SocketAddr) -> Result<Session, Error> {
+fn parameter<'a>(hello: &'a Hello, wanted: &str) -> &'a str {
+    let found = hello.parameters.iter().find(|(name, _)| name == wanted);
+    found.map_or("", |(_, value)| value)
+}
+
+fn open(server: &Arc<Server>, hello: &Hello, peer: SocketAddr, pid: i32) -> Result<Session, Error> {
     let mut options: HashMap<String, String> = HashMap::new();
     let (mut user, mut database) = (String::new(), None);
     for (name, value) in &hello.parameters {
@@ -122,7 +129,7 @@ fn open(server: &Arc<Server>, hello: &Hello, peer: SocketAddr) -> Result<Session
         let message = format!("database \"{database}\" does not exist");
         return Err(Error::new("3D000", message).with_hint(hint));
     }
-    Session::new(Arc::clone(server), user, database, options)
+    Session::new(Arc::clone(server), user, database, options, pid)
 }
 
 /// `-c name=value`, `-cname=value`, `--name=value`; a backslash keeps the next character.
@@ -170,21 +177,17 @@ fn welcome(out: &mut BytesMut, hello: &Hello, session: &mut Session) {
         });
     }
     reply::message(out, b'R', |out| out.put_i32(0));
-    let given = |wanted: &str| {
-        let found = hello.parameters.iter().find(|(name, _)| name == wanted);
-        found.map_or_else(String::new, |(_, value)| value.clone())
-    };
     let version = format!("16.6 (Sextant {})", env!("CARGO_PKG_VERSION"));
     let mut settings: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in [
         ("server_version", version.as_str()),
         ("server_encoding", "UTF8"),
         ("client_encoding", "UTF8"),
-        ("application_name", &given("application_name")),
+        ("application_name", parameter(hello, "application_name")),
         ("default_transaction_read_only", "off"),
         ("in_hot_standby", "off"),
         ("is_superuser", "on"),
-        ("session_authorization", &given("user")),
+        ("session_authorization", parameter(hello, "user")),
         ("DateStyle", "ISO, MDY"),
         ("IntervalStyle", "postgres"),
         ("TimeZone", session.time_zone()),

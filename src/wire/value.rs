@@ -13,7 +13,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 
 use crate::Error;
-use crate::wire::types::{PgType, is_float};
+use sql::pg_type::{PgType, is_float};
 
 /// The time zone that timestamps with time zone are shown in.
 #[derive(Debug, Clone, Copy)]

@@ -41,7 +41,7 @@ fn literal(text: &str) -> String {
     }
 }
 
-fn identifier(text: &str) -> String {
+pub(crate) fn identifier(text: &str) -> String {
     let mut letters = text.bytes();
     let first = letters.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
     let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';

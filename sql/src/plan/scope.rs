@@ -123,17 +123,8 @@ impl Loader<'_> {
     /// A view is planned where it is used, with the names that its creator saw.
     async fn view(&self, view: &View) -> Result<Arc<dyn TableSource>> {
         let query = parse::parse_query(&view.sql)?;
-        let inner = Environment {
-            retention: self.environment.retention,
-            engine: self.environment.engine.clone(),
-            lake: Arc::clone(&self.environment.lake),
-            database: self.environment.database.clone(),
-            user: self.environment.user.clone(),
-            search_path: view.search_path.clone(),
-            pg_catalog: self.environment.pg_catalog.clone(),
-            types: Arc::clone(&self.environment.types),
-            rewrite: Arc::clone(&self.environment.rewrite),
-        };
+        let search_path = view.search_path.clone();
+        let inner = Environment { search_path, ..self.environment.clone() };
         let statement = ast::Statement::Query(Box::new(query));
         let plan =
             super::plan_at_depth(&inner, self.lakes, statement, &[], Vec::new(), self.depth + 1)

@@ -1,14 +1,13 @@
 //! DROP TABLE, VIEW, SCHEMA [IF EXISTS] … [CASCADE].
 
 use catalog::{Relation, State, View};
-use datafusion::sql::parser::Statement as EngineStatement;
-use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType, Statement};
+use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
 use super::{Context, external};
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
-use crate::{Notice, parse, plan};
+use crate::system::definitions;
+use crate::{Notice, plan};
 
 pub(super) fn run(
     context: &mut Context<'_>,
@@ -130,10 +129,7 @@ pub(super) fn dependents(state: &State, place: &Place) -> Vec<Place> {
 }
 
 fn reads(state: &State, view: &View, place: &Place) -> bool {
-    let Ok(query) = parse::parse_query(&view.sql) else { return false };
-    let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-    let Ok((references, _)) = resolve_table_references(&statement, true) else { return false };
-    references.iter().any(|reference| {
+    definitions::read_by(view).iter().any(|reference| {
         if reference.table() != place.name {
             return false;
         }

@@ -1,3 +1,4 @@
+-- Cursors: DECLARE, FETCH, MOVE, CLOSE, what ends them, and pg_cursors.
 declare c cursor for select 1;
 fetch c;
 move c;
@@ -60,7 +61,9 @@ fetch c;
 commit;
 fetch c;
 fetch d;
+-- differs: a cursor scrolls back only if it is declared with SCROLL
 select name, is_holdable, is_scrollable, is_binary from pg_cursors where name <> '' order by name;
+-- differs: a statement's text is without its semicolon
 select name, statement from pg_cursors where name <> '';
 close c;
 select count(*) from pg_catalog.pg_cursors where name = 'c';
@@ -91,7 +94,9 @@ declare c cursor for select 8 as eight; fetch c; close c;
 declare c cursor for select 9 as nine; fetch c;
 begin;
 declare c cursor for select 1/x from (values (1), (0)) t(x);
+-- differs: rows are computed in batches, so the error of a later row comes earlier
 fetch c;
+-- differs: see above
 fetch c;
 fetch c;
 rollback;

@@ -106,7 +106,6 @@ insert into tt values (1);
 select * from tt;
 drop table tt;
 comment on table a is 'hello';
--- differs: missing
 select obj_description('a'::regclass);
 -- differs: we speak as version 16
 show server_version_num;

@@ -11,6 +11,8 @@
 //! - the column of FULL JOIN … USING is both sides': `using.rs`;
 //! - comparisons with ANY, ALL and of rows: `quantified.rs`.
 
+mod literal;
+
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -24,6 +26,7 @@ use super::quantified;
 use crate::functions::{RENAMED, as_type};
 use crate::names::folded;
 use crate::parse;
+use literal::{interval_text, number};
 
 /// Folds every such expression.
 pub(crate) fn casts<T: VisitMut>(tree: &mut T) {
@@ -38,16 +41,13 @@ impl VisitorMut for Folder {
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         quantified::fold(expression);
         match expression {
-            Expr::SimilarTo { negated, expr, pattern, escape_char } => {
-                let escape = escape_char.clone().map(Expr::Value);
-                let pattern = [Some(pattern.as_ref()), escape.as_ref()].into_iter().flatten();
-                let pattern = function("similar_to_escape", &pattern.collect::<Vec<_>>());
-                let op = match negated {
-                    false => BinaryOperator::PGRegexMatch,
-                    true => BinaryOperator::PGRegexNotMatch,
-                };
-                let (left, right) = (expr.clone(), Box::new(pattern));
-                *expression = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
+            Expr::SimilarTo { .. } => similar(expression),
+            Expr::Cast { expr, data_type, .. }
+                if object_kind(data_type).is_some() && !is_literal(expr) =>
+            {
+                let kind = object_kind(data_type).unwrap_or_default();
+                let kind = Expr::Value(Value::SingleQuotedString(kind).into());
+                *expression = function("reg_name", &[&*expr, &kind]);
             }
             Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, data_type, .. } => {
                 if let Some(call) = call(data_type) {
@@ -110,8 +110,16 @@ impl VisitorMut for Folder {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
-        if let Some(lateral) = lateral_series(factor) {
-            *factor = lateral;
+        if let Some(new) = lateral_series(factor).or_else(|| unnested(factor)) {
+            *factor = new;
+        }
+        // The alias of a function that gives one column is that column's name too.
+        if let ast::TableFactor::UNNEST { alias: Some(alias), array_exprs, .. } = factor
+            && alias.columns.is_empty()
+            && array_exprs.len() == 1
+        {
+            let name = alias.name.clone();
+            alias.columns = vec![ast::TableAliasColumnDef { name, data_type: None }];
         }
         ControlFlow::Continue(())
     }
@@ -153,6 +161,40 @@ impl VisitorMut for Folder {
     }
 }
 
+/// `x SIMILAR TO p` as a match with the regular expression that `p` stands for.
+fn similar(expression: &mut Expr) {
+    let Expr::SimilarTo { negated, expr, pattern, escape_char } = expression else { return };
+    let escape = escape_char.clone().map(Expr::Value);
+    let pattern = [Some(pattern.as_ref()), escape.as_ref()].into_iter().flatten();
+    let pattern = function("similar_to_escape", &pattern.collect::<Vec<_>>());
+    let op = match negated {
+        false => BinaryOperator::PGRegexMatch,
+        true => BinaryOperator::PGRegexNotMatch,
+    };
+    let (left, right) = (expr.clone(), Box::new(pattern));
+    *expression = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
+}
+
+/// The types whose values are shown as an object's name.
+fn object_kind(data_type: &DataType) -> Option<String> {
+    let name = match data_type {
+        DataType::Regclass => "regclass".to_owned(),
+        DataType::Custom(name, _) => name.0.last()?.as_ident().map(folded)?,
+        _ => return None,
+    };
+    let known = ["regclass", "regtype", "regnamespace", "regrole"];
+    known.contains(&name.as_str()).then_some(name)
+}
+
+/// A literal names the object: the cast finds its id.
+fn is_literal(expression: &Expr) -> bool {
+    match expression {
+        Expr::Value(value) => !matches!(value.value, Value::Null),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => is_literal(expr),
+        _ => false,
+    }
+}
+
 fn row_conditions(body: &mut SetExpr) {
     match body {
         SetExpr::Select(select) => select.selection.iter_mut().for_each(quantified::in_where),
@@ -184,6 +226,26 @@ fn lateral_series(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
     }
     let (subquery, alias) = (Box::new(query), Some(alias));
     Some(ast::TableFactor::Derived { lateral: true, subquery, alias, sample: None })
+}
+
+/// `FROM pg_catalog.unnest(x)` is `FROM unnest(x)`.
+fn unnested(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
+    let ast::TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor
+    else {
+        return None;
+    };
+    let [_, called] = name.0.as_slice() else { return None };
+    if called.as_ident().map(folded).as_deref() != Some("unnest") {
+        return None;
+    }
+    let arguments: Option<Vec<&Expr>> = args.args.iter().map(plain_argument).collect();
+    Some(ast::TableFactor::UNNEST {
+        alias: alias.clone(),
+        array_exprs: arguments?.into_iter().cloned().collect(),
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: *with_ordinality,
+    })
 }
 
 fn plain_argument(argument: &ast::FunctionArg) -> Option<&Expr> {
@@ -322,55 +384,6 @@ fn plain_frame(window: &mut WindowSpec) {
     }
 }
 
-/// A number that the planner would take for another type's, or not at all: integers are int4,
-/// what has an exponent is numeric, and what no numeric can hold is double precision.
-fn number(value: &Value) -> Option<Expr> {
-    let Value::Number(text, _) = value else { return None };
-    if text.parse::<i32>().is_ok() {
-        return Some(cast(Expr::Value(value.clone().into()), DataType::Int4(None)));
-    }
-    if text.parse::<i64>().is_ok() {
-        return None;
-    }
-    let plain = decimal_digits(text)?;
-    let digits = plain.bytes().filter(u8::is_ascii_digit).count();
-    if digits > NUMERIC_DIGITS {
-        let text = Expr::Value(Value::SingleQuotedString(text.clone()).into());
-        return Some(cast(text, DataType::DoublePrecision));
-    }
-    (plain != *text).then(|| Expr::Value(Value::Number(plain, false).into()))
-}
-
-/// The most digits that a numeric has.
-const NUMERIC_DIGITS: usize = 38;
-
-/// `1.5e3` as `1500.`: the same number without an exponent, and with a point.
-fn decimal_digits(text: &str) -> Option<String> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-        None => (text, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if exponent == 0 {
-        return Some(if fraction.is_empty() { format!("{whole}.") } else { text.to_string() });
-    }
-    if exponent.unsigned_abs() > 400 {
-        return Some("9".repeat(NUMERIC_DIGITS + 1));
-    }
-    let point = i32::try_from(whole.len()).ok()? + exponent;
-    let digits = format!("{whole}{fraction}");
-    let length = i32::try_from(digits.len()).ok()?;
-    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
-    Some(match point {
-        point if point <= 0 => format!("0.{}{digits}", zeros(-point)),
-        point if point >= length => format!("{digits}{}.", zeros(point - length)),
-        point => {
-            let (whole, fraction) = digits.split_at(usize::try_from(point).ok()?);
-            format!("{whole}.{fraction}")
-        }
-    })
-}
-
 fn cast(expr: Expr, data_type: DataType) -> Expr {
     let (kind, expr) = (CastKind::Cast, Box::new(expr));
     Expr::Cast { kind, expr, data_type, array: false, format: None }
@@ -427,41 +440,5 @@ fn wrap(expression: &mut Expr, call: &str) {
     if let Some(ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))) = argument {
         std::mem::swap(argument, expression);
         *expression = outer;
-    }
-}
-
-/// An interval literal's text with its unit, if the planner would not read it as Postgres does.
-fn interval_text(interval: &ast::Interval) -> Option<Value> {
-    let Expr::Value(value) = interval.value.as_ref() else { return None };
-    let Value::SingleQuotedString(text) = &value.value else { return None };
-    let plain = interval.leading_precision.is_none()
-        && interval.last_field.is_none()
-        && interval.fractional_seconds_precision.is_none();
-    let simple = text.trim().parse::<f64>().is_ok();
-    let text = match &interval.leading_field {
-        _ if !plain => None,
-        None => Some(text.clone()),
-        Some(field) => simple.then(|| format!("{text} {field}")),
-    };
-    text.map(Value::SingleQuotedString)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exponents_are_written_out() {
-        for (text, plain) in [
-            ("1.5e3", "1500."),
-            ("1e-2", "0.01"),
-            ("12.5e1", "125."),
-            ("1.25e1", "12.5"),
-            (".5", ".5"),
-            ("5.", "5."),
-            ("9223372036854775808", "9223372036854775808."),
-        ] {
-            assert_eq!(decimal_digits(text).as_deref(), Some(plain), "{text}");
-        }
     }
 }

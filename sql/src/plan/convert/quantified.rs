@@ -182,10 +182,13 @@ fn array(query: &Query) -> Expr {
     super::fold::function("array_or_empty", &[&found])
 }
 
-/// A plain `SELECT x FROM … ORDER BY y` as `(SELECT array_agg(x ORDER BY y) FROM …)`.
+/// A plain `SELECT x FROM … [ORDER BY y]` as `(SELECT array_agg(x [ORDER BY y]) FROM …)`.
 fn ordered(query: &Query) -> Option<Expr> {
-    let order = query.order_by.as_ref()?;
-    let OrderByKind::Expressions(keys) = &order.kind else { return None };
+    let keys = match query.order_by.as_ref().map(|order| &order.kind) {
+        None => [].as_slice(),
+        Some(OrderByKind::Expressions(keys)) => keys.as_slice(),
+        Some(OrderByKind::All(_)) => return None,
+    };
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     let plain = query.limit_clause.is_none()
         && query.fetch.is_none()
@@ -206,7 +209,9 @@ fn ordered(query: &Query) -> Option<Expr> {
     if let Expr::Function(call) = &mut aggregate
         && let FunctionArguments::List(list) = &mut call.args
     {
-        list.clauses.push(FunctionArgumentClause::OrderBy(keys.clone()));
+        if !keys.is_empty() {
+            list.clauses.push(FunctionArgumentClause::OrderBy(keys.to_vec()));
+        }
     }
     let mut query = query.clone();
     query.order_by = None;

@@ -129,6 +129,8 @@ fn decorrelates(plan: &LogicalPlan, one_value: bool) -> bool {
     let plain = |e: &Expr| !e.contains_outer();
     let own = plan.expressions().iter().all(plain);
     match plan {
+        // The optimizer does not carry what correlates out of an alias.
+        LogicalPlan::SubqueryAlias(_) if one_value => uncorrelated(plan),
         LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
             own && plan.inputs().into_iter().all(|input| decorrelates(input, one_value))
         }

@@ -9,7 +9,7 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::Sort as SortKey;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, ExprFunctionExt, Join, Limit, LogicalPlan, LogicalPlanBuilder,
-    Operator, Projection, Values, lit, when,
+    Operator, Projection, Unnest, Values, lit, when,
 };
 
 use super::{Keys, NULLS_MATCH, is_correlated, unique};
@@ -92,16 +92,17 @@ pub(super) fn push(
         LogicalPlan::Join(join) => push_join(join, domain, keys),
         LogicalPlan::Unnest(unnest) => {
             let (input, found) = below(&unnest.input)?;
-            let columns = unnest.exec_columns.clone();
-            let options = unnest.options.clone();
-            let plan =
-                LogicalPlanBuilder::from(input).unnest_columns_with_options(columns, options)?;
-            Ok((plan.build()?, found))
+            Ok((unnested(unnest, input)?, found))
         }
         LogicalPlan::Union(union) => push_union(&union.inputs, domain, keys),
         LogicalPlan::Values(values) => push_values(values, domain, keys),
         other => Err(unsupported(&other.display().to_string())),
     }
+}
+
+fn unnested(unnest: &Unnest, input: LogicalPlan) -> EngineResult<LogicalPlan> {
+    let (columns, options) = (unnest.exec_columns.clone(), unnest.options.clone());
+    LogicalPlanBuilder::from(input).unnest_columns_with_options(columns, options)?.build()
 }
 
 fn unsupported(what: &str) -> datafusion::error::DataFusionError {

@@ -1,0 +1,370 @@
+//! Functions about the catalog that answer from what the connection sees.
+
+use std::sync::{Arc, RwLock};
+
+use catalog::{Relation, State, Table};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::{Result as EngineResult, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
+};
+
+use super::{definitions, oid};
+use crate::plan::TEMP_SCHEMA;
+
+/// The state that the connection sees now, temp tables under `pg_temp`.
+pub type Seen = Arc<RwLock<Option<Arc<State>>>>;
+
+/// The functions over what a connection sees.
+pub fn of_connection(seen: &Seen) -> Vec<ScalarUDF> {
+    let by_oid = |name: &'static str, answer: fn(&State, i64, &[Argument]) -> Option<String>| {
+        function(name, DataType::Utf8, seen, answer)
+    };
+    vec![
+        by_oid("pg_get_viewdef", |state, oid, _| match find(state, oid)?.relation {
+            Relation::View(view) => Some(definitions::view(view)),
+            Relation::Table(_) => None,
+        }),
+        by_oid("pg_get_indexdef", index_definition),
+        by_oid("pg_get_constraintdef", |state, oid, _| {
+            let (_, table, index) = constraint(state, oid)?;
+            Some(definitions::constraint(table, table.constraints.get(index)?))
+        }),
+        by_oid("obj_description", |state, oid, _| match find(state, oid) {
+            Some(Place { relation: Relation::Table(table), .. }) => table.comment.clone(),
+            Some(Place { relation: Relation::View(view), .. }) => view.comment.clone(),
+            None => {
+                let schemas = state.schemas.iter();
+                let mut schemas = schemas.filter(|(_, s)| oid::of(s.id, false) == oid);
+                schemas.next().and_then(|(_, schema)| schema.comment.clone())
+            }
+        }),
+        by_oid("col_description", |state, oid, arguments| {
+            let Some(Argument::Number(position)) = arguments.first() else { return None };
+            let index = usize::try_from(position.checked_sub(1)?).ok()?;
+            match find(state, oid)?.relation {
+                Relation::Table(table) => table.columns.get(index)?.comment.clone(),
+                Relation::View(view) => {
+                    view.column_comments.get(view.columns.get(index)?.name()).cloned()
+                }
+            }
+        }),
+        by_oid("reg_name", reg_name),
+    ]
+}
+
+/// The functions whose answer is always the same here.
+pub fn constant() -> Vec<ScalarUDF> {
+    let yes = ScalarValue::Boolean(Some(true));
+    let no = ScalarValue::Boolean(Some(false));
+    let none = ScalarValue::Utf8(None);
+    let text = |text: &str| ScalarValue::Utf8(Some(text.to_owned()));
+    let zero = ScalarValue::Int64(Some(0));
+    let utf8 = ScalarValue::Int32(Some(6));
+    [
+        ("pg_function_is_visible", &yes),
+        ("pg_type_is_visible", &yes),
+        ("pg_operator_is_visible", &yes),
+        ("pg_collation_is_visible", &yes),
+        ("pg_conversion_is_visible", &yes),
+        ("pg_opclass_is_visible", &yes),
+        ("pg_opfamily_is_visible", &yes),
+        ("pg_statistics_obj_is_visible", &yes),
+        ("pg_ts_config_is_visible", &yes),
+        ("pg_ts_dict_is_visible", &yes),
+        ("pg_ts_parser_is_visible", &yes),
+        ("pg_ts_template_is_visible", &yes),
+        ("has_function_privilege", &yes),
+        ("has_language_privilege", &yes),
+        ("has_sequence_privilege", &yes),
+        ("has_column_privilege", &yes),
+        ("has_type_privilege", &yes),
+        ("pg_has_role", &yes),
+        ("pg_is_in_recovery", &no),
+        ("pg_is_other_temp_schema", &no),
+        ("pg_relation_is_publishable", &no),
+        ("pg_my_temp_schema", &zero),
+        ("shobj_description", &none),
+        ("pg_get_function_sqlbody", &none),
+        ("pg_get_partition_constraintdef", &none),
+        ("pg_get_ruledef", &none),
+        ("pg_get_serial_sequence", &none),
+        ("pg_get_statisticsobjdef", &none),
+        ("pg_get_function_arguments", &none),
+        ("pg_get_function_identity_arguments", &none),
+        ("pg_get_function_result", &none),
+        ("pg_get_statisticsobjdef_columns", &none),
+        ("pg_get_triggerdef", &none),
+        ("pg_get_function_arg_default", &none),
+        ("pg_tablespace_location", &none),
+        ("inet_client_addr", &none),
+        ("inet_server_addr", &none),
+        ("pg_char_to_encoding", &utf8),
+        ("pg_relation_size", &ScalarValue::Int64(None)),
+        ("pg_table_size", &ScalarValue::Int64(None)),
+        ("pg_total_relation_size", &ScalarValue::Int64(None)),
+        ("pg_indexes_size", &ScalarValue::Int64(None)),
+        ("pg_database_size", &ScalarValue::Int64(None)),
+        ("pg_stat_get_numscans", &zero),
+        ("pg_client_encoding", &text("UTF8")),
+        ("getdatabaseencoding", &text("UTF8")),
+    ]
+    .map(|(name, value)| same(name, value.clone()))
+    .into()
+}
+
+fn same(name: &str, value: ScalarValue) -> ScalarUDF {
+    let signature =
+        Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], VOLATILITY);
+    ScalarUDF::from(Same { name: name.to_owned(), value, signature })
+}
+
+/// The answer may change with the next statement.
+const VOLATILITY: Volatility = Volatility::Stable;
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Same {
+    name: String,
+    value: ScalarValue,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Same {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(self.value.data_type())
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        Ok(ColumnarValue::Scalar(self.value.clone()))
+    }
+}
+
+/// An argument after the first.
+enum Argument {
+    Number(i64),
+    Text(String),
+    Null,
+}
+
+type Answer = fn(&State, i64, &[Argument]) -> Option<String>;
+
+fn function(name: &'static str, returns: DataType, seen: &Seen, answer: Answer) -> ScalarUDF {
+    let signature = Signature::variadic_any(VOLATILITY);
+    ScalarUDF::from(OfObject { name, returns, seen: Arc::clone(seen), answer, signature })
+}
+
+/// A function of an object's id, NULL for NULL and for what is not there.
+struct OfObject {
+    name: &'static str,
+    returns: DataType,
+    seen: Seen,
+    answer: Answer,
+    signature: Signature,
+}
+
+impl std::fmt::Debug for OfObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for OfObject {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.seen, &other.seen)
+    }
+}
+
+impl Eq for OfObject {}
+
+impl std::hash::Hash for OfObject {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for OfObject {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let state = self.seen.read().ok().and_then(|seen| seen.clone());
+        let Some((objects, others)) = arrays.split_first() else {
+            return Ok(ColumnarValue::Scalar(ScalarValue::Utf8(None)));
+        };
+        let objects = ids(objects, state.as_deref())?;
+        let row = |row: usize| {
+            let state = state.as_deref()?;
+            let others: Vec<Argument> = others.iter().map(|array| argument(array, row)).collect();
+            (self.answer)(state, objects.is_valid(row).then(|| objects.value(row))?, &others)
+        };
+        let texts: StringArray = (0..objects.len()).map(row).collect();
+        Ok(ColumnarValue::Array(Arc::new(texts) as ArrayRef))
+    }
+}
+
+/// Ids, or the relations that texts name.
+fn ids(array: &ArrayRef, state: Option<&State>) -> EngineResult<Int64Array> {
+    if array.data_type().is_string() {
+        let texts = cast(array, &DataType::Utf8)?;
+        let id = |text: Option<&str>| {
+            let text = text?;
+            text.parse().ok().or_else(|| named(state?, text))
+        };
+        return Ok(texts.as_string::<i32>().iter().map(id).collect());
+    }
+    Ok(cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+}
+
+fn argument(array: &ArrayRef, row: usize) -> Argument {
+    if array.is_null(row) {
+        return Argument::Null;
+    }
+    let number = cast(&array.slice(row, 1), &DataType::Int64).ok();
+    let number = number.filter(|_| array.data_type().is_integer());
+    match number {
+        Some(number) => Argument::Number(number.as_primitive::<Int64Type>().value(0)),
+        None => match array.as_string_opt::<i32>() {
+            Some(texts) => Argument::Text(texts.value(row).to_owned()),
+            None => Argument::Null,
+        },
+    }
+}
+
+struct Place<'a> {
+    schema: &'a str,
+    name: &'a str,
+    relation: &'a Relation,
+}
+
+fn relations(state: &State) -> impl Iterator<Item = (Place<'_>, bool)> {
+    state.schemas.iter().flat_map(|(schema, held)| {
+        let temp = schema == TEMP_SCHEMA;
+        held.relations.iter().map(move |(name, relation)| (Place { schema, name, relation }, temp))
+    })
+}
+
+fn find(state: &State, oid: i64) -> Option<Place<'_>> {
+    let mut all = relations(state);
+    all.find(|(place, temp)| oid::of(place.relation.id(), *temp) == oid).map(|(place, _)| place)
+}
+
+/// The relation of a name that may have its schema in front.
+fn named(state: &State, text: &str) -> Option<i64> {
+    let plain = text.replace('"', "");
+    let (schema, name) = match plain.rsplit_once('.') {
+        Some((schema, name)) => (Some(schema.rsplit('.').next().unwrap_or(schema)), name),
+        None => (None, plain.as_str()),
+    };
+    let mut all = relations(state);
+    let found = all.find(|(p, _)| p.name == name && schema.is_none_or(|s| s == p.schema));
+    found.map(|(place, temp)| oid::of(place.relation.id(), temp))
+}
+
+fn tables(state: &State) -> impl Iterator<Item = (&str, &Table, bool)> {
+    relations(state).filter_map(|(place, temp)| match place.relation {
+        Relation::Table(table) => Some((place.schema, table.as_ref(), temp)),
+        Relation::View(_) => None,
+    })
+}
+
+/// The table and number of the constraint with an id.
+fn constraint(state: &State, oid: i64) -> Option<(&str, &Table, usize)> {
+    tables(state).find_map(|(schema, table, temp)| {
+        let mut all = 0..table.constraints.len();
+        let index = all.find(|index| oid::of_constraint(table, temp, *index) == oid)?;
+        Some((schema, table, index))
+    })
+}
+
+/// Of the whole index, or of the column with a number.
+fn index_definition(state: &State, oid: i64, arguments: &[Argument]) -> Option<String> {
+    let (schema, table, index) = constraint(state, oid - 1)?;
+    match arguments.first() {
+        Some(Argument::Number(column)) if *column > 0 => {
+            let catalog::Constraint::Unique { columns, .. } = table.constraints.get(index)? else {
+                return None;
+            };
+            let id = columns.get(usize::try_from(column - 1).ok()?)?;
+            Some(definitions::column_list(table, &[*id]))
+        }
+        _ => definitions::index(schema, table, index),
+    }
+}
+
+/// What `oid::regclass` and its like show: the name, or the number of what is not there.
+fn reg_name(state: &State, oid: i64, arguments: &[Argument]) -> Option<String> {
+    let kind = match arguments.first() {
+        Some(Argument::Text(kind)) => kind.as_str(),
+        _ => "regclass",
+    };
+    let name = match kind {
+        "regnamespace" => {
+            let mut schemas = state.schemas.iter();
+            schemas.find(|(_, s)| oid::of(s.id, false) == oid).map(|(name, _)| name.clone())
+        }
+        "regtype" => u32::try_from(oid).ok().map(crate::pg_type::type_name),
+        _ => find(state, oid).map(|place| match place.schema {
+            "public" | TEMP_SCHEMA => definitions::quoted(place.name),
+            schema => {
+                format!("{}.{}", definitions::quoted(schema), definitions::quoted(place.name))
+            }
+        }),
+    };
+    Some(name.unwrap_or_else(|| if oid == 0 { "-".into() } else { oid.to_string() }))
+}
+
+/// Whether a relation is found by its bare name: the first of its name on the search path.
+pub fn is_visible(
+    seen: &Seen,
+    path: impl Fn() -> Vec<String> + Send + Sync + 'static,
+) -> ScalarUDF {
+    let seen = Arc::clone(seen);
+    let visible = move |arguments: &[ColumnarValue]| {
+        let state = seen.read().ok().and_then(|seen| seen.clone());
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let objects = ids(&arrays[0], state.as_deref())?;
+        let path = path();
+        let row = |oid: Option<i64>| {
+            let (oid, state) = (oid?, state.as_deref()?);
+            let Some(place) = find(state, oid) else { return Some(oid < FIRST_OF_THE_LAKE) };
+            let schemas = [TEMP_SCHEMA].into_iter().chain(path.iter().map(String::as_str));
+            let mut holders = schemas.filter(|schema| {
+                state.schemas.get(*schema).is_some_and(|s| s.relations.contains_key(place.name))
+            });
+            Some(holders.next() == Some(place.schema))
+        };
+        let answers: BooleanArray = objects.iter().map(row).collect();
+        Ok(ColumnarValue::Array(Arc::new(answers) as ArrayRef))
+    };
+    datafusion::logical_expr::create_udf(
+        "pg_table_is_visible",
+        vec![DataType::Int64],
+        DataType::Boolean,
+        VOLATILITY,
+        Arc::new(visible),
+    )
+}
+
+/// Relations of `pg_catalog` have smaller ids and are always found.
+const FIRST_OF_THE_LAKE: i64 = 13_000;

@@ -1,0 +1,394 @@
+//! The lake's schemas, tables, views, columns, constraints and comments as rows of `pg_catalog`.
+
+mod keys;
+
+use std::sync::Arc;
+
+use catalog::{Column, Relation, Schema, State, Table, View};
+use datafusion::arrow::datatypes::Field;
+use datafusion::common::ScalarValue;
+
+use super::Row;
+use crate::pg_type::PgType;
+use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
+use crate::system::{definitions, oid};
+use keys::{is_check, keys};
+
+/// The rows of a relation; none for one that is always empty here.
+pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<Row> {
+    let view = Objects { environment, lakes };
+    match name {
+        "pg_namespace" => view.namespaces(),
+        "pg_class" => view.classes(),
+        "pg_attribute" => view.attributes(),
+        "pg_attrdef" => view.defaults(),
+        "pg_constraint" => view.constraints(),
+        "pg_index" => view.keys(),
+        "pg_indexes" => view.indexes(),
+        "pg_description" => view.descriptions(),
+        "pg_rewrite" => view.rules(),
+        "pg_depend" => view.dependencies(),
+        "pg_tables" => view.tables(),
+        "pg_views" => view.views(),
+        "pg_database" => view.databases(),
+        _ => Vec::new(),
+    }
+}
+
+struct Objects<'a> {
+    environment: &'a Environment,
+    lakes: &'a Lakes,
+}
+
+/// A relation, where it is, and its id.
+struct Placed<'a> {
+    schema: &'a str,
+    namespace: i64,
+    name: &'a str,
+    relation: &'a Relation,
+    temp: bool,
+    oid: i64,
+}
+
+fn text(value: impl Into<String>) -> ScalarValue {
+    ScalarValue::Utf8(Some(value.into()))
+}
+
+fn some_text(value: Option<String>) -> ScalarValue {
+    ScalarValue::Utf8(value)
+}
+
+fn count(value: usize) -> ScalarValue {
+    ScalarValue::Int64(i64::try_from(value).ok())
+}
+
+impl<'a> Objects<'a> {
+    /// Every schema with the name that users see, and whether it is the temp tables'.
+    fn schemas(&self) -> Vec<(&'a str, &'a Schema, bool)> {
+        fn of(state: &State) -> impl Iterator<Item = (&str, &Schema)> {
+            state.schemas.iter().map(|(name, schema)| (name.as_str(), schema.as_ref()))
+        }
+        let main = of(self.lakes.main.state()).map(|(name, schema)| (name, schema, false));
+        let mut found: Vec<_> = main.collect();
+        if let Some(temp) = &self.lakes.temp {
+            found.extend(of(temp.state()).map(|(_, schema)| (TEMP_SCHEMA, schema, true)));
+        }
+        found
+    }
+
+    fn relations(&self) -> Vec<Placed<'a>> {
+        let mut found = Vec::new();
+        for (schema, held, temp) in self.schemas() {
+            let namespace = oid::of(held.id, temp);
+            found.extend(held.relations.iter().map(|(name, relation)| Placed {
+                schema,
+                namespace,
+                name,
+                relation,
+                temp,
+                oid: oid::of(relation.id(), temp),
+            }));
+        }
+        found
+    }
+
+    fn base_tables(&self) -> Vec<(Placed<'a>, &'a Table)> {
+        let table = |placed: Placed<'a>| match placed.relation {
+            Relation::Table(table) => Some((placed, table.as_ref())),
+            Relation::View(_) => None,
+        };
+        self.relations().into_iter().filter_map(table).collect()
+    }
+
+    fn stored_views(&self) -> Vec<(Placed<'a>, &'a View)> {
+        let view = |placed: Placed<'a>| match placed.relation {
+            Relation::Table(_) => None,
+            Relation::View(view) => Some((placed, view.as_ref())),
+        };
+        self.relations().into_iter().filter_map(view).collect()
+    }
+
+    fn namespaces(&self) -> Vec<Row> {
+        let own =
+            self.schemas().into_iter().map(|(name, schema, temp)| (name, oid::of(schema.id, temp)));
+        let built_in = [
+            ("pg_catalog", oid::PG_CATALOG),
+            ("information_schema", oid::INFORMATION_SCHEMA),
+            ("lake", oid::LAKE),
+        ];
+        let row = |(name, oid): (&str, i64)| {
+            vec![("oid", oid.into()), ("nspname", text(name)), ("nspowner", oid::OWNER.into())]
+        };
+        own.chain(built_in).map(row).collect()
+    }
+
+    fn classes(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for placed in self.relations() {
+            let (kind, columns, checks, indexed) = match placed.relation {
+                Relation::Table(table) => {
+                    let checks = table.constraints.iter().filter(|c| is_check(c)).count();
+                    ("r", table.columns.len(), checks, !keys(table).is_empty())
+                }
+                Relation::View(view) => ("v", view.columns.len(), 0, false),
+            };
+            let mut row = class(&placed, placed.oid, placed.name, kind);
+            row.extend([
+                ("relam", ScalarValue::from(if kind == "r" { 2_i64 } else { 0 })),
+                ("relnatts", count(columns)),
+                ("relchecks", count(checks)),
+                ("relhasindex", indexed.into()),
+                ("relhasrules", (kind == "v").into()),
+                ("reltuples", ScalarValue::Float32(Some(-1.0))),
+            ]);
+            rows.push(row);
+        }
+        for (placed, table) in self.base_tables() {
+            for (index, name, columns, _) in keys(table) {
+                let mut row = class(&placed, oid::of_index(table, placed.temp, index), name, "i");
+                row.push(("relam", 403_i64.into()));
+                row.push(("relnatts", count(columns.len())));
+                rows.push(row);
+            }
+        }
+        for name in super::names() {
+            rows.push(vec![
+                ("oid", built_in(name).into()),
+                ("relname", text(name)),
+                ("relnamespace", oid::PG_CATALOG.into()),
+                ("relowner", oid::OWNER.into()),
+                ("relkind", text("r")),
+                ("relpersistence", text("p")),
+                ("relispopulated", true.into()),
+                ("relreplident", text("n")),
+            ]);
+        }
+        rows
+    }
+
+    fn attributes(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for placed in self.relations() {
+            match placed.relation {
+                Relation::Table(table) => {
+                    let columns = table.columns.iter().enumerate();
+                    rows.extend(columns.map(|(index, column)| {
+                        attribute(placed.oid, index, &column.field, Some(column))
+                    }));
+                    for (index, _, columns, _) in keys(table) {
+                        let oid = oid::of_index(table, placed.temp, index);
+                        let fields = columns.iter().enumerate().filter_map(|(at, id)| {
+                            let column = table.columns.iter().find(|c| c.id == *id)?;
+                            Some(attribute(oid, at, &column.field, None))
+                        });
+                        rows.extend(fields);
+                    }
+                }
+                Relation::View(view) => {
+                    let columns = view.columns.iter().enumerate();
+                    rows.extend(columns.map(|(i, field)| attribute(placed.oid, i, field, None)));
+                }
+            }
+        }
+        rows
+    }
+
+    fn defaults(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (placed, table) in self.base_tables() {
+            for (index, column) in table.columns.iter().enumerate() {
+                let Some(default) = &column.default else { continue };
+                rows.push(vec![
+                    ("oid", oid::of_default(placed.oid, index + 1).into()),
+                    ("adrelid", placed.oid.into()),
+                    ("adnum", count(index + 1)),
+                    ("adbin", text(default)),
+                ]);
+            }
+        }
+        rows
+    }
+
+    fn descriptions(&self) -> Vec<Row> {
+        let row = |(object, class, part, comment): (i64, &str, usize, &str)| {
+            vec![
+                ("objoid", object.into()),
+                ("classoid", built_in(class).into()),
+                ("objsubid", count(part)),
+                ("description", text(comment)),
+            ]
+        };
+        let mut found = Vec::new();
+        for (_, schema, temp) in self.schemas() {
+            let comment = schema.comment.as_deref();
+            found.extend(comment.map(|c| (oid::of(schema.id, temp), "pg_namespace", 0, c)));
+        }
+        for placed in self.relations() {
+            let whole = match placed.relation {
+                Relation::Table(table) => {
+                    let columns = table.columns.iter().enumerate();
+                    found.extend(columns.filter_map(|(index, column)| {
+                        let comment = column.comment.as_deref()?;
+                        Some((placed.oid, "pg_class", index + 1, comment))
+                    }));
+                    table.comment.as_deref()
+                }
+                Relation::View(view) => {
+                    let columns = view.columns.iter().enumerate();
+                    found.extend(columns.filter_map(|(index, field)| {
+                        let comment = view.column_comments.get(field.name())?;
+                        Some((placed.oid, "pg_class", index + 1, comment.as_str()))
+                    }));
+                    view.comment.as_deref()
+                }
+            };
+            found.extend(whole.map(|comment| (placed.oid, "pg_class", 0, comment)));
+        }
+        found.into_iter().map(row).collect()
+    }
+
+    /// A view is a rule of its relation; its id is the view's.
+    fn rules(&self) -> Vec<Row> {
+        let row = |(placed, _): (Placed, &View)| {
+            vec![
+                ("oid", placed.oid.into()),
+                ("rulename", text("_RETURN")),
+                ("ev_class", placed.oid.into()),
+                ("ev_type", text("1")),
+                ("ev_enabled", text("O")),
+                ("is_instead", true.into()),
+            ]
+        };
+        self.stored_views().into_iter().map(row).collect()
+    }
+
+    /// Which relations views read.
+    fn dependencies(&self) -> Vec<Row> {
+        let relations = self.relations();
+        let mut rows = Vec::new();
+        for (view, stored) in self.stored_views() {
+            for name in definitions::read_by(stored) {
+                let target = relations.iter().find(|placed| {
+                    let schemas = match name.schema() {
+                        Some(schema) => vec![schema.to_owned()],
+                        None => stored.search_path.clone(),
+                    };
+                    placed.name == name.table() && schemas.iter().any(|s| s == placed.schema)
+                });
+                let Some(target) = target else { continue };
+                rows.push(vec![
+                    ("classid", built_in("pg_rewrite").into()),
+                    ("objid", view.oid.into()),
+                    ("refclassid", built_in("pg_class").into()),
+                    ("refobjid", target.oid.into()),
+                    ("deptype", text("n")),
+                ]);
+            }
+        }
+        rows
+    }
+
+    fn tables(&self) -> Vec<Row> {
+        let row = |(placed, table): (Placed, &Table)| {
+            vec![
+                ("schemaname", text(placed.schema)),
+                ("tablename", text(placed.name)),
+                ("tableowner", text(&self.environment.user)),
+                ("hasindexes", (!keys(table).is_empty()).into()),
+            ]
+        };
+        self.base_tables().into_iter().map(row).collect()
+    }
+
+    fn views(&self) -> Vec<Row> {
+        let row = |(placed, view): (Placed, &View)| {
+            vec![
+                ("schemaname", text(placed.schema)),
+                ("viewname", text(placed.name)),
+                ("viewowner", text(&self.environment.user)),
+                ("definition", text(definitions::view(view))),
+            ]
+        };
+        self.stored_views().into_iter().map(row).collect()
+    }
+
+    fn databases(&self) -> Vec<Row> {
+        vec![vec![
+            ("oid", oid::DATABASE.into()),
+            ("datname", text(&self.environment.database)),
+            ("datdba", oid::OWNER.into()),
+            ("encoding", 6_i32.into()),
+            ("datlocprovider", text("c")),
+            ("datallowconn", true.into()),
+            ("datconnlimit", (-1_i32).into()),
+            ("dattablespace", 1663_i64.into()),
+            ("datcollate", text("C")),
+            ("datctype", text("C.UTF-8")),
+        ]]
+    }
+}
+
+fn class(placed: &Placed<'_>, oid: i64, name: &str, kind: &str) -> Row {
+    vec![
+        ("oid", oid.into()),
+        ("relname", text(name)),
+        ("relnamespace", placed.namespace.into()),
+        ("relowner", oid::OWNER.into()),
+        ("relkind", text(kind)),
+        ("relpersistence", text(if placed.temp { "t" } else { "p" })),
+        ("relispopulated", true.into()),
+        ("relreplident", text("d")),
+    ]
+}
+
+fn attribute(relation: i64, index: usize, field: &Arc<Field>, column: Option<&Column>) -> Row {
+    let of = PgType::of(field);
+    let array = i64::from(crate::pg_type::element_oid(of.oid).is_some());
+    vec![
+        ("attrelid", relation.into()),
+        ("attname", text(field.name())),
+        ("atttypid", i64::from(of.oid).into()),
+        ("attlen", i32::from(of.size).into()),
+        ("attnum", count(index + 1)),
+        ("attndims", array.into()),
+        ("attcacheoff", (-1_i32).into()),
+        ("atttypmod", of.modifier.into()),
+        ("attbyval", (1..=8).contains(&of.size).into()),
+        ("attstorage", text(if of.size < 0 { "x" } else { "p" })),
+        ("attalign", text("i")),
+        ("attcompression", text("")),
+        ("attidentity", text("")),
+        ("attgenerated", text("")),
+        ("attnotnull", column.is_some_and(|column| !column.nullable).into()),
+        ("atthasdef", column.is_some_and(|column| column.default.is_some()).into()),
+        ("attislocal", true.into()),
+        ("attstattarget", (-1_i32).into()),
+        ("attcollation", ScalarValue::from(if is_text(of.oid) { 100_i64 } else { 0 })),
+    ]
+}
+
+fn is_text(oid: u32) -> bool {
+    matches!(oid, 19 | 25 | 1042 | 1043)
+}
+
+/// The id of a relation of `pg_catalog` itself: Postgres' where clients know it.
+fn built_in(name: &str) -> i64 {
+    match name {
+        "pg_type" => 1247,
+        "pg_attribute" => 1249,
+        "pg_proc" => 1255,
+        "pg_class" => 1259,
+        "pg_database" => 1262,
+        "pg_namespace" => 2615,
+        "pg_rewrite" => 2618,
+        "pg_constraint" => 2606,
+        "pg_description" => 2609,
+        "pg_attrdef" => 2604,
+        "pg_index" => 2610,
+        "pg_authid" => 1260,
+        name => {
+            let position = super::names().position(|other| other == name).unwrap_or(0);
+            12_000 + i64::try_from(position).unwrap_or(0)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What `pg_catalog` says about the server and the connection: cursors, settings, who is connected.
+
+use std::sync::{Arc, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use datafusion::common::ScalarValue;
+use sql::system::{Live, Row, oid};
+
+use super::cursors::OpenCursors;
+use crate::Server;
+use crate::settings::Settings;
+
+/// One connection's view of the server.
+pub struct View {
+    pub server: Arc<Server>,
+    pub user: String,
+    pub database: String,
+    pub settings: Arc<RwLock<Settings>>,
+    pub cursors: OpenCursors,
+}
+
+impl Live for View {
+    fn rows(&self, relation: &str) -> Option<Vec<Row>> {
+        Some(match relation {
+            "pg_cursors" => self.cursors(),
+            "pg_settings" => self.settings(),
+            "pg_stat_activity" => self.activity(),
+            "pg_roles" | "pg_authid" => vec![self.role("rol", "oid")],
+            "pg_user" | "pg_shadow" => vec![self.role("use", "usesysid")],
+            _ => return None,
+        })
+    }
+}
+
+fn text(text: impl Into<String>) -> ScalarValue {
+    ScalarValue::Utf8(Some(text.into()))
+}
+
+fn time(time: SystemTime) -> ScalarValue {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let us = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+    ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()))
+}
+
+impl View {
+    fn cursors(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        self.cursors.each(|name, cursor| {
+            rows.push(vec![
+                ("name", text(name)),
+                ("statement", text(cursor.text.as_ref())),
+                ("is_holdable", cursor.hold.into()),
+                ("is_binary", cursor.binary.into()),
+                ("is_scrollable", cursor.scroll.into()),
+                ("creation_time", time(cursor.created)),
+            ]);
+        });
+        rows
+    }
+
+    fn settings(&self) -> Vec<Row> {
+        let Ok(settings) = self.settings.read() else { return Vec::new() };
+        let row = |(name, value, description): (String, String, String)| {
+            vec![
+                ("name", text(name)),
+                ("setting", text(value)),
+                ("category", text("Sextant")),
+                ("short_desc", text(description)),
+                ("context", text("user")),
+                ("vartype", text("string")),
+                ("source", text("session")),
+            ]
+        };
+        settings.all().into_iter().map(row).collect()
+    }
+
+    fn activity(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        self.server.cancels.each(|pid, about| {
+            rows.push(vec![
+                ("datid", oid::DATABASE.into()),
+                ("datname", text(&self.database)),
+                ("pid", pid.into()),
+                ("usesysid", oid::OWNER.into()),
+                ("usename", text(&about.user)),
+                ("application_name", text(&about.application)),
+                ("client_addr", text(&about.address)),
+                ("backend_start", time(about.since)),
+                ("query_start", time(about.query_since)),
+                ("state_change", time(about.state_since)),
+                ("state", text(about.state)),
+                ("query", text(about.query.as_ref())),
+                ("backend_type", text("client backend")),
+            ]);
+        });
+        rows
+    }
+
+    /// The one role there is, in the columns of one of its relations.
+    fn role(&self, prefix: &'static str, id: &'static str) -> Row {
+        let mut row = vec![(id, oid::OWNER.into())];
+        if prefix == "rol" {
+            row.push(("rolname", text(&self.user)));
+            let rights = ["rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolcanlogin"];
+            row.extend(rights.map(|name| (name, ScalarValue::from(true))));
+            row.push(("rolconnlimit", (-1_i32).into()));
+        } else {
+            row.push(("usename", text(&self.user)));
+            row.extend(["usecreatedb", "usesuper"].map(|name| (name, ScalarValue::from(true))));
+        }
+        row
+    }
+}
