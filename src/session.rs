@@ -6,6 +6,7 @@
 //! ```
 
 mod commands;
+mod copy;
 mod cursors;
 mod live;
 mod retry;
@@ -24,7 +25,7 @@ use sql::plan::{Environment, Lakes};
 use sql::system::functions::Seen;
 use sql::system::{self, Live};
 use sql::types::PostgresTypes;
-use sql::{Parsed, statements};
+use sql::{Own, Parsed, statements};
 
 use crate::run::{self, Outcome, Plan, Prepared, Stamp, Statement};
 use crate::settings::Settings;
@@ -244,7 +245,7 @@ impl Session {
             return Err(Error::new("XX000", "the transaction is gone"));
         };
         let read_only = open.block.as_ref().is_some_and(|b| b.read_only);
-        if read_only && matches!(plan, Plan::Change(_) | Plan::Command) {
+        if read_only && matches!(plan, Plan::Change(_) | Plan::Command | Plan::CopyIn(_)) {
             let message = "cannot change data or definitions in a read-only transaction";
             return Err(Error::new("25006", message));
         }
@@ -369,7 +370,7 @@ impl Session {
     ) -> Result<Plan, Error> {
         let plannable = match &statement.parsed {
             Parsed::Sql(sql) => commands::is_planned(sql),
-            Parsed::Own(_) => false,
+            Parsed::Own(own) => matches!(own.as_ref(), Own::Copy(_)),
         };
         if !plannable {
             return Ok(Plan::Command);

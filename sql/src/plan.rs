@@ -36,7 +36,7 @@ use crate::system::Live;
 
 pub(crate) use convert::Rules;
 pub(crate) use convert::input_functions;
-pub use files::{ExternalFiles, external_provider};
+pub use files::{ExternalFiles, Located, external_provider, located};
 pub use interval::IntervalProducts;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub(crate) use resolve::{object_name, table_factor};

@@ -99,8 +99,8 @@ async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<Option<String>>
         Own::DropTag { name, if_exists } => tag::drop(context, name, *if_exists),
         Own::CreateExternalTable(table) => external::create(context, table).await,
         Own::Vacuum(vacuum) => vacuum::run(context, vacuum).await,
-        // Cursors are the connection's.
-        Own::Fetch(_) | Own::Close(_) => return Ok(None),
+        // Cursors are the connection's; COPY is planned.
+        Own::Fetch(_) | Own::Close(_) | Own::Copy(_) => return Ok(None),
     }?;
     Ok(Some(tag))
 }

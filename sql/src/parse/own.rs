@@ -6,6 +6,7 @@
 //!   CREATE TAG name [AS OF VERSION n | TIMESTAMP t]  DROP TAG [IF EXISTS] name
 //!   VACUUM [(VERBOSE, …)] [FULL] [VERBOSE] [t, …]
 //!   FETCH, MOVE, CLOSE                               (module `cursor`)
+//!   COPY                                             (module `copy`)
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
 //! ```
 
@@ -16,6 +17,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::copy::{self, Copy};
 use super::cursor::{self, Fetch};
 
 /// See the module.
@@ -55,6 +57,7 @@ pub enum Own {
     Fetch(Fetch),
     /// CLOSE; None: all cursors.
     Close(Option<Ident>),
+    Copy(Box<Copy>),
 }
 
 /// What is to be tidied up: the tables, or all of them.
@@ -125,6 +128,9 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     }
     if words(parser, &["CLOSE"]) {
         return cursor::close(parser).map(|name| Some(Own::Close(name)));
+    }
+    if words(parser, &["COPY"]) {
+        return copy::copy(parser).map(|copy| Some(Own::Copy(Box::new(copy))));
     }
     Ok(None)
 }
@@ -220,7 +226,7 @@ fn alter(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     parser.expected("RENAME or SET", parser.peek_token())
 }
 
-fn parenthesised<T>(
+pub(super) fn parenthesised<T>(
     parser: &mut Parser,
     item: impl FnMut(&mut Parser) -> Result<T, ParserError>,
 ) -> Result<Vec<T>, ParserError> {
