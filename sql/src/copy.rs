@@ -10,6 +10,7 @@ mod options;
 mod reader;
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use catalog::{Relation, Table};
@@ -272,6 +273,15 @@ async fn filtered(
 ) -> Result<LogicalPlan> {
     let items = vec![SelectItem::Wildcard(ast::WildcardAdditionalOptions::default())];
     let from = TableWithJoins { relation: changes::target_factor(&place.name), joins: Vec::new() };
+    let subquery = ast::visit_expressions(&filter, |expression| match expression {
+        ast::Expr::Subquery(_) | ast::Expr::InSubquery { .. } | ast::Expr::Exists { .. } => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    if subquery.is_break() {
+        return Err(Error::new("0A000", "cannot use subquery in COPY FROM WHERE condition"));
+    }
     let query = changes::select(items, vec![from], Some(filter))?;
     let view = provider_as_source(Arc::new(ViewTable::new(rows, None)));
     let overrides = vec![(TARGET.to_owned(), view)];

@@ -229,7 +229,7 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<()> {
 }
 
 fn format(name: &str) -> Result<Format> {
-    Ok(match name.to_lowercase().as_str() {
+    Ok(match name {
         "text" => Format::Text,
         "csv" => Format::Csv,
         "binary" => Format::Binary,

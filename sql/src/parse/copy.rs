@@ -87,6 +87,10 @@ pub(super) fn copy(parser: &mut Parser) -> Result<Copy, ParserError> {
     }
     let _ = parser.parse_keyword(Keyword::WITH);
     if parser.peek_token_ref().token == Token::LParen {
+        if parser.peek_nth_token(1).token == Token::RParen {
+            parser.next_token();
+            return parser.expected("option", parser.peek_token());
+        }
         options.extend(parenthesised(parser, option)?);
     } else {
         while let Some(older) = older(parser)? {
@@ -127,10 +131,7 @@ fn option(parser: &mut Parser) -> Result<(String, CopyValue), ParserError> {
             parser.next_token();
             CopyValue::Star
         }
-        Token::Word(word) => {
-            parser.next_token();
-            CopyValue::Text(word.value)
-        }
+        Token::Word(_) => CopyValue::Text(folded(&parser.parse_identifier()?)),
         Token::Minus | Token::Plus => {
             let sign = parser.next_token();
             CopyValue::Text(format!("{sign}{}", parser.next_token()))

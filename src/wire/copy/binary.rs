@@ -68,9 +68,9 @@ impl Tuples {
         (self.whole >= least.max(1)).then(|| self.cut(self.whole))
     }
 
-    /// All that is left, a half row too.
+    /// All that is left, a half row too; of no data at all, that.
     pub fn finish(&mut self) -> Option<Piece> {
-        (!self.buffer.is_empty()).then(|| self.cut(self.buffer.len()))
+        (!self.buffer.is_empty() || !self.first_cut).then(|| self.cut(self.buffer.len()))
     }
 
     fn cut(&mut self, at: usize) -> Piece {
@@ -126,10 +126,10 @@ pub fn read(piece: &Piece, columns: &[Column], out: &mut [Builder], rows: &mut R
         header(&mut rest).map_err(Wrong::whole)?;
     }
     while !rest.is_empty() {
-        rows.begin(rows.lines + 1);
         if rows.ended {
             return Err(Wrong::line(after_end(), None));
         }
+        rows.begin(rows.lines + 1);
         let count = i16::from_be_bytes(take(&mut rest).map_err(in_line)?);
         if count == -1 {
             rows.ended = true;
@@ -203,7 +203,10 @@ fn ended_early() -> Error {
 
 /// A cell of a fixed size.
 pub fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Error> {
-    bytes.try_into().map_err(|_| Error::new("22P03", "incorrect binary data format"))
+    bytes.try_into().map_err(|_| match bytes.len() < N {
+        true => Error::new("08P01", "insufficient data left in message"),
+        false => Error::new("22P03", "incorrect binary data format"),
+    })
 }
 
 /// Days since 1970 of days since 2000; the ends are the infinities.

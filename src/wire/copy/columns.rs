@@ -142,7 +142,8 @@ impl<'a> Builder<'a> {
             }
             Kind::Decimal(builder, precision, scale) => {
                 let quick = quick::decimal(bytes, *precision, *scale);
-                builder.append_value(or_read(quick, column, text)?);
+                let value = or_read(quick, column, text);
+                builder.append_value(value.map_err(|e| overflow(e, *precision, *scale))?);
             }
             Kind::Date(builder) => {
                 builder.append_value(or_read(quick::date(bytes), column, text)?);
@@ -202,7 +203,8 @@ impl<'a> Builder<'a> {
                 let quick = binary::decimal(bytes, *precision, *scale);
                 let value = match quick {
                     Some(value) => value,
-                    None => read(column, &decode::numeric(bytes)?)?,
+                    None => read(column, &decode::numeric(bytes)?)
+                        .map_err(|error| overflow(error, *precision, *scale))?,
                 };
                 builder.append_value(value);
             }
@@ -258,6 +260,18 @@ impl<'a> Builder<'a> {
             None => together().map_err(|error| (0, String::new(), Error::from(error))),
         }
     }
+}
+
+/// A number that is too large for its column, in Postgres' words.
+fn overflow(error: Error, precision: u8, scale: i8) -> Error {
+    if error.sqlstate != "22003" {
+        return error;
+    }
+    let most = i16::from(precision) - i16::from(scale);
+    Error::new("22003", "numeric field overflow").with_detail(format!(
+        "A field with precision {precision}, scale {scale} must round to an absolute value less \
+         than 10^{most}."
+    ))
 }
 
 /// The quick value, or the one that the column's reader finds.

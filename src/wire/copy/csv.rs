@@ -12,7 +12,7 @@ use sql::copy::{Columns, Header, Options};
 use super::columns::Builder;
 use super::lines::{Newline, Piece};
 use super::reader::{Failure, Read, RowReader, Wrong};
-use super::text::{END, extra, missing};
+use super::text::{END, extra, missing, no_header};
 use super::{check_header, checked};
 use crate::Error;
 
@@ -45,7 +45,7 @@ pub fn read(piece: &Piece, by: &RowReader, out: &mut [Builder], read: &mut Read)
         let newlines = row.iter().filter(|byte| **byte == piece.newline.last()).count();
         read.lines += newlines as u64;
     }
-    Ok(())
+    no_header(header, by, read)
 }
 
 /// What FORCE_NULL and FORCE_NOT_NULL say of a column.

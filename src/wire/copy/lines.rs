@@ -87,9 +87,9 @@ impl Lines {
         (self.whole >= least.max(1)).then(|| self.cut(self.whole))
     }
 
-    /// All that is left; the last row needs no newline.
+    /// All that is left, the last row needs no newline; of no data at all, that.
     pub fn finish(&mut self) -> Option<Piece> {
-        (!self.buffer.is_empty()).then(|| self.cut(self.buffer.len()))
+        (!self.buffer.is_empty() || self.first).then(|| self.cut(self.buffer.len()))
     }
 
     fn cut(&mut self, at: usize) -> Piece {

@@ -213,7 +213,7 @@ fn check_header(names: Vec<Option<String>>, by: &RowReader) -> Result<(), Error>
     let (given, expected) = (names.len(), by.columns.len());
     if given != expected {
         return wrong(format!(
-            "wrong number of fields in header line: field count is {given}, expected {expected}"
+            "wrong number of fields in header line: got {given}, expected {expected}"
         ));
     }
     for (index, (name, column)) in names.iter().zip(&by.columns).enumerate() {

@@ -1,6 +1,8 @@
 //! The common spellings of the common types, read without allocation; None sends the cell the long
 //! way, by the type's own reader, which also words the errors.
 
+use std::cmp::Ordering;
+
 use catalog::types::days;
 
 /// `-12`, of at most 18 digits.
@@ -76,26 +78,35 @@ pub fn timestamp_utc(text: &[u8]) -> Option<i64> {
     timestamp(end.iter().find_map(|end| text.strip_suffix(*end))?)
 }
 
-/// `-12.345` as an unscaled number of `scale` decimals, rounded half away from zero.
+/// `-12.345` or `1.5e3` as an unscaled number of `scale` decimals, rounded half away from zero.
 pub fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
-    let (negative, digits) = sign(text);
+    let (negative, digits) = sign(text.trim_ascii());
     let scale = usize::try_from(scale).ok()?;
+    let end = digits.iter().position(|b| matches!(b, b'e' | b'E'));
+    let (digits, exponent) = match end {
+        Some(end) => (&digits[..end], i32::try_from(integer(&digits[end + 1..])?).ok()?),
+        None => (digits, 0),
+    };
     let point = digits.iter().position(|b| *b == b'.').unwrap_or(digits.len());
     let (whole, fraction) = (&digits[..point], digits.get(point + 1..).unwrap_or_default());
-    // One digit more than is kept would still fit.
-    if whole.is_empty() && fraction.is_empty() || whole.len() + scale > 37 {
+    // How many of the digits stay. One more than is kept would still fit.
+    let kept = exponent.checked_add(i32::try_from(whole.len() + scale).ok()?)?;
+    let given = whole.len() + fraction.len();
+    if given == 0 || kept > 37 {
         return None;
     }
     let mut value = 0_i128;
-    for place in whole.iter().chain(fraction.iter().take(scale)) {
-        value = value * 10 + i128::from(digit(*place)?);
+    for (index, place) in whole.iter().chain(fraction).enumerate() {
+        let place = i128::from(digit(*place)?);
+        match i32::try_from(index).ok()?.cmp(&kept) {
+            Ordering::Less => value = value * 10 + place,
+            Ordering::Equal => value += i128::from(place >= 5),
+            Ordering::Greater => {}
+        }
     }
-    for _ in fraction.len()..scale {
-        value *= 10;
-    }
-    if let Some(rest) = fraction.get(scale..) {
-        rest.iter().try_for_each(|place| digit(*place).map(|_| ()))?;
-        value += i128::from(rest.first().is_some_and(|first| *first >= b'5'));
+    let missing = kept.checked_sub(i32::try_from(given).ok()?)?;
+    if missing > 0 {
+        value = value.checked_mul(10_i128.checked_pow(missing.unsigned_abs())?)?;
     }
     let fits = value < 10_i128.pow(u32::from(precision));
     fits.then_some(if negative { -value } else { value })
@@ -135,7 +146,11 @@ mod tests {
         assert_eq!(decimal(b"999.995", 5, 2), None);
         assert_eq!(decimal(b"7", 5, 2), Some(700));
         assert_eq!(decimal(b".5", 5, 2), Some(50));
-        for bad in [b".".as_slice(), b"", b"-", b"1e3", b"1.2.3", b" 1"] {
+        assert_eq!(decimal(b" 1e2 ", 5, 2), Some(10_000));
+        assert_eq!(decimal(b"125e-3", 5, 2), Some(13));
+        assert_eq!(decimal(b"5e-3", 5, 2), Some(1));
+        assert_eq!(decimal(b"5e-4", 5, 2), Some(0));
+        for bad in [b".".as_slice(), b"", b"-", b"1e", b"1.2.3", b"1e99"] {
             assert_eq!(decimal(bad, 5, 2), None);
         }
         assert_eq!(integer(b"+12"), Some(12));

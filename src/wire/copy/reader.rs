@@ -178,7 +178,7 @@ impl RowReader {
     fn told(&self, line: u64, wrong: Wrong) -> Error {
         let table = &self.table;
         let context = match wrong.place {
-            Place::Data => format!("COPY {table}"),
+            Place::Data => return wrong.error,
             Place::Line(None) => format!("COPY {table}, line {line}"),
             Place::Line(Some(text)) => format!("COPY {table}, line {line}: \"{}\"", shown(&text)),
             Place::Cell(column, text) => {

@@ -44,7 +44,7 @@ pub fn read(piece: &Piece, by: &RowReader, out: &mut [Builder], read: &mut Read)
         line(text, by, out)?;
         read.end();
     }
-    Ok(())
+    no_header(header, by, read)
 }
 
 fn line(text: &str, by: &RowReader, out: &mut [Builder]) -> Failure {
@@ -69,6 +69,17 @@ fn line(text: &str, by: &RowReader, out: &mut [Builder]) -> Failure {
     match cells.next() {
         None => Ok(()),
         Some(_) => Err(extra(text)),
+    }
+}
+
+/// Of no data at all, HEADER MATCH sees an empty line.
+pub fn no_header(wanted: bool, by: &RowReader, read: &mut Read) -> Failure {
+    match wanted && by.options.header == Header::Match {
+        true => {
+            read.begin(1);
+            check_header(vec![None], by).map_err(|error| Wrong::line(error, Some(b"")))
+        }
+        false => Ok(()),
     }
 }
 
