@@ -8,6 +8,7 @@
 mod commands;
 mod cursors;
 mod live;
+mod plans;
 mod retry;
 mod temp;
 
@@ -16,21 +17,23 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use catalog::Transaction;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use chrono::{DateTime, Utc};
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
-use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
-use sql::plan::{Environment, Lakes};
+use sql::plan::Lakes;
+use sql::statements;
 use sql::system::functions::Seen;
 use sql::system::{self, Live};
-use sql::types::PostgresTypes;
-use sql::{Parsed, statements};
 
-use crate::run::{self, Outcome, Plan, Prepared, Stamp, Statement};
+use crate::run::{self, Outcome, Plan, Prepared, Statement};
 use crate::settings::Settings;
 use crate::{Error, Server, functions};
 
 use cursors::Cursors;
+use plans::Recent;
+
+pub(crate) use plans::Planned;
 
 /// Something the client is told beside the answer.
 #[derive(Debug, Clone)]
@@ -74,8 +77,13 @@ pub struct Session {
     notices: Vec<sql::Notice>,
     /// The statements of a message, or up to Sync, are one transaction.
     several: bool,
-    /// Counts changes of settings that planning depends on.
-    settings_stamp: u64,
+    /// The version of the settings that planning and execution have seen.
+    followed: u64,
+    /// Counts statements run and transactions ended.
+    moment: u64,
+    parsed: Recent<Vec<Statement>>,
+    /// Queries without parameters that may come again.
+    kept: Recent<Prepared>,
     /// The `timezone` setting.
     zone: String,
 }
@@ -86,6 +94,8 @@ struct Open {
     block: Option<Block>,
     /// Counts statements that changed something.
     changes: u64,
+    /// What `now()` answers.
+    started: DateTime<Utc>,
 }
 
 /// BEGIN … COMMIT.
@@ -131,7 +141,10 @@ impl Session {
             cursors,
             notices: Vec::new(),
             several: false,
-            settings_stamp: 0,
+            followed: u64::MAX,
+            moment: 0,
+            parsed: Recent::default(),
+            kept: Recent::default(),
             zone: String::new(),
         };
         let own = functions::of_session(&session.server, &session.user, pid, &session.settings);
@@ -150,49 +163,9 @@ impl Session {
         Ok(session)
     }
 
-    /// The statements of a message; a wrong one fails all of them, as in Postgres.
-    pub fn parse(&mut self, text: &str) -> Result<Vec<Statement>, Error> {
-        let statements = sql::parse::parse(text)?;
-        self.several |= statements.len() > 1;
-        Ok(statements)
-    }
-
     /// The statement at hand is not the only one of its transaction.
     pub fn more_follows(&mut self) {
         self.several = true;
-    }
-
-    /// Plans a statement; `types` are those that the client declared for its parameters.
-    pub async fn prepare(
-        &mut self,
-        statement: &Statement,
-        types: &[Option<DataType>],
-    ) -> Result<Prepared, Error> {
-        let types = types
-            .iter()
-            .map(|t| t.as_ref().map(|t| Arc::new(Field::new("", t.clone(), true)) as FieldRef));
-        self.prepare_fields(statement, types.collect()).await
-    }
-
-    async fn prepare_fields(
-        &mut self,
-        statement: &Statement,
-        types: Vec<Option<FieldRef>>,
-    ) -> Result<Prepared, Error> {
-        self.check_not_failed(statement)?;
-        let planned = self.plan(statement, &types).await?;
-        let columns = match &planned {
-            Plan::Command => self.command_columns(statement)?,
-            planned => run::columns(planned),
-        };
-        Ok(Prepared {
-            parameters: run::parameters(&planned, &types)?,
-            columns,
-            statement: statement.clone(),
-            types,
-            plan: planned,
-            stamp: self.stamp(),
-        })
     }
 
     /// Runs a statement until its rows can stream; plans again if the catalog has changed since.
@@ -202,6 +175,7 @@ impl Session {
         parameters: Vec<ScalarValue>,
     ) -> Result<Outcome, Error> {
         self.check_not_failed(&prepared.statement)?;
+        self.moment += 1;
         if let Some(outcome) = self.command(&prepared.statement).await? {
             return Ok(outcome);
         }
@@ -233,12 +207,12 @@ impl Session {
     ) -> Result<Outcome, Error> {
         let needs_temp = statements::needs_temp(&prepared.statement);
         self.open(needs_temp).await?;
-        let plan = match prepared.stamp == self.stamp() {
-            true => prepared.plan.clone(),
-            false => self.plan(&prepared.statement, &prepared.types).await?,
-        };
+        let plan = self.ready(prepared, parameters).await?;
         let writes = plan.changes();
-        let plan = run::bind(plan, parameters.to_vec())?;
+        let plan = run::bind(&self.engine, plan, parameters.to_vec())?;
+        if let Plan::Optimized(plan, schema) = plan {
+            return run::optimized(&self.engine, &plan, schema).await;
+        }
         let environment = self.environment();
         let Some(open) = &mut self.open else {
             return Err(Error::new("XX000", "the transaction is gone"));
@@ -282,6 +256,7 @@ impl Session {
     /// End of a message or Sync: commits or rolls back what is not in a block.
     pub async fn finish(&mut self, ok: bool) -> Result<(), Error> {
         self.several = false;
+        self.moment += 1;
         if self.open.as_ref().is_some_and(|open| open.block.is_some()) {
             return Ok(());
         }
@@ -354,36 +329,20 @@ impl Session {
         self.settings.write().map_err(|_| Error::new("XX000", "settings are poisoned"))
     }
 
-    /// Carries settings to where planning and execution read them.
+    /// Carries settings that changed to where planning and execution read them.
     fn settings_changed(&mut self) -> Result<(), Error> {
-        self.settings_stamp += 1;
+        let version = self.read_settings()?.version();
+        if std::mem::replace(&mut self.followed, version) == version {
+            return Ok(());
+        }
         self.zone = self.setting("timezone").unwrap_or_else(|| "UTC".into());
         self.engine.config_mut().options_mut().execution.time_zone = Some(self.zone.clone());
         Ok(())
     }
 
-    async fn plan(
-        &mut self,
-        statement: &Statement,
-        types: &[Option<FieldRef>],
-    ) -> Result<Plan, Error> {
-        let plannable = match &statement.parsed {
-            Parsed::Sql(sql) => commands::is_planned(sql),
-            Parsed::Own(_) => false,
-        };
-        if !plannable {
-            return Ok(Plan::Command);
-        }
-        self.open(false).await?;
-        let environment = self.environment();
-        match &self.open {
-            Some(open) => run::plan(&environment, &open.lakes, statement, types).await,
-            None => Err(Error::new("XX000", "the transaction is gone")),
-        }
-    }
-
     /// Makes sure that a transaction is under way, and a lake for temp tables if asked for.
     async fn open(&mut self, with_temp: bool) -> Result<(), Error> {
+        self.settings_changed()?;
         let lake = Arc::clone(self.server.lake());
         if self.open.is_none() {
             let main = Transaction::begin(Arc::clone(&lake), lake.current().await?);
@@ -391,7 +350,9 @@ impl Session {
                 Some(temp) => Some(temp.begin().await?),
                 None => None,
             };
-            self.open = Some(Open { lakes: Lakes { main, temp }, block: None, changes: 0 });
+            let started = Utc::now();
+            self.open =
+                Some(Open { lakes: Lakes { main, temp }, block: None, changes: 0, started });
         }
         if with_temp && self.temp.is_none() {
             self.temp = Some(temp::TempLake::open(&self.server).await?);
@@ -409,41 +370,6 @@ impl Session {
     fn see(&self) {
         if let (Some(open), Ok(mut seen)) = (&self.open, self.seen.write()) {
             *seen = Some(temp::beside(&open.lakes));
-        }
-    }
-
-    fn stamp(&self) -> Stamp {
-        let (snapshot, own_changes) = match &self.open {
-            Some(open) => (open.lakes.main.state().snapshot.id, open.changes),
-            None => (-1, 0),
-        };
-        Stamp { snapshot, own_changes, settings: self.settings_stamp }
-    }
-
-    fn environment(&self) -> Environment {
-        let mut engine = self.engine.clone();
-        engine.mark_start_execution();
-        let server = Arc::clone(&self.server);
-        let path = self.read_settings().map(|s| s.search_path(&self.user));
-        let setting = |name: &str| {
-            let settings = self.read_settings().ok();
-            settings.and_then(|settings| settings.duration(name)).unwrap_or_default()
-        };
-        let retention = catalog::Retention {
-            snapshots: setting("sextant.snapshot_retention"),
-            files: setting("sextant.file_retention"),
-        };
-        Environment {
-            retention,
-            engine,
-            lake: Arc::clone(self.server.lake()),
-            database: self.database.clone(),
-            user: self.user.clone(),
-            search_path: path.unwrap_or_default(),
-            pg_catalog: Some(self.server.engine().built_in()),
-            live: Some(Arc::clone(&self.live)),
-            types: Arc::new(PostgresTypes { fallback: Some(Arc::new(PgOidTypePlanner)) }),
-            rewrite: Arc::new(move |statement| server.engine().rewrite(statement)),
         }
     }
 

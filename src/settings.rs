@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use datafusion::arrow::compute::kernels::cast_utils::string_to_datetime;
+
 use crate::Error;
 
 /// A setting that exists: name, default, how its value is checked, description.
@@ -25,6 +28,8 @@ enum Kind {
     /// Told to clients, but not to be changed.
     ReadOnly,
     TimeZone,
+    /// A time, in UTC if it has no zone; or nothing.
+    Time,
 }
 
 const fn known(
@@ -79,7 +84,7 @@ const KNOWN: &[Known] = &[
         Kind::Duration,
         "How long VACUUM leaves files that no snapshot needs any more.",
     ),
-    known("sextant.now", "", Kind::Text, "Fixed time that now() answers; empty: the clock."),
+    known("sextant.now", "", Kind::Time, "Fixed time that now() answers; empty: the clock."),
     known(
         "sextant.snapshot_retention",
         "7d",
@@ -119,6 +124,8 @@ pub struct Settings {
     /// What SET LOCAL has hidden.
     local: BTreeMap<String, Option<String>>,
     changed: Vec<(String, String)>,
+    /// Counts changes.
+    version: u64,
 }
 
 impl Settings {
@@ -221,6 +228,11 @@ impl Settings {
         (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
     }
 
+    /// The time that is fixed by `sextant.now`.
+    pub fn now(&self) -> Option<DateTime<Utc>> {
+        time(self.get("sextant.now")?)
+    }
+
     /// The schemas of `search_path`, `"$user"` replaced.
     pub fn search_path(&self, user: &str) -> Vec<String> {
         let path = self.get("search_path").unwrap_or_default();
@@ -233,7 +245,13 @@ impl Settings {
         names.map(name).collect()
     }
 
+    /// Another number means that something was set.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     fn put(&mut self, name: String, value: Option<String>) {
+        self.version += 1;
         match value {
             Some(value) => self.values.insert(name.clone(), value),
             None => self.values.remove(&name),
@@ -270,6 +288,8 @@ impl Settings {
                 Err(Error::new("55P02", message))
             }
             Kind::TimeZone => zone(value).ok_or_else(invalid),
+            Kind::Time if value.is_empty() || time(value).is_some() => Ok(value.to_string()),
+            Kind::Time => Err(invalid().with_hint("Write a time as in 2024-01-31 12:00:00+00.")),
         }
     }
 }
@@ -288,6 +308,10 @@ fn unrecognized(name: &str) -> Error {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
+}
+
+fn time(value: &str) -> Option<DateTime<Utc>> {
+    string_to_datetime(&Utc, value).ok()
 }
 
 fn boolean(value: &str) -> Option<&'static str> {

@@ -421,7 +421,7 @@ impl Session {
             fields.push(Some(Arc::new(sql::types::field("", data_type)?)));
         }
         let statement =
-            Statement { text: text.into(), parsed: Parsed::Sql(Box::new(inner.clone())) };
+            Statement { text: text.into(), parsed: Parsed::Sql(Arc::new(inner.clone())) };
         self.statements.insert(name, (statement, fields));
         Ok(())
     }

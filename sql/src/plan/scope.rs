@@ -184,8 +184,8 @@ impl Loader<'_> {
             Some(Relation::Table(table)) => {
                 let rows = self.environment.lake.rows(&state, table).await?;
                 let table = Arc::clone(table);
-                let provider = provider(&self.environment.lake, table, rows, false);
-                Ok(provider_as_source(provider))
+                let provider = table_with(&self.environment.lake, table, rows, false);
+                Ok(provider_as_source(Arc::new(provider.of_the_past())))
             }
             Some(Relation::View(_)) => Err(Error::unsupported("time travel of a view")
                 .with_hint("Put VERSION AS OF behind the tables in the view's query.")),
@@ -221,16 +221,11 @@ pub(crate) async fn lake_table(
 ) -> Result<Arc<dyn TableProvider>> {
     let transaction = lakes.view(place);
     let rows = transaction.rows(&table).await?;
-    Ok(provider(transaction.lake(), table, rows, addressed))
+    Ok(Arc::new(table_with(transaction.lake(), table, rows, addressed)))
 }
 
-fn provider(
-    lake: &Lake,
-    table: Arc<Table>,
-    rows: Arc<TableRows>,
-    addressed: bool,
-) -> Arc<dyn TableProvider> {
-    Arc::new(LakeTable::new(lake.store_url().clone(), table, rows, addressed))
+fn table_with(lake: &Lake, table: Arc<Table>, rows: Arc<TableRows>, addressed: bool) -> LakeTable {
+    LakeTable::new(lake.store_url().clone(), table, rows, addressed)
 }
 
 /// The view's columns under the names it declared.

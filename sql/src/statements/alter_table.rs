@@ -168,7 +168,8 @@ async fn add_column(
 async fn fill(context: &mut Context<'_>, place: &Place, column: &str) -> Result<()> {
     let mut update = parse::parse("UPDATE t SET c = DEFAULT")?;
     if let Some(Parsed::Sql(sql)) = update.first_mut().map(|statement| &mut statement.parsed)
-        && let Statement::Update(update) = sql.as_mut()
+        && let sql = Arc::make_mut(sql)
+        && let Statement::Update(update) = sql
     {
         let schema = if place.temp { plan::TEMP_SCHEMA } else { place.schema.as_str() };
         let name = plan::object_name(&[schema, place.name.as_str()]);
