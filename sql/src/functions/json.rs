@@ -31,7 +31,7 @@ use catalog::TYPE_KEY;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::Result as EngineResult;
+use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     TypeSignature, Volatility,
@@ -238,12 +238,12 @@ impl ScalarUDFImpl for Function {
         let binary = self.definition.name.starts_with("jsonb");
         let call = Call { arguments: &arguments, rows, binary };
         let array = (self.definition.run)(&call)?;
-        match constant {
-            true => Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(
-                &array, 0,
-            )?)),
-            false => Ok(ColumnarValue::Array(array)),
-        }
+        Ok(match (constant, array.as_list_opt::<i32>()) {
+            (false, _) => ColumnarValue::Array(array),
+            // Taken out of its array, a list would forget what its items are tagged as.
+            (true, Some(list)) => ColumnarValue::Scalar(ScalarValue::List(list.clone().into())),
+            (true, None) => ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?),
+        })
     }
 }
 

@@ -199,3 +199,17 @@ select array_agg(b ->> 'a' order by id) from docs;
 select jsonb_agg(jsonb_build_object('id', id, 'keys', (select count(*) from jsonb_object_keys('{"a":1}')))) from docs where id = 1;
 select exists (select 1 from jsonb_array_elements('[1,2]') e where e = '2');
 select 'a' in (select jsonb_array_elements_text('["a","b"]'));
+-- jsonpath.
+select '{"a":[1,2,3]}'::jsonb @? '$.a[*] ? (@ > 2)', '{"a":1}'::jsonb @? '$.b', '{"a":1}'::jsonb @@ '$.a == 1', '{"a":1}'::jsonb @@ '$.a', '{"a":[1,5]}'::jsonb @@ '$.a[*] > 4';
+select jsonb_path_query('{"a":[1,2,{"b":3}]}', '$.a[*]');
+select * from jsonb_path_query('{"a":[1,2,3]}', '$.a[*] ? (@ >= $min)', '{"min":2}');
+select jsonb_path_query_array('{"a":[1,2,3]}', '$.a[1 to last]'), jsonb_path_query_array('{"a":{"b":1,"c":2}}', '$.a.*'), jsonb_path_query_first('[1,2]', '$[last]'), jsonb_path_query_first('[]', '$[*]');
+select jsonb_path_exists('{"a":1}', '$.a'), jsonb_path_exists('{"a":1}', 'strict $.b', '{}', true), jsonb_path_match('{"a":1}', '$.a > 0'), jsonb_path_match('{"a":"x"}', '$.a > 0');
+select jsonb_path_query('{"a":1}', 'strict $.b');
+select jsonb_path_query('[1]', 'strict $[3]');
+select jsonb_path_match('{"a":1}', '$.a');
+select jsonb_path_query('1', '$.');
+select jsonb_path_query_array('[1,"a",null,true,[],{}]', '$[*].type()'), jsonb_path_query_array('[[1,2],3]', '$[*].size()'), jsonb_path_query_array('[-1.5,2.5]', '$[*].abs()'), jsonb_path_query_array('[-1.5,2.5]', '$[*].floor()'), jsonb_path_query_array('[-1.5,2.5]', '$[*].ceiling()');
+select jsonb_path_query_array('{"a":[1,2]}', '$.a[*] + 1'), jsonb_path_query_array('{"a":3}', '$.a * 2 - 1'), jsonb_path_query_array('{"a":3}', '-$.a'), jsonb_path_query('7', '$ % 4');
+select jsonb_path_query_array('{"a":{"b":[{"c":1},{"c":2}]}}', '$.**.c'), jsonb_path_query_array('{"a":{"b":[{"c":1},{"c":2}]}}', '$.a.b.c'), jsonb_path_query_array('[{"x":"ab"},{"x":"cd"}]', '$[*] ? (@.x starts with "a")');
+select jsonb_path_query_array('[{"x":1},{"y":2}]', '$[*] ? (exists(@.x))'), jsonb_path_query_array('[1,null,"a"]', '$[*] ? (@ != 1)'), jsonb_path_query_array('[1,"a"]', '$[*] ? ((@ > 0) is unknown)'), jsonb_path_query_array('[1,2,3]', '$[*] ? (@ > 1 && !(@ == 3))');

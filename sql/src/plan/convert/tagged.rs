@@ -1,5 +1,6 @@
 //! Types that are text in the engine: `uuid`, `json`, `jsonb`. Their input functions check the
-//! text, a uuid is written in small letters, jsonb in its normal form, and the result's field says which type it is.
+//! text, a uuid is written in small letters, jsonb in its normal form, and the result's field says
+//! which type it is.
 
 use std::sync::Arc;
 

@@ -89,6 +89,14 @@ impl VisitorMut for Folder {
                     typed(expression);
                 }
             }
+            Expr::TypedString(literal) => {
+                let input = match literal.data_type {
+                    DataType::JSON => "json_input",
+                    DataType::JSONB => "jsonb_input",
+                    _ => return ControlFlow::Continue(()),
+                };
+                *expression = function(input, &[&Expr::Value(literal.value.clone())]);
+            }
             Expr::Case { .. } => typed(expression),
             Expr::Cast { expr, data_type, .. } if !is_literal(expr) && converts(data_type) => {
                 typed(expression);
