@@ -82,6 +82,11 @@ pub(crate) fn sort_key(argument: Expr) -> Expr {
     test::SORT_KEY.function().call(vec![argument])
 }
 
+/// The same in text, for windows.
+pub(crate) fn sort_text(argument: Expr) -> Expr {
+    test::SORT_TEXT.function().call(vec![argument])
+}
+
 fn as_is(call: &Call) -> Result<ArrayRef> {
     Ok(Arc::new(call.text(0)?))
 }

@@ -167,8 +167,14 @@ impl<'a> Rules<'a> {
             Expr::ScalarFunction(call) => zone::call(self, call, schema)
                 .or_else(|| mixed::call(call, schema))
                 .or_else(|| calls::converted(call, schema)),
-            Expr::WindowFunction(call) => number::wide_window_sum(call, schema),
-            Expr::AggregateFunction(call) => number::wide_sum(call, schema),
+            Expr::WindowFunction(call) => {
+                let sums = || number::wide_window_sum(call, schema);
+                json::ordered(&expression, schema)?.or_else(sums)
+            }
+            Expr::AggregateFunction(call) => {
+                let sums = || number::wide_sum(call, schema);
+                json::ordered(&expression, schema)?.or_else(sums)
+            }
             _ => None,
         };
         match new {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use crate::error::Error;
 
 /// Objects and arrays inside each other that are still read.
-const DEPTH: usize = 1000;
+const DEPTH: usize = 200;
 
 type Result<T> = std::result::Result<T, Error>;
 

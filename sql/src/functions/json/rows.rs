@@ -31,11 +31,20 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     Definition::new("jsonb_each", (1, 1), Gives::Pairs(Some("jsonb")), |c| each(c, false)),
     Definition::new("json_each_text", (1, 1), Gives::Pairs(None), |c| each(c, true)),
     Definition::new("jsonb_each_text", (1, 1), Gives::Pairs(None), |c| each(c, true)),
+    Definition::new("json_populate_record", (2, 2), Gives::Text, unread),
+    Definition::new("jsonb_populate_record", (2, 2), Gives::Text, unread),
+    Definition::new("json_populate_recordset", (2, 2), Gives::Text, unread),
+    Definition::new("jsonb_populate_recordset", (2, 2), Gives::Text, unread),
     Definition::new("json_record_column", (3, 3), Gives::Texts, |c| column(c, Rows::One)),
     Definition::new("jsonb_record_column", (3, 3), Gives::Texts, |c| column(c, Rows::One)),
     Definition::new("json_recordset_column", (3, 3), Gives::Texts, |c| column(c, Rows::Each)),
     Definition::new("jsonb_recordset_column", (3, 3), Gives::Texts, |c| column(c, Rows::Each)),
 ];
+
+fn unread(_: &Call) -> Result<ArrayRef> {
+    Err(Error::unsupported("a record of a table's type")
+        .with_hint("Name the columns: json_to_record(j) AS r(a int, b text)."))
+}
 
 fn wrong(message: impl Into<String>) -> Error {
     Error::new("22023", message)

@@ -14,8 +14,13 @@ use crate::error::Error;
 pub(super) const SORT_KEY: Definition =
     Definition::new("jsonb_sort_key", (1, 1), Gives::Bytes, sort_key);
 
+/// `jsonb_sort_text(j)`: the same in digits, which windows can order by.
+pub(super) const SORT_TEXT: Definition =
+    Definition::new("jsonb_sort_text", (1, 1), Gives::Text, sort_text);
+
 pub(super) const FUNCTIONS: &[Definition] = &[
     SORT_KEY,
+    SORT_TEXT,
     Definition::new("jsonb_contains", (2, 2), Gives::Boolean, contains),
     Definition::new("jsonb_contained", (2, 2), Gives::Boolean, contained),
     Definition::new("jsonb_exists", (2, 2), Gives::Boolean, exists),
@@ -30,6 +35,14 @@ pub(super) const FUNCTIONS: &[Definition] = &[
 fn sort_key(call: &Call) -> Result<ArrayRef> {
     let keys = call.each::<_, BinaryArray>(&call.json(0)?, |_, text| {
         parse(text).map(|node| Some(node.sort_key()))
+    })?;
+    Ok(Arc::new(keys))
+}
+
+fn sort_text(call: &Call) -> Result<ArrayRef> {
+    let keys = call.each::<_, StringArray>(&call.json(0)?, |_, text| {
+        let key = parse(text)?.sort_key();
+        Ok(Some(key.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
     })?;
     Ok(Arc::new(keys))
 }

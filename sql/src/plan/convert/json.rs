@@ -21,7 +21,7 @@ use super::{is_text, tagged};
 use crate::error::Error;
 use crate::functions::json;
 
-pub(super) use fold::fold;
+pub(super) use fold::{fold, gives_rows};
 
 /// `'t' whole_row t`: the row of table `t`, unless `t` is a column.
 const WHOLE_ROW: &str = "whole_row";
@@ -302,15 +302,36 @@ fn converted(
 /// A sort whose keys sort as jsonb does.
 pub(super) fn sorted(plan: LogicalPlan) -> EngineResult<LogicalPlan> {
     let LogicalPlan::Sort(Sort { expr, input, fetch }) = plan else { return Ok(plan) };
-    let key = |key: SortKey| match Kind::of(&key.expr, input.schema()) {
-        Kind::Jsonb => Ok(SortKey { expr: json::sort_key(key.expr), ..key }),
+    let keys = expr.into_iter().map(|key| sort_key(key, input.schema(), json::sort_key));
+    let expr = keys.collect::<EngineResult<Vec<_>>>()?;
+    Ok(LogicalPlan::Sort(Sort { expr, input, fetch }))
+}
+
+/// A window or an aggregate whose rows come in jsonb's order; None: it needs nothing.
+pub(super) fn ordered(expression: &Expr, schema: &DFSchema) -> EngineResult<Option<Expr>> {
+    let mut ordered = expression.clone();
+    let keys = match &mut ordered {
+        Expr::WindowFunction(call) => &mut call.params.order_by,
+        Expr::AggregateFunction(call) => &mut call.params.order_by,
+        _ => return Ok(None),
+    };
+    if !keys.iter().any(|key| Kind::of(&key.expr, schema).is_json()) {
+        return Ok(None);
+    }
+    for key in keys {
+        *key = sort_key(key.clone(), schema, json::sort_text)?;
+    }
+    Ok(Some(ordered))
+}
+
+fn sort_key(key: SortKey, schema: &DFSchema, by: fn(Expr) -> Expr) -> EngineResult<SortKey> {
+    match Kind::of(&key.expr, schema) {
+        Kind::Jsonb => Ok(SortKey { expr: by(key.expr), ..key }),
         Kind::Json => {
             let message = "could not identify an ordering operator for type json";
             let hint = "Use an explicit ordering operator or modify the query.";
             Err(Error::new("42883", message).with_hint(hint).into())
         }
         Kind::Unknown | Kind::Other => Ok(key),
-    };
-    let expr = expr.into_iter().map(key).collect::<EngineResult<Vec<_>>>()?;
-    Ok(LogicalPlan::Sort(Sort { expr, input, fetch }))
+    }
 }

@@ -108,7 +108,7 @@ impl Reader<'_> {
         found
     }
 
-    fn expect(&mut self, wanted: &str) -> Result<()> {
+    fn require(&mut self, wanted: &str) -> Result<()> {
         match self.take(wanted) {
             true => Ok(()),
             false => Err(self.wrong()),
@@ -152,15 +152,15 @@ impl Reader<'_> {
         self.space();
         if self.rest().starts_with('!') && !self.rest().starts_with("!=") {
             self.at += 1;
-            self.expect("(")?;
+            self.require("(")?;
             let inner = self.or()?;
-            self.expect(")")?;
+            self.require(")")?;
             return Ok(Expression::Not(inner.into()));
         }
         if self.word("exists") {
-            self.expect("(")?;
+            self.require("(")?;
             let inner = self.or()?;
-            self.expect(")")?;
+            self.require(")")?;
             return Ok(Expression::Exists(inner.into()));
         }
         let left = self.sum()?;
@@ -232,7 +232,7 @@ impl Reader<'_> {
             Some('(') => {
                 self.at += 1;
                 let inner = self.or()?;
-                self.expect(")")?;
+                self.require(")")?;
                 inner
             }
             Some('@') => {
@@ -265,9 +265,9 @@ impl Reader<'_> {
             let step = if self.take("[") {
                 self.items()?
             } else if self.take("?") {
-                self.expect("(")?;
+                self.require("(")?;
                 let inner = self.or()?;
-                self.expect(")")?;
+                self.require(")")?;
                 Step::Filter(inner.into())
             } else if self.take(".") {
                 self.member()?
@@ -280,7 +280,7 @@ impl Reader<'_> {
 
     fn items(&mut self) -> Result<Step> {
         if self.take("*") {
-            self.expect("]")?;
+            self.require("]")?;
             return Ok(Step::AllItems);
         }
         let mut items = Vec::new();
@@ -292,7 +292,7 @@ impl Reader<'_> {
                 break;
             }
         }
-        self.expect("]")?;
+        self.require("]")?;
         Ok(Step::Items(items))
     }
 
@@ -327,7 +327,7 @@ impl Reader<'_> {
             }
             _ => return Err(self.wrong()),
         };
-        self.expect(")")?;
+        self.require(")")?;
         Ok(Step::Method(method))
     }
 

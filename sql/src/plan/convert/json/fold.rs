@@ -185,12 +185,18 @@ fn value(argument: &ast::FunctionArg) -> Option<&Expr> {
 
 fn whole_rows(call: &mut ast::Function) {
     for argument in arguments(call).into_iter().flatten() {
-        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) = argument
-            && let Expr::Identifier(name) = e
-        {
-            let name = Expr::Value(Value::SingleQuotedString(folded(name)).into());
-            *e = operator(name, WHOLE_ROW, e.clone());
-        }
+        let ast::FunctionArg::Unnamed(given) = argument else { continue };
+        let name = match given {
+            ast::FunctionArgExpr::Expr(Expr::Identifier(name)) => name.clone(),
+            ast::FunctionArgExpr::QualifiedWildcard(table) => {
+                let Some(name) = table.0.last().and_then(|part| part.as_ident()) else { continue };
+                name.clone()
+            }
+            _ => continue,
+        };
+        let text = Expr::Value(Value::SingleQuotedString(folded(&name)).into());
+        let row = operator(text, WHOLE_ROW, Expr::Identifier(name));
+        *given = ast::FunctionArgExpr::Expr(row);
     }
 }
 
@@ -209,6 +215,16 @@ fn aggregate(call: &ast::Function, name: &str) -> Option<Expr> {
     *list = vec![ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(element))];
     inner.name = crate::plan::object_name(&["array_agg"]);
     Some(function(&format!("{name}_of"), &[&Expr::Function(inner)]))
+}
+
+/// Whether the expression is a call of a function that gives rows.
+pub(in super::super) fn gives_rows(expression: &Expr) -> bool {
+    let Expr::Function(call) = expression else { return false };
+    let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded);
+    name.is_some_and(|name| {
+        let pair = PAIRS.iter().any(|pair| pair.0 == name);
+        pair || SETS.iter().any(|set| set.0 == name)
+    })
 }
 
 /// Functions that give rows in a select list, not in its subqueries.
