@@ -224,7 +224,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn holds(&self, other: &Node<'_>) -> bool {
+    pub(super) fn holds(&self, other: &Node<'_>) -> bool {
         match (self, other) {
             (Node::Object(_), Node::Object(wanted)) => wanted
                 .iter()

@@ -7,7 +7,8 @@ use datafusion::arrow::array::{
 };
 
 use super::document::{Node, parse};
-use super::{Call, Definition, Gives, Result, scan};
+use super::scan::{self, Step};
+use super::{Call, Definition, Gives, Result};
 use crate::error::Error;
 
 /// `jsonb_sort_key(j)`
@@ -65,7 +66,36 @@ fn both(call: &Call, ask: impl Fn(&Node<'_>, &Node<'_>) -> bool) -> Result<Array
 }
 
 fn contains(call: &Call) -> Result<ArrayRef> {
-    both(call, |left, right| left.contains(right))
+    let Some(wanted) = call.constant(1).map(parse).transpose()? else {
+        return both(call, |left, right| left.contains(right));
+    };
+    let answers: BooleanArray =
+        call.each(&call.json(0)?, |_, text| match (scan::first(text), &wanted) {
+            (b'{', Node::Object(_)) => holds(text, &wanted).map(Some),
+            _ => Ok(Some(parse(text)?.contains(&wanted))),
+        })?;
+    Ok(Arc::new(answers))
+}
+
+/// `Node::holds` of a text, of which only the members that are asked for are read.
+fn holds(text: &str, wanted: &Node<'_>) -> Result<bool> {
+    let (b'{', Node::Object(members)) = (scan::first(text), wanted) else {
+        return Ok(parse(text)?.holds(wanted));
+    };
+    for (key, wanted) in members {
+        match scan::step(text, Step::Key(key), true) {
+            Some(value) if holds(value, wanted)? => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+fn has(text: &str, key: &str) -> Result<bool> {
+    match scan::first(text) {
+        b'{' => Ok(scan::step(text, Step::Key(key), true).is_some()),
+        _ => Ok(parse(text)?.has(key)),
+    }
 }
 
 fn contained(call: &Call) -> Result<ArrayRef> {
@@ -75,9 +105,8 @@ fn contained(call: &Call) -> Result<ArrayRef> {
 fn exists(call: &Call) -> Result<ArrayRef> {
     let keys = call.text(1)?;
     let keys: Vec<Option<&str>> = keys.iter().collect();
-    let answers: BooleanArray = call.each(&call.json(0)?, |row, text| {
-        keys[row].map(|key| parse(text).map(|node| node.has(key))).transpose()
-    })?;
+    let answers: BooleanArray =
+        call.each(&call.json(0)?, |row, text| keys[row].map(|key| has(text, key)).transpose())?;
     Ok(Arc::new(answers))
 }
 
@@ -104,4 +133,23 @@ fn length(call: &Call) -> Result<ArrayRef> {
         _ => Err(Error::new("22023", "cannot get array length of a scalar")),
     })?;
     Ok(Arc::new(lengths))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functions::json::document::tests_documents;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn scanning_finds_what_building_finds(a in tests_documents(), b in tests_documents()) {
+            let (a, b) = (a.to_string(), b.to_string());
+            let built = parse(&a).unwrap();
+            for wanted in [parse(&a).unwrap(), parse(&b).unwrap()] {
+                prop_assert_eq!(holds(&a, &wanted).unwrap(), built.holds(&wanted));
+            }
+            prop_assert_eq!(has(&a, "a").unwrap(), built.has("a"));
+        }
+    }
 }

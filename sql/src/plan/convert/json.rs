@@ -128,7 +128,8 @@ fn call(
     right: Kind,
 ) -> EngineResult<Option<(&'static str, [Expr; 2])>> {
     use BinaryOperator as Op;
-    let binary = left == Kind::Jsonb;
+    // A parameter is taken for jsonb.
+    let binary = left != Kind::Json;
     let either = |json, jsonb| if binary { jsonb } else { json };
     let jsonb =
         |one: Kind, other: Kind| one == Kind::Jsonb && matches!(other, Kind::Jsonb | Kind::Unknown);

@@ -254,9 +254,10 @@ fn computed<'a>(method: Method, node: Node<'a>) -> Result<Node<'a>> {
 /// Unscaled digits and scale.
 fn decimal(text: &str) -> Result<(i128, u32)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let unscaled = format!("{whole}{fraction}").parse().map_err(|_| too_wide())?;
+    let unscaled: i128 = format!("{whole}{fraction}").parse().map_err(|_| too_wide())?;
     match u32::try_from(fraction.len()) {
-        Ok(scale @ 0..=37) => Ok((unscaled, scale)),
+        // The least integer has no positive counterpart.
+        Ok(scale @ 0..=37) if unscaled != i128::MIN => Ok((unscaled, scale)),
         _ => Err(too_wide()),
     }
 }
