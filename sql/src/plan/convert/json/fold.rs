@@ -97,6 +97,12 @@ impl VisitorMut for Folder {
                 };
                 *expression = function(input, &[&Expr::Value(literal.value.clone())]);
             }
+            // A path is read where it is used.
+            Expr::Cast { expr, data_type: DataType::Custom(name, _), .. }
+                if name.to_string().eq_ignore_ascii_case("jsonpath") =>
+            {
+                *expression = std::mem::replace(expr.as_mut(), null());
+            }
             Expr::Case { .. } => typed(expression),
             Expr::Cast { expr, data_type, .. } if !is_literal(expr) && converts(data_type) => {
                 typed(expression);
