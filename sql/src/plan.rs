@@ -35,8 +35,9 @@ use crate::error::{Error, Result};
 use crate::names;
 use crate::system::Live;
 
+pub use convert::JsonOperators;
 pub(crate) use convert::Rules;
-pub(crate) use convert::input_functions;
+pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, external_provider};
 pub use interval::IntervalProducts;
 pub use life::{Life, life};

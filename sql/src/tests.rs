@@ -31,6 +31,7 @@ impl Db {
         let lake = Lake::open(options).await.unwrap();
         let engine = SessionStateBuilder::new()
             .with_config(SessionConfig::new().with_target_partitions(2))
+            .with_expr_planners(vec![Arc::new(crate::plan::JsonOperators)])
             .with_default_features()
             .build();
         engine

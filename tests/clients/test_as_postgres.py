@@ -7,6 +7,7 @@ import uuid
 
 import psycopg
 import pytest
+from psycopg.types.json import Json, Jsonb
 
 from as_postgres import differences
 
@@ -48,6 +49,15 @@ WITH_PARAMETERS = [
     ("select t like %s, t in (%s, %s) from p where i = 1", ("y%", "y", "z")),
     ("select i from p where exists (select 1 from p q where q.i = p.i and q.f = %s)", (1.5,)),
     ("delete from p where i = %s returning i", (2,)),
+    ("create table docs (i int, j json, b jsonb)", ()),
+    ("insert into docs values (%s, %s, %s)", (1, Json({"b": 1, "a": [1]}), Jsonb({"b": 1, "a": [1]}))),
+    ("insert into docs values (%s, %s, %s)", (2, '{"x": 1}', '{"x":1}')),
+    ("select i, b -> %s, j ->> %s from docs order by i", ("a", "b")),
+    ("select i from docs where b @> %s", (Jsonb({"b": 1}),)),
+    ("select i from docs where b = %s", (Jsonb({"a": [1], "b": 1}),)),
+    ("select jsonb_set(b, %s, %s), b || %s from docs", (["a"], Jsonb(7), Jsonb({"n": None}))),
+    ("select %s::jsonb -> 'a', %s -> 'a', to_jsonb(%s::text)", ('{"a":5}', Jsonb({"a": 6}), "x")),
+    ("select e from docs, jsonb_array_elements(%s) e order by i", (Jsonb([1, 2]),)),
 ]
 
 

@@ -255,7 +255,7 @@ fn plain_argument(argument: &ast::FunctionArg) -> Option<&Expr> {
     }
 }
 
-fn has_column(expression: &Expr) -> bool {
+pub(super) fn has_column(expression: &Expr) -> bool {
     let found = visit_expressions(expression, |e| match e {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
