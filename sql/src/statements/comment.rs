@@ -25,7 +25,7 @@ pub(super) fn run(
             context.environment.check_schema(context.lakes.main.state(), &name)?;
             context.lakes.main.set_comment(CommentTarget::Schema { name }, comment)?;
         }
-        CommentObject::Table | CommentObject::View => {
+        CommentObject::Table | CommentObject::View | CommentObject::MaterializedView => {
             on_relation(context, name, None, comment, if_exists)?;
         }
         CommentObject::Column => {
@@ -38,7 +38,8 @@ pub(super) fn run(
             let relation: Vec<ObjectNamePart> = parts;
             on_relation(context, &ObjectName(relation), Some(column), comment, if_exists)?;
         }
-        CommentObject::Database => {}
+        // Nothing shows them.
+        CommentObject::Database | CommentObject::Index => {}
         other => return Err(Error::unsupported(format!("COMMENT ON {other}"))),
     }
     Ok(TAG.into())
