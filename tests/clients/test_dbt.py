@@ -82,14 +82,14 @@ class Dbt:
     def state(self):
         """All that can be seen of what dbt made."""
         relations = self.relations()
-        contents = {}
+        contents = []
         for schema, name, _ in relations:
             with self.connect() as connection:
                 found = connection.execute(f'select * from "{schema}"."{name}"')
                 names = [column.name for column in found.description]
                 kept = [i for i, column in enumerate(names) if column not in TIMES]
                 rows = [tuple(shown(row[i]) for i in kept) for row in found.fetchall()]
-            contents[schema, name] = (names, sorted(rows))
+            contents += [(schema, name, *names)] + [(name, *row) for row in sorted(rows)]
         columns = self.rows(
             """select table_schema, table_name, column_name, data_type, character_maximum_length
                from information_schema.columns where table_schema like 'shop%'
@@ -97,7 +97,7 @@ class Dbt:
         )
         comments = self.rows(
             """select n.nspname, c.relname, d.objsubid, d.description from pg_description d
-               join pg_class c on c.oid = d.objoid and d.classoid = 'pg_class'::regclass
+               join pg_class c on c.oid = d.objoid and d.classoid = 'pg_catalog.pg_class'::regclass
                join pg_namespace n on n.oid = c.relnamespace
                where n.nspname like 'shop%' order by 1, 2, 3"""
         )
@@ -134,11 +134,11 @@ def same(both, *arguments, status=0, **variables):
     assert expected[0] == status, expected[2]
     assert got[:2] == expected[:2], got[2]
     found, wanted = ours.state(), control.state()
-    for part, value in wanted.items():
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                assert found[part].get(key) == inner, (arguments, part, key)
-        assert found[part] == value, (arguments, part)
+    for part, expected in wanted.items():
+        left = [entry for entry in found[part] if entry not in expected]
+        right = [entry for entry in expected if entry not in found[part]]
+        assert (left, right) == ([], []), (arguments, part)
+        assert found[part] == expected, (arguments, part)
     return got
 
 

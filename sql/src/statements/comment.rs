@@ -19,6 +19,8 @@ pub(super) fn run(
     comment: Option<String>,
     if_exists: bool,
 ) -> Result<String> {
+    // An empty comment is none.
+    let comment = comment.filter(|text| !text.is_empty());
     match object {
         CommentObject::Schema => {
             let name = plan::parts(name)?.pop().unwrap_or_default();

@@ -3,6 +3,7 @@
 `SEXTANT_DBT=all` runs all of them on both; otherwise those named in `SHORT` run on Sextant alone.
 """
 
+import inspect
 import os
 
 import psycopg
@@ -60,3 +61,10 @@ def logs_dir(tmp_path_factory):
     os.environ["DBT_LOG_PATH"] = folder
     yield folder
     del os.environ["DBT_LOG_PATH"]
+
+
+@pytest.fixture(scope="class")
+def test_data_dir(request):
+    """Files that a class of the package brings along."""
+    theirs = [of for of in request.cls.__mro__ if of.__module__.startswith("dbt.tests.adapter.")]
+    return os.path.join(os.path.dirname(inspect.getfile(theirs[0])), "data")

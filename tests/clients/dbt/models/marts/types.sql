@@ -6,7 +6,7 @@ select
     date_trunc('month', o.ordered_at) as month,
     o.ordered_at - interval '1 hour' as before,
     'it''s ' || o.status as label,
-    upper(left(c.name, 2)) as initials,
+    upper(left(c.name, 1)) as initials,
     c.active,
     c.score::double precision as score,
     row_number() over (order by o.id) as place,
