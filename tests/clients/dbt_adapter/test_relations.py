@@ -1,4 +1,4 @@
-"""Caching, types, concurrency, clone, show, ephemeral models, comments, unit tests."""
+"""Caching, types, concurrency, clone, show, comments, unit tests."""
 
 # ruff: noqa: F401
 from dbt.tests.adapter.caching.test_caching import (
@@ -21,11 +21,6 @@ from dbt.tests.adapter.dbt_show.test_dbt_show import (
     TestPostgresShowLimit,
     TestPostgresShowSqlHeader,
     TestShowDoesNotHandleDoubleLimit,
-)
-from dbt.tests.adapter.ephemeral.test_ephemeral import (
-    TestEphemeralErrorHandling,
-    TestEphemeralMulti,
-    TestEphemeralNested,
 )
 from dbt.tests.adapter.persist_docs.test_persist_docs import (
     TestPersistDocs,

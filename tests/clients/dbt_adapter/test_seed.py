@@ -6,7 +6,6 @@ from dbt.tests.adapter.aliases.test_aliases import (
     TestAliases,
     TestSameAliasDifferentSchemas,
 )
-from dbt.tests.adapter.empty.test_empty import BaseTestEmptyInlineSourceRef
 from dbt.tests.adapter.empty.test_empty import TestEmpty
 from dbt.tests.adapter.simple_copy.test_simple_copy import (
     TestEmptyModelsArentRun,
@@ -24,10 +23,5 @@ from dbt.tests.adapter.simple_seed.test_seed import (
     TestSeedWithUniqueDelimiter,
     TestSeedWithWrongDelimiter,
     TestSimpleSeedEnabledViaConfig,
-    TestSimpleSeedWithBOM,
 )
 from dbt.tests.adapter.simple_seed.test_seed_type_override import TestSimpleSeedColumnOverride
-
-
-class TestEmptyInlineSourceRef(BaseTestEmptyInlineSourceRef):
-    pass
