@@ -12,7 +12,7 @@ use crate::alter::{alter, undefined_column};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::model::{
-    Constraint, Definition, ObjectId, Relation, Schema, SortKey, State, Table, View,
+    Constraint, Definition, ObjectId, Relation, Schema, SortKey, State, StoredQuery, Table, View,
 };
 
 /// A column of a table to be made or of ADD COLUMN.
@@ -37,6 +37,7 @@ pub struct NewTable {
     pub constraints: Vec<Constraint>,
     pub partition_by: Vec<(String, String)>,
     pub sort_by: Vec<SortKey>,
+    pub query: Option<StoredQuery>,
     pub comment: Option<String>,
 }
 
@@ -94,6 +95,12 @@ pub enum TableChange {
     DropConstraint {
         name: String,
     },
+    RenameConstraint {
+        name: String,
+        to: String,
+    },
+    /// What a materialized view is filled from, and whether it was.
+    SetQuery(StoredQuery),
 }
 
 /// What COMMENT ON names, tables apart.

@@ -280,9 +280,10 @@ fn partitioned(file: &DataFile, numbered: bool) -> Result<PartitionedFile> {
 /// a plan that trusted a broken key would give wrong answers.
 fn constraints(table: &Table) -> Constraints {
     let enforced = |constraint: &Constraint| match constraint {
-        Constraint::Check { .. } | Constraint::Unique { .. } | Constraint::ForeignKey { .. } => {
-            None::<EngineConstraint>
-        }
+        Constraint::Check { .. }
+        | Constraint::Unique { .. }
+        | Constraint::ForeignKey { .. }
+        | Constraint::Index(_) => None::<EngineConstraint>,
     };
     Constraints::new_unverified(table.constraints.iter().filter_map(enforced).collect())
 }

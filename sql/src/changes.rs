@@ -181,6 +181,10 @@ impl Planner<'_> {
             return Err(Error::new("42501", format!("permission denied for schema {schema}")));
         }
         match self.environment.expect(self.lakes, name)? {
+            (place, Found::Relation(Relation::Table(table))) if table.query.is_some() => {
+                let message = format!("cannot change materialized view \"{}\"", place.name);
+                Err(Error::new("42809", message).with_hint("REFRESH fills it from its query."))
+            }
             (place, Found::Relation(Relation::Table(table))) => Ok((place, table)),
             (place, Found::Relation(Relation::View(_))) => {
                 Err(Error::new("55000", format!("cannot change view \"{}\"", place.name))

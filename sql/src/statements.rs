@@ -12,12 +12,14 @@ mod create_table;
 mod create_view;
 mod definition;
 mod drop;
+mod index;
+mod materialized_view;
 mod tag;
 mod truncate;
 mod vacuum;
 
 use catalog::Relation;
-use datafusion::sql::sqlparser::ast::{self, ObjectName};
+use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
 
 use crate::error::{Error, Result};
 use crate::parse::{Own, Parsed, Statement};
@@ -53,7 +55,7 @@ pub fn needs_temp(statement: &Statement) -> bool {
 /// Runs a definition statement and gives its tag; None if it is not one.
 pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Option<String>> {
     let sql = match &statement.parsed {
-        Parsed::Own(own) => return run_own(context, own).await,
+        Parsed::Own(own) => return run_own(context, own, &statement.text).await,
         Parsed::Sql(sql) => sql.as_ref(),
     };
     let tag = match sql {
@@ -69,6 +71,7 @@ pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Opt
         ast::Statement::AlterView { name, query, .. } => {
             alter_view::replace(context, name, query).await?
         }
+        ast::Statement::CreateIndex(create) => index::create(context, create)?,
         ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => {
             drop::run(context, *object_type, names, *if_exists, *cascade)?
         }
@@ -81,13 +84,22 @@ pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Opt
     Ok(Some(tag))
 }
 
-async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<Option<String>> {
+async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Option<String>> {
     let tag = match own {
-        Own::RenameView { name, if_exists, to } => {
-            alter_view::rename(context, name, *if_exists, to)
+        Own::Rename { kind: ObjectType::Index, name, if_exists, to } => {
+            index::rename(context, name, *if_exists, to)
         }
-        Own::SetSchema { name, if_exists, schema, view } => {
-            alter_table::set_schema(context, name, *if_exists, schema, *view)
+        Own::Rename { kind, name, if_exists, to } => {
+            alter_view::rename(context, *kind, name, *if_exists, to)
+        }
+        Own::SetSchema { kind, name, if_exists, schema } => {
+            alter_table::set_schema(context, *kind, name, *if_exists, schema)
+        }
+        Own::CreateMaterializedView { view, with_data } => {
+            materialized_view::create(context, view, text, *with_data).await
+        }
+        Own::RefreshMaterializedView { name, with_data } => {
+            materialized_view::refresh(context, name, *with_data).await
         }
         Own::SetSortedBy { name, if_exists, keys } => {
             alter_table::set_sorted_by(context, name, *if_exists, keys)
@@ -105,6 +117,17 @@ async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<Option<String>>
     Ok(Some(tag))
 }
 
+/// What DROP and ALTER call a relation.
+fn kind_of(found: &Found) -> ObjectType {
+    match found {
+        Found::Relation(Relation::View(_)) => ObjectType::View,
+        Found::Relation(Relation::Table(table)) if table.query.is_some() => {
+            ObjectType::MaterializedView
+        }
+        Found::Relation(Relation::Table(_)) | Found::External(_) => ObjectType::Table,
+    }
+}
+
 impl Context<'_> {
     /// The table named, or None with a NOTICE if it need not exist.
     fn table(
@@ -114,7 +137,9 @@ impl Context<'_> {
     ) -> Result<Option<(Place, std::sync::Arc<catalog::Table>)>> {
         match self.relation(name, if_exists)? {
             None => Ok(None),
-            Some((place, Found::Relation(Relation::Table(table)))) => Ok(Some((place, table))),
+            Some((place, Found::Relation(Relation::Table(table)))) if table.query.is_none() => {
+                Ok(Some((place, table)))
+            }
             Some((place, _)) => {
                 Err(Error::new("42809", format!("\"{}\" is not a table", place.name)))
             }

@@ -124,7 +124,7 @@ impl Environment {
         }
     }
 
-    fn candidates(&self, name: &[String]) -> Result<Vec<Place>> {
+    pub(crate) fn candidates(&self, name: &[String]) -> Result<Vec<Place>> {
         let place = |schema: &String, name: &String| match schema.as_str() {
             TEMP_SCHEMA => Place { temp: true, schema: TEMP_HOME.into(), name: name.clone() },
             _ => Place { temp: false, schema: schema.clone(), name: name.clone() },

@@ -108,6 +108,9 @@ impl Loader<'_> {
     async fn found(&self, place: &Place, found: Found) -> Result<Arc<dyn TableSource>> {
         match found {
             Found::Relation(Relation::Table(table)) => {
+                if table.query.as_ref().is_some_and(|query| !query.populated) {
+                    return Err(unpopulated(&table.name));
+                }
                 let provider = lake_table(self.lakes, place, table, false).await?;
                 Ok(provider_as_source(provider))
             }
@@ -245,6 +248,11 @@ fn rename_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPlan> {
     });
     let items = items.collect::<Result<Vec<_>>>()?;
     Ok(LogicalPlanBuilder::from(plan).project(items)?.build()?)
+}
+
+fn unpopulated(name: &str) -> Error {
+    let message = format!("materialized view \"{name}\" has not been populated");
+    Error::new("55000", message).with_hint("Use the REFRESH MATERIALIZED VIEW command.")
 }
 
 fn no_longer(view: &View) -> Error {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use catalog::{Constraint, NewColumn, Relation, SortKey, Table, TableChange};
 use datafusion::sql::sqlparser::ast::{
     AlterColumnOperation, AlterTable, AlterTableOperation, AssignmentTarget, Expr, FunctionArg,
-    FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderByExpr, RenameTableNameKind,
-    Statement,
+    FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectType, OrderByExpr,
+    RenameTableNameKind, Statement,
 };
 
-use super::constraint::{name_of, table_constraint};
+use super::constraint::table_constraint;
 use super::create_table::{column, default_text};
 use super::definition::{self, Present};
 use super::{Context, alter_view, create_view, drop};
@@ -34,7 +34,7 @@ pub(super) async fn run(context: &mut Context<'_>, alter: &AlterTable) -> Result
                 let to = plan::parts(to)?.pop().unwrap_or_default();
                 alter_view::rename_to(context, &place, &found, &to)?;
             }
-            (Found::Relation(Relation::Table(_)), operation) => {
+            (Found::Relation(Relation::Table(table)), operation) if table.query.is_none() => {
                 change(context, &place, operation).await?;
             }
             _ => {
@@ -79,14 +79,15 @@ async fn change(
             alter_column(context, place, &table, name, op).await
         }
         AlterTableOperation::AddConstraint { constraint, .. } => {
-            let constraint = table_constraint(constraint, &table.name, context.notices)?;
+            let taken: Vec<&str> = table.constraints.iter().map(Constraint::name).collect();
+            let constraint = table_constraint(constraint, &table.name, &taken, context.notices)?;
             let constraint = constraint.of(&table)?;
             check_definition(context, &table, &constraint)?;
-            let taken = table.constraints.iter().any(|c| name_of(c) == name_of(&constraint));
+            let taken = table.constraints.iter().any(|c| c.name() == constraint.name());
             if taken {
                 let message = format!(
                     "constraint \"{}\" for relation \"{}\" already exists",
-                    name_of(&constraint),
+                    constraint.name(),
                     table.name
                 );
                 return Err(Error::new("42710", message));
@@ -96,6 +97,15 @@ async fn change(
         }
         AlterTableOperation::DropConstraint { if_exists, name, .. } => {
             drop_constraint(context, place, &table, &folded(name), *if_exists)
+        }
+        AlterTableOperation::RenameConstraint { old_name, new_name } => {
+            let (name, to) = (folded(old_name), folded(new_name));
+            if !table.constraints.iter().any(|c| c.name() == name) {
+                let message =
+                    format!("constraint \"{name}\" for table \"{}\" does not exist", table.name);
+                return Err(Error::new("42704", message));
+            }
+            apply(context, place, TableChange::RenameConstraint { name, to })
         }
         AlterTableOperation::OwnerTo { .. } => Ok(()),
         other => Err(Error::unsupported(format!("ALTER TABLE … {other}"))),
@@ -254,11 +264,11 @@ fn check_definition(context: &Context<'_>, table: &Table, new: &Constraint) -> R
 
 /// A change must leave the views that read the table whole.
 async fn views_still_stand(context: &Context<'_>, place: &Place, change: &str) -> Result<()> {
-    for view in drop::dependents(context.lakes.view(place).state(), place) {
+    for (kind, view) in drop::dependents(context.lakes.view(place).state(), place) {
         if let Err(error) = create_view::plan(context, &view).await {
             let message = format!("cannot {change} because other objects depend on it");
             return Err(Error::new("2BP01", message)
-                .with_detail(format!("view {} reads it: {error}.", view.name))
+                .with_detail(format!("{kind} {} reads it: {error}.", view.name))
                 .with_hint("Drop the view, change the table, and make the view again."));
         }
     }
@@ -272,7 +282,8 @@ fn drop_constraint(
     name: &str,
     if_exists: bool,
 ) -> Result<()> {
-    if table.constraints.iter().any(|c| name_of(c) == name) {
+    let is_named = |c: &Constraint| c.name() == name && !matches!(c, Constraint::Index(_));
+    if table.constraints.iter().any(is_named) {
         return apply(context, place, TableChange::DropConstraint { name: name.into() });
     }
     let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
@@ -283,21 +294,20 @@ fn drop_constraint(
     Ok(())
 }
 
-/// ALTER TABLE | VIEW name SET SCHEMA other.
+/// ALTER TABLE | VIEW | MATERIALIZED VIEW name SET SCHEMA other.
 pub(super) fn set_schema(
     context: &mut Context<'_>,
+    kind: ObjectType,
     name: &ObjectName,
     if_exists: bool,
     schema: &Ident,
-    view: bool,
 ) -> Result<String> {
-    let tag = if view { "ALTER VIEW" } else { TAG };
     if let Some((place, _)) = context.relation(name, if_exists)? {
         let schema = folded(schema);
         context.environment.check_schema(context.lakes.view(&place).state(), &schema)?;
         context.lakes.of(&place).move_relation(&place.schema, &place.name, &schema)?;
     }
-    Ok(tag.into())
+    Ok(format!("ALTER {kind}"))
 }
 
 /// ALTER TABLE name SET SORTED BY (…).

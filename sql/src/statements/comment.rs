@@ -19,13 +19,15 @@ pub(super) fn run(
     comment: Option<String>,
     if_exists: bool,
 ) -> Result<String> {
+    // An empty comment is none.
+    let comment = comment.filter(|text| !text.is_empty());
     match object {
         CommentObject::Schema => {
             let name = plan::parts(name)?.pop().unwrap_or_default();
             context.environment.check_schema(context.lakes.main.state(), &name)?;
             context.lakes.main.set_comment(CommentTarget::Schema { name }, comment)?;
         }
-        CommentObject::Table | CommentObject::View => {
+        CommentObject::Table | CommentObject::View | CommentObject::MaterializedView => {
             on_relation(context, name, None, comment, if_exists)?;
         }
         CommentObject::Column => {
@@ -38,7 +40,8 @@ pub(super) fn run(
             let relation: Vec<ObjectNamePart> = parts;
             on_relation(context, &ObjectName(relation), Some(column), comment, if_exists)?;
         }
-        CommentObject::Database => {}
+        // Nothing shows them.
+        CommentObject::Database | CommentObject::Index => {}
         other => return Err(Error::unsupported(format!("COMMENT ON {other}"))),
     }
     Ok(TAG.into())

@@ -24,9 +24,8 @@ pub fn of_connection(seen: &Seen) -> Vec<ScalarUDF> {
         function(name, DataType::Utf8, seen, answer)
     };
     vec![
-        by_oid("pg_get_viewdef", |state, oid, _| match find(state, oid)?.relation {
-            Relation::View(view) => Some(definitions::view(view)),
-            Relation::Table(_) => None,
+        by_oid("pg_get_viewdef", |state, oid, _| {
+            definitions::query(find(state, oid)?.relation).map(|query| query.definition())
         }),
         by_oid("pg_get_indexdef", index_definition),
         by_oid("pg_get_constraintdef", |state, oid, _| {
@@ -302,9 +301,7 @@ fn index_definition(state: &State, oid: i64, arguments: &[Argument]) -> Option<S
     let (schema, table, index) = constraint(state, oid - 1)?;
     match arguments.first() {
         Some(Argument::Number(column)) if *column > 0 => {
-            let catalog::Constraint::Unique { columns, .. } = table.constraints.get(index)? else {
-                return None;
-            };
+            let columns = definitions::index_columns(table.constraints.get(index)?)?;
             let id = columns.get(usize::try_from(column - 1).ok()?)?;
             Some(definitions::column_list(table, &[*id]))
         }
