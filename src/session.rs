@@ -7,9 +7,11 @@
 
 mod commands;
 mod cursors;
+mod identity;
 mod live;
 mod retry;
 mod temp;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -31,6 +33,7 @@ use crate::settings::Settings;
 use crate::{Error, Server, functions};
 
 use cursors::Cursors;
+pub use identity::{Login, SharedWho, Who};
 
 /// Something the client is told beside the answer.
 #[derive(Debug, Clone)]
@@ -61,7 +64,8 @@ pub enum TransactionStatus {
 /// See the module.
 pub struct Session {
     server: Arc<Server>,
-    user: String,
+    login: Login,
+    who: SharedWho,
     database: String,
     settings: Arc<RwLock<Settings>>,
     engine: SessionState,
@@ -101,18 +105,21 @@ impl Session {
     /// A session for a user that has been let in.
     pub fn new(
         server: Arc<Server>,
-        user: String,
+        login: Login,
         database: String,
         options: HashMap<String, String>,
         pid: i32,
     ) -> Result<Self, Error> {
-        let settings = Settings::new(configured(server.config()).into_iter().chain(options))?;
+        let (of_role, notices) = identity::usable(&login.settings);
+        let given = identity::configured(server.config()).into_iter().chain(of_role).chain(options);
+        let settings = Settings::new(given)?;
+        let who = Arc::new(RwLock::new(Who::new(&login)));
         let settings = Arc::new(RwLock::new(settings));
         let seen = Seen::default();
         let cursors = Cursors::default();
         let live = Arc::new(live::View {
             server: Arc::clone(&server),
-            user: user.clone(),
+            who: Arc::clone(&who),
             database: database.clone(),
             settings: Arc::clone(&settings),
             cursors: cursors.open(),
@@ -120,7 +127,8 @@ impl Session {
         let mut session = Self {
             engine: server.engine().session_state(),
             server,
-            user,
+            login,
+            who,
             database,
             settings,
             seen,
@@ -129,18 +137,21 @@ impl Session {
             temp: None,
             statements: HashMap::new(),
             cursors,
-            notices: Vec::new(),
+            notices,
             several: false,
             settings_stamp: 0,
             zone: String::new(),
         };
-        let own = functions::of_session(&session.server, &session.user, pid, &session.settings);
-        let (settings, user) = (Arc::clone(&session.settings), session.user.clone());
-        let path =
-            move || settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default();
+        let own = functions::of_session(&session.server, &session.who, pid, &session.settings);
+        let (settings, who) = (Arc::clone(&session.settings), Arc::clone(&session.who));
+        let path = move || {
+            let user = who.read().map(|who| who.current.clone()).unwrap_or_default();
+            settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default()
+        };
+        let rights = identity::privileges(&session.seen, &session.who);
         let seen = system::functions::of_connection(&session.seen);
         let visible = system::functions::is_visible(&session.seen, path);
-        for function in own.into_iter().chain(seen).chain([visible]) {
+        for function in own.into_iter().chain(seen).chain([visible]).chain(rights) {
             datafusion::execution::FunctionRegistry::register_udf(
                 &mut session.engine,
                 Arc::new(function),
@@ -263,7 +274,7 @@ impl Session {
         if writes {
             open.changes += 1;
         }
-        let outcome = outcome.ok_or_else(|| unsupported(&prepared.statement))?;
+        let outcome = outcome.ok_or_else(|| words::unsupported(&prepared.statement))?;
         let outcome = match (declare, outcome) {
             (Some(declare), Outcome::Rows { rows, .. }) => {
                 let pool = &environment.engine.runtime_env().memory_pool;
@@ -273,6 +284,7 @@ impl Session {
             (_, outcome) => outcome,
         };
         self.see();
+        self.identify();
         if writes && self.alone() {
             self.commit().await?;
         }
@@ -359,6 +371,7 @@ impl Session {
         self.settings_stamp += 1;
         self.zone = self.setting("timezone").unwrap_or_else(|| "UTC".into());
         self.engine.config_mut().options_mut().execution.time_zone = Some(self.zone.clone());
+        self.identify();
         Ok(())
     }
 
@@ -402,6 +415,7 @@ impl Session {
             open.lakes.temp = Some(temp.begin().await?);
         }
         self.see();
+        self.identify();
         Ok(())
     }
 
@@ -424,7 +438,8 @@ impl Session {
         let mut engine = self.engine.clone();
         engine.mark_start_execution();
         let server = Arc::clone(&self.server);
-        let path = self.read_settings().map(|s| s.search_path(&self.user));
+        let who = self.who();
+        let path = self.read_settings().map(|s| s.search_path(&who.current));
         let setting = |name: &str| {
             let settings = self.read_settings().ok();
             settings.and_then(|settings| settings.duration(name)).unwrap_or_default()
@@ -438,7 +453,9 @@ impl Session {
             engine,
             lake: Arc::clone(self.server.lake()),
             database: self.database.clone(),
-            user: self.user.clone(),
+            user: who.current,
+            authority: who.authority,
+            session_role: who.session_role,
             search_path: path.unwrap_or_default(),
             pg_catalog: Some(self.server.engine().built_in()),
             live: Some(Arc::clone(&self.live)),
@@ -474,25 +491,4 @@ async fn commit(lakes: Lakes) -> Result<(), Error> {
         Some(temp) if !temp.is_empty() => Ok(temp.commit().await?).map(|_| ()),
         _ => Ok(()),
     }
-}
-
-/// Settings whose defaults are the server's.
-fn configured(config: &crate::config::Config) -> [(String, String); 3] {
-    let seconds = |seconds: u64| format!("{seconds}s");
-    [
-        ("statement_timeout".into(), config.statement_timeout_ms.to_string()),
-        ("sextant.snapshot_retention".into(), seconds(config.snapshot_retention_seconds)),
-        ("sextant.file_retention".into(), seconds(config.file_retention_seconds)),
-    ]
-}
-
-fn unsupported(statement: &Statement) -> Error {
-    let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
-    // CREATE, ALTER and DROP say little without what they are about.
-    let count = match words.first().map(|word| word.to_uppercase()).as_deref() {
-        Some("CREATE" | "ALTER" | "DROP") => 2,
-        _ => 1,
-    };
-    let shown = words[..count.min(words.len())].join(" ").to_uppercase();
-    Error::new("0A000", format!("{shown} is not supported"))
 }

@@ -8,6 +8,7 @@ mod information_schema;
 mod lake;
 pub mod oid;
 mod pg_catalog;
+pub mod privileges;
 
 use std::sync::Arc;
 

@@ -46,6 +46,7 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
                 let change = TableChange::AddConstraint(constraint.of(&table)?);
                 transaction.alter_table(&place.schema, &place.name, change)?;
             }
+            context.own_new(&place)?;
             Ok(tag.to_string())
         }
         Some(query) => {
@@ -117,6 +118,7 @@ async fn fill(
     let table = context.lakes.of(place).create_table(&place.schema, table)?;
     let change = Change::rows(context.environment, context.lakes, place, table, plan)?;
     let applied = changes::apply(context.environment, context.lakes, &change).await?;
+    context.own_new(place)?;
     Ok(applied.count)
 }
 

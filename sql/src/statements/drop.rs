@@ -4,6 +4,7 @@ use catalog::{Relation, State, View};
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
 use super::{Context, external};
+use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
 use crate::system::definitions;
@@ -57,18 +58,44 @@ fn drop_relation(
             None => error,
         });
     };
+    may_drop(context, &place, &found)?;
     let is_view = matches!(found, Found::Relation(Relation::View(_)));
     if is_view != (object == ObjectType::View) {
         let hint = if is_view { "Use DROP VIEW." } else { "Use DROP TABLE." };
         let error = Error::new("42809", format!("\"{}\" is not a {word}", place.name));
         return Err(error.with_hint(hint));
     }
-    drop_dependents(context, &place, &word, cascade)?;
     match found {
-        Found::External(_) => external::undefine(context, &place),
-        Found::Relation(_) => {
-            Ok(context.lakes.of(&place).drop_relation(&place.schema, &place.name)?)
+        Found::External(_) => {
+            drop_dependents(context, &place, &word, cascade)?;
+            external::undefine(context, &place)
         }
+        Found::Relation(_) => drop_place(context, &place, object, cascade),
+    }
+}
+
+/// Drops a table or view, and with `cascade` the views that read it.
+pub(super) fn drop_place(
+    context: &mut Context<'_>,
+    place: &Place,
+    object: ObjectType,
+    cascade: bool,
+) -> Result<()> {
+    drop_dependents(context, place, &object.to_string().to_lowercase(), cascade)?;
+    Ok(context.lakes.of(place).drop_relation(&place.schema, &place.name)?)
+}
+
+/// A relation may be dropped by its owner and by that of its schema.
+fn may_drop(context: &Context<'_>, place: &Place, found: &Found) -> Result<()> {
+    let environment = context.environment;
+    let owned = environment.must_own(context.lakes, place, found);
+    let state = context.lakes.main.state();
+    match (owned, state.schemas.get(&place.schema)) {
+        (Err(error), Some(schema)) => {
+            let owns = environment.authority.owns(&Object::schema(schema).acl(state));
+            if owns { Ok(()) } else { Err(error) }
+        }
+        (owned, _) => owned,
     }
 }
 
@@ -148,7 +175,7 @@ fn reads(state: &State, view: &View, place: &Place) -> bool {
     })
 }
 
-fn drop_schema(
+pub(super) fn drop_schema(
     context: &mut Context<'_>,
     name: &ObjectName,
     if_exists: bool,
@@ -165,6 +192,7 @@ fn drop_schema(
         context.environment.check_schema(&state, &name)?;
         return Err(Error::new("3F000", message));
     };
+    context.environment.authority.must_own(&state, &Object::schema(schema))?;
     if !schema.relations.is_empty() && !cascade {
         let lines: Vec<String> = schema
             .relations
