@@ -152,8 +152,9 @@ impl Session {
                 self.cursors.close_all();
                 "CLOSE CURSOR ALL"
             }
-            Own::Role(of @ (OfRole::Become { .. } | OfRole::Authorize { .. })) => {
-                self.become_role(of).await?
+            Own::Role(of @ (OfRole::Become { reset, .. } | OfRole::Authorize { reset, .. })) => {
+                self.become_role(of).await?;
+                if *reset { "RESET" } else { "SET" }
             }
             Own::Role(of) => {
                 self.check_role_setting(of)?;

@@ -116,18 +116,18 @@ impl Session {
     }
 
     /// SET ROLE and SET SESSION AUTHORIZATION.
-    pub(super) async fn become_role(&mut self, of: &OfRole) -> Result<&'static str, Error> {
+    pub(super) async fn become_role(&mut self, of: &OfRole) -> Result<(), Error> {
         self.open(false).await?;
         let (setting, name, local) = match of {
-            OfRole::Become { role, local } => ("role", role, *local),
-            OfRole::Authorize { user, local } => ("session_authorization", user, *local),
-            _ => return Ok("SET"),
+            OfRole::Become { role, local, .. } => ("role", role, *local),
+            OfRole::Authorize { user, local, .. } => ("session_authorization", user, *local),
+            _ => return Ok(()),
         };
         let in_block = self.open.as_ref().is_some_and(|open| open.block.is_some());
         if local && !in_block {
             let message = "SET LOCAL can only be used in transaction blocks";
             self.notices.push(sql::Notice::warning("25P01", message));
-            return Ok("SET");
+            return Ok(());
         }
         if let Some(name) = name {
             self.may_be(setting, name)?;
@@ -139,8 +139,7 @@ impl Session {
                 settings.put_role("role", None, local);
             }
         }
-        self.settings_changed()?;
-        Ok("SET")
+        self.settings_changed()
     }
 
     fn may_be(&self, setting: &str, name: &str) -> Result<(), Error> {

@@ -92,11 +92,14 @@ pub enum OfRole {
     Become {
         role: Option<String>,
         local: bool,
+        /// It was written as RESET.
+        reset: bool,
     },
     /// None: DEFAULT.
     Authorize {
         user: Option<String>,
         local: bool,
+        reset: bool,
     },
 }
 
@@ -131,10 +134,10 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Option<OfRole>, ParserError> 
         return Ok(Some(OfRole::Drop { names, if_exists }));
     }
     if words(parser, &["RESET", "ROLE"]) {
-        return Ok(Some(OfRole::Become { role: None, local: false }));
+        return Ok(Some(OfRole::Become { role: None, local: false, reset: true }));
     }
     if words(parser, &["RESET", "SESSION", "AUTHORIZATION"]) {
-        return Ok(Some(OfRole::Authorize { user: None, local: false }));
+        return Ok(Some(OfRole::Authorize { user: None, local: false, reset: true }));
     }
     for (scope, local) in [("", false), ("SESSION", false), ("LOCAL", true)] {
         let set = |words: &[&'static str]| -> Vec<&'static str> {
@@ -144,11 +147,11 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Option<OfRole>, ParserError> 
         if words(parser, &set(&["ROLE"])) {
             let _ = words(parser, &["TO"]) || parser.consume_token(&Token::Eq);
             let role = if words(parser, &["NONE"]) { None } else { Some(text_or_name(parser)?) };
-            return Ok(Some(OfRole::Become { role, local }));
+            return Ok(Some(OfRole::Become { role, local, reset: false }));
         }
         if words(parser, &set(&["SESSION", "AUTHORIZATION"])) {
             let user = if words(parser, &["DEFAULT"]) { None } else { Some(text_or_name(parser)?) };
-            return Ok(Some(OfRole::Authorize { user, local }));
+            return Ok(Some(OfRole::Authorize { user, local, reset: false }));
         }
     }
     Ok(None)
