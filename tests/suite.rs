@@ -67,6 +67,7 @@ fn corpus() -> Vec<Vec<u8>> {
         message(b'c', b""),
         message(b'f', b"no\0"),
         message(b'p', b"SCRAM-SHA-256\0\0\0\0\x0cn,,n=,r=abcd"),
+        message(b'p', b"c=biws,r=abcd,p=AAAA"),
         message(b'F', b"\0\0\0\x01\0\0\0\0"),
         message(b'H', b""),
         message(b'S', b""),
@@ -173,13 +174,19 @@ async fn fuzz() {
     let (total, seed) = (setting("SEXTANT_FUZZ_MESSAGES", 20_000), setting("SEXTANT_FUZZ_SEED", 1));
     let corpus = corpus();
     let mut random = Random(seed);
-    let (mut sent, mut round, mut warm) = (0, 0, 0);
+    let (mut sent, mut round, mut warm, mut secured) = (0, 0, 0, false);
     while sent < total as usize {
         sent += attack(address, &mut random, &corpus).await;
         round += 1;
         if round % 50 == 0 {
             let answer = witness.query_one("select 40 + 2", &[]).await.unwrap();
             assert_eq!(answer.get::<_, i32>(0), 42);
+        }
+        // The last quarter meets the request for a password.
+        if !secured && sent > total as usize / 4 * 3 {
+            let role = "create role ann superuser login password 'geheim'";
+            witness.batch_execute(role).await.unwrap();
+            secured = true;
         }
         if warm == 0 && sent > 5_000 {
             warm = resident();

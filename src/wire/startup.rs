@@ -38,7 +38,11 @@ pub async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAddr) {
         hello = tokio::time::timeout(STARTUP_LIMIT, greet(&server, socket)) => hello,
     };
     let Ok(Some(mut hello)) = hello else { return };
-    let admitted = tokio::time::timeout(STARTUP_LIMIT, admit(&server, &mut hello, peer)).await;
+    let admitting = tokio::time::timeout(STARTUP_LIMIT, admit(&server, &mut hello, peer));
+    let admitted = tokio::select! {
+        () = server.stop().cancelled() => return,
+        admitted = admitting => admitted,
+    };
     let admitted = admitted
         .unwrap_or_else(|_| Err(Error::new("57014", "canceling authentication due to timeout")));
     let (login, running) = match admitted {
