@@ -4,6 +4,7 @@
 
 pub mod definitions;
 pub mod functions;
+mod grants;
 mod information_schema;
 mod lake;
 pub mod oid;

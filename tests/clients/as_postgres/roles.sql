@@ -97,6 +97,7 @@ grant delete on r_t to r_team;
 select relacl::text from pg_class where relname = 'r_t';
 rollback;
 select relacl::text from pg_class where relname = 'r_t';
+select grantor::text, grantee::text, privilege_type::text, is_grantable::text from information_schema.role_table_grants where table_name = 'r_t' order by 1, 2, 3;
 drop owned by r_team;
 drop owned by r_bob;
 drop owned by r_eve;
