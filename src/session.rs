@@ -7,10 +7,12 @@
 
 mod commands;
 mod cursors;
+mod identity;
 mod live;
 mod plans;
 mod retry;
 mod temp;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -33,6 +35,7 @@ use crate::{Error, Server, functions};
 use cursors::Cursors;
 use plans::Recent;
 
+pub use identity::{Login, SharedWho, Who};
 pub(crate) use plans::Planned;
 
 /// Something the client is told beside the answer.
@@ -64,7 +67,8 @@ pub enum TransactionStatus {
 /// See the module.
 pub struct Session {
     server: Arc<Server>,
-    user: String,
+    login: Login,
+    who: SharedWho,
     database: String,
     settings: Arc<RwLock<Settings>>,
     engine: SessionState,
@@ -79,6 +83,8 @@ pub struct Session {
     several: bool,
     /// The version of the settings that planning and execution have seen.
     followed: u64,
+    /// Counts changes of who the session is.
+    identified: u64,
     /// Counts statements run and transactions ended.
     moment: u64,
     parsed: Recent<Vec<Statement>>,
@@ -111,18 +117,21 @@ impl Session {
     /// A session for a user that has been let in.
     pub fn new(
         server: Arc<Server>,
-        user: String,
+        login: Login,
         database: String,
         options: HashMap<String, String>,
         pid: i32,
     ) -> Result<Self, Error> {
-        let settings = Settings::new(configured(server.config()).into_iter().chain(options))?;
+        let (of_role, notices) = identity::usable(&login.settings);
+        let given = identity::configured(server.config()).into_iter().chain(of_role).chain(options);
+        let settings = Settings::new(given)?;
+        let who = Arc::new(RwLock::new(Who::new(&login)));
         let settings = Arc::new(RwLock::new(settings));
         let seen = Seen::default();
         let cursors = Cursors::default();
         let live = Arc::new(live::View {
             server: Arc::clone(&server),
-            user: user.clone(),
+            who: Arc::clone(&who),
             database: database.clone(),
             settings: Arc::clone(&settings),
             cursors: cursors.open(),
@@ -130,7 +139,8 @@ impl Session {
         let mut session = Self {
             engine: server.engine().session_state(),
             server,
-            user,
+            login,
+            who,
             database,
             settings,
             seen,
@@ -139,21 +149,25 @@ impl Session {
             temp: None,
             statements: HashMap::new(),
             cursors,
-            notices: Vec::new(),
+            notices,
             several: false,
             followed: u64::MAX,
+            identified: 0,
             moment: 0,
             parsed: Recent::default(),
             kept: Recent::default(),
             zone: String::new(),
         };
-        let own = functions::of_session(&session.server, &session.user, pid, &session.settings);
-        let (settings, user) = (Arc::clone(&session.settings), session.user.clone());
-        let path =
-            move || settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default();
+        let own = functions::of_session(&session.server, &session.who, pid, &session.settings);
+        let (settings, who) = (Arc::clone(&session.settings), Arc::clone(&session.who));
+        let path = move || {
+            let user = who.read().map(|who| who.current.clone()).unwrap_or_default();
+            settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default()
+        };
+        let rights = identity::privileges(&session.seen, &session.who);
         let seen = system::functions::of_connection(&session.seen);
         let visible = system::functions::is_visible(&session.seen, path);
-        for function in own.into_iter().chain(seen).chain([visible]) {
+        for function in own.into_iter().chain(seen).chain([visible]).chain(rights) {
             datafusion::execution::FunctionRegistry::register_udf(
                 &mut session.engine,
                 Arc::new(function),
@@ -237,7 +251,7 @@ impl Session {
         if writes {
             open.changes += 1;
         }
-        let outcome = outcome.ok_or_else(|| unsupported(&prepared.statement))?;
+        let outcome = outcome.ok_or_else(|| words::unsupported(&prepared.statement))?;
         let outcome = match (declare, outcome) {
             (Some(declare), Outcome::Rows { rows, .. }) => {
                 let pool = &environment.engine.runtime_env().memory_pool;
@@ -247,6 +261,7 @@ impl Session {
             (_, outcome) => outcome,
         };
         self.see();
+        self.identify();
         if writes && self.alone() {
             self.commit().await?;
         }
@@ -337,6 +352,7 @@ impl Session {
         }
         self.zone = self.setting("timezone").unwrap_or_else(|| "UTC".into());
         self.engine.config_mut().options_mut().execution.time_zone = Some(self.zone.clone());
+        self.identify();
         Ok(())
     }
 
@@ -363,6 +379,7 @@ impl Session {
             open.lakes.temp = Some(temp.begin().await?);
         }
         self.see();
+        self.identify();
         Ok(())
     }
 
@@ -400,25 +417,4 @@ async fn commit(lakes: Lakes) -> Result<(), Error> {
         Some(temp) if !temp.is_empty() => Ok(temp.commit().await?).map(|_| ()),
         _ => Ok(()),
     }
-}
-
-/// Settings whose defaults are the server's.
-fn configured(config: &crate::config::Config) -> [(String, String); 3] {
-    let seconds = |seconds: u64| format!("{seconds}s");
-    [
-        ("statement_timeout".into(), config.statement_timeout_ms.to_string()),
-        ("sextant.snapshot_retention".into(), seconds(config.snapshot_retention_seconds)),
-        ("sextant.file_retention".into(), seconds(config.file_retention_seconds)),
-    ]
-}
-
-fn unsupported(statement: &Statement) -> Error {
-    let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
-    // CREATE, ALTER and DROP say little without what they are about.
-    let count = match words.first().map(|word| word.to_uppercase()).as_deref() {
-        Some("CREATE" | "ALTER" | "DROP") => 2,
-        _ => 1,
-    };
-    let shown = words[..count.min(words.len())].join(" ").to_uppercase();
-    Error::new("0A000", format!("{shown} is not supported"))
 }

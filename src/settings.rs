@@ -68,6 +68,7 @@ const KNOWN: &[Known] = &[
     known("lc_time", "C", Kind::Text, "Format of dates."),
     known("lock_timeout", "0", Kind::Duration, "Longest wait for a lock."),
     known("max_identifier_length", "63", Kind::ReadOnly, "Longest name."),
+    known("role", "none", Kind::ReadOnly, "The role that the session has become."),
     known("search_path", "\"$user\", public", Kind::Text, "Schemas of unqualified names."),
     known("server_encoding", "UTF8", Kind::ReadOnly, "Encoding of the database."),
     known(
@@ -106,6 +107,8 @@ const REPORTED: &[(&str, &str)] = &[
     ("client_encoding", "client_encoding"),
     ("datestyle", "DateStyle"),
     ("intervalstyle", "IntervalStyle"),
+    ("is_superuser", "is_superuser"),
+    ("session_authorization", "session_authorization"),
     ("standard_conforming_strings", "standard_conforming_strings"),
     ("timezone", "TimeZone"),
 ];
@@ -166,6 +169,28 @@ impl Settings {
         Ok(())
     }
 
+    /// SET ROLE or SET SESSION AUTHORIZATION, which have been checked; None: as at log-in.
+    pub fn put_role(&mut self, name: &str, value: Option<&str>, local: bool) {
+        if local {
+            let hidden = self.values.get(name).cloned();
+            self.local.entry(name.to_owned()).or_insert(hidden);
+        } else {
+            self.local.remove(name);
+        }
+        match value {
+            Some(value) => self.values.insert(name.to_owned(), value.to_owned()),
+            None => self.values.remove(name),
+        };
+    }
+
+    /// What follows from who the session is; clients are told.
+    pub fn tell(&mut self, name: &str, value: &str) {
+        if name == "is_superuser" {
+            self.defaults.insert(name.to_owned(), value.to_owned());
+        }
+        self.changed.push((name.to_owned(), value.to_owned()));
+    }
+
     /// RESET name.
     pub fn reset(&mut self, name: &str) -> Result<(), Error> {
         let name = name.to_lowercase();
@@ -178,7 +203,9 @@ impl Settings {
 
     /// RESET ALL.
     pub fn reset_all(&mut self) {
-        for name in self.values.keys().cloned().collect::<Vec<_>>() {
+        let roles = ["role", "session_authorization"];
+        let names = self.values.keys().filter(|name| !roles.contains(&name.as_str()));
+        for name in names.cloned().collect::<Vec<_>>() {
             self.put(name, None);
         }
     }

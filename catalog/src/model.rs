@@ -32,6 +32,10 @@ pub const POSITION_COLUMN: &str = "__sextant_position";
 /// `jsonb`, `vector(3)`, `varchar(20)`, …).
 pub const TYPE_KEY: &str = "sextant.type";
 
+/// Kind of the definitions that hold owners and grants, named by the object's uuid: they go when
+/// the object goes.
+pub const ACCESS: &str = "access";
+
 /// Arrow field metadata: what a view's query calls a column that the view names otherwise.
 pub const VIEW_COLUMN_OF: &str = "sextant.column_of";
 
@@ -310,6 +314,13 @@ impl Relation {
         match self {
             Self::Table(table) => table.id,
             Self::View(view) => view.id,
+        }
+    }
+
+    pub fn uuid(&self) -> &str {
+        match self {
+            Self::Table(table) => &table.uuid,
+            Self::View(view) => &view.uuid,
         }
     }
 

@@ -211,10 +211,16 @@ impl Transaction {
     }
 
     pub fn create_view(&mut self, schema: &str, new: NewView, replace: bool) -> Result<()> {
-        let schema = self.schema(schema)?.id;
+        let held = self.schema(schema)?;
+        let schema = held.id;
+        // A view that is replaced is still the same to those who have rights on it.
+        let uuid = match held.relations.get(&new.name) {
+            Some(Relation::View(old)) if replace => old.uuid.clone(),
+            _ => Uuid::now_v7().to_string(),
+        };
         let view = Arc::new(View {
             id: self.provisional(),
-            uuid: Uuid::now_v7().to_string(),
+            uuid,
             schema_id: schema,
             name: new.name,
             sql: new.sql,

@@ -27,6 +27,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSourc
 use datafusion::prelude::col;
 use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, TableAlias};
 
+use crate::access::{self, Privileges};
 use crate::error::{Error, Result};
 use crate::parse;
 use crate::plan::{self, Environment, Found, Lakes, Place};
@@ -133,6 +134,7 @@ pub async fn plan_change(
 ) -> Result<Option<Change>> {
     let (with, statement) = change_in(statement);
     let planner = Planner { environment, lakes, types, with };
+    planner.check_rights(statement)?;
     let mut change = match statement {
         ast::Statement::Insert(insert) => planner.insert(insert.clone()).await?,
         ast::Statement::Update(update) => planner.update(update.clone()).await?,
@@ -172,6 +174,22 @@ pub(crate) struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// Fails unless the statement's role may change its target so.
+    fn check_rights(&self, statement: &ast::Statement) -> Result<()> {
+        if self.environment.authority.superuser {
+            return Ok(());
+        }
+        let Some((name, mut needed)) = access::target(statement) else { return Ok(()) };
+        if access::reads_columns(statement) {
+            needed = needed.with(Privileges::SELECT);
+        }
+        let Ok(parts) = plan::parts(name) else { return Ok(()) };
+        match self.environment.find(self.lakes, &parts)? {
+            Some((place, found)) => self.environment.require(self.lakes, &place, &found, needed),
+            None => Ok(()),
+        }
+    }
+
     /// The table that a statement changes.
     fn target(&self, name: &ObjectName) -> Result<(Place, Arc<Table>)> {
         let parts = plan::parts(name)?;

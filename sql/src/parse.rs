@@ -4,7 +4,9 @@
 mod cursor;
 mod dialect;
 mod fold;
+mod grant;
 mod own;
+mod role;
 
 use std::sync::Arc;
 
@@ -17,7 +19,9 @@ use crate::error::{Error, Result};
 
 pub use cursor::{Direction, Fetch};
 pub use dialect::SextantDialect;
+pub use grant::{GrantPrivileges, GrantRole, Objects, Rights};
 pub use own::{AsOf, ExternalTable, Own, Vacuum};
+pub use role::{OfRole, RoleName, RoleOption};
 
 /// One statement of a message.
 #[derive(Debug, Clone)]

@@ -10,10 +10,15 @@ mod constraint;
 mod create_schema;
 mod create_table;
 mod create_view;
+mod default_privileges;
 mod definition;
 mod drop;
+mod drop_role;
+mod grant;
 mod index;
 mod materialized_view;
+mod owner;
+mod role;
 mod tag;
 mod truncate;
 mod vacuum;
@@ -21,8 +26,9 @@ mod vacuum;
 use catalog::Relation;
 use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
 
+use crate::access::Object;
 use crate::error::{Error, Result};
-use crate::parse::{Own, Parsed, Statement};
+use crate::parse::{Own, Parsed, Rights, Statement};
 use crate::plan::{Environment, Found, Lakes, Place, TEMP_SCHEMA};
 use crate::{Notice, plan};
 
@@ -111,6 +117,8 @@ async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Opt
         Own::DropTag { name, if_exists } => tag::drop(context, name, *if_exists),
         Own::CreateExternalTable(table) => external::create(context, table).await,
         Own::Vacuum(vacuum) => vacuum::run(context, vacuum).await,
+        Own::Role(of_role) => return role::run(context, of_role),
+        Own::Rights(rights) => run_rights(context, rights),
         // Cursors are the connection's.
         Own::Fetch(_) | Own::Close(_) => return Ok(None),
     }?;
@@ -128,7 +136,37 @@ fn kind_of(found: &Found) -> ObjectType {
     }
 }
 
+fn run_rights(context: &mut Context<'_>, rights: &Rights) -> Result<String> {
+    match rights {
+        Rights::Privileges(change) => grant::run(context, change),
+        Rights::Membership(change) => role::grant(context, change),
+        Rights::Defaults { roles, schemas, change } => {
+            default_privileges::run(context, roles, schemas, change)
+        }
+        Rights::Owner { word, name, if_exists, to } => {
+            owner::run(context, word, name, *if_exists, to)
+        }
+        Rights::Reassign { from, to } => owner::reassign(context, from, to),
+        Rights::DropOwned { of, cascade } => owner::drop_owned(context, of, *cascade),
+    }
+}
+
 impl Context<'_> {
+    /// Gives a relation that the statement has made its owner.
+    fn own_new(&mut self, place: &Place) -> Result<()> {
+        let parts = [place.schema.clone(), place.name.clone()];
+        if place.temp {
+            return Ok(());
+        }
+        match self.environment.find(self.lakes, &parts)? {
+            Some((found_at, found)) if !found_at.temp => {
+                let object = Object::relation(&found_at, &found);
+                default_privileges::own(self, &object, &place.schema)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The table named, or None with a NOTICE if it need not exist.
     fn table(
         &mut self,

@@ -43,6 +43,8 @@ impl Db {
             lake: Arc::clone(&lake),
             database: "db".into(),
             user: "ann".into(),
+            authority: Arc::new(crate::access::Authority::everything()),
+            session_role: crate::access::BOOTSTRAP,
             search_path: vec!["main".into()],
             pg_catalog: None,
             live: None,

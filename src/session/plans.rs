@@ -34,6 +34,7 @@ pub struct Stamp {
     temp_snapshot: Option<i64>,
     own_changes: u64,
     settings: u64,
+    identified: u64,
     /// Statements run and transactions ended.
     moment: u64,
 }
@@ -227,6 +228,7 @@ impl Session {
             temp_snapshot: temp.map(|temp| temp.state().snapshot.id),
             own_changes: open.map_or(0, |open| open.changes),
             settings: self.followed,
+            identified: self.identified,
             moment: self.moment,
         }
     }
@@ -247,14 +249,17 @@ impl Session {
             snapshots: duration("sextant.snapshot_retention"),
             files: duration("sextant.file_retention"),
         };
-        let path = settings.as_ref().map(|settings| settings.search_path(&self.user));
+        let who = self.who();
+        let path = settings.as_ref().map(|settings| settings.search_path(&who.current));
         let server = Arc::clone(&self.server);
         Environment {
             retention,
             engine,
             lake: Arc::clone(self.server.lake()),
             database: self.database.clone(),
-            user: self.user.clone(),
+            user: who.current,
+            authority: who.authority,
+            session_role: who.session_role,
             search_path: path.unwrap_or_default(),
             pg_catalog: Some(self.server.engine().built_in()),
             live: Some(Arc::clone(&self.live)),

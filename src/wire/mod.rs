@@ -8,7 +8,7 @@
 //! a buffer per row.
 
 mod array_text;
-mod auth;
+pub(crate) mod auth;
 mod binary;
 mod calendar;
 pub mod cancel;
@@ -21,6 +21,7 @@ mod number;
 pub(crate) mod output;
 mod reply;
 mod rows;
+mod sasl;
 mod startup;
 mod text;
 pub(crate) mod tls;

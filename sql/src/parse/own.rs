@@ -9,6 +9,8 @@
 //!   CREATE TAG name [AS OF VERSION n | TIMESTAMP t]  DROP TAG [IF EXISTS] name
 //!   VACUUM [(VERBOSE, …)] [FULL] [VERBOSE] [t, …]
 //!   FETCH, MOVE, CLOSE                               (module `cursor`)
+//!   CREATE ROLE and its like                         (module `role`)
+//!   GRANT and its like                               (module `grant`)
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
 //! ```
 
@@ -20,6 +22,8 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::cursor::{self, Fetch};
+use super::grant::{self, Rights};
+use super::role::{self, OfRole};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -67,6 +71,8 @@ pub enum Own {
     Fetch(Fetch),
     /// CLOSE; None: all cursors.
     Close(Option<Ident>),
+    Role(OfRole),
+    Rights(Rights),
 }
 
 /// What is to be tidied up: the tables, or all of them.
@@ -112,6 +118,12 @@ pub struct ExternalTable {
 
 /// The statement at the parser's position, if it is one of ours; else the position is kept.
 pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
+    if let Some(of_role) = role::parse(parser)? {
+        return Ok(Some(Own::Role(of_role)));
+    }
+    if let Some(rights) = grant::parse(parser)? {
+        return Ok(Some(Own::Rights(rights)));
+    }
     if parser.peek_keyword(Keyword::ALTER) {
         return parser.maybe_parse(alter).map(Option::flatten);
     }

@@ -26,6 +26,7 @@ pub(super) async fn run(context: &mut Context<'_>, alter: &AlterTable) -> Result
     let Some((place, found)) = context.relation(&alter.name, alter.if_exists)? else {
         return Ok(TAG.into());
     };
+    context.environment.must_own(context.lakes, &place, &found)?;
     for operation in &alter.operations {
         match (&found, operation) {
             // Postgres lets ALTER TABLE rename a view, and dbt does.
@@ -107,7 +108,6 @@ async fn change(
             }
             apply(context, place, TableChange::RenameConstraint { name, to })
         }
-        AlterTableOperation::OwnerTo { .. } => Ok(()),
         other => Err(Error::unsupported(format!("ALTER TABLE … {other}"))),
     }
 }
@@ -181,8 +181,7 @@ async fn fill(context: &mut Context<'_>, place: &Place, column: &str) -> Result<
         && let sql = Arc::make_mut(sql)
         && let Statement::Update(update) = sql
     {
-        let schema = if place.temp { plan::TEMP_SCHEMA } else { place.schema.as_str() };
-        let name = plan::object_name(&[schema, place.name.as_str()]);
+        let name = plan::object_name(&[place.schema_name(), place.name.as_str()]);
         update.table.relation = plan::table_factor(name, None);
         for assignment in &mut update.assignments {
             assignment.target = AssignmentTarget::ColumnName(plan::object_name(&[column]));
@@ -302,9 +301,12 @@ pub(super) fn set_schema(
     if_exists: bool,
     schema: &Ident,
 ) -> Result<String> {
-    if let Some((place, _)) = context.relation(name, if_exists)? {
+    if let Some((place, found)) = context.relation(name, if_exists)? {
+        context.environment.must_own(context.lakes, &place, &found)?;
         let schema = folded(schema);
-        context.environment.check_schema(context.lakes.view(&place).state(), &schema)?;
+        let state = context.lakes.view(&place).state();
+        context.environment.check_schema(state, &schema)?;
+        context.environment.require_create(state, &schema)?;
         context.lakes.of(&place).move_relation(&place.schema, &place.name, &schema)?;
     }
     Ok(format!("ALTER {kind}"))
@@ -317,7 +319,7 @@ pub(super) fn set_sorted_by(
     if_exists: bool,
     keys: &[OrderByExpr],
 ) -> Result<String> {
-    let Some((place, table)) = context.table(name, if_exists)? else { return Ok(TAG.into()) };
+    let Some((place, table)) = owned(context, name, if_exists)? else { return Ok(TAG.into()) };
     let key = |key: &OrderByExpr| -> Result<SortKey> {
         let Expr::Identifier(column) = &key.expr else {
             return Err(Error::unsupported("sorting by an expression"));
@@ -341,11 +343,23 @@ pub(super) fn set_partitioned_by(
     if_exists: bool,
     keys: &[Expr],
 ) -> Result<String> {
-    let Some((place, table)) = context.table(name, if_exists)? else { return Ok(TAG.into()) };
+    let Some((place, table)) = owned(context, name, if_exists)? else { return Ok(TAG.into()) };
     let keys: Result<Vec<(String, String)>> =
         keys.iter().map(|key| partition_key(&table, key)).collect();
     apply(context, &place, TableChange::SetPartitionedBy(keys?))?;
     Ok(TAG.into())
+}
+
+/// The table named, if the statement's role owns it.
+fn owned(
+    context: &mut Context<'_>,
+    name: &ObjectName,
+    if_exists: bool,
+) -> Result<Option<(Place, Arc<Table>)>> {
+    let Some((place, table)) = context.table(name, if_exists)? else { return Ok(None) };
+    let found = Found::Relation(Relation::Table(Arc::clone(&table)));
+    context.environment.must_own(context.lakes, &place, &found)?;
+    Ok(Some((place, table)))
 }
 
 /// `a`, `day(a)`, `bucket(16, a)` as (column, transform).

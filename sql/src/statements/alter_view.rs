@@ -33,6 +33,10 @@ pub(super) fn rename_to(
     found: &Found,
     to: &str,
 ) -> Result<()> {
+    context.environment.must_own(context.lakes, place, found)?;
+    if !place.temp {
+        context.environment.require_create(context.lakes.main.state(), &place.schema)?;
+    }
     if matches!(found, Found::External(_)) {
         return Err(Error::unsupported("renaming an external table"));
     }

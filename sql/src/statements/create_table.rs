@@ -46,6 +46,7 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
                 let change = TableChange::AddConstraint(constraint.of(&table)?);
                 transaction.alter_table(&place.schema, &place.name, change)?;
             }
+            context.own_new(&place)?;
             Ok(tag.to_string())
         }
         Some(query) => {
@@ -130,6 +131,7 @@ pub(super) async fn fill(
 ) -> Result<u64> {
     let change = Change::rows(context.environment, context.lakes, place, table, plan)?;
     let applied = changes::apply(context.environment, context.lakes, &change).await?;
+    context.own_new(place)?;
     Ok(applied.count)
 }
 

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{CreateView, Query, SetExpr, Spanned};
 use super::{Context, materialized_view, storable};
 use crate::error::{Error, Result};
 use crate::names::{folded, shown};
-use crate::plan::Place;
+use crate::plan::{Found, Place};
 use crate::{Notice, parse, plan, types};
 
 pub(super) async fn run(
@@ -77,6 +77,8 @@ pub(super) async fn store(
     let existing = state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name));
     if let Some(Relation::View(old)) = existing {
         replaceable(old, &columns)?;
+        let found = Found::Relation(Relation::View(Arc::clone(old)));
+        context.environment.must_own(context.lakes, place, &found)?;
     }
     let view = NewView {
         name: place.name.clone(),
@@ -85,7 +87,12 @@ pub(super) async fn store(
         columns,
         comment: None,
     };
-    Ok(context.lakes.of(place).create_view(&place.schema, view, replace)?)
+    let new = existing.is_none();
+    context.lakes.of(place).create_view(&place.schema, view, replace)?;
+    match new {
+        true => context.own_new(place),
+        false => Ok(()),
+    }
 }
 
 /// Plans the query of a view or materialized view that exists.

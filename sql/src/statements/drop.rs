@@ -4,6 +4,7 @@ use catalog::{Relation, State};
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
 use super::{Context, external, index, kind_of};
+use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
 use crate::system::definitions;
@@ -59,18 +60,44 @@ fn drop_relation(
             None => error,
         });
     };
+    may_drop(context, &place, &found)?;
     let kind = kind_of(&found);
     if kind != object {
         let error = Error::new("42809", format!("\"{}\" is not a {word}", place.name));
         let of = kind.to_string().to_lowercase();
         return Err(error.with_hint(format!("Use DROP {kind} to remove a {of}.")));
     }
-    drop_dependents(context, &place, &word, cascade)?;
     match found {
-        Found::External(_) => external::undefine(context, &place),
-        Found::Relation(_) => {
-            Ok(context.lakes.of(&place).drop_relation(&place.schema, &place.name)?)
+        Found::External(_) => {
+            drop_dependents(context, &place, &word, cascade)?;
+            external::undefine(context, &place)
         }
+        Found::Relation(_) => drop_place(context, &place, object, cascade),
+    }
+}
+
+/// Drops a table or view, and with `cascade` the views that read it.
+pub(super) fn drop_place(
+    context: &mut Context<'_>,
+    place: &Place,
+    object: ObjectType,
+    cascade: bool,
+) -> Result<()> {
+    drop_dependents(context, place, &object.to_string().to_lowercase(), cascade)?;
+    Ok(context.lakes.of(place).drop_relation(&place.schema, &place.name)?)
+}
+
+/// A relation may be dropped by its owner and by that of its schema.
+fn may_drop(context: &Context<'_>, place: &Place, found: &Found) -> Result<()> {
+    let environment = context.environment;
+    let owned = environment.must_own(context.lakes, place, found);
+    let state = context.lakes.main.state();
+    match (owned, state.schemas.get(&place.schema)) {
+        (Err(error), Some(schema)) => {
+            let owns = environment.authority.owns(&Object::schema(schema).acl(state));
+            if owns { Ok(()) } else { Err(error) }
+        }
+        (owned, _) => owned,
     }
 }
 
@@ -154,7 +181,7 @@ fn reads(state: &State, query: &definitions::Query<'_>, place: &Place) -> bool {
     })
 }
 
-fn drop_schema(
+pub(super) fn drop_schema(
     context: &mut Context<'_>,
     name: &ObjectName,
     if_exists: bool,
@@ -171,6 +198,7 @@ fn drop_schema(
         context.environment.check_schema(&state, &name)?;
         return Err(Error::new("3F000", message));
     };
+    context.environment.authority.must_own(&state, &Object::schema(schema))?;
     if !schema.relations.is_empty() && !cascade {
         let lines: Vec<String> = schema
             .relations

@@ -23,6 +23,7 @@ const MOST_COLUMNS: usize = 32;
 pub(super) fn create(context: &mut Context<'_>, create: &CreateIndex) -> Result<String> {
     let tag = "CREATE INDEX".to_string();
     let (place, found) = context.environment.expect(context.lakes, &create.table_name)?;
+    context.environment.must_own(context.lakes, &place, &found)?;
     let Found::Relation(Relation::Table(table)) = found else {
         let message = format!("cannot create index on relation \"{}\"", place.name);
         return Err(Error::new("42809", message));
@@ -151,8 +152,11 @@ fn expect(
     if_exists: bool,
     kind: &str,
 ) -> Result<Option<(Place, Constraint)>> {
-    if let Some(found) = find(context, name)? {
-        return Ok(Some(found));
+    if let Some((place, constraint)) = find(context, name)? {
+        let table = plan::object_name(&[place.schema_name(), &place.name]);
+        let (_, found) = context.environment.expect(context.lakes, &table)?;
+        context.environment.must_own(context.lakes, &place, &found)?;
+        return Ok(Some((place, constraint)));
     }
     let parts = plan::parts(name)?;
     let shown = parts.last().map_or("", String::as_str);

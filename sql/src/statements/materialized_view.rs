@@ -53,6 +53,7 @@ pub(super) async fn refresh(
     with_data: bool,
 ) -> Result<String> {
     let (place, found) = context.environment.expect(context.lakes, name)?;
+    context.environment.must_own(context.lakes, &place, &found)?;
     let (table, stored) = match found {
         Found::Relation(Relation::Table(table)) => match table.query.clone() {
             Some(stored) => (table, stored),

@@ -150,8 +150,9 @@ pub(super) fn table(
         "constraint_column_usage" => (CONSTRAINT_COLUMN_USAGE, view.key_columns(false)),
         // Only functions that users define are listed, and there are none.
         "routines" => (ROUTINES, Vec::new()),
-        // Grants come with roles.
-        "role_table_grants" => (ROLE_TABLE_GRANTS, Vec::new()),
+        "role_table_grants" => {
+            (ROLE_TABLE_GRANTS, super::grants::role_table_grants(environment, lakes))
+        }
         _ => return Ok(None),
     };
     batch(columns, rows).map(Some)

@@ -1,6 +1,7 @@
 //! The lake's schemas, tables, views, columns, constraints and comments as rows of `pg_catalog`.
 
 mod keys;
+mod roles;
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<
         "pg_views" => view.views(),
         "pg_matviews" => view.materialized_views(),
         "pg_database" => view.databases(),
-        _ => Vec::new(),
+        other => roles::rows(environment, lakes, other),
     }
 }
 
@@ -119,7 +120,11 @@ impl<'a> Objects<'a> {
         let row = |(name, oid): (&str, i64)| {
             vec![("oid", oid.into()), ("nspname", text(name)), ("nspowner", oid::OWNER.into())]
         };
-        own.chain(built_in).map(row).collect()
+        let mut rows: Vec<Row> = own.chain(built_in).map(row).collect();
+        for row in &mut rows {
+            self.access_of_schema(row);
+        }
+        rows
     }
 
     fn classes(&self) -> Vec<Row> {
@@ -142,6 +147,7 @@ impl<'a> Objects<'a> {
                 ("relhasrules", (kind != "r").into()),
                 ("reltuples", ScalarValue::Float32(Some(-1.0))),
             ]);
+            self.access_of_relation(&mut row, &placed);
             rows.push(row);
         }
         for (placed, table) in self.base_tables() {
@@ -291,7 +297,7 @@ impl<'a> Objects<'a> {
             vec![
                 ("schemaname", text(placed.schema)),
                 ("tablename", text(placed.name)),
-                ("tableowner", text(&self.environment.user)),
+                ("tableowner", text(self.owner_name(&placed))),
                 ("hasindexes", (!keys(table).is_empty()).into()),
             ]
         };
@@ -305,7 +311,7 @@ impl<'a> Objects<'a> {
             vec![
                 ("schemaname", text(placed.schema)),
                 ("viewname", text(placed.name)),
-                ("viewowner", text(&self.environment.user)),
+                ("viewowner", text(self.owner_name(&placed))),
                 ("definition", text(query.definition())),
             ]
         };
@@ -319,7 +325,7 @@ impl<'a> Objects<'a> {
             Some(vec![
                 ("schemaname", text(placed.schema)),
                 ("matviewname", text(placed.name)),
-                ("matviewowner", text(&self.environment.user)),
+                ("matviewowner", text(self.owner_name(&placed))),
                 ("hasindexes", (!keys(table).is_empty()).into()),
                 ("ispopulated", stored.populated.into()),
                 ("definition", text(query.definition())),
@@ -329,7 +335,7 @@ impl<'a> Objects<'a> {
     }
 
     fn databases(&self) -> Vec<Row> {
-        vec![vec![
+        let mut row = vec![
             ("oid", oid::DATABASE.into()),
             ("datname", text(&self.environment.database)),
             ("datdba", oid::OWNER.into()),
@@ -340,7 +346,9 @@ impl<'a> Objects<'a> {
             ("dattablespace", 1663_i64.into()),
             ("datcollate", text("C")),
             ("datctype", text("C.UTF-8")),
-        ]]
+        ];
+        self.access_of_database(&mut row);
+        vec![row]
     }
 }
 
