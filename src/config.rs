@@ -28,6 +28,12 @@ pub struct Config {
     pub tls_cert: Option<PathBuf>,
     /// PEM file of the private key (PKCS#8, PKCS#1 or SEC1).
     pub tls_key: Option<PathBuf>,
+    /// Refuses connections that are not encrypted.
+    pub tls_require: bool,
+    /// File with the password of the superuser `sextant`, which is made at start.
+    pub superuser_password_file: Option<PathBuf>,
+    /// Sessions that only superusers get. Default 3.
+    pub superuser_reserved_connections: usize,
     /// Sessions at the same time. Default 100; 1 to 100,000.
     pub max_connections: usize,
     /// Inserts up to this many rows are kept in the catalog. Default 1,000; up to 1,000,000.
@@ -79,6 +85,17 @@ pub struct Options {
     /// PEM file of the private key
     #[arg(long, env = "SEXTANT_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// Refuse connections that are not encrypted
+    #[arg(long, env = "SEXTANT_TLS_REQUIRE")]
+    #[serde(default)]
+    pub tls_require: bool,
+    /// File with the password of the superuser "sextant", made at start
+    #[arg(long, env = "SEXTANT_SUPERUSER_PASSWORD_FILE", value_name = "FILE")]
+    pub superuser_password_file: Option<PathBuf>,
+    /// Sessions that only superusers get [default: 3]
+    #[arg(long, env = "SEXTANT_SUPERUSER_RESERVED_CONNECTIONS", value_name = "N")]
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub superuser_reserved_connections: Option<String>,
     /// Sessions at the same time [default: 100]
     #[arg(long, env = "SEXTANT_MAX_CONNECTIONS", value_name = "N")]
     #[serde(default, deserialize_with = "text_or_number")]
@@ -141,6 +158,9 @@ impl Default for Config {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             tls_cert: None,
             tls_key: None,
+            tls_require: false,
+            superuser_password_file: None,
+            superuser_reserved_connections: 3,
             max_connections: 100,
             inline_row_limit: 1_000,
             flush_rows: 10_000,
@@ -166,6 +186,11 @@ impl Options {
             threads: self.threads.or(file.threads),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
+            tls_require: self.tls_require || file.tls_require,
+            superuser_password_file: self.superuser_password_file.or(file.superuser_password_file),
+            superuser_reserved_connections: self
+                .superuser_reserved_connections
+                .or(file.superuser_reserved_connections),
             max_connections: self.max_connections.or(file.max_connections),
             inline_row_limit: self.inline_row_limit.or(file.inline_row_limit),
             flush_rows: self.flush_rows.or(file.flush_rows),
@@ -186,6 +211,11 @@ impl Options {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(invalid("tls-cert and tls-key go together: give both or none"));
         }
+        if self.tls_require && self.tls_cert.is_none() {
+            return Err(invalid("tls-require needs tls-cert and tls-key"));
+        }
+        let reserved = self.superuser_reserved_connections;
+        let reserved = number("superuser-reserved-connections", reserved, 3, 0, 100_000)?;
         let listen = match &self.listen {
             Some(text) => address(text)?,
             None => default.listen,
@@ -223,6 +253,9 @@ impl Options {
             threads,
             tls_cert: self.tls_cert,
             tls_key: self.tls_key,
+            tls_require: self.tls_require,
+            superuser_password_file: self.superuser_password_file,
+            superuser_reserved_connections: reserved,
             max_connections: sessions,
             inline_row_limit: inline,
             flush_rows,

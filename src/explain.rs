@@ -78,7 +78,7 @@ pub(crate) async fn run(
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
     let (title, logical, change) = match plan {
-        Plan::Query(plan) | Plan::Cursor(_, plan) => (None, plan, None),
+        Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => (None, plan, None),
         Plan::Change(change) => {
             let word = change.tag.split(' ').next().unwrap_or_default();
             let title = format!("{word} on {}", change.table.name);

@@ -8,6 +8,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 
+use crate::session::{SharedWho, Who};
 use crate::settings::Settings;
 use crate::wire::cancel::Registry;
 use crate::{Error, Server};
@@ -25,19 +26,19 @@ pub fn constant() -> Vec<ScalarUDF> {
 /// Functions whose answer is the connection's own.
 pub fn of_session(
     server: &Arc<Server>,
-    user: &str,
+    who: &SharedWho,
     process_id: i32,
     settings: &Arc<RwLock<Settings>>,
 ) -> Vec<ScalarUDF> {
     vec![
-        text("current_user", user.to_string()),
-        text("session_user", user.to_string()),
-        text("user", user.to_string()),
-        current_schema(user, settings),
-        user_by_id(user),
+        named("current_user", who, |who| who.current.clone()),
+        named("current_role", who, |who| who.current.clone()),
+        named("session_user", who, |who| who.session.clone()),
+        named("user", who, |who| who.current.clone()),
+        current_schema(who, settings),
         backend_pid(process_id),
-        signal("pg_cancel_backend", server, Registry::cancel_backend),
-        signal("pg_terminate_backend", server, Registry::terminate_backend),
+        signal("pg_cancel_backend", server, who, Registry::cancel_backend),
+        signal("pg_terminate_backend", server, who, Registry::terminate_backend),
         current_setting(settings),
         set_config(settings),
     ]
@@ -50,14 +51,14 @@ fn text(name: &str, value: String) -> ScalarUDF {
     create_udf(name, vec![], DataType::Utf8, Volatility::Stable, Arc::new(answer))
 }
 
-/// There is one role, and it owns all.
-fn user_by_id(user: &str) -> ScalarUDF {
-    let user = user.to_string();
-    let answer =
-        move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(user.clone()))));
-    let arguments = vec![DataType::Int64];
-    let answer = Arc::new(answer);
-    create_udf("pg_get_userbyid", arguments, DataType::Utf8, Volatility::Stable, answer)
+/// A name of who the session is now.
+fn named(name: &str, who: &SharedWho, pick: fn(&Who) -> String) -> ScalarUDF {
+    let who = Arc::clone(who);
+    let answer = move |_: &[ColumnarValue]| {
+        let name = who.read().map(|who| pick(&who)).unwrap_or_default();
+        Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(name))))
+    };
+    create_udf(name, vec![], DataType::Utf8, Volatility::Stable, Arc::new(answer))
 }
 
 fn backend_pid(process_id: i32) -> ScalarUDF {
@@ -67,11 +68,19 @@ fn backend_pid(process_id: i32) -> ScalarUDF {
 }
 
 /// Acts on the connection with a process id; false if there is none.
-fn signal(name: &str, server: &Arc<Server>, act: fn(&Registry, i32) -> bool) -> ScalarUDF {
-    let server = Arc::clone(server);
+fn signal(
+    name: &'static str,
+    server: &Arc<Server>,
+    who: &SharedWho,
+    act: fn(&Registry, i32) -> bool,
+) -> ScalarUDF {
+    let (server, who) = (Arc::clone(server), Arc::clone(who));
     let answer = move |arguments: &[ColumnarValue]| {
         let pids = arguments[0].to_array(1)?;
         let pids = pids.as_primitive::<Int32Type>();
+        for pid in pids.iter().flatten() {
+            may_signal(name, &server, &who, pid)?;
+        }
         let done: BooleanArray =
             pids.iter().map(|pid| pid.map(|pid| act(&server.cancels, pid))).collect();
         Ok(ColumnarValue::Array(Arc::new(done)))
@@ -80,9 +89,38 @@ fn signal(name: &str, server: &Arc<Server>, act: fn(&Registry, i32) -> bool) -> 
     create_udf(name, arguments, DataType::Boolean, Volatility::Volatile, Arc::new(answer))
 }
 
-fn current_schema(user: &str, settings: &Arc<RwLock<Settings>>) -> ScalarUDF {
-    let (user, settings) = (user.to_string(), Arc::clone(settings));
+/// Only one's own roles' connections are anybody's to stop; superusers' are superusers'.
+fn may_signal(name: &str, server: &Server, who: &SharedWho, pid: i32) -> EngineResult<()> {
+    let Some((role, superuser)) = server.cancels.role_of(pid) else { return Ok(()) };
+    let Ok(who) = who.read() else { return Ok(()) };
+    let authority = &who.authority;
+    if authority.superuser {
+        return Ok(());
+    }
+    let verb = if name.contains("cancel") { "cancel query" } else { "terminate process" };
+    if superuser {
+        let verb = verb.replace(' ', " superuser ");
+        return Err(Error::new("42501", format!("must be a superuser to {verb}")).into());
+    }
+    match authority.holds(role) || authority.holds(sql::access::SIGNAL_BACKEND) {
+        true => Ok(()),
+        false => {
+            let message = format!(
+                "must be a member of the role whose {} or member of pg_signal_backend",
+                match verb {
+                    "cancel query" => "query is being canceled",
+                    _ => "process is being terminated",
+                }
+            );
+            Err(Error::new("42501", message).into())
+        }
+    }
+}
+
+fn current_schema(who: &SharedWho, settings: &Arc<RwLock<Settings>>) -> ScalarUDF {
+    let (who, settings) = (Arc::clone(who), Arc::clone(settings));
     let answer = move |_: &[ColumnarValue]| {
+        let user = who.read().map(|who| who.current.clone()).unwrap_or_default();
         let path = read(&settings)?.search_path(&user);
         let schema = path.into_iter().find(|schema| *schema != user);
         Ok(ColumnarValue::Scalar(ScalarValue::Utf8(schema)))

@@ -2,21 +2,25 @@
 
 mod copy;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::ParamValues;
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use sql::changes::{self, Change};
 use sql::copy::{CopyIn, CopyOut};
 use sql::parse::CopyPlace;
-use sql::plan::{self, Environment, Lakes};
+use sql::plan::{self, Environment, Lakes, Life};
 use sql::{Notice, Own, Parsed, statements};
 
+use crate::session::Planned;
 use crate::{Error, explain};
 
 pub use copy::{CopyingIn, CopyingOut};
@@ -31,30 +35,31 @@ pub struct Prepared {
     pub columns: Option<SchemaRef>,
     pub(crate) statement: Statement,
     pub(crate) types: Vec<Option<FieldRef>>,
-    pub(crate) plan: Plan,
-    /// What it was planned against; another stamp means planning again.
-    pub(crate) stamp: Stamp,
+    pub(crate) changes: bool,
+    pub(crate) planned: Arc<Mutex<Planned>>,
 }
 
 impl Prepared {
     /// Whether running it may change the lake.
     pub fn changes(&self) -> bool {
-        self.plan.changes()
+        self.changes
+    }
+
+    /// Whether it asks and does nothing else.
+    pub(crate) fn is_query(&self) -> bool {
+        match &self.statement.parsed {
+            Parsed::Sql(sql) => matches!(sql.as_ref(), ast::Statement::Query(_)),
+            Parsed::Own(_) => false,
+        }
     }
 }
 
-/// The snapshot and the transaction's own changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub snapshot: i64,
-    pub own_changes: u64,
-    pub settings: u64,
-}
-
 /// What is to be done.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) enum Plan {
     Query(LogicalPlan),
+    /// A query that is optimized, and the columns it had before.
+    Optimized(LogicalPlan, SchemaRef),
     Change(Box<Change>),
     Explain(explain::Explain, Box<Plan>),
     /// DECLARE's query; the session keeps its rows.
@@ -69,12 +74,27 @@ pub(crate) enum Plan {
 impl Plan {
     pub fn changes(&self) -> bool {
         match self {
-            Self::Query(_) | Self::Cursor(..) => false,
+            Self::Query(_) | Self::Optimized(..) | Self::Cursor(..) => false,
             Self::Change(_) | Self::Command | Self::Explain(..) => true,
             // The client's data comes later: the session is told when it has.
             Self::CopyIn(copy) => copy.place != CopyPlace::Client,
             Self::CopyOut(_, inner) => inner.changes(),
         }
+    }
+
+    /// How long it holds.
+    pub fn life(&self) -> Result<Life, Error> {
+        Ok(match self {
+            Self::Query(plan) | Self::Optimized(plan, _) | Self::Cursor(_, plan) => {
+                plan::life(plan)?
+            }
+            Self::Change(change) => plan::life(&change.plan)?,
+            Self::Explain(_, inner) => inner.life()?,
+            // What is fed is fed once.
+            Self::CopyIn(_) => Life::Once,
+            Self::CopyOut(_, inner) => inner.life()?,
+            Self::Command => Life::Snapshot,
+        })
     }
 }
 
@@ -154,7 +174,7 @@ pub(crate) fn parameters(
     declared: &[Option<FieldRef>],
 ) -> Result<Vec<FieldRef>, Error> {
     let plan = match plan {
-        Plan::Query(plan) | Plan::Cursor(_, plan) => plan,
+        Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => plan,
         Plan::Change(change) => &change.plan,
         Plan::Explain(_, inner) => return parameters(inner, declared),
         Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => return Ok(Vec::new()),
@@ -175,6 +195,7 @@ pub(crate) fn parameters(
 pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
     match plan {
         Plan::Query(plan) => Some(Arc::clone(plan.schema().inner())),
+        Plan::Optimized(_, schema) => Some(Arc::clone(schema)),
         Plan::Change(change) => change.returning.clone(),
         Plan::Explain(..) => Some(explain::schema()),
         Plan::Command | Plan::Cursor(..) | Plan::CopyIn(_) | Plan::CopyOut(..) => None,
@@ -182,7 +203,11 @@ pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
 }
 
 /// The plan with its parameters filled in.
-pub(crate) fn bind(plan: Plan, values: Vec<ScalarValue>) -> Result<Plan, Error> {
+pub(crate) fn bind(
+    engine: &SessionState,
+    plan: Plan,
+    values: Vec<ScalarValue>,
+) -> Result<Plan, Error> {
     if values.is_empty() {
         return Ok(plan);
     }
@@ -191,12 +216,19 @@ pub(crate) fn bind(plan: Plan, values: Vec<ScalarValue>) -> Result<Plan, Error> 
     };
     Ok(match plan {
         Plan::Query(plan) => Plan::Query(filled(plan)?),
+        Plan::Optimized(plan, schema) => {
+            // What the values make constant can prune files.
+            let simplify = Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]);
+            Plan::Optimized(simplify.optimize(filled(plan)?, engine, |_, _| {})?, schema)
+        }
         Plan::Cursor(declare, plan) => Plan::Cursor(declare, filled(plan)?),
         Plan::Change(mut change) => {
             change.plan = filled(std::mem::take(&mut change.plan))?;
             Plan::Change(change)
         }
-        Plan::Explain(explain, inner) => Plan::Explain(explain, Box::new(bind(*inner, values)?)),
+        Plan::Explain(explain, inner) => {
+            Plan::Explain(explain, Box::new(bind(engine, *inner, values)?))
+        }
         Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => plan,
     })
 }
@@ -211,6 +243,9 @@ pub(crate) async fn execute(
 ) -> Result<Option<Outcome>, Error> {
     match plan {
         Plan::Query(plan) | Plan::Cursor(_, plan) => query(environment, plan).await.map(Some),
+        Plan::Optimized(plan, schema) => {
+            optimized(&environment.engine, &plan, schema).await.map(Some)
+        }
         Plan::Change(change) => change_rows(environment, lakes, &change).await.map(Some),
         Plan::Explain(explain, inner) => {
             explain::run(environment, lakes, &explain, *inner).await.map(Some)
@@ -235,9 +270,33 @@ pub(crate) async fn execute(
 
 async fn query(environment: &Environment, plan: LogicalPlan) -> Result<Outcome, Error> {
     let schema = Arc::clone(plan.schema().inner());
-    let physical = environment.engine.create_physical_plan(&plan).await?;
-    let rows = execute_stream(physical, environment.engine.task_ctx())?;
+    let plan = environment.engine.optimize(&plan)?;
+    optimized(&environment.engine, &plan, schema).await
+}
+
+/// Runs a plan that the optimizer has seen.
+pub(crate) async fn optimized(
+    engine: &SessionState,
+    plan: &LogicalPlan,
+    schema: SchemaRef,
+) -> Result<Outcome, Error> {
+    let physical = engine.query_planner().create_physical_plan(plan, engine).await?;
+    let rows = execute_stream(physical, task(engine))?;
     Ok(Outcome::Rows { schema, rows, tag: "SELECT", count: true, binary: false })
+}
+
+/// What operators run with; functions are in the plan already, so none are looked up.
+fn task(engine: &SessionState) -> Arc<TaskContext> {
+    Arc::new(TaskContext::new(
+        None,
+        engine.session_id().to_owned(),
+        engine.config().clone(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        Arc::clone(engine.runtime_env()),
+    ))
 }
 
 async fn change_rows(

@@ -10,6 +10,8 @@ use catalog::{Lake, LakeOptions, Transaction};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use sql::access;
+use sql::access::scram::{self, Verifier};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -19,6 +21,7 @@ use crate::Error;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::upkeep;
+use crate::wire::auth::Failures;
 use crate::wire::cancel::Registry;
 use crate::wire::{self, tls};
 
@@ -39,6 +42,9 @@ pub struct Server {
     address: SocketAddr,
     pub(crate) cancels: Registry,
     pub(crate) tls: Option<tokio_rustls::TlsAcceptor>,
+    /// The hash of the certificate that clients bind their log-in to.
+    pub(crate) end_point: Option<Vec<u8>>,
+    pub(crate) failures: Failures,
     stop: CancellationToken,
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
@@ -47,6 +53,10 @@ impl Server {
     /// Binds the address, opens the lake and starts to accept.
     pub async fn start(config: Config) -> Result<Arc<Self>, Error> {
         let tls = tls::acceptor(&config)?;
+        let (tls, end_point) = match tls {
+            Some((tls, end_point)) => (Some(tls), end_point),
+            None => (None, None),
+        };
         writable(&config.data)?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             Error::new("58000", format!("cannot listen on {}: {error}", config.listen))
@@ -56,6 +66,8 @@ impl Server {
             .map_err(|error| Error::new("58000", format!("cannot listen: {error}")))?;
         let runtime = runtime(&config)?;
         let lake = open_lake(&config, &runtime).await?;
+        superuser(&config, &lake).await?;
+        let open = !access::has_roles(lake.current().await?.as_ref());
         let engine = Engine::new(Arc::clone(&runtime), config.threads, &config.database)?;
         let server = Arc::new(Self {
             config,
@@ -65,6 +77,8 @@ impl Server {
             address,
             cancels: Registry::default(),
             tls,
+            end_point,
+            failures: Failures::default(),
             stop: CancellationToken::new(),
             accepting: Mutex::new(None),
         });
@@ -77,6 +91,12 @@ impl Server {
             server.config.database,
             server.config.data,
         );
+        if open {
+            tracing::warn!(
+                "there are no roles: only this machine may connect, and anybody on it may do \
+                 everything; CREATE ROLE … SUPERUSER LOGIN PASSWORD … ends that"
+            );
+        }
         Ok(server)
     }
 
@@ -160,6 +180,46 @@ async fn open_lake(config: &Config, runtime: &RuntimeEnv) -> Result<Arc<Lake>, E
         }
     }
     Ok(lake)
+}
+
+/// The role that `superuser_password_file` asks for.
+const SUPERUSER: &str = "sextant";
+
+/// Makes the first role, or gives it the file's password again, so that nobody is locked out.
+async fn superuser(config: &Config, lake: &Arc<Lake>) -> Result<(), Error> {
+    let Some(path) = &config.superuser_password_file else { return Ok(()) };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::new("58030", format!("cannot read \"{}\": {error}", path.display()))
+    })?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        let message = format!("the password file \"{}\" is empty", path.display());
+        return Err(Error::new("22023", message));
+    }
+    let state = lake.current().await?;
+    let mut role = access::by_name(&state, SUPERUSER).unwrap_or_else(|| access::Role {
+        name: SUPERUSER.into(),
+        id: match access::has_roles(&state) {
+            true => access::new_id(&state),
+            false => access::BOOTSTRAP,
+        },
+        ..access::Role::default()
+    });
+    let kept = role.password.as_deref().and_then(Verifier::parse);
+    let same = kept
+        .is_some_and(|kept| Verifier::derive(password, kept.salt.clone(), kept.iterations) == kept);
+    if same && role.superuser && role.login {
+        return Ok(());
+    }
+    (role.superuser, role.login) = (true, true);
+    role.password = Some(scram::verifier_text(password)?);
+    if role.secret.is_none() {
+        role.secret = Some(uuid::Uuid::new_v4().simple().to_string());
+    }
+    let mut transaction = Transaction::begin(Arc::clone(lake), state);
+    transaction.define(access::KIND, SUPERUSER, role.body()?, true)?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>, Error> {

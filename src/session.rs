@@ -8,30 +8,36 @@
 mod commands;
 mod copy;
 mod cursors;
+mod identity;
 mod live;
+mod plans;
 mod retry;
 mod temp;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use catalog::Transaction;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use chrono::{DateTime, Utc};
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
-use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
-use sql::plan::{Environment, Lakes};
+use sql::plan::Lakes;
+use sql::statements;
 use sql::system::functions::Seen;
 use sql::system::{self, Live};
-use sql::types::PostgresTypes;
-use sql::{Own, Parsed, statements};
 
-use crate::run::{self, Outcome, Plan, Prepared, Stamp, Statement};
+use crate::run::{self, Outcome, Plan, Prepared, Statement};
 use crate::settings::Settings;
 use crate::{Error, Server, functions};
 
 use cursors::Cursors;
+use plans::Recent;
+
+pub use identity::{Login, SharedWho, Who};
+pub(crate) use plans::Planned;
 
 /// Something the client is told beside the answer.
 #[derive(Debug, Clone)]
@@ -62,7 +68,8 @@ pub enum TransactionStatus {
 /// See the module.
 pub struct Session {
     server: Arc<Server>,
-    user: String,
+    login: Login,
+    who: SharedWho,
     database: String,
     settings: Arc<RwLock<Settings>>,
     engine: SessionState,
@@ -75,8 +82,15 @@ pub struct Session {
     notices: Vec<sql::Notice>,
     /// The statements of a message, or up to Sync, are one transaction.
     several: bool,
-    /// Counts changes of settings that planning depends on.
-    settings_stamp: u64,
+    /// The version of the settings that planning and execution have seen.
+    followed: u64,
+    /// Counts changes of who the session is.
+    identified: u64,
+    /// Counts statements run and transactions ended.
+    moment: u64,
+    parsed: Recent<Vec<Statement>>,
+    /// Queries without parameters that may come again.
+    kept: Recent<Prepared>,
     /// The `timezone` setting.
     zone: String,
 }
@@ -87,6 +101,8 @@ struct Open {
     block: Option<Block>,
     /// Counts statements that changed something.
     changes: u64,
+    /// What `now()` answers.
+    started: DateTime<Utc>,
 }
 
 /// BEGIN … COMMIT.
@@ -102,18 +118,21 @@ impl Session {
     /// A session for a user that has been let in.
     pub fn new(
         server: Arc<Server>,
-        user: String,
+        login: Login,
         database: String,
         options: HashMap<String, String>,
         pid: i32,
     ) -> Result<Self, Error> {
-        let settings = Settings::new(configured(server.config()).into_iter().chain(options))?;
+        let (of_role, notices) = identity::usable(&login.settings);
+        let given = identity::configured(server.config()).into_iter().chain(of_role).chain(options);
+        let settings = Settings::new(given)?;
+        let who = Arc::new(RwLock::new(Who::new(&login)));
         let settings = Arc::new(RwLock::new(settings));
         let seen = Seen::default();
         let cursors = Cursors::default();
         let live = Arc::new(live::View {
             server: Arc::clone(&server),
-            user: user.clone(),
+            who: Arc::clone(&who),
             database: database.clone(),
             settings: Arc::clone(&settings),
             cursors: cursors.open(),
@@ -121,7 +140,8 @@ impl Session {
         let mut session = Self {
             engine: server.engine().session_state(),
             server,
-            user,
+            login,
+            who,
             database,
             settings,
             seen,
@@ -130,18 +150,25 @@ impl Session {
             temp: None,
             statements: HashMap::new(),
             cursors,
-            notices: Vec::new(),
+            notices,
             several: false,
-            settings_stamp: 0,
+            followed: u64::MAX,
+            identified: 0,
+            moment: 0,
+            parsed: Recent::default(),
+            kept: Recent::default(),
             zone: String::new(),
         };
-        let own = functions::of_session(&session.server, &session.user, pid, &session.settings);
-        let (settings, user) = (Arc::clone(&session.settings), session.user.clone());
-        let path =
-            move || settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default();
+        let own = functions::of_session(&session.server, &session.who, pid, &session.settings);
+        let (settings, who) = (Arc::clone(&session.settings), Arc::clone(&session.who));
+        let path = move || {
+            let user = who.read().map(|who| who.current.clone()).unwrap_or_default();
+            settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default()
+        };
+        let rights = identity::privileges(&session.seen, &session.who);
         let seen = system::functions::of_connection(&session.seen);
         let visible = system::functions::is_visible(&session.seen, path);
-        for function in own.into_iter().chain(seen).chain([visible]) {
+        for function in own.into_iter().chain(seen).chain([visible]).chain(rights) {
             datafusion::execution::FunctionRegistry::register_udf(
                 &mut session.engine,
                 Arc::new(function),
@@ -151,49 +178,9 @@ impl Session {
         Ok(session)
     }
 
-    /// The statements of a message; a wrong one fails all of them, as in Postgres.
-    pub fn parse(&mut self, text: &str) -> Result<Vec<Statement>, Error> {
-        let statements = sql::parse::parse(text)?;
-        self.several |= statements.len() > 1;
-        Ok(statements)
-    }
-
     /// The statement at hand is not the only one of its transaction.
     pub fn more_follows(&mut self) {
         self.several = true;
-    }
-
-    /// Plans a statement; `types` are those that the client declared for its parameters.
-    pub async fn prepare(
-        &mut self,
-        statement: &Statement,
-        types: &[Option<DataType>],
-    ) -> Result<Prepared, Error> {
-        let types = types
-            .iter()
-            .map(|t| t.as_ref().map(|t| Arc::new(Field::new("", t.clone(), true)) as FieldRef));
-        self.prepare_fields(statement, types.collect()).await
-    }
-
-    async fn prepare_fields(
-        &mut self,
-        statement: &Statement,
-        types: Vec<Option<FieldRef>>,
-    ) -> Result<Prepared, Error> {
-        self.check_not_failed(statement)?;
-        let planned = self.plan(statement, &types).await?;
-        let columns = match &planned {
-            Plan::Command => self.command_columns(statement)?,
-            planned => run::columns(planned),
-        };
-        Ok(Prepared {
-            parameters: run::parameters(&planned, &types)?,
-            columns,
-            statement: statement.clone(),
-            types,
-            plan: planned,
-            stamp: self.stamp(),
-        })
     }
 
     /// Runs a statement until its rows can stream; plans again if the catalog has changed since.
@@ -203,6 +190,7 @@ impl Session {
         parameters: Vec<ScalarValue>,
     ) -> Result<Outcome, Error> {
         self.check_not_failed(&prepared.statement)?;
+        self.moment += 1;
         if let Some(outcome) = self.command(&prepared.statement).await? {
             return Ok(outcome);
         }
@@ -234,12 +222,12 @@ impl Session {
     ) -> Result<Outcome, Error> {
         let needs_temp = statements::needs_temp(&prepared.statement);
         self.open(needs_temp).await?;
-        let plan = match prepared.stamp == self.stamp() {
-            true => prepared.plan.clone(),
-            false => self.plan(&prepared.statement, &prepared.types).await?,
-        };
+        let plan = self.ready(prepared, parameters).await?;
         let writes = plan.changes();
-        let plan = run::bind(plan, parameters.to_vec())?;
+        let plan = run::bind(&self.engine, plan, parameters.to_vec())?;
+        if let Plan::Optimized(plan, schema) = plan {
+            return run::optimized(&self.engine, &plan, schema).await;
+        }
         let environment = self.environment();
         let Some(open) = &mut self.open else {
             return Err(Error::new("XX000", "the transaction is gone"));
@@ -264,7 +252,7 @@ impl Session {
         if writes {
             open.changes += 1;
         }
-        let outcome = outcome.ok_or_else(|| unsupported(&prepared.statement))?;
+        let outcome = outcome.ok_or_else(|| words::unsupported(&prepared.statement))?;
         let outcome = match (declare, outcome) {
             (Some(declare), Outcome::Rows { rows, .. }) => {
                 let pool = &environment.engine.runtime_env().memory_pool;
@@ -274,6 +262,7 @@ impl Session {
             (_, outcome) => outcome,
         };
         self.see();
+        self.identify();
         if writes && self.alone() {
             self.commit().await?;
         }
@@ -283,6 +272,7 @@ impl Session {
     /// End of a message or Sync: commits or rolls back what is not in a block.
     pub async fn finish(&mut self, ok: bool) -> Result<(), Error> {
         self.several = false;
+        self.moment += 1;
         if self.open.as_ref().is_some_and(|open| open.block.is_some()) {
             return Ok(());
         }
@@ -355,36 +345,21 @@ impl Session {
         self.settings.write().map_err(|_| Error::new("XX000", "settings are poisoned"))
     }
 
-    /// Carries settings to where planning and execution read them.
+    /// Carries settings that changed to where planning and execution read them.
     fn settings_changed(&mut self) -> Result<(), Error> {
-        self.settings_stamp += 1;
+        let version = self.read_settings()?.version();
+        if std::mem::replace(&mut self.followed, version) == version {
+            return Ok(());
+        }
         self.zone = self.setting("timezone").unwrap_or_else(|| "UTC".into());
         self.engine.config_mut().options_mut().execution.time_zone = Some(self.zone.clone());
+        self.identify();
         Ok(())
-    }
-
-    async fn plan(
-        &mut self,
-        statement: &Statement,
-        types: &[Option<FieldRef>],
-    ) -> Result<Plan, Error> {
-        let plannable = match &statement.parsed {
-            Parsed::Sql(sql) => commands::is_planned(sql),
-            Parsed::Own(own) => matches!(own.as_ref(), Own::Copy(_)),
-        };
-        if !plannable {
-            return Ok(Plan::Command);
-        }
-        self.open(false).await?;
-        let environment = self.environment();
-        match &self.open {
-            Some(open) => run::plan(&environment, &open.lakes, statement, types).await,
-            None => Err(Error::new("XX000", "the transaction is gone")),
-        }
     }
 
     /// Makes sure that a transaction is under way, and a lake for temp tables if asked for.
     async fn open(&mut self, with_temp: bool) -> Result<(), Error> {
+        self.settings_changed()?;
         let lake = Arc::clone(self.server.lake());
         if self.open.is_none() {
             let main = Transaction::begin(Arc::clone(&lake), lake.current().await?);
@@ -392,7 +367,9 @@ impl Session {
                 Some(temp) => Some(temp.begin().await?),
                 None => None,
             };
-            self.open = Some(Open { lakes: Lakes { main, temp }, block: None, changes: 0 });
+            let started = Utc::now();
+            self.open =
+                Some(Open { lakes: Lakes { main, temp }, block: None, changes: 0, started });
         }
         if with_temp && self.temp.is_none() {
             self.temp = Some(temp::TempLake::open(&self.server).await?);
@@ -403,6 +380,7 @@ impl Session {
             open.lakes.temp = Some(temp.begin().await?);
         }
         self.see();
+        self.identify();
         Ok(())
     }
 
@@ -410,41 +388,6 @@ impl Session {
     fn see(&self) {
         if let (Some(open), Ok(mut seen)) = (&self.open, self.seen.write()) {
             *seen = Some(temp::beside(&open.lakes));
-        }
-    }
-
-    fn stamp(&self) -> Stamp {
-        let (snapshot, own_changes) = match &self.open {
-            Some(open) => (open.lakes.main.state().snapshot.id, open.changes),
-            None => (-1, 0),
-        };
-        Stamp { snapshot, own_changes, settings: self.settings_stamp }
-    }
-
-    fn environment(&self) -> Environment {
-        let mut engine = self.engine.clone();
-        engine.mark_start_execution();
-        let server = Arc::clone(&self.server);
-        let path = self.read_settings().map(|s| s.search_path(&self.user));
-        let setting = |name: &str| {
-            let settings = self.read_settings().ok();
-            settings.and_then(|settings| settings.duration(name)).unwrap_or_default()
-        };
-        let retention = catalog::Retention {
-            snapshots: setting("sextant.snapshot_retention"),
-            files: setting("sextant.file_retention"),
-        };
-        Environment {
-            retention,
-            engine,
-            lake: Arc::clone(self.server.lake()),
-            database: self.database.clone(),
-            user: self.user.clone(),
-            search_path: path.unwrap_or_default(),
-            pg_catalog: Some(self.server.engine().built_in()),
-            live: Some(Arc::clone(&self.live)),
-            types: Arc::new(PostgresTypes { fallback: Some(Arc::new(PgOidTypePlanner)) }),
-            rewrite: Arc::new(move |statement| server.engine().rewrite(statement)),
         }
     }
 
@@ -475,25 +418,4 @@ async fn commit(lakes: Lakes) -> Result<(), Error> {
         Some(temp) if !temp.is_empty() => Ok(temp.commit().await?).map(|_| ()),
         _ => Ok(()),
     }
-}
-
-/// Settings whose defaults are the server's.
-fn configured(config: &crate::config::Config) -> [(String, String); 3] {
-    let seconds = |seconds: u64| format!("{seconds}s");
-    [
-        ("statement_timeout".into(), config.statement_timeout_ms.to_string()),
-        ("sextant.snapshot_retention".into(), seconds(config.snapshot_retention_seconds)),
-        ("sextant.file_retention".into(), seconds(config.file_retention_seconds)),
-    ]
-}
-
-fn unsupported(statement: &Statement) -> Error {
-    let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
-    // CREATE, ALTER and DROP say little without what they are about.
-    let count = match words.first().map(|word| word.to_uppercase()).as_deref() {
-        Some("CREATE" | "ALTER" | "DROP") => 2,
-        _ => 1,
-    };
-    let shown = words[..count.min(words.len())].join(" ").to_uppercase();
-    Error::new("0A000", format!("{shown} is not supported"))
 }

@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use datafusion::arrow::compute::kernels::cast_utils::string_to_datetime;
+
 use crate::Error;
 
 /// A setting that exists: name, default, how its value is checked, description.
@@ -25,6 +28,8 @@ enum Kind {
     /// Told to clients, but not to be changed.
     ReadOnly,
     TimeZone,
+    /// A time, in UTC if it has no zone; or nothing.
+    Time,
 }
 
 const fn known(
@@ -63,6 +68,7 @@ const KNOWN: &[Known] = &[
     known("lc_time", "C", Kind::Text, "Format of dates."),
     known("lock_timeout", "0", Kind::Duration, "Longest wait for a lock."),
     known("max_identifier_length", "63", Kind::ReadOnly, "Longest name."),
+    known("role", "none", Kind::ReadOnly, "The role that the session has become."),
     known("search_path", "\"$user\", public", Kind::Text, "Schemas of unqualified names."),
     known("server_encoding", "UTF8", Kind::ReadOnly, "Encoding of the database."),
     known(
@@ -79,7 +85,7 @@ const KNOWN: &[Known] = &[
         Kind::Duration,
         "How long VACUUM leaves files that no snapshot needs any more.",
     ),
-    known("sextant.now", "", Kind::Text, "Fixed time that now() answers; empty: the clock."),
+    known("sextant.now", "", Kind::Time, "Fixed time that now() answers; empty: the clock."),
     known(
         "sextant.snapshot_retention",
         "7d",
@@ -101,6 +107,8 @@ const REPORTED: &[(&str, &str)] = &[
     ("client_encoding", "client_encoding"),
     ("datestyle", "DateStyle"),
     ("intervalstyle", "IntervalStyle"),
+    ("is_superuser", "is_superuser"),
+    ("session_authorization", "session_authorization"),
     ("standard_conforming_strings", "standard_conforming_strings"),
     ("timezone", "TimeZone"),
 ];
@@ -119,6 +127,8 @@ pub struct Settings {
     /// What SET LOCAL has hidden.
     local: BTreeMap<String, Option<String>>,
     changed: Vec<(String, String)>,
+    /// Counts changes.
+    version: u64,
 }
 
 impl Settings {
@@ -159,6 +169,28 @@ impl Settings {
         Ok(())
     }
 
+    /// SET ROLE or SET SESSION AUTHORIZATION, which have been checked; None: as at log-in.
+    pub fn put_role(&mut self, name: &str, value: Option<&str>, local: bool) {
+        if local {
+            let hidden = self.values.get(name).cloned();
+            self.local.entry(name.to_owned()).or_insert(hidden);
+        } else {
+            self.local.remove(name);
+        }
+        match value {
+            Some(value) => self.values.insert(name.to_owned(), value.to_owned()),
+            None => self.values.remove(name),
+        };
+    }
+
+    /// What follows from who the session is; clients are told.
+    pub fn tell(&mut self, name: &str, value: &str) {
+        if name == "is_superuser" {
+            self.defaults.insert(name.to_owned(), value.to_owned());
+        }
+        self.changed.push((name.to_owned(), value.to_owned()));
+    }
+
     /// RESET name.
     pub fn reset(&mut self, name: &str) -> Result<(), Error> {
         let name = name.to_lowercase();
@@ -171,7 +203,9 @@ impl Settings {
 
     /// RESET ALL.
     pub fn reset_all(&mut self) {
-        for name in self.values.keys().cloned().collect::<Vec<_>>() {
+        let roles = ["role", "session_authorization"];
+        let names = self.values.keys().filter(|name| !roles.contains(&name.as_str()));
+        for name in names.cloned().collect::<Vec<_>>() {
             self.put(name, None);
         }
     }
@@ -221,6 +255,11 @@ impl Settings {
         (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
     }
 
+    /// The time that is fixed by `sextant.now`.
+    pub fn now(&self) -> Option<DateTime<Utc>> {
+        time(self.get("sextant.now")?)
+    }
+
     /// The schemas of `search_path`, `"$user"` replaced.
     pub fn search_path(&self, user: &str) -> Vec<String> {
         let path = self.get("search_path").unwrap_or_default();
@@ -233,7 +272,13 @@ impl Settings {
         names.map(name).collect()
     }
 
+    /// Another number means that something was set.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     fn put(&mut self, name: String, value: Option<String>) {
+        self.version += 1;
         match value {
             Some(value) => self.values.insert(name.clone(), value),
             None => self.values.remove(&name),
@@ -270,6 +315,8 @@ impl Settings {
                 Err(Error::new("55P02", message))
             }
             Kind::TimeZone => zone(value).ok_or_else(invalid),
+            Kind::Time if value.is_empty() || time(value).is_some() => Ok(value.to_string()),
+            Kind::Time => Err(invalid().with_hint("Write a time as in 2024-01-31 12:00:00+00.")),
         }
     }
 }
@@ -288,6 +335,10 @@ fn unrecognized(name: &str) -> Error {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
+}
+
+fn time(value: &str) -> Option<DateTime<Utc>> {
+    string_to_datetime(&Utc, value).ok()
 }
 
 fn boolean(value: &str) -> Option<&'static str> {

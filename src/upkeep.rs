@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use catalog::{Kept, ObjectId};
 
-use crate::session::Session;
+use crate::session::{Login, Session};
 use crate::{Error, Server};
 
 /// Least and longest pause between two looks at what the catalog keeps.
@@ -91,8 +91,9 @@ async fn is_due(
 /// VACUUM of the whole lake, as a client would run it.
 async fn vacuum(server: &Arc<Server>) -> Result<(), Error> {
     let database = server.config().database.clone();
-    let mut session =
-        Session::new(Arc::clone(server), USER.into(), database, HashMap::new(), NO_CLIENT)?;
+    // Without a role it has the rights of the first one.
+    let login = Login { user: USER.into(), role: None, settings: Vec::new() };
+    let mut session = Session::new(Arc::clone(server), login, database, HashMap::new(), NO_CLIENT)?;
     for statement in session.parse("VACUUM")? {
         let prepared = session.prepare(&statement, &[]).await?;
         session.execute(&prepared, Vec::new()).await?;

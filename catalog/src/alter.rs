@@ -83,13 +83,25 @@ pub fn alter(table: &mut Table, change: &TableChange) -> Result<()> {
             let before = table.constraints.len();
             table.constraints.retain(|c| c.name() != name);
             if table.constraints.len() == before {
-                return Err(Error::UndefinedObject {
-                    kind: "constraint".to_owned(),
-                    name: name.clone(),
-                });
+                return Err(undefined_constraint(name));
             }
         }
+        TableChange::RenameConstraint { name, to } => return rename_constraint(table, name, to),
+        TableChange::SetQuery(query) => table.query = Some(query.clone()),
     }
+    Ok(())
+}
+
+fn undefined_constraint(name: &str) -> Error {
+    Error::UndefinedObject { kind: "constraint".to_owned(), name: name.to_owned() }
+}
+
+fn rename_constraint(table: &mut Table, name: &str, to: &str) -> Result<()> {
+    if table.constraints.iter().any(|c| c.name() == to) {
+        return Err(Error::DuplicateObject { kind: "constraint".to_owned(), name: to.to_owned() });
+    }
+    let found = table.constraints.iter_mut().find(|c| c.name() == name);
+    to.clone_into(found.ok_or_else(|| undefined_constraint(name))?.name_mut());
     Ok(())
 }
 
@@ -113,6 +125,7 @@ fn drop_column(table: &mut Table, name: &str) -> Result<()> {
         Constraint::Unique { columns, .. } | Constraint::ForeignKey { columns, .. } => {
             !columns.contains(&id)
         }
+        Constraint::Index(index) => !index.columns().contains(&id),
     });
     table.sort_by.retain(|key| key.column != name);
     table.partition_by.retain(|key| key.column_id != id);

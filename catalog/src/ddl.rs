@@ -12,7 +12,8 @@ use crate::alter::{alter, undefined_column};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::model::{
-    Constraint, Definition, ObjectId, Relation, Schema, SortKey, State, Table, View,
+    ACCESS, Constraint, Definition, ObjectId, Relation, Schema, SortKey, State, StoredQuery, Table,
+    View,
 };
 
 /// A column of a table to be made or of ADD COLUMN.
@@ -37,6 +38,7 @@ pub struct NewTable {
     pub constraints: Vec<Constraint>,
     pub partition_by: Vec<(String, String)>,
     pub sort_by: Vec<SortKey>,
+    pub query: Option<StoredQuery>,
     pub comment: Option<String>,
 }
 
@@ -94,6 +96,12 @@ pub enum TableChange {
     DropConstraint {
         name: String,
     },
+    RenameConstraint {
+        name: String,
+        to: String,
+    },
+    /// What a materialized view is filled from, and whether it was.
+    SetQuery(StoredQuery),
 }
 
 /// What COMMENT ON names, tables apart.
@@ -184,7 +192,11 @@ impl Operation {
                 insert(state, schema, to, relation)
             }
             Self::MoveRelation { id, schema } => move_relation(state, *id, *schema),
-            Self::DropRelation { id } => take(state, *id).map(|_| ()),
+            Self::DropRelation { id } => {
+                let (_, relation) = take(state, *id)?;
+                forget_access(state, relation.uuid());
+                Ok(())
+            }
             Self::AlterTable { id, change } => alter(table_mut(state, *id)?, change),
             Self::CommentSchema { id, comment } => {
                 schema_mut(state, *id)?.comment.clone_from(comment);
@@ -284,8 +296,16 @@ fn drop_schema(state: &mut State, id: ObjectId, cascade: bool) -> Result<()> {
             detail: format!("table {relation} depends on schema {name}"),
         });
     }
-    state.schemas.remove(&name);
+    if let Some(schema) = state.schemas.remove(&name) {
+        forget_access(state, &schema.uuid);
+        schema.relations.values().for_each(|relation| forget_access(state, relation.uuid()));
+    }
     Ok(())
+}
+
+/// An object's owner and grants end with it.
+fn forget_access(state: &mut State, uuid: &str) {
+    state.definitions.remove(&(ACCESS.to_owned(), uuid.to_owned()));
 }
 
 /// Takes a relation out of its schema.

@@ -32,6 +32,10 @@ pub const POSITION_COLUMN: &str = "__sextant_position";
 /// `jsonb`, `vector(3)`, `varchar(20)`, …).
 pub const TYPE_KEY: &str = "sextant.type";
 
+/// Kind of the definitions that hold owners and grants, named by the object's uuid: they go when
+/// the object goes.
+pub const ACCESS: &str = "access";
+
 /// Arrow field metadata: what a view's query calls a column that the view names otherwise.
 pub const VIEW_COLUMN_OF: &str = "sextant.column_of";
 
@@ -98,6 +102,8 @@ pub struct Table {
     pub partition_by: Vec<PartitionKey>,
     pub sort_by: Vec<SortKey>,
     pub constraints: Vec<Constraint>,
+    /// Set for a materialized view, which other readers of the lake take for a table.
+    pub query: Option<StoredQuery>,
     pub comment: Option<String>,
     /// The lake's schema version at the last change of this table's layout: names its table
     /// of inlined rows. 0: it has none yet.
@@ -139,6 +145,17 @@ pub struct SortKey {
     pub nulls_first: bool,
 }
 
+/// What a materialized view is filled from.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct StoredQuery {
+    /// Query text as the user wrote it.
+    pub sql: String,
+    /// Schemas that unqualified names in `sql` are looked up in.
+    pub search_path: Vec<String>,
+    /// Whether it was filled since it was made or emptied.
+    pub populated: bool,
+}
+
 /// Constraints beyond NOT NULL: kept in `sextant_*`, invisible to other DuckLake readers.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Constraint {
@@ -158,6 +175,27 @@ pub enum Constraint {
         references: String,
         referred: Vec<String>,
     },
+    /// CREATE INDEX: remembered for the tools that look for it; no structure is kept.
+    Index(Index),
+}
+
+/// What CREATE INDEX said.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Index {
+    pub name: String,
+    /// `btree`, `hash` and their like.
+    pub method: String,
+    pub unique: bool,
+    pub keys: Vec<IndexKey>,
+    /// Columns of INCLUDE.
+    pub included: Vec<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct IndexKey {
+    pub column: i64,
+    pub descending: bool,
+    pub nulls_first: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -279,6 +317,13 @@ impl Relation {
         }
     }
 
+    pub fn uuid(&self) -> &str {
+        match self {
+            Self::Table(table) => &table.uuid,
+            Self::View(view) => &view.uuid,
+        }
+    }
+
     pub fn as_table(&self) -> Option<&Arc<Table>> {
         match self {
             Self::Table(table) => Some(table),
@@ -293,7 +338,24 @@ impl Constraint {
             Self::Check { name, .. }
             | Self::Unique { name, .. }
             | Self::ForeignKey { name, .. } => name,
+            Self::Index(index) => &index.name,
         }
+    }
+
+    pub(crate) fn name_mut(&mut self) -> &mut String {
+        match self {
+            Self::Check { name, .. }
+            | Self::Unique { name, .. }
+            | Self::ForeignKey { name, .. } => name,
+            Self::Index(index) => &mut index.name,
+        }
+    }
+}
+
+impl Index {
+    /// Its columns, those of INCLUDE last.
+    pub fn columns(&self) -> Vec<i64> {
+        self.keys.iter().map(|key| key.column).chain(self.included.iter().copied()).collect()
     }
 }
 

@@ -62,6 +62,7 @@ pub struct LakeTable {
     table: Arc<Table>,
     rows: Arc<TableRows>,
     addressed: bool,
+    past: bool,
     schema: SchemaRef,
     constraints: Constraints,
 }
@@ -81,7 +82,17 @@ impl LakeTable {
         }
         let constraints = constraints(&table);
         let schema = Arc::new(ArrowSchema::new(fields));
-        Self { store_url, table, rows, addressed, schema, constraints }
+        Self { store_url, table, rows, addressed, past: false, schema, constraints }
+    }
+
+    /// The same, named by a version or a time and not by the statement's own snapshot.
+    pub fn of_the_past(self) -> Self {
+        Self { past: true, ..self }
+    }
+
+    /// See `of_the_past`.
+    pub fn is_past(&self) -> bool {
+        self.past
     }
 
     /// A Parquet scan of files; with row numbers where deletions or addresses need them.
@@ -269,9 +280,10 @@ fn partitioned(file: &DataFile, numbered: bool) -> Result<PartitionedFile> {
 /// a plan that trusted a broken key would give wrong answers.
 fn constraints(table: &Table) -> Constraints {
     let enforced = |constraint: &Constraint| match constraint {
-        Constraint::Check { .. } | Constraint::Unique { .. } | Constraint::ForeignKey { .. } => {
-            None::<EngineConstraint>
-        }
+        Constraint::Check { .. }
+        | Constraint::Unique { .. }
+        | Constraint::ForeignKey { .. }
+        | Constraint::Index(_) => None::<EngineConstraint>,
     };
     Constraints::new_unverified(table.constraints.iter().filter_map(enforced).collect())
 }

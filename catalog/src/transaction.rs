@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::lake::{Lake, Reading};
 use crate::metadata::inlined;
 use crate::model::{
-    DataFile, Definition, FileId, NewFile, ObjectId, PROVISIONAL, Relation, Schema, SnapshotId,
-    State, Table, TableRows, View,
+    Constraint, DataFile, Definition, FileId, NewFile, ObjectId, PROVISIONAL, Relation, Schema,
+    SnapshotId, State, Table, TableRows, View,
 };
 use crate::overlay::Overlay;
 
@@ -195,6 +195,7 @@ impl Transaction {
             partition_by: Vec::new(),
             sort_by: new.sort_by,
             constraints: new.constraints,
+            query: new.query,
             comment: new.comment,
             schema_version: 0,
             next_column_id: 1,
@@ -210,10 +211,16 @@ impl Transaction {
     }
 
     pub fn create_view(&mut self, schema: &str, new: NewView, replace: bool) -> Result<()> {
-        let schema = self.schema(schema)?.id;
+        let held = self.schema(schema)?;
+        let schema = held.id;
+        // A view that is replaced is still the same to those who have rights on it.
+        let uuid = match held.relations.get(&new.name) {
+            Some(Relation::View(old)) if replace => old.uuid.clone(),
+            _ => Uuid::now_v7().to_string(),
+        };
         let view = Arc::new(View {
             id: self.provisional(),
-            uuid: Uuid::now_v7().to_string(),
+            uuid,
             schema_id: schema,
             name: new.name,
             sql: new.sql,
@@ -249,10 +256,10 @@ impl Transaction {
 
     pub fn alter_table(&mut self, schema: &str, name: &str, change: TableChange) -> Result<()> {
         let id = self.table(schema, name)?.id;
-        let checks = matches!(
-            change,
-            TableChange::SetNotNull { not_null: true, .. } | TableChange::AddConstraint(_)
-        );
+        let checks = match &change {
+            TableChange::AddConstraint(constraint) => !matches!(constraint, Constraint::Index(_)),
+            change => matches!(change, TableChange::SetNotNull { not_null: true, .. }),
+        };
         self.run(Operation::AlterTable { id, change })?;
         if checks {
             self.work.checked.insert(id);

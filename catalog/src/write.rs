@@ -268,17 +268,19 @@ fn stored(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
     }
 }
 
-/// Columns that point reads ask for: the first sort key and single-column keys.
+/// Columns that point reads ask for: the first sort key, single-column keys and indexes.
 fn looked_up(table: &Table) -> Vec<String> {
     let sort = table.sort_by.first().map(|key| key.column.clone());
     let keys = table.constraints.iter().filter_map(|constraint| match constraint {
-        Constraint::Unique { columns, .. } if columns.len() == 1 => {
-            table.columns.iter().find(|c| c.id == columns[0]).map(|c| c.name.clone())
-        }
-        Constraint::Unique { .. } | Constraint::Check { .. } | Constraint::ForeignKey { .. } => {
-            None
-        }
+        Constraint::Unique { columns, .. } if columns.len() == 1 => Some(columns[0]),
+        Constraint::Index(index) if index.keys.len() == 1 => Some(index.keys[0].column),
+        Constraint::Unique { .. }
+        | Constraint::Index(_)
+        | Constraint::Check { .. }
+        | Constraint::ForeignKey { .. } => None,
     });
+    let name = |id| table.columns.iter().find(|c| c.id == id).map(|c| c.name.clone());
+    let keys = keys.filter_map(name);
     sort.into_iter().chain(keys).collect()
 }
 

@@ -27,6 +27,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSourc
 use datafusion::prelude::col;
 use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, TableAlias};
 
+use crate::access::{self, Privileges};
 use crate::error::{Error, Result};
 use crate::parse;
 use crate::plan::{self, Environment, Found, Lakes, Place};
@@ -143,6 +144,7 @@ pub async fn plan_change(
 ) -> Result<Option<Change>> {
     let (with, statement) = change_in(statement);
     let planner = Planner { environment, lakes, types, with };
+    planner.check_rights(statement)?;
     let mut change = match statement {
         ast::Statement::Insert(insert) => planner.insert(insert.clone()).await?,
         ast::Statement::Update(update) => planner.update(update.clone()).await?,
@@ -182,6 +184,22 @@ pub(crate) struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// Fails unless the statement's role may change its target so.
+    fn check_rights(&self, statement: &ast::Statement) -> Result<()> {
+        if self.environment.authority.superuser {
+            return Ok(());
+        }
+        let Some((name, mut needed)) = access::target(statement) else { return Ok(()) };
+        if access::reads_columns(statement) {
+            needed = needed.with(Privileges::SELECT);
+        }
+        let Ok(parts) = plan::parts(name) else { return Ok(()) };
+        match self.environment.find(self.lakes, &parts)? {
+            Some((place, found)) => self.environment.require(self.lakes, &place, &found, needed),
+            None => Ok(()),
+        }
+    }
+
     /// The table that a statement changes.
     fn target(&self, name: &ObjectName) -> Result<(Place, Arc<Table>)> {
         let parts = plan::parts(name)?;
@@ -191,6 +209,10 @@ impl Planner<'_> {
             return Err(Error::new("42501", format!("permission denied for schema {schema}")));
         }
         match self.environment.expect(self.lakes, name)? {
+            (place, Found::Relation(Relation::Table(table))) if table.query.is_some() => {
+                let message = format!("cannot change materialized view \"{}\"", place.name);
+                Err(Error::new("42809", message).with_hint("REFRESH fills it from its query."))
+            }
             (place, Found::Relation(Relation::Table(table))) => Ok((place, table)),
             (place, Found::Relation(Relation::View(_))) => {
                 Err(Error::new("55000", format!("cannot change view \"{}\"", place.name))

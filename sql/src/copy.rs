@@ -20,6 +20,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, TableWithJoins};
 
+use crate::access::Privileges;
 use crate::changes::{self, Change, TARGET};
 use crate::error::{Error, Result};
 use crate::parse::{Copy, CopyPlace, CopyRows};
@@ -56,12 +57,6 @@ pub struct CopyOut {
     pub place: CopyPlace,
 }
 
-/// Fails for those who may not have the server read or write files. Today everyone may: there is
-/// one role.
-pub fn may_use_files(_environment: &Environment) -> Result<()> {
-    Ok(())
-}
-
 fn check_place(environment: &Environment, copy: &Copy) -> Result<()> {
     match &copy.place {
         CopyPlace::Client => Ok(()),
@@ -71,7 +66,7 @@ fn check_place(environment: &Environment, copy: &Copy) -> Result<()> {
                 let message = "relative path not allowed for COPY to file";
                 return Err(Error::new("42602", message));
             }
-            may_use_files(environment)
+            environment.may_use_files(!copy.from)
         }
         CopyPlace::Program => Err(Error::unsupported("COPY with PROGRAM")
             .with_hint("Run the program at the client: psql's \\copy takes PROGRAM.")),
@@ -165,6 +160,9 @@ pub fn query_out(
             let parts = plan::parts(name)?;
             if let Some((place, found)) = environment.find(lakes, &parts)? {
                 match found {
+                    Found::Relation(Relation::Table(table)) if table.query.is_some() => {
+                        return Err(from_view("materialized view", &place));
+                    }
                     Found::Relation(Relation::Table(table)) => {
                         let listed = listed(&table, columns)?;
                         let field = |index: &usize| table.columns[*index].field.clone();
@@ -172,9 +170,7 @@ pub fn query_out(
                         check_forced(&options, &table, &fields)?;
                     }
                     Found::Relation(Relation::View(_)) => {
-                        let message = format!("cannot copy from view \"{}\"", place.name);
-                        return Err(Error::new("42809", message)
-                            .with_hint("Try the COPY (SELECT ...) TO variant."));
+                        return Err(from_view("view", &place));
                     }
                     Found::External(_) => {}
                 }
@@ -183,6 +179,11 @@ pub fn query_out(
         }
     };
     Ok((CopyOut { options, place: copy.place.clone() }, statement))
+}
+
+fn from_view(what: &str, place: &Place) -> Error {
+    let message = format!("cannot copy from {what} \"{}\"", place.name);
+    Error::new("42809", message).with_hint("Try the COPY (SELECT ...) TO variant.")
 }
 
 /// `SELECT columns FROM name`.
@@ -210,7 +211,13 @@ fn target(
     {
         return Err(Error::new("42501", format!("permission denied for schema {schema}")));
     }
-    match environment.expect(lakes, name)? {
+    let (place, found) = environment.expect(lakes, name)?;
+    environment.require(lakes, &place, &found, Privileges::INSERT)?;
+    match (place, found) {
+        (place, Found::Relation(Relation::Table(table))) if table.query.is_some() => {
+            let message = format!("cannot copy to materialized view \"{}\"", place.name);
+            Err(Error::new("42809", message).with_hint("REFRESH fills it from its query."))
+        }
         (place, Found::Relation(Relation::Table(table))) => Ok((place, table)),
         (place, Found::Relation(Relation::View(_))) => {
             Err(Error::new("42809", format!("cannot copy to view \"{}\"", place.name))

@@ -4,6 +4,7 @@ mod array_or_empty;
 pub(crate) mod as_type;
 mod extract;
 pub(crate) mod interval;
+pub(crate) mod json;
 pub(crate) mod number;
 mod only_value;
 mod similar;
@@ -24,6 +25,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
     let mut functions = crate::plan::input_functions();
     functions.extend(text::quoting());
     functions.extend(interval::justify());
+    functions.extend(json::functions());
     functions.extend([
         array_or_empty::function(),
         as_type::function(),

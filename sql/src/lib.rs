@@ -3,6 +3,7 @@
 //! `src` gives an `Environment` (the connection) and `Lakes` (its transaction) and gets back plans
 //! to stream or the tag of a finished command. Nothing here knows the wire.
 
+pub mod access;
 pub mod changes;
 pub mod copy;
 pub mod error;

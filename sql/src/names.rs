@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Function, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
-    VisitMut, VisitorMut,
+    DataType, Expr, Function, Ident, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr,
+    Statement, VisitMut, VisitorMut, visit_expressions_mut,
 };
 
 /// Separates a column's name from the number that keeps it apart from its like.
@@ -27,6 +27,31 @@ pub fn shown(name: &str) -> &str {
 /// Names every select list in `node`, subqueries included.
 pub fn assign(node: &mut impl VisitMut) {
     let _ = node.visit(&mut Namer);
+}
+
+/// `current_user` and `current_role` are the function `user`: the rewrites that follow take the
+/// first for `session_user`, which is another after SET ROLE.
+pub fn current_user(node: &mut impl VisitMut) {
+    let _ = visit_expressions_mut(node, |expression: &mut Expr| {
+        let user = || ObjectName::from(vec![Ident::new("user")]);
+        match expression {
+            Expr::Function(call) => {
+                let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded);
+                if matches!(name.as_deref(), Some("current_user" | "current_role")) {
+                    call.name = user();
+                }
+            }
+            Expr::Identifier(name) if name.quote_style.is_none() => {
+                if folded(name) == "current_role"
+                    && let Ok(call) = crate::parse::parse_expression("user")
+                {
+                    *expression = call;
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
 struct Namer;

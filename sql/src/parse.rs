@@ -5,7 +5,9 @@ mod copy;
 mod cursor;
 mod dialect;
 mod fold;
+mod grant;
 mod own;
+mod role;
 
 use std::sync::Arc;
 
@@ -19,7 +21,9 @@ use crate::error::{Error, Result};
 pub use copy::{Copy, CopyPlace, CopyRows, CopyValue};
 pub use cursor::{Direction, Fetch};
 pub use dialect::SextantDialect;
+pub use grant::{GrantPrivileges, GrantRole, Objects, Rights};
 pub use own::{AsOf, ExternalTable, Own, Vacuum};
+pub use role::{OfRole, RoleName, RoleOption};
 
 /// One statement of a message.
 #[derive(Debug, Clone)]
@@ -33,9 +37,9 @@ pub struct Statement {
 #[derive(Debug, Clone)]
 pub enum Parsed {
     /// What sqlparser knows.
-    Sql(Box<ast::Statement>),
+    Sql(Arc<ast::Statement>),
     /// What it does not.
-    Own(Box<Own>),
+    Own(Arc<Own>),
 }
 
 /// Nesting of expressions and subqueries that is still parsed.
@@ -85,7 +89,8 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
 pub fn parse_query(text: &str) -> Result<ast::Query> {
     let mut statements = parse(text)?;
     match (statements.pop(), statements.is_empty()) {
-        (Some(Statement { parsed: Parsed::Sql(sql), .. }), true) => match *sql {
+        (Some(Statement { parsed: Parsed::Sql(sql), .. }), true) => match Arc::unwrap_or_clone(sql)
+        {
             ast::Statement::Query(query) => Ok(*query),
             _ => Err(Error::new("42601", "expected a query")),
         },
@@ -95,13 +100,13 @@ pub fn parse_query(text: &str) -> Result<ast::Query> {
 
 fn one(parser: &mut Parser) -> Result<Parsed, ParserError> {
     if let Some(own) = own::parse(parser)? {
-        return Ok(Parsed::Own(Box::new(own)));
+        return Ok(Parsed::Own(Arc::new(own)));
     }
     if parser.peek_keyword(Keyword::TABLE) {
         let query = own::table_command(parser)?;
-        return Ok(Parsed::Sql(Box::new(query)));
+        return Ok(Parsed::Sql(Arc::new(query)));
     }
-    Ok(Parsed::Sql(Box::new(parser.parse_statement()?)))
+    Ok(Parsed::Sql(Arc::new(parser.parse_statement()?)))
 }
 
 fn located(text: &str, parser: &Parser, error: ParserError) -> Error {

@@ -10,6 +10,7 @@ mod convert;
 mod files;
 mod fold;
 mod interval;
+mod life;
 mod resolve;
 mod scope;
 mod using;
@@ -30,14 +31,17 @@ use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
+use crate::access::{Authority, RoleId};
 use crate::error::{Error, Result};
 use crate::names;
 use crate::system::Live;
 
+pub use convert::JsonOperators;
 pub(crate) use convert::Rules;
-pub(crate) use convert::input_functions;
+pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
 pub use interval::IntervalProducts;
+pub use life::{Life, life};
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub(crate) use resolve::{object_name, table_factor};
 pub use scope::Scope;
@@ -54,6 +58,10 @@ pub struct Environment {
     pub lake: Arc<Lake>,
     pub database: String,
     pub user: String,
+    /// Whose rights the statement has.
+    pub authority: Arc<Authority>,
+    /// The role that the connection logged in as.
+    pub session_role: RoleId,
     /// What VACUUM keeps.
     pub retention: Retention,
     /// Schemas in which unqualified names are looked up, in order.
@@ -121,8 +129,10 @@ pub(crate) async fn plan_at_depth(
     let mut statement = statement;
     names::assign(&mut statement);
     convert::fold_casts(&mut statement);
+    names::current_user(&mut statement);
     let mut statement = (environment.rewrite)(statement);
     let special = fold::special_tables(&mut statement)?;
+    environment.may_call(lakes, &statement)?;
     let statement = EngineStatement::Statement(Box::new(statement));
     let scope = Scope::load(environment, lakes, &statement, special, overrides, depth).await?;
     let EngineStatement::Statement(statement) = statement else {

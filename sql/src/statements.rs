@@ -10,17 +10,25 @@ mod constraint;
 mod create_schema;
 mod create_table;
 mod create_view;
+mod default_privileges;
 mod definition;
 mod drop;
+mod drop_role;
+mod grant;
+mod index;
+mod materialized_view;
+mod owner;
+mod role;
 mod tag;
 mod truncate;
 mod vacuum;
 
 use catalog::Relation;
-use datafusion::sql::sqlparser::ast::{self, ObjectName};
+use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
 
+use crate::access::Object;
 use crate::error::{Error, Result};
-use crate::parse::{Own, Parsed, Statement};
+use crate::parse::{Own, Parsed, Rights, Statement};
 use crate::plan::{Environment, Found, Lakes, Place, TEMP_SCHEMA};
 use crate::{Notice, plan};
 
@@ -53,7 +61,7 @@ pub fn needs_temp(statement: &Statement) -> bool {
 /// Runs a definition statement and gives its tag; None if it is not one.
 pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Option<String>> {
     let sql = match &statement.parsed {
-        Parsed::Own(own) => return run_own(context, own).await,
+        Parsed::Own(own) => return run_own(context, own, &statement.text).await,
         Parsed::Sql(sql) => sql.as_ref(),
     };
     let tag = match sql {
@@ -69,6 +77,7 @@ pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Opt
         ast::Statement::AlterView { name, query, .. } => {
             alter_view::replace(context, name, query).await?
         }
+        ast::Statement::CreateIndex(create) => index::create(context, create)?,
         ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => {
             drop::run(context, *object_type, names, *if_exists, *cascade)?
         }
@@ -81,13 +90,22 @@ pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Opt
     Ok(Some(tag))
 }
 
-async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<Option<String>> {
+async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Option<String>> {
     let tag = match own {
-        Own::RenameView { name, if_exists, to } => {
-            alter_view::rename(context, name, *if_exists, to)
+        Own::Rename { kind: ObjectType::Index, name, if_exists, to } => {
+            index::rename(context, name, *if_exists, to)
         }
-        Own::SetSchema { name, if_exists, schema, view } => {
-            alter_table::set_schema(context, name, *if_exists, schema, *view)
+        Own::Rename { kind, name, if_exists, to } => {
+            alter_view::rename(context, *kind, name, *if_exists, to)
+        }
+        Own::SetSchema { kind, name, if_exists, schema } => {
+            alter_table::set_schema(context, *kind, name, *if_exists, schema)
+        }
+        Own::CreateMaterializedView { view, with_data } => {
+            materialized_view::create(context, view, text, *with_data).await
+        }
+        Own::RefreshMaterializedView { name, with_data } => {
+            materialized_view::refresh(context, name, *with_data).await
         }
         Own::SetSortedBy { name, if_exists, keys } => {
             alter_table::set_sorted_by(context, name, *if_exists, keys)
@@ -99,13 +117,56 @@ async fn run_own(context: &mut Context<'_>, own: &Own) -> Result<Option<String>>
         Own::DropTag { name, if_exists } => tag::drop(context, name, *if_exists),
         Own::CreateExternalTable(table) => external::create(context, table).await,
         Own::Vacuum(vacuum) => vacuum::run(context, vacuum).await,
+        Own::Role(of_role) => return role::run(context, of_role),
+        Own::Rights(rights) => run_rights(context, rights),
         // Cursors are the connection's; COPY is planned.
         Own::Fetch(_) | Own::Close(_) | Own::Copy(_) => return Ok(None),
     }?;
     Ok(Some(tag))
 }
 
+/// What DROP and ALTER call a relation.
+fn kind_of(found: &Found) -> ObjectType {
+    match found {
+        Found::Relation(Relation::View(_)) => ObjectType::View,
+        Found::Relation(Relation::Table(table)) if table.query.is_some() => {
+            ObjectType::MaterializedView
+        }
+        Found::Relation(Relation::Table(_)) | Found::External(_) => ObjectType::Table,
+    }
+}
+
+fn run_rights(context: &mut Context<'_>, rights: &Rights) -> Result<String> {
+    match rights {
+        Rights::Privileges(change) => grant::run(context, change),
+        Rights::Membership(change) => role::grant(context, change),
+        Rights::Defaults { roles, schemas, change } => {
+            default_privileges::run(context, roles, schemas, change)
+        }
+        Rights::Owner { word, name, if_exists, to } => {
+            owner::run(context, word, name, *if_exists, to)
+        }
+        Rights::Reassign { from, to } => owner::reassign(context, from, to),
+        Rights::DropOwned { of, cascade } => owner::drop_owned(context, of, *cascade),
+    }
+}
+
 impl Context<'_> {
+    /// Gives a relation that the statement has made its owner.
+    fn own_new(&mut self, place: &Place) -> Result<()> {
+        let parts = [place.schema.clone(), place.name.clone()];
+        if place.temp {
+            return Ok(());
+        }
+        match self.environment.find(self.lakes, &parts)? {
+            Some((found_at, found)) if !found_at.temp => {
+                let object = Object::relation(&found_at, &found);
+                default_privileges::own(self, &object, &place.schema)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The table named, or None with a NOTICE if it need not exist.
     fn table(
         &mut self,
@@ -114,7 +175,9 @@ impl Context<'_> {
     ) -> Result<Option<(Place, std::sync::Arc<catalog::Table>)>> {
         match self.relation(name, if_exists)? {
             None => Ok(None),
-            Some((place, Found::Relation(Relation::Table(table)))) => Ok(Some((place, table))),
+            Some((place, Found::Relation(Relation::Table(table)))) if table.query.is_none() => {
+                Ok(Some((place, table)))
+            }
             Some((place, _)) => {
                 Err(Error::new("42809", format!("\"{}\" is not a table", place.name)))
             }

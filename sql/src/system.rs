@@ -4,10 +4,12 @@
 
 pub mod definitions;
 pub mod functions;
+mod grants;
 mod information_schema;
 mod lake;
 pub mod oid;
 mod pg_catalog;
+pub mod privileges;
 
 use std::sync::Arc;
 

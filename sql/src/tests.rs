@@ -31,6 +31,7 @@ impl Db {
         let lake = Lake::open(options).await.unwrap();
         let engine = SessionStateBuilder::new()
             .with_config(SessionConfig::new().with_target_partitions(2))
+            .with_expr_planners(vec![Arc::new(crate::plan::JsonOperators)])
             .with_default_features()
             .build();
         engine
@@ -42,6 +43,8 @@ impl Db {
             lake: Arc::clone(&lake),
             database: "db".into(),
             user: "ann".into(),
+            authority: Arc::new(crate::access::Authority::everything()),
+            session_role: crate::access::BOOTSTRAP,
             search_path: vec!["main".into()],
             pg_catalog: None,
             live: None,

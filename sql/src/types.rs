@@ -261,7 +261,9 @@ mod tests {
     fn column(sql: &str) -> Result<Field> {
         let statement = parse(&format!("create table t (c {sql})")).unwrap().remove(0);
         let Parsed::Sql(statement) = statement.parsed else { panic!("not SQL") };
-        let Statement::CreateTable(table) = *statement else { panic!("not a table") };
+        let Statement::CreateTable(table) = Arc::unwrap_or_clone(statement) else {
+            panic!("not a table")
+        };
         field("c", &table.columns[0].data_type)
     }
 

@@ -7,13 +7,14 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::sqlparser::ast::{
-    self, ContextModifier, DiscardObject, Expr, ObjectName, Set, TransactionAccessMode,
-    TransactionMode, Value,
+    self, ContextModifier, DiscardObject, Expr, Set, TransactionAccessMode, TransactionMode,
 };
 use futures::stream;
 use sql::names::folded;
+use sql::parse::OfRole;
 use sql::{Notice, Own, Parsed};
 
+use super::words::{folded_name, setting_value, show_name};
 use super::{Block, Session};
 use crate::Error;
 use crate::run::{Outcome, Statement};
@@ -150,6 +151,14 @@ impl Session {
             Own::Close(None) => {
                 self.cursors.close_all();
                 "CLOSE CURSOR ALL"
+            }
+            Own::Role(of @ (OfRole::Become { reset, .. } | OfRole::Authorize { reset, .. })) => {
+                self.become_role(of).await?;
+                if *reset { "RESET" } else { "SET" }
+            }
+            Own::Role(of) => {
+                self.check_role_setting(of)?;
+                return Ok(None);
             }
             _ => return Ok(None),
         };
@@ -300,7 +309,6 @@ impl Session {
                 self.assign("client_encoding", &folded(charset_name), false)
             }
             Set::SetTransaction { modes, .. } => self.set_transaction(modes),
-            Set::SetRole { role_name: None, .. } => Ok(()),
             other => Err(Error::new("0A000", format!("SET {other} is not supported"))),
         }
     }
@@ -352,7 +360,12 @@ impl Session {
                     let message = "DISCARD ALL cannot run inside a transaction block";
                     return Err(Error::new("25001", message));
                 }
-                self.write_settings()?.reset_all();
+                {
+                    let mut settings = self.write_settings()?;
+                    settings.reset_all();
+                    settings.put_role("role", None, false);
+                    settings.put_role("session_authorization", None, false);
+                }
                 self.statements.clear();
                 self.cursors.close_all();
                 self.open = None;
@@ -386,7 +399,7 @@ impl Session {
         }
         let user = name == "session_authorization";
         let value = match user {
-            true => Some(self.user.clone()),
+            true => Some(self.who().session),
             false => settings.get(name).map(str::to_string),
         };
         let value = value.ok_or_else(|| {
@@ -421,7 +434,7 @@ impl Session {
             fields.push(Some(Arc::new(sql::types::field("", data_type)?)));
         }
         let statement =
-            Statement { text: text.into(), parsed: Parsed::Sql(Box::new(inner.clone())) };
+            Statement { text: text.into(), parsed: Parsed::Sql(Arc::new(inner.clone())) };
         self.statements.insert(name, (statement, fields));
         Ok(())
     }
@@ -461,32 +474,4 @@ fn rows(batch: RecordBatch, tag: &'static str) -> Result<Outcome, Error> {
     let schema = batch.schema();
     let rows = Box::pin(RecordBatchStreamAdapter::new(batch.schema(), stream::iter([Ok(batch)])));
     Ok(Outcome::Rows { schema, rows, tag, count: false, binary: false })
-}
-
-/// The setting that SHOW names: `SHOW TIME ZONE` and the like included.
-fn show_name(words: &[ast::Ident]) -> String {
-    let words: Vec<String> = words.iter().map(|word| word.value.to_lowercase()).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["time", "zone"] => "timezone".into(),
-        ["transaction", "isolation", "level"] => "transaction_isolation".into(),
-        ["session", "authorization"] => "session_authorization".into(),
-        _ => words.join("."),
-    }
-}
-
-fn folded_name(name: &ObjectName) -> String {
-    let parts = name.0.iter().filter_map(|part| part.as_ident()).map(folded);
-    parts.collect::<Vec<_>>().join(".")
-}
-
-/// SET's right side as text: quoted names keep their quotes, as `search_path` needs.
-fn setting_value(values: &[Expr]) -> String {
-    let text = |value: &Expr| match value {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => text.clone(),
-            other => other.to_string(),
-        },
-        other => other.to_string(),
-    };
-    values.iter().map(text).collect::<Vec<_>>().join(", ")
 }

@@ -7,13 +7,14 @@ use datafusion::common::ScalarValue;
 use sql::system::{Live, Row, oid};
 
 use super::cursors::OpenCursors;
+use super::identity::SharedWho;
 use crate::Server;
 use crate::settings::Settings;
 
 /// One connection's view of the server.
 pub struct View {
     pub server: Arc<Server>,
-    pub user: String,
+    pub who: SharedWho,
     pub database: String,
     pub settings: Arc<RwLock<Settings>>,
     pub cursors: OpenCursors,
@@ -25,8 +26,6 @@ impl Live for View {
             "pg_cursors" => self.cursors(),
             "pg_settings" => self.settings(),
             "pg_stat_activity" => self.activity(),
-            "pg_roles" | "pg_authid" => vec![self.role("rol", "oid")],
-            "pg_user" | "pg_shadow" => vec![self.role("use", "usesysid")],
             _ => return None,
         })
     }
@@ -76,38 +75,28 @@ impl View {
 
     fn activity(&self) -> Vec<Row> {
         let mut rows = Vec::new();
+        let Ok(who) = self.who.read() else { return rows };
+        let all = who.authority.holds(sql::access::READ_ALL_STATS);
         self.server.cancels.each(|pid, about| {
+            let role = about.role.unwrap_or(oid::OWNER);
+            let own = all || who.authority.holds(role);
+            let hidden = "<insufficient privilege>";
             rows.push(vec![
                 ("datid", oid::DATABASE.into()),
                 ("datname", text(&self.database)),
                 ("pid", pid.into()),
-                ("usesysid", oid::OWNER.into()),
+                ("usesysid", role.into()),
                 ("usename", text(&about.user)),
                 ("application_name", text(&about.application)),
-                ("client_addr", text(&about.address)),
+                ("client_addr", if own { text(&about.address) } else { ScalarValue::Null }),
                 ("backend_start", time(about.since)),
                 ("query_start", time(about.query_since)),
                 ("state_change", time(about.state_since)),
                 ("state", text(about.state)),
-                ("query", text(about.query.as_ref())),
+                ("query", text(if own { about.query.as_ref() } else { hidden })),
                 ("backend_type", text("client backend")),
             ]);
         });
         rows
-    }
-
-    /// The one role there is, in the columns of one of its relations.
-    fn role(&self, prefix: &'static str, id: &'static str) -> Row {
-        let mut row = vec![(id, oid::OWNER.into())];
-        if prefix == "rol" {
-            row.push(("rolname", text(&self.user)));
-            let rights = ["rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolcanlogin"];
-            row.extend(rights.map(|name| (name, ScalarValue::from(true))));
-            row.push(("rolconnlimit", (-1_i32).into()));
-        } else {
-            row.push(("usename", text(&self.user)));
-            row.extend(["usecreatedb", "usesuper"].map(|name| (name, ScalarValue::from(true))));
-        }
-        row
     }
 }

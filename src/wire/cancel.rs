@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
+use sql::access::RoleId;
+
 use crate::Error;
 
 /// Connections by process id.
@@ -20,6 +22,9 @@ pub struct Registry {
 #[derive(Debug, Clone)]
 pub struct About {
     pub user: String,
+    /// None: let in while there were no roles.
+    pub role: Option<RoleId>,
+    pub superuser: bool,
     pub application: String,
     pub address: String,
     pub since: SystemTime,
@@ -36,6 +41,8 @@ impl Default for About {
         let now = SystemTime::now();
         Self {
             user: String::new(),
+            role: None,
+            superuser: true,
             application: String::new(),
             address: String::new(),
             since: now,
@@ -45,6 +52,18 @@ impl Default for About {
             state_since: now,
         }
     }
+}
+
+/// Who asks for a connection.
+#[derive(Debug, Clone)]
+pub struct Entering {
+    pub user: String,
+    pub role: Option<RoleId>,
+    pub superuser: bool,
+    /// The role's own limit; -1: none.
+    pub limit: i32,
+    /// Connections kept free for superusers.
+    pub reserved: usize,
 }
 
 /// What one connection does now.
@@ -61,7 +80,7 @@ pub struct Running {
 
 impl Registry {
     /// Enters a connection unless `most` are in.
-    pub fn enter(&self, most: usize) -> Result<Arc<Running>, Error> {
+    pub fn enter(&self, most: usize, who: &Entering) -> Result<Arc<Running>, Error> {
         let mut secret = [0u8; 4];
         rustls::crypto::ring::default_provider()
             .secure_random
@@ -71,6 +90,19 @@ impl Registry {
         if entries.len() >= most {
             return Err(Error::new("53300", "sorry, too many clients already")
                 .with_hint(format!("The limit is {most}: see --max-connections.")));
+        }
+        if !who.superuser {
+            if entries.len() + who.reserved >= most {
+                let message = "remaining connection slots are reserved for roles with the \
+                               SUPERUSER attribute";
+                return Err(Error::new("53300", message));
+            }
+            let same = |running: &&Arc<Running>| lock(&running.about).role == who.role;
+            let own = entries.values().filter(same).count();
+            if usize::try_from(who.limit).is_ok_and(|limit| own >= limit) {
+                let message = format!("too many connections for role \"{}\"", who.user);
+                return Err(Error::new("53300", message));
+            }
         }
         let pid = loop {
             let pid = self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1) & i32::MAX;
@@ -82,7 +114,12 @@ impl Registry {
             pid,
             secret: i32::from_be_bytes(secret),
             token: Mutex::new(None),
-            about: Mutex::default(),
+            about: Mutex::new(About {
+                user: who.user.clone(),
+                role: who.role,
+                superuser: who.superuser,
+                ..About::default()
+            }),
             terminate: CancellationToken::new(),
         });
         entries.insert(pid, Arc::clone(&running));
@@ -94,6 +131,13 @@ impl Registry {
         let mut all: Vec<Arc<Running>> = lock(&self.entries).values().cloned().collect();
         all.sort_by_key(|running| running.pid);
         all.iter().for_each(|running| look(running.pid, &lock(&running.about)));
+    }
+
+    /// The role of a connection, and whether it is a superuser; None: there is no such connection.
+    pub fn role_of(&self, pid: i32) -> Option<(RoleId, bool)> {
+        let found = lock(&self.entries).get(&pid).cloned()?;
+        let about = lock(&found.about);
+        Some((about.role.unwrap_or(sql::access::BOOTSTRAP), about.superuser))
     }
 
     /// Forgets a connection that ended.
@@ -129,9 +173,8 @@ impl Running {
     }
 
     /// Says who it is.
-    pub fn introduce(&self, user: &str, application: &str, address: String) {
+    pub fn introduce(&self, application: &str, address: String) {
         let mut about = lock(&self.about);
-        about.user = user.to_owned();
         about.application = application.to_owned();
         about.address = address;
     }
@@ -139,7 +182,10 @@ impl Running {
     /// A statement begins.
     pub fn runs(&self, query: &str) {
         let mut about = lock(&self.about);
-        about.query = Arc::from(query);
+        about.query = match sql::access::masked(query) {
+            Some(masked) => Arc::from(masked),
+            None => Arc::from(query),
+        };
         about.query_since = SystemTime::now();
         about.state_since = about.query_since;
         about.state = "active";
@@ -176,7 +222,9 @@ mod tests {
     #[test]
     fn only_the_right_key_stops_only_running_work() {
         let registry = Registry::default();
-        let running = registry.enter(2).unwrap();
+        let who =
+            Entering { user: "me".into(), role: None, superuser: true, limit: -1, reserved: 1 };
+        let running = registry.enter(2, &who).unwrap();
         registry.cancel(running.pid, running.secret);
         let token = running.begin();
         registry.cancel(running.pid, running.secret.wrapping_add(1));
@@ -185,7 +233,11 @@ mod tests {
         assert!(token.is_cancelled());
         running.end();
         assert!(!running.begin().is_cancelled());
-        registry.enter(2).unwrap();
-        assert_eq!(registry.enter(2).err().unwrap().sqlstate, "53300");
+        let other = Entering { superuser: false, ..who.clone() };
+        assert_eq!(registry.enter(2, &other).err().unwrap().sqlstate, "53300");
+        let limited = Entering { superuser: false, limit: 1, reserved: 0, ..who.clone() };
+        assert_eq!(registry.enter(2, &limited).err().unwrap().sqlstate, "53300");
+        registry.enter(2, &who).unwrap();
+        assert_eq!(registry.enter(2, &who).err().unwrap().sqlstate, "53300");
     }
 }

@@ -8,7 +8,7 @@
 //! a buffer per row.
 
 mod array_text;
-mod auth;
+pub(crate) mod auth;
 mod binary;
 mod calendar;
 pub mod cancel;
@@ -22,6 +22,7 @@ mod number;
 pub(crate) mod output;
 mod reply;
 mod rows;
+mod sasl;
 mod startup;
 mod text;
 pub(crate) mod tls;

@@ -9,7 +9,8 @@ use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::session::Session;
+use crate::session::{Login, Session};
+use crate::wire::cancel::Running;
 use crate::wire::connection::Connection;
 use crate::wire::message::{Startup, read_startup};
 use crate::wire::{auth, reply};
@@ -24,6 +25,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 struct Hello {
     stream: Box<dyn Stream>,
+    encrypted: bool,
     minor: u16,
     parameters: Vec<(String, String)>,
 }
@@ -36,15 +38,22 @@ pub async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAddr) {
         hello = tokio::time::timeout(STARTUP_LIMIT, greet(&server, socket)) => hello,
     };
     let Ok(Some(mut hello)) = hello else { return };
-    let running = match server.cancels.enter(server.config().max_connections) {
-        Ok(running) => running,
+    let admitting = tokio::time::timeout(STARTUP_LIMIT, admit(&server, &mut hello, peer));
+    let admitted = tokio::select! {
+        () = server.stop().cancelled() => return,
+        admitted = admitting => admitted,
+    };
+    let admitted = admitted
+        .unwrap_or_else(|_| Err(Error::new("57014", "canceling authentication due to timeout")));
+    let (login, running) = match admitted {
+        Ok(admitted) => admitted,
         Err(error) => return refuse(&mut hello.stream, &error).await,
     };
     let pid = running.pid;
-    match open(&server, &hello, peer, pid) {
+    match open(&server, &hello, login, pid) {
         Ok(mut session) => {
             let application = parameter(&hello, "application_name");
-            running.introduce(parameter(&hello, "user"), application, peer.ip().to_string());
+            running.introduce(application, peer.ip().to_string());
             let mut out = BytesMut::with_capacity(1 << 10);
             welcome(&mut out, &hello, &mut session);
             reply::message(&mut out, b'K', |out| {
@@ -89,7 +98,7 @@ async fn greet(server: &Arc<Server>, socket: TcpStream) -> Option<Hello> {
                 return None;
             }
             Ok(Some(Startup::Hello { minor, parameters })) => {
-                return Some(Hello { stream, minor, parameters });
+                return Some(Hello { stream, encrypted, minor, parameters });
             }
             Ok(None) => return None,
             Err(error) => {
@@ -105,12 +114,34 @@ fn parameter<'a>(hello: &'a Hello, wanted: &str) -> &'a str {
     found.map_or("", |(_, value)| value)
 }
 
-fn open(server: &Arc<Server>, hello: &Hello, peer: SocketAddr, pid: i32) -> Result<Session, Error> {
+/// Checks the password and takes a slot.
+async fn admit(
+    server: &Arc<Server>,
+    hello: &mut Hello,
+    peer: SocketAddr,
+) -> Result<(Login, Arc<Running>), Error> {
+    let config = server.config();
+    if config.tls_require && !hello.encrypted {
+        return Err(Error::new("28000", "this server takes encrypted connections only")
+            .with_hint("Connect with sslmode=require, or verify-full."));
+    }
+    let user = parameter(hello, "user").to_owned();
+    let state = server.lake().current().await?;
+    let binding = server.end_point.as_deref().filter(|_| hello.encrypted);
+    let (login, mut entering) =
+        auth::authenticate(&mut hello.stream, &server.failures, &state, peer, &user, binding)
+            .await?;
+    entering.reserved = config.superuser_reserved_connections;
+    let running = server.cancels.enter(config.max_connections, &entering)?;
+    Ok((login, running))
+}
+
+fn open(server: &Arc<Server>, hello: &Hello, login: Login, pid: i32) -> Result<Session, Error> {
     let mut options: HashMap<String, String> = HashMap::new();
-    let (mut user, mut database) = (String::new(), None);
+    let mut database = None;
     for (name, value) in &hello.parameters {
         match name.as_str() {
-            "user" => user.clone_from(value),
+            "user" => {}
             "database" => database = Some(value.clone()),
             "options" => options.extend(command_line(value)?),
             "replication" if !matches!(value.as_str(), "false" | "off" | "no" | "0") => {
@@ -122,14 +153,13 @@ fn open(server: &Arc<Server>, hello: &Hello, peer: SocketAddr, pid: i32) -> Resu
             }
         }
     }
-    auth::authenticate(peer, &user)?;
-    let database = database.filter(|name| !name.is_empty()).unwrap_or_else(|| user.clone());
+    let database = database.filter(|name| !name.is_empty()).unwrap_or_else(|| login.user.clone());
     if database != server.config().database {
         let hint = format!("This server has one database: \"{}\".", server.config().database);
         let message = format!("database \"{database}\" does not exist");
         return Err(Error::new("3D000", message).with_hint(hint));
     }
-    Session::new(Arc::clone(server), user, database, options, pid)
+    Session::new(Arc::clone(server), login, database, options, pid)
 }
 
 /// `-c name=value`, `-cname=value`, `--name=value`; a backslash keeps the next character.

@@ -10,9 +10,11 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::Error;
 use crate::config::Config;
+use crate::wire::sasl;
 
-/// The acceptor for the certificate and key of `config`, None without them.
-pub fn acceptor(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
+/// The acceptor for the certificate and key of `config`, and the hash that log-ins are bound to;
+/// None without them.
+pub fn acceptor(config: &Config) -> Result<Option<(TlsAcceptor, Option<Vec<u8>>)>, Error> {
     let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else {
         return Ok(None);
     };
@@ -21,6 +23,12 @@ pub fn acceptor(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
         .map_err(|error| failed("certificate", cert, &error))?;
     if chain.is_empty() {
         return Err(failed("certificate", cert, &"no certificate in it"));
+    }
+    let end_point = sasl::end_point(&chain[0]);
+    let text = std::fs::read_to_string(key).map_err(|error| failed("key", key, &error))?;
+    if text.contains("ENCRYPTED") {
+        let reason = "it is encrypted; openssl pkey writes it without its passphrase";
+        return Err(failed("key", key, &reason));
     }
     // Reads PKCS#8, PKCS#1 and SEC1 alike.
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| failed("key", key, &error))?;
@@ -32,7 +40,7 @@ pub fn acceptor(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
         .with_single_cert(chain, key_der)
         .map_err(|error| failed("key", key, &error))?;
     server.alpn_protocols = vec![b"postgresql".to_vec()];
-    Ok(Some(TlsAcceptor::from(Arc::new(server))))
+    Ok(Some((TlsAcceptor::from(Arc::new(server)), end_point)))
 }
 
 fn failed(what: &str, path: &Path, reason: &dyn std::fmt::Display) -> Error {

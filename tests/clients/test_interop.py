@@ -26,11 +26,11 @@ COLUMNS = [
     ("u", "uuid", "'550e8400-e29b-41d4-a716-446655440000'"), ("j", "jsonb", "'{\"a\":1}'"),
     ("a", "int[]", "'{1,2}'"), ("v", "vector(3)", "'[1,2,3]'"),
 ]
-# The same row as DuckDB prints it: select (…)::varchar.
+# The same row as DuckDB prints it: select (…)::varchar. Its json is text, here as Postgres has jsonb.
 TEXTS = [
     "true", "2", "4", "8", "1.5", "2.5", "12.34", "x, y", r"\xDE\xAD", "2024-02-03", "01:02:03.5",
     "2024-01-01 10:00:00.25", "2024-01-01 08:00:00+00", "550e8400-e29b-41d4-a716-446655440000",
-    '{"a":1}', "[1, 2]", "[1.0, 2.0, 3.0]",
+    '{"a": 1}', "[1, 2]", "[1.0, 2.0, 3.0]",
 ]
 
 

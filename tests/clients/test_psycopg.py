@@ -148,3 +148,44 @@ def test_a_reader_sees_the_old_or_the_new_table(server):
     assert errors == []
     assert seen <= set(range(11))
     assert server.connect().execute("SELECT build FROM m").fetchone() == (10,)
+
+
+def test_a_prepared_statement_sees_what_has_changed_since(server):
+    connection = server.connect()
+    ask = lambda text: connection.execute(text, prepare=True).fetchall()
+    connection.execute("CREATE TEMP TABLE t (a int)")
+    for rows in range(4):
+        assert ask("SELECT count(*) FROM t") == [(rows,)]
+        connection.execute("INSERT INTO t VALUES (1)")
+    assert ask("SELECT count(*) FROM pg_cursors") == [(0,)]
+    connection.execute("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; COMMIT")
+    assert ask("SELECT count(*) FROM pg_cursors") == [(1,)]
+    for day in range(1, 4):
+        connection.execute(f"SET sextant.now = '2024-01-0{day} 12:00:00+00'")
+        assert ask("SELECT now()::date::text") == [(f"2024-01-0{day}",)]
+    connection.execute("CREATE SCHEMA s; CREATE TABLE public.u AS SELECT 'public' AS place")
+    connection.execute("CREATE TABLE s.u AS SELECT 's' AS place")
+    for _ in range(3):
+        assert ask("SELECT place FROM u") == [("public",)]
+    connection.execute("SELECT set_config('search_path', 's', false)")
+    assert ask("SELECT place FROM u") == [("s",)]
+
+
+def test_a_plan_made_once_answers_every_value(server):
+    connection = server.connect()
+    connection.execute("CREATE TABLE n AS SELECT g AS i, g % 7 AS k FROM generate_series(1, 5000) g")
+    for value in range(12):
+        found = connection.execute("SELECT count(*) FROM n WHERE k = %s - 1", (value,), prepare=True)
+        # Of 1 to 5000, each remainder of 7 comes 714 times, and 1 and 2 once more.
+        expected = {0: 714, 1: 715, 2: 715}.get(value - 1, 714 if 0 <= value - 1 < 7 else 0)
+        assert found.fetchone() == (expected,), value
+        if value == 6:
+            connection.execute("INSERT INTO n VALUES (0, 100)")
+
+
+def test_now_is_the_time_of_the_transaction(server):
+    with server.connect(autocommit=False) as connection:
+        first = connection.execute("SELECT now()").fetchone()
+        assert connection.execute("SELECT now()").fetchone() == first
+        connection.commit()
+        assert connection.execute("SELECT now()").fetchone() > first

@@ -124,6 +124,7 @@ pub(super) fn same_table(old: &Arc<Table>, new: &Arc<Table>) -> bool {
             && old.partition_by == new.partition_by
             && old.sort_by == new.sort_by
             && old.constraints == new.constraints
+            && old.query == new.query
             && old.comment == new.comment
 }
 

@@ -245,8 +245,11 @@ pub(super) fn comment_tags(comment: Option<&String>) -> Option<Tags> {
 }
 
 pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Value> {
-    let text = serde_json::to_string(value);
-    Ok(text.map_err(|e| Error::Database(e.to_string()))?.into())
+    Ok(json_text(value)?.into())
+}
+
+pub(super) fn json_text<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::Database(e.to_string()))
 }
 
 fn view_tags(view: Option<&View>) -> Result<Tags> {

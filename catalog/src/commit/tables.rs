@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::records::{Change, comment_tags, full_name, json, moved, quoted};
+use super::records::{Change, comment_tags, full_name, json, json_text, moved, quoted};
 use super::{Commit, deletions};
 use crate::columns::{self, ColumnRecord, Tags};
 use crate::error::Result;
+use crate::metadata::load::QUERY_TAG;
 use crate::metadata::{Value, inlined, layout};
 use crate::model::{ObjectId, State, Table};
 
@@ -37,9 +38,7 @@ pub(super) async fn write(
     }
     let columns_changed = write_columns(commit, old, new).await?;
     write_column_tags(commit, old, new).await?;
-    let old_tags = old.and_then(|old| comment_tags(old.comment.as_ref())).unwrap_or_default();
-    let new_tags = comment_tags(new.comment.as_ref()).unwrap_or_default();
-    commit.write_tags(id, &old_tags, &new_tags).await?;
+    commit.write_tags(id, &table_tags(old)?, &table_tags(Some(new))?).await?;
     write_partition(commit, old, new).await?;
     write_sort(commit, old, new).await?;
     write_constraints(commit, old, new).await?;
@@ -57,11 +56,22 @@ pub(super) async fn write(
     Ok(())
 }
 
+/// The comment and, of a materialized view, the query.
+fn table_tags(table: Option<&Table>) -> Result<Tags> {
+    let comment = table.and_then(|table| table.comment.as_ref());
+    let mut tags = comment_tags(comment).unwrap_or_default();
+    if let Some(query) = table.and_then(|table| table.query.as_ref()) {
+        tags.insert(QUERY_TAG.to_owned(), json_text(query)?);
+    }
+    Ok(tags)
+}
+
 fn altered(old: &Table, new: &Table) -> bool {
     old.columns != new.columns
         || old.partition_by != new.partition_by
         || old.sort_by != new.sort_by
         || old.constraints != new.constraints
+        || old.query != new.query
         || old.comment != new.comment
 }
 

@@ -11,6 +11,8 @@ use crate::model::{
     SortKey, State, Table, View,
 };
 
+/// Tag of a table that is a materialized view: what it is filled from.
+pub const QUERY_TAG: &str = "sextant.query";
 /// Tag of a view: JSON list of the schemas its names are looked up in.
 pub const SEARCH_PATH_TAG: &str = "sextant.search_path";
 /// Tag of a view: JSON list of its output columns.
@@ -161,6 +163,7 @@ impl Load<'_> {
                 partition_by: partitions.remove(&id).unwrap_or_default(),
                 sort_by: sorts.remove(&id).unwrap_or_default(),
                 constraints: constraints.remove(&id).unwrap_or_default(),
+                query: tags.get(&id).map_or(Ok(None), |tags| json_tag(tags, QUERY_TAG))?,
                 comment: tags.get(&id).and_then(|t| t.get(COMMENT_TAG)).cloned(),
                 schema_version: versions.get(&id).copied().unwrap_or_default(),
                 next_column_id: last_ids.get(&id).copied().unwrap_or_default() + 1,

@@ -178,14 +178,18 @@ pub(super) fn declare(types: &mut Vec<Option<FieldRef>>, value: &ast::Expr, fiel
     });
 }
 
-/// Columns of every declared key of a table, as positions.
+/// Columns of every declared key and unique index of a table, as positions.
 pub(super) fn keys(table: &Table) -> Vec<(String, Vec<usize>)> {
     let position = |id: &i64| table.columns.iter().position(|c| c.id == *id);
     let key = |constraint: &Constraint| match constraint {
         Constraint::Unique { name, columns, .. } => {
             Some((name.clone(), columns.iter().filter_map(position).collect()))
         }
-        Constraint::Check { .. } | Constraint::ForeignKey { .. } => None,
+        Constraint::Index(index) if index.unique => {
+            let columns = index.keys.iter().filter_map(|key| position(&key.column));
+            Some((index.name.clone(), columns.collect()))
+        }
+        Constraint::Check { .. } | Constraint::ForeignKey { .. } | Constraint::Index(_) => None,
     };
     table.constraints.iter().filter_map(key).collect()
 }

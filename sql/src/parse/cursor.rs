@@ -122,13 +122,15 @@ pub(super) fn close(parser: &mut Parser) -> Result<Option<Ident>, ParserError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::{Own, Parsed, parse};
     use super::*;
 
     fn read(text: &str) -> (String, Direction, bool) {
         let statement = parse(text).unwrap().remove(0);
         let Parsed::Own(own) = statement.parsed else { panic!("{text} is not ours") };
-        let Own::Fetch(fetch) = *own else { panic!("{text} is not FETCH") };
+        let Own::Fetch(fetch) = Arc::unwrap_or_clone(own) else { panic!("{text} is not FETCH") };
         (fetch.cursor.value, fetch.direction, fetch.only_moves)
     }
 

@@ -1,7 +1,8 @@
 //! Spellings that sqlparser does not know, folded to ones it does, token by token.
 //!
 //! - MERGE's `THEN DO NOTHING` becomes an UPDATE or INSERT of a column that cannot exist;
-//! - `ABORT` is ROLLBACK.
+//! - `ABORT` is ROLLBACK;
+//! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
@@ -40,11 +41,21 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 Token::Whitespace(_) => first,
                 _ => false,
             };
-            folded.push(rest[0].clone());
+            folded.push(plain_literal(&rest[0]));
             index += 1;
         }
     }
     folded
+}
+
+fn plain_literal(token: &TokenWithSpan) -> TokenWithSpan {
+    let span = token.span;
+    match &token.token {
+        Token::DollarQuotedString(text) => {
+            TokenWithSpan { token: Token::SingleQuotedString(text.value.clone()), span }
+        }
+        other => TokenWithSpan { token: other.clone(), span },
+    }
 }
 
 /// How many tokens the words take at the start of `tokens`, white space included.

@@ -1,17 +1,22 @@
 //! Statements that sqlparser does not know, parsed from its tokens.
 //!
 //! ```text
-//!   ALTER VIEW v RENAME TO w | SET SCHEMA s          ALTER TABLE t SET SORTED BY (a DESC, b)
+//!   ALTER [MATERIALIZED] VIEW v RENAME TO w | SET SCHEMA s
+//!   CREATE MATERIALIZED VIEW v AS query [WITH [NO] DATA]
+//!   REFRESH MATERIALIZED VIEW [CONCURRENTLY] v [WITH [NO] DATA]
+//!   ALTER INDEX [IF EXISTS] i RENAME TO j            ALTER TABLE t SET SORTED BY (a DESC, b)
 //!   ALTER TABLE t SET PARTITIONED BY (a, day(ts))    ALTER TABLE t SET SCHEMA s
 //!   CREATE TAG name [AS OF VERSION n | TIMESTAMP t]  DROP TAG [IF EXISTS] name
 //!   VACUUM [(VERBOSE, …)] [FULL] [VERBOSE] [t, …]
 //!   FETCH, MOVE, CLOSE                               (module `cursor`)
 //!   COPY                                             (module `copy`)
+//!   CREATE ROLE and its like                         (module `role`)
+//!   GRANT and its like                               (module `grant`)
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
 //! ```
 
 use datafusion::sql::sqlparser::ast::{
-    self, ColumnDef, Expr, Ident, ObjectName, OrderByExpr, TableFactor, TableWithJoins,
+    self, ColumnDef, Expr, Ident, ObjectName, ObjectType, OrderByExpr, TableFactor, TableWithJoins,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -19,20 +24,31 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::copy::{self, Copy};
 use super::cursor::{self, Fetch};
+use super::grant::{self, Rights};
+use super::role::{self, OfRole};
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub enum Own {
-    RenameView {
+    Rename {
+        kind: ObjectType,
         name: ObjectName,
         if_exists: bool,
         to: Ident,
     },
     SetSchema {
+        kind: ObjectType,
         name: ObjectName,
         if_exists: bool,
         schema: Ident,
-        view: bool,
+    },
+    CreateMaterializedView {
+        view: ast::CreateView,
+        with_data: bool,
+    },
+    RefreshMaterializedView {
+        name: ObjectName,
+        with_data: bool,
     },
     SetSortedBy {
         name: ObjectName,
@@ -58,6 +74,8 @@ pub enum Own {
     /// CLOSE; None: all cursors.
     Close(Option<Ident>),
     Copy(Box<Copy>),
+    Role(OfRole),
+    Rights(Rights),
 }
 
 /// What is to be tidied up: the tables, or all of them.
@@ -103,8 +121,23 @@ pub struct ExternalTable {
 
 /// The statement at the parser's position, if it is one of ours; else the position is kept.
 pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
+    if let Some(of_role) = role::parse(parser)? {
+        return Ok(Some(Own::Role(of_role)));
+    }
+    if let Some(rights) = grant::parse(parser)? {
+        return Ok(Some(Own::Rights(rights)));
+    }
     if parser.peek_keyword(Keyword::ALTER) {
         return parser.maybe_parse(alter).map(Option::flatten);
+    }
+    if peek_words(parser, &["CREATE", "MATERIALIZED", "VIEW"]) {
+        return materialized_view(parser);
+    }
+    if words(parser, &["REFRESH", "MATERIALIZED", "VIEW"]) {
+        let _ = parser.parse_keyword(Keyword::CONCURRENTLY);
+        let name = parser.parse_object_name(false)?;
+        let with_data = with_data(parser);
+        return Ok(Some(Own::RefreshMaterializedView { name, with_data }));
     }
     if words(parser, &["CREATE", "TAG"]) {
         return create_tag(parser).map(Some);
@@ -185,13 +218,31 @@ pub fn table_command(parser: &mut Parser) -> Result<ast::Statement, ParserError>
     Ok(ast::Statement::Query(query))
 }
 
-/// Consumes the words if they come next, whatever their case.
-pub(super) fn words(parser: &mut Parser, expected: &[&str]) -> bool {
-    let matches = expected.iter().enumerate().all(|(index, word)| {
+fn materialized_view(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
+    let ast::Statement::CreateView(view) = parser.parse_statement()? else { return Ok(None) };
+    let with_data = with_data(parser);
+    Ok(Some(Own::CreateMaterializedView { view, with_data }))
+}
+
+/// `WITH [NO] DATA`; with data if nothing is said.
+fn with_data(parser: &mut Parser) -> bool {
+    let without = words(parser, &["WITH", "NO", "DATA"]);
+    let _ = words(parser, &["WITH", "DATA"]);
+    !without
+}
+
+/// Whether the words come next, whatever their case.
+fn peek_words(parser: &Parser, expected: &[&str]) -> bool {
+    expected.iter().enumerate().all(|(index, word)| {
         let token = parser.peek_nth_token(index).token;
         matches!(token, Token::Word(w)
             if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
-    });
+    })
+}
+
+/// Consumes the words if they come next, whatever their case.
+pub(super) fn words(parser: &mut Parser, expected: &[&str]) -> bool {
+    let matches = peek_words(parser, expected);
     if matches {
         for _ in expected {
             parser.next_token();
@@ -202,18 +253,26 @@ pub(super) fn words(parser: &mut Parser, expected: &[&str]) -> bool {
 
 fn alter(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     parser.expect_keyword(Keyword::ALTER)?;
-    let view = parser.parse_keyword(Keyword::VIEW);
-    if !view && !parser.parse_keyword(Keyword::TABLE) {
-        return parser.expected("TABLE or VIEW", parser.peek_token());
-    }
+    let kind = if words(parser, &["MATERIALIZED", "VIEW"]) {
+        ObjectType::MaterializedView
+    } else if parser.parse_keyword(Keyword::VIEW) {
+        ObjectType::View
+    } else if parser.parse_keyword(Keyword::INDEX) {
+        ObjectType::Index
+    } else if parser.parse_keyword(Keyword::TABLE) {
+        ObjectType::Table
+    } else {
+        return parser.expected("TABLE, VIEW or INDEX", parser.peek_token());
+    };
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
     let name = parser.parse_object_name(false)?;
-    if view && parser.parse_keywords(&[Keyword::RENAME, Keyword::TO]) {
-        return Ok(Some(Own::RenameView { name, if_exists, to: parser.parse_identifier()? }));
+    let renamed = parser.parse_keywords(&[Keyword::RENAME, Keyword::TO]);
+    if renamed && kind != ObjectType::Table {
+        return Ok(Some(Own::Rename { kind, name, if_exists, to: parser.parse_identifier()? }));
     }
-    if parser.parse_keywords(&[Keyword::SET, Keyword::SCHEMA]) {
+    if kind != ObjectType::Index && parser.parse_keywords(&[Keyword::SET, Keyword::SCHEMA]) {
         let schema = parser.parse_identifier()?;
-        return Ok(Some(Own::SetSchema { name, if_exists, schema, view }));
+        return Ok(Some(Own::SetSchema { kind, name, if_exists, schema }));
     }
     if words(parser, &["SET", "SORTED", "BY"]) {
         let keys = parenthesised(parser, |p| p.parse_order_by_expr())?;

@@ -7,6 +7,7 @@
 //! | a number cast to an integer         | rounding, an error when out of range: `number.rs`   |
 //! | arithmetic                          | the same, an error on overflow and `/ 0`: `number.rs` |
 //! | text that is a uuid or json         | checked, and known as such: `tagged.rs`             |
+//! | operators and casts of json         | functions: `json.rs`                                |
 //! | times with a zone                   | the session's clock, in views UTC's: `zone.rs`      |
 //! | a numeric that meets a float        | a float: `mixed.rs`                                 |
 //! | subqueries that are values          | aggregates, which can be decorrelated: `subquery.rs` |
@@ -17,6 +18,7 @@
 mod calls;
 mod dependent;
 mod fold;
+mod json;
 mod mixed;
 mod number;
 mod quantified;
@@ -34,12 +36,21 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit};
+use datafusion::sql::sqlparser::ast::VisitMut;
 
 use crate::error::Error;
 use crate::functions::{as_type, interval};
 
-pub(crate) use fold::{casts as fold_casts, function};
+pub(crate) use fold::function;
+pub use json::JsonOperators;
 pub(crate) use tagged::functions as input_functions;
+pub(crate) use text::read_texts;
+
+/// Folds what the planner would take for something else.
+pub(crate) fn fold_casts<T: VisitMut>(tree: &mut T) {
+    fold::casts(tree);
+    json::fold(tree);
+}
 
 /// What conversions depend on.
 pub(crate) struct Rules<'a> {
@@ -62,7 +73,7 @@ impl<'a> Rules<'a> {
     /// A plan with Postgres' conversions.
     pub(crate) fn plan(&self, plan: LogicalPlan) -> EngineResult<LogicalPlan> {
         let rewritten = plan.transform_up_with_subqueries(|node| {
-            let node = subquery::rows(node)?;
+            let node = json::sorted(subquery::rows(node)?)?;
             let filters = matches!(node, LogicalPlan::Filter(_));
             let schema = merge_schema(&node.inputs());
             let node = node.map_expressions(|e| {
@@ -156,8 +167,14 @@ impl<'a> Rules<'a> {
             Expr::ScalarFunction(call) => zone::call(self, call, schema)
                 .or_else(|| mixed::call(call, schema))
                 .or_else(|| calls::converted(call, schema)),
-            Expr::WindowFunction(call) => number::wide_window_sum(call, schema),
-            Expr::AggregateFunction(call) => number::wide_sum(call, schema),
+            Expr::WindowFunction(call) => {
+                let sums = || number::wide_window_sum(call, schema);
+                json::ordered(&expression, schema)?.or_else(sums)
+            }
+            Expr::AggregateFunction(call) => {
+                let sums = || number::wide_sum(call, schema);
+                json::ordered(&expression, schema)?.or_else(sums)
+            }
             _ => None,
         };
         match new {
@@ -221,6 +238,11 @@ impl<'a> Rules<'a> {
 
     fn in_list(&self, list: &InList, schema: &DFSchema) -> Option<Expr> {
         let of = list.expr.get_type(schema).ok()?;
+        if is_text(&of) && tag(&list.expr, schema).as_deref() == Some("jsonb") {
+            let key = |e: &Expr| crate::functions::json::sort_key(e.clone());
+            let items = list.list.iter().map(key).collect();
+            return Some(Expr::InList(InList::new(key(&list.expr).into(), items, list.negated)));
+        }
         let read = |item: &Expr| {
             let item_of = item.get_type(schema).ok()?;
             let as_float = || mixed::pair((&list.expr, &of), (item, &item_of)).map(|(_, i)| i);

@@ -25,6 +25,13 @@ pub struct Place {
     pub name: String,
 }
 
+impl Place {
+    /// What statements call the schema.
+    pub fn schema_name(&self) -> &str {
+        if self.temp { TEMP_SCHEMA } else { &self.schema }
+    }
+}
+
 /// A name that means something.
 #[derive(Debug, Clone)]
 pub enum Found {
@@ -49,6 +56,13 @@ impl Environment {
         for place in candidates {
             let state = lakes.view(&place).state();
             if place.temp && lakes.temp.is_none() {
+                continue;
+            }
+            if !place.temp && !self.may_look_in(state, &place.schema) {
+                if name.len() > 1 {
+                    let message = format!("permission denied for schema {}", place.schema);
+                    return Err(Error::new("42501", message));
+                }
                 continue;
             }
             if let Some(relation) =
@@ -89,9 +103,13 @@ impl Environment {
         if parts.len() > 1 {
             let place = self.candidates(&parts)?.remove(0);
             self.check_schema(state, &place.schema)?;
+            self.require_create(state, &place.schema)?;
             return Ok(place);
         }
         let schema = self.search_path.iter().find(|s| state.schemas.contains_key(*s));
+        if let Some(schema) = schema {
+            self.require_create(state, schema)?;
+        }
         match schema {
             Some(schema) => Ok(Place { temp: false, schema: schema.clone(), name: relation }),
             None => Err(Error::new("3F000", "no schema has been selected to create in")
@@ -124,7 +142,7 @@ impl Environment {
         }
     }
 
-    fn candidates(&self, name: &[String]) -> Result<Vec<Place>> {
+    pub(crate) fn candidates(&self, name: &[String]) -> Result<Vec<Place>> {
         let place = |schema: &String, name: &String| match schema.as_str() {
             TEMP_SCHEMA => Place { temp: true, schema: TEMP_HOME.into(), name: name.clone() },
             _ => Place { temp: false, schema: schema.clone(), name: name.clone() },

@@ -29,6 +29,7 @@ use datafusion::sql::sqlparser::ast::{self, TableVersion};
 use super::fold::{self, Special};
 use super::resolve::{Found, Place, reference_parts};
 use super::{Environment, ExternalFiles, Lakes, Overrides, constant, external_provider};
+use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
 use crate::types::PostgresTypes;
 use crate::{parse, statements, system};
@@ -106,12 +107,16 @@ impl Loader<'_> {
     }
 
     async fn found(&self, place: &Place, found: Found) -> Result<Arc<dyn TableSource>> {
+        self.environment.require(self.lakes, place, &found, Privileges::SELECT)?;
         match found {
             Found::Relation(Relation::Table(table)) => {
+                if table.query.as_ref().is_some_and(|query| !query.populated) {
+                    return Err(unpopulated(&table.name));
+                }
                 let provider = lake_table(self.lakes, place, table, false).await?;
                 Ok(provider_as_source(provider))
             }
-            Found::Relation(Relation::View(view)) => self.view(&view).await,
+            Found::Relation(Relation::View(view)) => self.view(&view, place.temp).await,
             Found::External(definition) => {
                 let files = statements::external::files(&definition)?;
                 let provider = external_provider(&self.environment.engine, &files).await?;
@@ -121,10 +126,18 @@ impl Loader<'_> {
     }
 
     /// A view is planned where it is used, with the names that its creator saw.
-    async fn view(&self, view: &View) -> Result<Arc<dyn TableSource>> {
+    async fn view(&self, view: &Arc<View>, temp: bool) -> Result<Arc<dyn TableSource>> {
         let query = parse::parse_query(&view.sql)?;
         let search_path = view.search_path.clone();
-        let inner = Environment { search_path, ..self.environment.clone() };
+        // A view reads what its owner may, whoever reads the view.
+        let authority = match temp {
+            true => Arc::clone(&self.environment.authority),
+            false => {
+                let state = self.lakes.main.state();
+                Arc::new(owner_of(state, &Object::of(&Relation::View(Arc::clone(view)))))
+            }
+        };
+        let inner = Environment { search_path, authority, ..self.environment.clone() };
         let statement = ast::Statement::Query(Box::new(query));
         let plan =
             super::plan_at_depth(&inner, self.lakes, statement, &[], Vec::new(), self.depth + 1)
@@ -138,6 +151,7 @@ impl Loader<'_> {
     async fn special(&self, special: &Special, name: &[String]) -> Result<Arc<dyn TableSource>> {
         match special {
             Special::Files { format, location, options } => {
+                self.environment.may_use_files(false)?;
                 let files = ExternalFiles {
                     format: format.clone(),
                     location: location.clone(),
@@ -182,10 +196,14 @@ impl Loader<'_> {
             .find_map(|s| s.relations.get(relation));
         match found {
             Some(Relation::Table(table)) => {
+                // Rights are those of today, and end with the table.
+                let object = Object::of(&Relation::Table(Arc::clone(table)));
+                let now = self.lakes.main.state();
+                self.environment.authority.require(now, &object, Privileges::SELECT)?;
                 let rows = self.environment.lake.rows(&state, table).await?;
                 let table = Arc::clone(table);
-                let provider = provider(&self.environment.lake, table, rows, false);
-                Ok(provider_as_source(provider))
+                let provider = table_with(&self.environment.lake, table, rows, false);
+                Ok(provider_as_source(Arc::new(provider.of_the_past())))
             }
             Some(Relation::View(_)) => Err(Error::unsupported("time travel of a view")
                 .with_hint("Put VERSION AS OF behind the tables in the view's query.")),
@@ -202,6 +220,9 @@ impl Loader<'_> {
             [.., schema, name] => (schema.as_str(), name),
             [] => return Ok(None),
         };
+        if schema == "pg_catalog" {
+            self.environment.may_read_system(name)?;
+        }
         if let Some(provider) = system::table(self.environment, self.lakes, schema, name).await? {
             return Ok(Some(provider));
         }
@@ -221,16 +242,11 @@ pub(crate) async fn lake_table(
 ) -> Result<Arc<dyn TableProvider>> {
     let transaction = lakes.view(place);
     let rows = transaction.rows(&table).await?;
-    Ok(provider(transaction.lake(), table, rows, addressed))
+    Ok(Arc::new(table_with(transaction.lake(), table, rows, addressed)))
 }
 
-fn provider(
-    lake: &Lake,
-    table: Arc<Table>,
-    rows: Arc<TableRows>,
-    addressed: bool,
-) -> Arc<dyn TableProvider> {
-    Arc::new(LakeTable::new(lake.store_url().clone(), table, rows, addressed))
+fn table_with(lake: &Lake, table: Arc<Table>, rows: Arc<TableRows>, addressed: bool) -> LakeTable {
+    LakeTable::new(lake.store_url().clone(), table, rows, addressed)
 }
 
 /// The view's columns under the names it declared.
@@ -250,6 +266,11 @@ fn rename_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPlan> {
     });
     let items = items.collect::<Result<Vec<_>>>()?;
     Ok(LogicalPlanBuilder::from(plan).project(items)?.build()?)
+}
+
+fn unpopulated(name: &str) -> Error {
+    let message = format!("materialized view \"{name}\" has not been populated");
+    Error::new("55000", message).with_hint("Use the REFRESH MATERIALIZED VIEW command.")
 }
 
 fn no_longer(view: &View) -> Error {

@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::{AlterSchema, AlterSchemaOperation};
 
 use super::Context;
+use crate::access::{Object, Privileges};
 use crate::error::{Error, Result};
 use crate::plan;
 
@@ -14,6 +15,12 @@ pub(super) fn run(context: &mut Context<'_>, alter: &AlterSchema) -> Result<Stri
             return Err(Error::unsupported(format!("ALTER SCHEMA … {operation}")));
         };
         let to = plan::parts(to)?.pop().unwrap_or_default();
+        let (environment, state) = (context.environment, context.lakes.main.state());
+        if let Some(schema) = state.schemas.get(&name) {
+            environment.authority.must_own(state, &Object::schema(schema))?;
+            let database = Object::database(&environment.database);
+            environment.authority.require(state, &database, Privileges::CREATE)?;
+        }
         context.lakes.main.rename_schema(&name, &to)?;
     }
     Ok("ALTER SCHEMA".into())

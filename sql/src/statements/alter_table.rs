@@ -5,11 +5,11 @@ use std::sync::Arc;
 use catalog::{Constraint, NewColumn, Relation, SortKey, Table, TableChange};
 use datafusion::sql::sqlparser::ast::{
     AlterColumnOperation, AlterTable, AlterTableOperation, AssignmentTarget, Expr, FunctionArg,
-    FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderByExpr, RenameTableNameKind,
-    Statement,
+    FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectType, OrderByExpr,
+    RenameTableNameKind, Statement,
 };
 
-use super::constraint::{name_of, table_constraint};
+use super::constraint::table_constraint;
 use super::create_table::{column, default_text};
 use super::definition::{self, Present};
 use super::{Context, alter_view, create_view, drop};
@@ -26,6 +26,7 @@ pub(super) async fn run(context: &mut Context<'_>, alter: &AlterTable) -> Result
     let Some((place, found)) = context.relation(&alter.name, alter.if_exists)? else {
         return Ok(TAG.into());
     };
+    context.environment.must_own(context.lakes, &place, &found)?;
     for operation in &alter.operations {
         match (&found, operation) {
             // Postgres lets ALTER TABLE rename a view, and dbt does.
@@ -34,7 +35,7 @@ pub(super) async fn run(context: &mut Context<'_>, alter: &AlterTable) -> Result
                 let to = plan::parts(to)?.pop().unwrap_or_default();
                 alter_view::rename_to(context, &place, &found, &to)?;
             }
-            (Found::Relation(Relation::Table(_)), operation) => {
+            (Found::Relation(Relation::Table(table)), operation) if table.query.is_none() => {
                 change(context, &place, operation).await?;
             }
             _ => {
@@ -79,14 +80,15 @@ async fn change(
             alter_column(context, place, &table, name, op).await
         }
         AlterTableOperation::AddConstraint { constraint, .. } => {
-            let constraint = table_constraint(constraint, &table.name, context.notices)?;
+            let taken: Vec<&str> = table.constraints.iter().map(Constraint::name).collect();
+            let constraint = table_constraint(constraint, &table.name, &taken, context.notices)?;
             let constraint = constraint.of(&table)?;
             check_definition(context, &table, &constraint)?;
-            let taken = table.constraints.iter().any(|c| name_of(c) == name_of(&constraint));
+            let taken = table.constraints.iter().any(|c| c.name() == constraint.name());
             if taken {
                 let message = format!(
                     "constraint \"{}\" for relation \"{}\" already exists",
-                    name_of(&constraint),
+                    constraint.name(),
                     table.name
                 );
                 return Err(Error::new("42710", message));
@@ -97,7 +99,15 @@ async fn change(
         AlterTableOperation::DropConstraint { if_exists, name, .. } => {
             drop_constraint(context, place, &table, &folded(name), *if_exists)
         }
-        AlterTableOperation::OwnerTo { .. } => Ok(()),
+        AlterTableOperation::RenameConstraint { old_name, new_name } => {
+            let (name, to) = (folded(old_name), folded(new_name));
+            if !table.constraints.iter().any(|c| c.name() == name) {
+                let message =
+                    format!("constraint \"{name}\" for table \"{}\" does not exist", table.name);
+                return Err(Error::new("42704", message));
+            }
+            apply(context, place, TableChange::RenameConstraint { name, to })
+        }
         other => Err(Error::unsupported(format!("ALTER TABLE … {other}"))),
     }
 }
@@ -168,10 +178,10 @@ async fn add_column(
 async fn fill(context: &mut Context<'_>, place: &Place, column: &str) -> Result<()> {
     let mut update = parse::parse("UPDATE t SET c = DEFAULT")?;
     if let Some(Parsed::Sql(sql)) = update.first_mut().map(|statement| &mut statement.parsed)
-        && let Statement::Update(update) = sql.as_mut()
+        && let sql = Arc::make_mut(sql)
+        && let Statement::Update(update) = sql
     {
-        let schema = if place.temp { plan::TEMP_SCHEMA } else { place.schema.as_str() };
-        let name = plan::object_name(&[schema, place.name.as_str()]);
+        let name = plan::object_name(&[place.schema_name(), place.name.as_str()]);
         update.table.relation = plan::table_factor(name, None);
         for assignment in &mut update.assignments {
             assignment.target = AssignmentTarget::ColumnName(plan::object_name(&[column]));
@@ -253,11 +263,11 @@ fn check_definition(context: &Context<'_>, table: &Table, new: &Constraint) -> R
 
 /// A change must leave the views that read the table whole.
 async fn views_still_stand(context: &Context<'_>, place: &Place, change: &str) -> Result<()> {
-    for view in drop::dependents(context.lakes.view(place).state(), place) {
+    for (kind, view) in drop::dependents(context.lakes.view(place).state(), place) {
         if let Err(error) = create_view::plan(context, &view).await {
             let message = format!("cannot {change} because other objects depend on it");
             return Err(Error::new("2BP01", message)
-                .with_detail(format!("view {} reads it: {error}.", view.name))
+                .with_detail(format!("{kind} {} reads it: {error}.", view.name))
                 .with_hint("Drop the view, change the table, and make the view again."));
         }
     }
@@ -271,7 +281,8 @@ fn drop_constraint(
     name: &str,
     if_exists: bool,
 ) -> Result<()> {
-    if table.constraints.iter().any(|c| name_of(c) == name) {
+    let is_named = |c: &Constraint| c.name() == name && !matches!(c, Constraint::Index(_));
+    if table.constraints.iter().any(is_named) {
         return apply(context, place, TableChange::DropConstraint { name: name.into() });
     }
     let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
@@ -282,21 +293,23 @@ fn drop_constraint(
     Ok(())
 }
 
-/// ALTER TABLE | VIEW name SET SCHEMA other.
+/// ALTER TABLE | VIEW | MATERIALIZED VIEW name SET SCHEMA other.
 pub(super) fn set_schema(
     context: &mut Context<'_>,
+    kind: ObjectType,
     name: &ObjectName,
     if_exists: bool,
     schema: &Ident,
-    view: bool,
 ) -> Result<String> {
-    let tag = if view { "ALTER VIEW" } else { TAG };
-    if let Some((place, _)) = context.relation(name, if_exists)? {
+    if let Some((place, found)) = context.relation(name, if_exists)? {
+        context.environment.must_own(context.lakes, &place, &found)?;
         let schema = folded(schema);
-        context.environment.check_schema(context.lakes.view(&place).state(), &schema)?;
+        let state = context.lakes.view(&place).state();
+        context.environment.check_schema(state, &schema)?;
+        context.environment.require_create(state, &schema)?;
         context.lakes.of(&place).move_relation(&place.schema, &place.name, &schema)?;
     }
-    Ok(tag.into())
+    Ok(format!("ALTER {kind}"))
 }
 
 /// ALTER TABLE name SET SORTED BY (…).
@@ -306,7 +319,7 @@ pub(super) fn set_sorted_by(
     if_exists: bool,
     keys: &[OrderByExpr],
 ) -> Result<String> {
-    let Some((place, table)) = context.table(name, if_exists)? else { return Ok(TAG.into()) };
+    let Some((place, table)) = owned(context, name, if_exists)? else { return Ok(TAG.into()) };
     let key = |key: &OrderByExpr| -> Result<SortKey> {
         let Expr::Identifier(column) = &key.expr else {
             return Err(Error::unsupported("sorting by an expression"));
@@ -330,11 +343,23 @@ pub(super) fn set_partitioned_by(
     if_exists: bool,
     keys: &[Expr],
 ) -> Result<String> {
-    let Some((place, table)) = context.table(name, if_exists)? else { return Ok(TAG.into()) };
+    let Some((place, table)) = owned(context, name, if_exists)? else { return Ok(TAG.into()) };
     let keys: Result<Vec<(String, String)>> =
         keys.iter().map(|key| partition_key(&table, key)).collect();
     apply(context, &place, TableChange::SetPartitionedBy(keys?))?;
     Ok(TAG.into())
+}
+
+/// The table named, if the statement's role owns it.
+fn owned(
+    context: &mut Context<'_>,
+    name: &ObjectName,
+    if_exists: bool,
+) -> Result<Option<(Place, Arc<Table>)>> {
+    let Some((place, table)) = context.table(name, if_exists)? else { return Ok(None) };
+    let found = Found::Relation(Relation::Table(Arc::clone(&table)));
+    context.environment.must_own(context.lakes, &place, &found)?;
+    Ok(Some((place, table)))
 }
 
 /// `a`, `day(a)`, `bucket(16, a)` as (column, transform).

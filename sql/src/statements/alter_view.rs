@@ -1,27 +1,29 @@
-//! ALTER VIEW: rename, or a new query.
+//! ALTER [MATERIALIZED] VIEW: rename, or a new query.
 
 use catalog::Relation;
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, Query};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectType, Query};
 
-use super::{Context, create_view};
+use super::{Context, create_view, kind_of};
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::plan::{Found, Place};
 
-/// ALTER VIEW name RENAME TO other.
+/// ALTER [MATERIALIZED] VIEW name RENAME TO other.
 pub(super) fn rename(
     context: &mut Context<'_>,
+    kind: ObjectType,
     name: &ObjectName,
     if_exists: bool,
     to: &Ident,
 ) -> Result<String> {
     if let Some((place, found)) = context.relation(name, if_exists)? {
-        if !matches!(found, Found::Relation(Relation::View(_))) {
-            return Err(Error::new("42809", format!("\"{}\" is not a view", place.name)));
+        if kind_of(&found) != kind {
+            let word = kind.to_string().to_lowercase();
+            return Err(Error::new("42809", format!("\"{}\" is not a {word}", place.name)));
         }
         rename_to(context, &place, &found, &folded(to))?;
     }
-    Ok("ALTER VIEW".into())
+    Ok(format!("ALTER {kind}"))
 }
 
 /// Renames a table or view: a change of the catalog, never of files.
@@ -31,6 +33,10 @@ pub(super) fn rename_to(
     found: &Found,
     to: &str,
 ) -> Result<()> {
+    context.environment.must_own(context.lakes, place, found)?;
+    if !place.temp {
+        context.environment.require_create(context.lakes.main.state(), &place.schema)?;
+    }
     if matches!(found, Found::External(_)) {
         return Err(Error::unsupported("renaming an external table"));
     }

@@ -4,6 +4,7 @@ use catalog::{CommentTarget, Relation, TableChange};
 use datafusion::sql::sqlparser::ast::{CommentObject, ObjectName, ObjectNamePart};
 
 use super::Context;
+use crate::access::Object;
 use crate::changes::column_index;
 use crate::error::{Error, Result};
 use crate::names::folded;
@@ -19,13 +20,19 @@ pub(super) fn run(
     comment: Option<String>,
     if_exists: bool,
 ) -> Result<String> {
+    // An empty comment is none.
+    let comment = comment.filter(|text| !text.is_empty());
     match object {
         CommentObject::Schema => {
             let name = plan::parts(name)?.pop().unwrap_or_default();
-            context.environment.check_schema(context.lakes.main.state(), &name)?;
+            let state = context.lakes.main.state();
+            context.environment.check_schema(state, &name)?;
+            if let Some(schema) = state.schemas.get(&name) {
+                context.environment.authority.must_own(state, &Object::schema(schema))?;
+            }
             context.lakes.main.set_comment(CommentTarget::Schema { name }, comment)?;
         }
-        CommentObject::Table | CommentObject::View => {
+        CommentObject::Table | CommentObject::View | CommentObject::MaterializedView => {
             on_relation(context, name, None, comment, if_exists)?;
         }
         CommentObject::Column => {
@@ -38,7 +45,8 @@ pub(super) fn run(
             let relation: Vec<ObjectNamePart> = parts;
             on_relation(context, &ObjectName(relation), Some(column), comment, if_exists)?;
         }
-        CommentObject::Database => {}
+        // Nothing shows them.
+        CommentObject::Database | CommentObject::Index => {}
         other => return Err(Error::unsupported(format!("COMMENT ON {other}"))),
     }
     Ok(TAG.into())
@@ -52,6 +60,7 @@ fn on_relation(
     if_exists: bool,
 ) -> Result<()> {
     let Some((place, found)) = context.relation(name, if_exists)? else { return Ok(()) };
+    context.environment.must_own(context.lakes, &place, &found)?;
     let (schema, relation) = (place.schema.clone(), place.name.clone());
     let transaction = context.lakes.of(&place);
     match (found, column) {

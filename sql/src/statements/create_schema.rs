@@ -2,8 +2,11 @@
 
 use datafusion::sql::sqlparser::ast::SchemaName;
 
-use super::Context;
+use super::{Context, default_privileges};
+use crate::access::{Object, Privileges};
 use crate::error::{Error, Result};
+use crate::names::folded;
+use crate::parse::RoleName;
 use crate::{Notice, plan};
 
 pub(super) fn run(
@@ -11,10 +14,14 @@ pub(super) fn run(
     name: &SchemaName,
     if_not_exists: bool,
 ) -> Result<String> {
-    let (SchemaName::Simple(name) | SchemaName::NamedAuthorization(name, _)) = name else {
-        return Err(Error::unsupported("CREATE SCHEMA without a name"));
+    let (name, authorization) = match name {
+        SchemaName::Simple(name) => (name.clone(), None),
+        SchemaName::NamedAuthorization(name, role) => (name.clone(), Some(role)),
+        SchemaName::UnnamedAuthorization(role) => {
+            (plan::object_name(&[folded(role).as_str()]), Some(role))
+        }
     };
-    let parts = plan::parts(name)?;
+    let parts = plan::parts(&name)?;
     let name = match parts.as_slice() {
         [name] => name,
         [database, name] if *database == context.environment.database => name,
@@ -36,6 +43,33 @@ pub(super) fn run(
             .push(Notice { sqlstate: "42P06", ..Notice::notice(format!("{message}, skipping")) });
         return Ok(tag);
     }
+    let authorization = match authorization {
+        Some(role) => Some(
+            context
+                .environment
+                .expect_role(context.lakes.main.state(), &RoleName::Named(folded(role)))?,
+        ),
+        None => None,
+    };
+    let authority = &context.environment.authority;
+    if !authority.superuser {
+        let state = context.lakes.main.state();
+        let database = Object::database(&context.environment.database);
+        authority.require(state, &database, Privileges::CREATE)?;
+        if let Some(role) = authorization.as_ref().filter(|r| !authority.may_become(state, r.id)) {
+            let message = format!("must be member of role \"{}\"", role.name);
+            return Err(Error::new("42501", message));
+        }
+    }
     context.lakes.main.create_schema(name)?;
+    let state = std::sync::Arc::clone(context.lakes.main.state());
+    if let Some(schema) = state.schemas.get(name) {
+        let object = Object::schema(schema);
+        default_privileges::own(context, &object, "")?;
+        if let Some(role) = authorization {
+            let acl = crate::access::Acl::owned(role.id);
+            object.keep(&mut context.lakes.main, &acl)?;
+        }
+    }
     Ok(tag)
 }

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use catalog::{NewColumn, NewTable, TableChange};
+use catalog::{NewColumn, NewTable, StoredQuery, Table, TableChange};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
     ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, Expr, OnCommit,
 };
 
-use super::constraint::{NewConstraint, informational, table_constraint};
+use super::constraint::{NewConstraint, free_name, informational, table_constraint};
 use super::{Context, definition};
 use crate::changes::{self, Change};
 use crate::error::{Error, Result};
@@ -46,6 +46,7 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
                 let change = TableChange::AddConstraint(constraint.of(&table)?);
                 transaction.alter_table(&place.schema, &place.name, change)?;
             }
+            context.own_new(&place)?;
             Ok(tag.to_string())
         }
         Some(query) => {
@@ -58,7 +59,8 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
             );
             let plan = plan.await?;
             let names = create.columns.iter().map(|c| folded(&c.name)).collect();
-            let count = fill(context, &place, plan, names).await?;
+            let (table, plan) = from_query(context, &place, plan, names, None)?;
+            let count = fill(context, &place, table, plan).await?;
             Ok(format!("SELECT {count}"))
         }
     }
@@ -84,7 +86,7 @@ fn check_definitions(
     Ok(())
 }
 
-fn exists(context: &Context<'_>, place: &Place) -> bool {
+pub(super) fn exists(context: &Context<'_>, place: &Place) -> bool {
     let state = context.lakes.view(place).state();
     state.schemas.get(&place.schema).is_some_and(|s| s.relations.contains_key(&place.name))
         || state
@@ -92,13 +94,14 @@ fn exists(context: &Context<'_>, place: &Place) -> bool {
             .contains_key(&(super::external::KIND.to_string(), super::external::key(place)))
 }
 
-/// Makes the table that a query's columns ask for and writes its rows.
-async fn fill(
+/// Makes the table that a query's columns ask for; with `stored`, it is a materialized view.
+pub(super) fn from_query(
     context: &mut Context<'_>,
     place: &Place,
     plan: LogicalPlan,
     names: Vec<String>,
-) -> Result<u64> {
+    stored: Option<StoredQuery>,
+) -> Result<(Arc<Table>, LogicalPlan)> {
     let fields = plan.schema().inner().fields().clone();
     if names.len() > fields.len() {
         return Err(Error::new("42601", "too many column names were specified"));
@@ -113,10 +116,22 @@ async fn fill(
         let stored = storable(field).with_name(name);
         columns.push(new_column(name, stored));
     }
-    let table = NewTable { name: place.name.clone(), columns, ..NewTable::default() };
+    let name = place.name.clone();
+    let table = NewTable { name, columns, query: stored, ..NewTable::default() };
     let table = context.lakes.of(place).create_table(&place.schema, table)?;
+    Ok((table, plan))
+}
+
+/// Writes a query's rows; how many.
+pub(super) async fn fill(
+    context: &mut Context<'_>,
+    place: &Place,
+    table: Arc<Table>,
+    plan: LogicalPlan,
+) -> Result<u64> {
     let change = Change::rows(context.environment, context.lakes, place, table, plan)?;
     let applied = changes::apply(context.environment, context.lakes, &change).await?;
+    context.own_new(place)?;
     Ok(applied.count)
 }
 
@@ -201,7 +216,9 @@ fn declared(
         table.columns.push(column);
     }
     for constraint in &create.constraints {
-        constraints.push(table_constraint(constraint, &table.name, context.notices)?);
+        let taken: Vec<&str> = constraints.iter().map(NewConstraint::name).collect();
+        let constraint = table_constraint(constraint, &table.name, &taken, context.notices)?;
+        constraints.push(constraint);
     }
     if table.columns.is_empty() {
         return Err(Error::unsupported("a table without columns"));
@@ -244,30 +261,33 @@ pub(super) fn column(
     let mut column = new_column(&name, field);
     for option in &definition.options {
         let named = option.name.as_ref().map(folded);
+        let taken: Vec<String> = constraints.iter().map(|c| c.name().to_owned()).collect();
+        let taken: Vec<&str> = taken.iter().map(String::as_str).collect();
+        let free = |name| free_name(name, &taken);
         match &option.option {
             ColumnOption::Null => {}
             ColumnOption::NotNull => column.nullable = false,
             ColumnOption::Default(value) => column.default = default_text(value),
             ColumnOption::PrimaryKey(_) => {
                 column.nullable = false;
-                let name = named.unwrap_or_else(|| format!("{table}_pkey"));
+                let name = named.unwrap_or_else(|| free(format!("{table}_pkey")));
                 let columns = vec![column.name.clone()];
                 constraints.push(NewConstraint::Unique { name, columns, primary: true });
                 notices.push(informational("PRIMARY KEY"));
             }
             ColumnOption::Unique(_) => {
-                let name = named.unwrap_or_else(|| format!("{table}_{}_key", column.name));
+                let name = named.unwrap_or_else(|| free(format!("{table}_{}_key", column.name)));
                 let columns = vec![column.name.clone()];
                 constraints.push(NewConstraint::Unique { name, columns, primary: false });
                 notices.push(informational("UNIQUE"));
             }
             ColumnOption::Check(check) => {
-                let name = named.unwrap_or_else(|| format!("{table}_{}_check", column.name));
+                let name = named.unwrap_or_else(|| free(format!("{table}_{}_check", column.name)));
                 let expression = check.expr.to_string();
                 constraints.push(NewConstraint::Check { name, expression });
             }
             ColumnOption::ForeignKey(key) => {
-                let name = named.unwrap_or_else(|| format!("{table}_{}_fkey", column.name));
+                let name = named.unwrap_or_else(|| free(format!("{table}_{}_fkey", column.name)));
                 constraints.push(NewConstraint::ForeignKey {
                     name,
                     columns: vec![column.name.clone()],

@@ -8,10 +8,10 @@ use datafusion::arrow::datatypes::FieldRef;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{CreateView, Query, SetExpr, Spanned};
 
-use super::{Context, storable};
+use super::{Context, materialized_view, storable};
 use crate::error::{Error, Result};
 use crate::names::{folded, shown};
-use crate::plan::Place;
+use crate::plan::{Found, Place};
 use crate::{Notice, parse, plan, types};
 
 pub(super) async fn run(
@@ -20,10 +20,6 @@ pub(super) async fn run(
     text: &str,
 ) -> Result<String> {
     let tag = "CREATE VIEW".to_string();
-    if create.materialized {
-        return Err(Error::unsupported("CREATE MATERIALIZED VIEW")
-            .with_hint("CREATE TABLE AS keeps a query's rows."));
-    }
     let place = context.environment.target(context.lakes, &create.name, create.temporary)?;
     let state = context.lakes.view(&place).state();
     let existing = state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name));
@@ -81,6 +77,8 @@ pub(super) async fn store(
     let existing = state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name));
     if let Some(Relation::View(old)) = existing {
         replaceable(old, &columns)?;
+        let found = Found::Relation(Relation::View(Arc::clone(old)));
+        context.environment.must_own(context.lakes, place, &found)?;
     }
     let view = NewView {
         name: place.name.clone(),
@@ -89,11 +87,21 @@ pub(super) async fn store(
         columns,
         comment: None,
     };
-    Ok(context.lakes.of(place).create_view(&place.schema, view, replace)?)
+    let new = existing.is_none();
+    context.lakes.of(place).create_view(&place.schema, view, replace)?;
+    match new {
+        true => context.own_new(place),
+        false => Ok(()),
+    }
 }
 
-/// Plans a view that exists.
+/// Plans the query of a view or materialized view that exists.
 pub(super) async fn plan(context: &Context<'_>, view: &Place) -> Result<LogicalPlan> {
+    let state = context.lakes.view(view).state();
+    let found = state.schemas.get(&view.schema).and_then(|s| s.relations.get(&view.name));
+    if let Some(stored) = found.and_then(|r| r.as_table()).and_then(|t| t.query.as_ref()) {
+        return materialized_view::plan_stored(context.environment, context.lakes, stored).await;
+    }
     let name = plan::object_name(&[view.schema.as_str(), view.name.as_str()]);
     let mut query = parse::parse_query("SELECT 1 FROM x")?;
     if let SetExpr::Select(select) = query.body.as_mut()
@@ -132,7 +140,7 @@ fn replaceable(old: &View, columns: &[FieldRef]) -> Result<()> {
 }
 
 /// The query as the user wrote it; printed anew only if its place in the text is unknown.
-fn query_text(create: &CreateView, text: &str) -> String {
+pub(super) fn query_text(create: &CreateView, text: &str) -> String {
     let span = create.query.span();
     let upper = text.to_uppercase();
     let body = create.query.to_string();

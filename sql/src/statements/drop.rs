@@ -1,9 +1,10 @@
-//! DROP TABLE, VIEW, SCHEMA [IF EXISTS] … [CASCADE].
+//! DROP TABLE, [MATERIALIZED] VIEW, INDEX, SCHEMA [IF EXISTS] … [CASCADE].
 
-use catalog::{Relation, State, View};
+use catalog::{Relation, State};
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
-use super::{Context, external};
+use super::{Context, external, index, kind_of};
+use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
 use crate::system::definitions;
@@ -17,13 +18,15 @@ pub(super) fn run(
     cascade: bool,
 ) -> Result<String> {
     match object {
-        ObjectType::Table | ObjectType::View => {
+        ObjectType::Table | ObjectType::View | ObjectType::MaterializedView => {
             for name in names {
                 drop_relation(context, object, name, if_exists, cascade)?;
             }
         }
-        ObjectType::MaterializedView if if_exists => {
-            context.notices.push(Notice::notice("materialized views do not exist, skipping"));
+        ObjectType::Index => {
+            for name in names {
+                index::drop(context, name, if_exists)?;
+            }
         }
         ObjectType::Schema => {
             for name in names {
@@ -57,18 +60,44 @@ fn drop_relation(
             None => error,
         });
     };
-    let is_view = matches!(found, Found::Relation(Relation::View(_)));
-    if is_view != (object == ObjectType::View) {
-        let hint = if is_view { "Use DROP VIEW." } else { "Use DROP TABLE." };
+    may_drop(context, &place, &found)?;
+    let kind = kind_of(&found);
+    if kind != object {
         let error = Error::new("42809", format!("\"{}\" is not a {word}", place.name));
-        return Err(error.with_hint(hint));
+        let of = kind.to_string().to_lowercase();
+        return Err(error.with_hint(format!("Use DROP {kind} to remove a {of}.")));
     }
-    drop_dependents(context, &place, &word, cascade)?;
     match found {
-        Found::External(_) => external::undefine(context, &place),
-        Found::Relation(_) => {
-            Ok(context.lakes.of(&place).drop_relation(&place.schema, &place.name)?)
+        Found::External(_) => {
+            drop_dependents(context, &place, &word, cascade)?;
+            external::undefine(context, &place)
         }
+        Found::Relation(_) => drop_place(context, &place, object, cascade),
+    }
+}
+
+/// Drops a table or view, and with `cascade` the views that read it.
+pub(super) fn drop_place(
+    context: &mut Context<'_>,
+    place: &Place,
+    object: ObjectType,
+    cascade: bool,
+) -> Result<()> {
+    drop_dependents(context, place, &object.to_string().to_lowercase(), cascade)?;
+    Ok(context.lakes.of(place).drop_relation(&place.schema, &place.name)?)
+}
+
+/// A relation may be dropped by its owner and by that of its schema.
+fn may_drop(context: &Context<'_>, place: &Place, found: &Found) -> Result<()> {
+    let environment = context.environment;
+    let owned = environment.must_own(context.lakes, place, found);
+    let state = context.lakes.main.state();
+    match (owned, state.schemas.get(&place.schema)) {
+        (Err(error), Some(schema)) => {
+            let owns = environment.authority.owns(&Object::schema(schema).acl(state));
+            if owns { Ok(()) } else { Err(error) }
+        }
+        (owned, _) => owned,
     }
 }
 
@@ -87,7 +116,7 @@ fn drop_dependents(
     if !cascade {
         let lines: Vec<String> = dependents
             .iter()
-            .map(|view| format!("view {} depends on {word} {}", view.name, place.name))
+            .map(|(kind, view)| format!("{kind} {} depends on {word} {}", view.name, place.name))
             .collect();
         let message =
             format!("cannot drop {word} {} because other objects depend on it", place.name);
@@ -95,7 +124,7 @@ fn drop_dependents(
             .with_detail(lines.join("\n"))
             .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
     }
-    for view in dependents {
+    for (kind, view) in dependents {
         let still_there = context
             .lakes
             .view(&view)
@@ -104,32 +133,36 @@ fn drop_dependents(
             .get(&view.schema)
             .is_some_and(|s| s.relations.contains_key(&view.name));
         if still_there {
-            context.notices.push(Notice::notice(format!("drop cascades to view {}", view.name)));
-            drop_dependents(context, &view, "view", true)?;
+            context.notices.push(Notice::notice(format!("drop cascades to {kind} {}", view.name)));
+            drop_dependents(context, &view, kind, true)?;
             context.lakes.of(&view).drop_relation(&view.schema, &view.name)?;
         }
     }
     Ok(())
 }
 
-/// Views whose query names `place`.
-pub(super) fn dependents(state: &State, place: &Place) -> Vec<Place> {
+/// Views, materialized ones too, whose query names `place`, and which of the two they are.
+pub(super) fn dependents(state: &State, place: &Place) -> Vec<(&'static str, Place)> {
     let mut found = Vec::new();
     for (schema_name, schema) in &state.schemas {
         for (name, relation) in &schema.relations {
-            let Relation::View(view) = relation else { continue };
+            let Some(query) = definitions::query(relation) else { continue };
             let itself = schema_name == &place.schema && name == &place.name;
-            if !itself && reads(state, view, place) {
+            if !itself && reads(state, &query, place) {
+                let kind = match relation {
+                    Relation::View(_) => "view",
+                    Relation::Table(_) => "materialized view",
+                };
                 let (schema, name) = (schema_name.clone(), name.clone());
-                found.push(Place { temp: place.temp, schema, name });
+                found.push((kind, Place { temp: place.temp, schema, name }));
             }
         }
     }
     found
 }
 
-fn reads(state: &State, view: &View, place: &Place) -> bool {
-    definitions::read_by(view).iter().any(|reference| {
+fn reads(state: &State, query: &definitions::Query<'_>, place: &Place) -> bool {
+    query.reads().iter().any(|reference| {
         if reference.table() != place.name {
             return false;
         }
@@ -142,13 +175,13 @@ fn reads(state: &State, view: &View, place: &Place) -> bool {
                         .get(*schema)
                         .is_some_and(|s| s.relations.contains_key(&place.name))
                 };
-                view.search_path.iter().find(has) == Some(&place.schema)
+                query.search_path.iter().find(has) == Some(&place.schema)
             }
         }
     })
 }
 
-fn drop_schema(
+pub(super) fn drop_schema(
     context: &mut Context<'_>,
     name: &ObjectName,
     if_exists: bool,
@@ -165,13 +198,14 @@ fn drop_schema(
         context.environment.check_schema(&state, &name)?;
         return Err(Error::new("3F000", message));
     };
+    context.environment.authority.must_own(&state, &Object::schema(schema))?;
     if !schema.relations.is_empty() && !cascade {
         let lines: Vec<String> = schema
             .relations
             .iter()
-            .map(|(relation, kind)| match kind {
-                Relation::Table(_) => format!("table {name}.{relation} depends on schema {name}"),
-                Relation::View(_) => format!("view {name}.{relation} depends on schema {name}"),
+            .map(|(relation, found)| {
+                let kind = kind_of(&Found::Relation(found.clone())).to_string().to_lowercase();
+                format!("{kind} {name}.{relation} depends on schema {name}")
             })
             .collect();
         let message = format!("cannot drop schema {name} because other objects depend on it");

@@ -23,6 +23,7 @@ pub fn key(place: &Place) -> String {
 
 pub(super) async fn create(context: &mut Context<'_>, table: &ExternalTable) -> Result<String> {
     let tag = "CREATE EXTERNAL TABLE".to_string();
+    context.environment.may_use_files(false)?;
     let place = context.environment.target(context.lakes, &table.name, false)?;
     let parts = [place.schema.clone(), place.name.clone()];
     if context.environment.find(context.lakes, &parts)?.is_some() {
@@ -45,11 +46,18 @@ pub(super) async fn create(context: &mut Context<'_>, table: &ExternalTable) -> 
     // Read now: a wrong location or format should be refused here, not in the first query.
     external_provider(&context.environment.engine, &parse_body(&body)?).await?;
     context.lakes.main.define(KIND, &key(&place), body, false)?;
+    context.own_new(&place)?;
     Ok(tag)
 }
 
 pub(super) fn undefine(context: &mut Context<'_>, place: &Place) -> Result<()> {
-    Ok(context.lakes.main.undefine(KIND, &key(place))?)
+    let key = key(place);
+    context.lakes.main.undefine(KIND, &key)?;
+    let access = (catalog::ACCESS.to_owned(), key);
+    match context.lakes.main.state().definitions.contains_key(&access) {
+        true => Ok(context.lakes.main.undefine(&access.0, &access.1)?),
+        false => Ok(()),
+    }
 }
 
 /// What a definition says.

@@ -18,6 +18,7 @@ pub(super) async fn create(
     name: &Ident,
     as_of: Option<&AsOf>,
 ) -> Result<String> {
+    context.environment.authority.must_be_superuser("create a tag")?;
     let name = folded(name);
     if name.is_empty() {
         return Err(Error::new("42601", "zero-length delimited identifier"));
@@ -53,6 +54,7 @@ pub(super) async fn create(
 }
 
 pub(super) fn drop(context: &mut Context<'_>, name: &Ident, if_exists: bool) -> Result<String> {
+    context.environment.authority.must_be_superuser("drop a tag")?;
     let name = folded(name);
     let exists = context.lakes.main.state().definitions.contains_key(&(KIND.into(), name.clone()));
     match (exists, if_exists) {

@@ -12,20 +12,26 @@ use super::Context;
 use crate::Notice;
 use crate::error::Result;
 use crate::parse::Vacuum;
+use crate::plan::Found;
 
 /// Must not run inside a block: it commits on its own.
 pub(super) async fn run(context: &mut Context<'_>, vacuum: &Vacuum) -> Result<String> {
     let mut tables: Vec<(ObjectId, String)> = Vec::new();
     for name in &vacuum.tables {
-        if let Some((_, table)) = context.table(name, false)? {
-            tables.push((table.id, table.name.clone()));
+        if let Some((place, table)) = context.table(name, false)? {
+            let found = Found::Relation(Relation::Table(Arc::clone(&table)));
+            match context.environment.must_own(context.lakes, &place, &found) {
+                Ok(()) => tables.push((table.id, table.name.clone())),
+                Err(_) => context.notices.push(skipped(&table.name)),
+            }
         }
     }
     let lake = Arc::clone(&context.environment.lake);
     let retention = context.environment.retention;
-    let whole = tables.is_empty();
+    let whole = vacuum.tables.is_empty();
     let mut done = Vec::new();
     if whole {
+        context.environment.authority.must_be_superuser("vacuum the whole lake")?;
         tables = all_tables(context.lakes.main.state());
         let expired = lake.expire(retention.snapshots).await?;
         done.push(format!("{expired} snapshots expired"));
@@ -50,6 +56,11 @@ pub(super) async fn run(context: &mut Context<'_>, vacuum: &Vacuum) -> Result<St
         context.notices.extend(done.into_iter().map(Notice::info));
     }
     Ok("VACUUM".into())
+}
+
+fn skipped(table: &str) -> Notice {
+    let message = format!("permission denied to vacuum \"{table}\", skipping it");
+    Notice::warning("42501", message)
 }
 
 async fn upkeep(context: &Context<'_>, table: ObjectId) -> Result<String, CatalogError> {

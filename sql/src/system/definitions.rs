@@ -1,6 +1,6 @@
 //! Definitions as SQL text: what `pg_get_viewdef` and its like give.
 
-use catalog::{Constraint, Table, View};
+use catalog::{Constraint, Index, IndexKey, Relation, Table};
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::resolve::resolve_table_references;
@@ -8,29 +8,77 @@ use datafusion::sql::sqlparser::ast::Statement;
 
 use crate::parse;
 
-/// A view's query.
-pub fn view(view: &View) -> String {
-    format!(" {};", view.sql.trim().trim_end_matches(';'))
+/// What a view or materialized view is defined by.
+pub struct Query<'a> {
+    pub sql: &'a str,
+    pub search_path: &'a [String],
 }
 
-/// The relations that a view's query names.
-pub fn read_by(view: &View) -> Vec<TableReference> {
-    let Ok(query) = parse::parse_query(&view.sql) else { return Vec::new() };
-    let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-    resolve_table_references(&statement, true).map(|(names, _)| names).unwrap_or_default()
+/// The query of a relation that has one.
+pub fn query(relation: &Relation) -> Option<Query<'_>> {
+    match relation {
+        Relation::View(view) => Some(Query { sql: &view.sql, search_path: &view.search_path }),
+        Relation::Table(table) => {
+            let stored = table.query.as_ref()?;
+            Some(Query { sql: &stored.sql, search_path: &stored.search_path })
+        }
+    }
 }
 
-/// The index that a key looks as if it had; None if the constraint is no key.
+impl Query<'_> {
+    /// As `pg_get_viewdef` gives it.
+    pub fn definition(&self) -> String {
+        format!(" {};", self.sql.trim().trim_end_matches(';'))
+    }
+
+    /// The relations that it names.
+    pub fn reads(&self) -> Vec<TableReference> {
+        let Ok(query) = parse::parse_query(self.sql) else { return Vec::new() };
+        let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
+        resolve_table_references(&statement, true).map(|(names, _)| names).unwrap_or_default()
+    }
+}
+
+/// An index, or the one that a key looks as if it had; None if the constraint is neither.
 pub fn index(schema: &str, table: &Table, constraint: usize) -> Option<String> {
-    let Constraint::Unique { name, columns, .. } = table.constraints.get(constraint)? else {
-        return None;
+    let constraint = table.constraints.get(constraint)?;
+    let (unique, method, columns) = match constraint {
+        Constraint::Unique { columns, .. } => (true, "btree", column_list(table, columns)),
+        Constraint::Index(index) => (index.unique, index.method.as_str(), key_list(table, index)),
+        Constraint::Check { .. } | Constraint::ForeignKey { .. } => return None,
     };
-    let (name, relation) = (quoted(name), quoted(&table.name));
-    let columns = column_list(table, columns);
-    Some(format!(
-        "CREATE UNIQUE INDEX {name} ON {}.{relation} USING btree ({columns})",
-        quoted(schema)
-    ))
+    let unique = if unique { "UNIQUE " } else { "" };
+    let (name, relation) = (quoted(constraint.name()), quoted(&table.name));
+    let schema = quoted(schema);
+    let text = format!("CREATE {unique}INDEX {name} ON {schema}.{relation} USING {method}");
+    Some(format!("{text} ({columns})"))
+}
+
+/// The columns of an index or key; None of another constraint.
+pub fn index_columns(constraint: &Constraint) -> Option<Vec<i64>> {
+    match constraint {
+        Constraint::Unique { columns, .. } => Some(columns.clone()),
+        Constraint::Index(index) => Some(index.columns()),
+        Constraint::Check { .. } | Constraint::ForeignKey { .. } => None,
+    }
+}
+
+/// The columns of an index with their order, where it is not the usual one.
+fn key_list(table: &Table, index: &Index) -> String {
+    let key = |key: &IndexKey| {
+        let order = match (key.descending, key.nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, true) => " DESC",
+            (true, false) => " DESC NULLS LAST",
+        };
+        format!("{}{order}", column_list(table, &[key.column]))
+    };
+    let keys = index.keys.iter().map(key).collect::<Vec<_>>().join(", ");
+    match index.included.is_empty() {
+        true => keys,
+        false => format!("{keys}) INCLUDE ({}", column_list(table, &index.included)),
+    }
 }
 
 /// A constraint as it stands in CREATE TABLE.
@@ -50,6 +98,7 @@ pub fn constraint(table: &Table, constraint: &Constraint) -> String {
             let columns = column_list(table, columns);
             format!("FOREIGN KEY ({columns}) REFERENCES {references}{referred}")
         }
+        Constraint::Index(_) => String::new(),
     }
 }
 

@@ -24,9 +24,8 @@ pub fn of_connection(seen: &Seen) -> Vec<ScalarUDF> {
         function(name, DataType::Utf8, seen, answer)
     };
     vec![
-        by_oid("pg_get_viewdef", |state, oid, _| match find(state, oid)?.relation {
-            Relation::View(view) => Some(definitions::view(view)),
-            Relation::Table(_) => None,
+        by_oid("pg_get_viewdef", |state, oid, _| {
+            definitions::query(find(state, oid)?.relation).map(|query| query.definition())
         }),
         by_oid("pg_get_indexdef", index_definition),
         by_oid("pg_get_constraintdef", |state, oid, _| {
@@ -77,12 +76,9 @@ pub fn constant() -> Vec<ScalarUDF> {
         ("pg_ts_dict_is_visible", &yes),
         ("pg_ts_parser_is_visible", &yes),
         ("pg_ts_template_is_visible", &yes),
-        ("has_function_privilege", &yes),
         ("has_language_privilege", &yes),
         ("has_sequence_privilege", &yes),
-        ("has_column_privilege", &yes),
         ("has_type_privilege", &yes),
-        ("pg_has_role", &yes),
         ("pg_is_in_recovery", &no),
         ("pg_is_other_temp_schema", &no),
         ("pg_relation_is_publishable", &no),
@@ -251,10 +247,10 @@ fn argument(array: &ArrayRef, row: usize) -> Argument {
     }
 }
 
-struct Place<'a> {
-    schema: &'a str,
+pub(super) struct Place<'a> {
+    pub schema: &'a str,
     name: &'a str,
-    relation: &'a Relation,
+    pub relation: &'a Relation,
 }
 
 fn relations(state: &State) -> impl Iterator<Item = (Place<'_>, bool)> {
@@ -264,13 +260,13 @@ fn relations(state: &State) -> impl Iterator<Item = (Place<'_>, bool)> {
     })
 }
 
-fn find(state: &State, oid: i64) -> Option<Place<'_>> {
+pub(super) fn find(state: &State, oid: i64) -> Option<Place<'_>> {
     let mut all = relations(state);
     all.find(|(place, temp)| oid::of(place.relation.id(), *temp) == oid).map(|(place, _)| place)
 }
 
 /// The relation of a name that may have its schema in front.
-fn named(state: &State, text: &str) -> Option<i64> {
+pub(super) fn named(state: &State, text: &str) -> Option<i64> {
     let plain = text.replace('"', "");
     let (schema, name) = match plain.rsplit_once('.') {
         Some((schema, name)) => (Some(schema.rsplit('.').next().unwrap_or(schema)), name),
@@ -302,9 +298,7 @@ fn index_definition(state: &State, oid: i64, arguments: &[Argument]) -> Option<S
     let (schema, table, index) = constraint(state, oid - 1)?;
     match arguments.first() {
         Some(Argument::Number(column)) if *column > 0 => {
-            let catalog::Constraint::Unique { columns, .. } = table.constraints.get(index)? else {
-                return None;
-            };
+            let columns = definitions::index_columns(table.constraints.get(index)?)?;
             let id = columns.get(usize::try_from(column - 1).ok()?)?;
             Some(definitions::column_list(table, &[*id]))
         }

@@ -150,8 +150,9 @@ pub(super) fn table(
         "constraint_column_usage" => (CONSTRAINT_COLUMN_USAGE, view.key_columns(false)),
         // Only functions that users define are listed, and there are none.
         "routines" => (ROUTINES, Vec::new()),
-        // Grants come with roles.
-        "role_table_grants" => (ROLE_TABLE_GRANTS, Vec::new()),
+        "role_table_grants" => {
+            (ROLE_TABLE_GRANTS, super::grants::role_table_grants(environment, lakes))
+        }
         _ => return Ok(None),
     };
     batch(columns, rows).map(Some)
@@ -203,6 +204,13 @@ impl View<'_> {
         names.into_iter().map(row).collect()
     }
 
+    /// As Postgres has it, materialized views are none of them.
+    fn standard(&self) -> Vec<(&str, &str, &Relation)> {
+        let relations = self.relations().into_iter();
+        let standard = |r: &Relation| r.as_table().is_none_or(|table| table.query.is_none());
+        relations.filter(|(_, _, relation)| standard(relation)).collect()
+    }
+
     fn tables(&self) -> Vec<Vec<Cell>> {
         let row = |(schema, name, relation): (&str, &str, &Relation)| {
             let (kind, insertable) = match (relation, schema) {
@@ -216,12 +224,12 @@ impl View<'_> {
             row.extend([insertable.into(), false.into(), Cell::Null]);
             row
         };
-        self.relations().into_iter().map(row).collect()
+        self.standard().into_iter().map(row).collect()
     }
 
     fn columns(&self) -> Vec<Vec<Cell>> {
         let mut rows = Vec::new();
-        for (schema, name, relation) in self.relations() {
+        for (schema, name, relation) in self.standard() {
             match relation {
                 Relation::Table(table) => {
                     let columns = table.columns.iter().enumerate();
@@ -307,6 +315,7 @@ impl View<'_> {
                     Constraint::Unique { name, primary: true, .. } => (name, "PRIMARY KEY", false),
                     Constraint::Unique { name, .. } => (name, "UNIQUE", false),
                     Constraint::ForeignKey { name, .. } => (name, "FOREIGN KEY", false),
+                    Constraint::Index(_) => continue,
                 };
                 rows.push(vec![
                     self.database.into(),
@@ -333,7 +342,9 @@ impl View<'_> {
                 let (name, ids) = match constraint {
                     Constraint::Unique { name, columns, .. } => (name, columns),
                     Constraint::ForeignKey { name, columns, .. } if usage => (name, columns),
-                    Constraint::ForeignKey { .. } | Constraint::Check { .. } => continue,
+                    Constraint::ForeignKey { .. }
+                    | Constraint::Check { .. }
+                    | Constraint::Index(_) => continue,
                 };
                 let columns =
                     ids.iter().filter_map(|id| table.columns.iter().find(|c| c.id == *id));

@@ -6,6 +6,7 @@
 //! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
 //! - `generate_series(…)` in a select list gives rows, so it is `unnest(generate_series(…))`;
+//! - `date('2024-01-01')` is a cast, as is a call of other types' names;
 //! - `FETCH FIRST n ROWS ONLY` is `LIMIT n`;
 //! - `x SIMILAR TO p` is `x ~ similar_to_escape(p)`;
 //! - the column of FULL JOIN … USING is both sides': `using.rs`;
@@ -85,7 +86,9 @@ impl VisitorMut for Folder {
                 }
                 rename(call);
                 name_casts(call);
-                if is(call, "mod")
+                if let Some(cast) = type_call(call) {
+                    *expression = cast;
+                } else if is(call, "mod")
                     && let Some([left, right]) = arguments(call)
                 {
                     let (left, op, right) = (left.into(), BinaryOperator::Modulo, right.into());
@@ -255,7 +258,7 @@ fn plain_argument(argument: &ast::FunctionArg) -> Option<&Expr> {
     }
 }
 
-fn has_column(expression: &Expr) -> bool {
+pub(super) fn has_column(expression: &Expr) -> bool {
     let found = visit_expressions(expression, |e| match e {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
@@ -305,16 +308,32 @@ fn is(call: &ast::Function, name: &str) -> bool {
     call.name.0.last().and_then(|part| part.as_ident()).map(folded).as_deref() == Some(name)
 }
 
-/// Two plain arguments.
-fn arguments(call: &ast::Function) -> Option<[Expr; 2]> {
+/// Its arguments, if they are plain and so many.
+fn arguments<const N: usize>(call: &ast::Function) -> Option<[Expr; N]> {
     let ast::FunctionArguments::List(list) = &call.args else { return None };
-    match list.args.as_slice() {
-        [
-            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(first)),
-            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(second)),
-        ] => Some([first.clone(), second.clone()]),
+    let plain = |argument: &ast::FunctionArg| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(plain)) => Some(plain.clone()),
         _ => None,
-    }
+    };
+    let arguments: Option<Vec<Expr>> = list.args.iter().map(plain).collect();
+    arguments?.try_into().ok()
+}
+
+/// `date('2024-01-01')`: a type's name called with one argument is a cast.
+fn type_call(call: &ast::Function) -> Option<Expr> {
+    let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded)?;
+    let data_type = match name.as_str() {
+        "date" => DataType::Date,
+        "text" => DataType::Text,
+        "int2" => DataType::Int2(None),
+        "int4" => DataType::Int4(None),
+        "int8" => DataType::Int8(None),
+        "float4" => DataType::Float4,
+        "float8" => DataType::Float8,
+        "bool" => DataType::Bool,
+        _ => return None,
+    };
+    arguments(call).map(|[value]| cast(value, data_type))
 }
 
 /// Postgres' names for the engine's.

@@ -202,7 +202,7 @@ fn ordered(query: &Query) -> Option<Expr> {
     else {
         return None;
     };
-    if !plain {
+    if !plain || super::json::gives_rows(item) {
         return None;
     }
     let mut aggregate = super::fold::function("array_agg", &[item]);

@@ -1,5 +1,6 @@
 //! Types that are text in the engine: `uuid`, `json`, `jsonb`. Their input functions check the
-//! text, a uuid is written in small letters, and the result's field says which type it is.
+//! text, a uuid is written in small letters, jsonb in its normal form, and the result's field says
+//! which type it is.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::Error;
+use crate::functions::json;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
@@ -106,9 +108,14 @@ impl ScalarUDFImpl for Tagged {
                     texts.iter().map(|text| text.map(uuid).transpose()).collect();
                 Arc::new(read?)
             }
-            Kind::Json | Kind::Jsonb => {
-                texts.iter().flatten().try_for_each(json)?;
+            Kind::Json => {
+                texts.iter().flatten().try_for_each(json::check)?;
                 Arc::new(texts.clone())
+            }
+            Kind::Jsonb => {
+                let read: Result<StringArray, Error> =
+                    texts.iter().map(|text| text.map(json::normal).transpose()).collect();
+                Arc::new(read?)
             }
         };
         debug_assert_eq!(read.len(), texts.len());
@@ -126,13 +133,5 @@ fn uuid(text: &str) -> Result<String, Error> {
             let message = format!("invalid input syntax for type uuid: \"{text}\"");
             Err(Error::new("22P02", message))
         }
-    }
-}
-
-fn json(text: &str) -> Result<(), Error> {
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::new("22P02", "invalid input syntax for type json")
-            .with_detail(format!("{error}."))),
     }
 }

@@ -114,6 +114,11 @@ impl ScalarUDFImpl for TextInput {
     }
 }
 
+/// Texts as values of a type whose form no time zone changes.
+pub(crate) fn read_texts(texts: &ArrayRef, to: &DataType) -> Result<ArrayRef, Error> {
+    read(texts.as_ref(), to, "UTC")
+}
+
 /// Reads every text.
 fn read(texts: &dyn Array, to: &DataType, zone: &str) -> Result<ArrayRef, Error> {
     let texts = texts.as_string::<i32>();

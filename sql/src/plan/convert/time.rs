@@ -182,7 +182,13 @@ fn moment(text: &str) -> Result<Moment, Wrong> {
     Ok(Moment { date, time, zone, next_day })
 }
 
-/// A date at the start of a text and what follows it.
+/// Two digits are a year from 1970 to 2069.
+fn full_year(year: u32) -> u32 {
+    year + if year < 70 { 2000 } else { 1900 }
+}
+
+/// A date at the start of a text and what follows it; a year in the last place has the month first
+/// (DateStyle `ISO, MDY`).
 fn date(text: &str) -> Result<Option<(NaiveDate, &str)>, Wrong> {
     let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).count();
     let first = digits(text);
@@ -193,9 +199,13 @@ fn date(text: &str) -> Result<Option<(NaiveDate, &str)>, Wrong> {
         let found = NaiveDate::from_ymd_opt(number(year)? as i32, number(month)?, number(day)?);
         return Ok(Some((found.ok_or(Wrong::Range)?, &text[8..])));
     }
-    let Some(separator @ ('-' | '/')) = separator.filter(|_| (4..=6).contains(&first)) else {
+    let Some(separator @ ('-' | '/')) = separator.filter(|_| (1..=6).contains(&first)) else {
         return Ok(None);
     };
+    let month_first = first <= 2;
+    if first == 3 {
+        return Err(Wrong::Syntax);
+    }
     let rest = &text[first + 1..];
     let second = digits(rest);
     let Some(rest) = rest.get(second..).and_then(|r| r.strip_prefix(separator)) else {
@@ -203,10 +213,15 @@ fn date(text: &str) -> Result<Option<(NaiveDate, &str)>, Wrong> {
     };
     let third = digits(rest);
     let month = &text[first + 1..first + 1 + second];
-    if month.is_empty() || third == 0 || third > 2 {
+    if month.is_empty() || third == 0 || (third > 2 && !month_first) {
         return Err(Wrong::Syntax);
     }
-    let (year, month, day) = (number(&text[..first])?, number(month)?, number(&rest[..third])?);
+    let numbers = (number(&text[..first])?, number(month)?, number(&rest[..third])?);
+    let (year, month, day) = match (numbers, third) {
+        ((month, day, year), 1 | 2) if month_first => (full_year(year), month, day),
+        ((month, day, year), _) if month_first => (year, month, day),
+        (numbers, _) => numbers,
+    };
     let found = NaiveDate::from_ymd_opt(year as i32, month, day).ok_or(Wrong::Range)?;
     Ok(Some((found, &rest[third..])))
 }
@@ -277,6 +292,9 @@ mod tests {
             ("2024-01-31 24:00", "UTC", "2024-02-01T00:00:00Z"),
             ("2024-03-31 02:30", "Europe/Berlin", "2024-03-31T01:30:00Z"),
             ("2024/1/5", "UTC", "2024-01-05T00:00:00Z"),
+            ("09/12/2023", "UTC", "2023-09-12T00:00:00Z"),
+            ("9-12-23 10:00", "UTC", "2023-09-12T10:00:00Z"),
+            ("1/2/70", "UTC", "1970-01-02T00:00:00Z"),
             ("epoch", "Asia/Tokyo", "1970-01-01T00:00:00Z"),
         ] {
             assert_eq!(timestamptz(text, zone).as_deref(), Ok(expected), "{text} in {zone}");
@@ -286,6 +304,7 @@ mod tests {
             ("", "22007"),
             ("2024-13-01", "22008"),
             ("2024-02-30", "22008"),
+            ("13/01/2024", "22008"),
             ("2024-01-01 25:00", "22008"),
             ("2024-01-01 10:00 Mars/Base", "22007"),
             ("2024-01-01x", "22007"),

@@ -1,17 +1,19 @@
 //! The lake's schemas, tables, views, columns, constraints and comments as rows of `pg_catalog`.
 
 mod keys;
+mod roles;
 
 use std::sync::Arc;
 
-use catalog::{Column, Relation, Schema, State, Table, View};
+use catalog::{Column, Relation, Schema, State, Table};
 use datafusion::arrow::datatypes::Field;
 use datafusion::common::ScalarValue;
 
 use super::Row;
 use crate::pg_type::PgType;
 use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
-use crate::system::{definitions, oid};
+use crate::system::definitions::{self, Query};
+use crate::system::oid;
 use keys::{is_check, keys};
 
 /// The rows of a relation; none for one that is always empty here.
@@ -30,8 +32,9 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<
         "pg_depend" => view.dependencies(),
         "pg_tables" => view.tables(),
         "pg_views" => view.views(),
+        "pg_matviews" => view.materialized_views(),
         "pg_database" => view.databases(),
-        _ => Vec::new(),
+        other => roles::rows(environment, lakes, other),
     }
 }
 
@@ -100,12 +103,10 @@ impl<'a> Objects<'a> {
         self.relations().into_iter().filter_map(table).collect()
     }
 
-    fn stored_views(&self) -> Vec<(Placed<'a>, &'a View)> {
-        let view = |placed: Placed<'a>| match placed.relation {
-            Relation::Table(_) => None,
-            Relation::View(view) => Some((placed, view.as_ref())),
-        };
-        self.relations().into_iter().filter_map(view).collect()
+    /// Views and materialized views.
+    fn stored_queries(&self) -> Vec<(Placed<'a>, Query<'a>)> {
+        let query = |placed: Placed<'a>| Some((definitions::query(placed.relation)?, placed));
+        self.relations().into_iter().filter_map(query).map(|(q, placed)| (placed, q)).collect()
     }
 
     fn namespaces(&self) -> Vec<Row> {
@@ -119,7 +120,11 @@ impl<'a> Objects<'a> {
         let row = |(name, oid): (&str, i64)| {
             vec![("oid", oid.into()), ("nspname", text(name)), ("nspowner", oid::OWNER.into())]
         };
-        own.chain(built_in).map(row).collect()
+        let mut rows: Vec<Row> = own.chain(built_in).map(row).collect();
+        for row in &mut rows {
+            self.access_of_schema(row);
+        }
+        rows
     }
 
     fn classes(&self) -> Vec<Row> {
@@ -128,26 +133,29 @@ impl<'a> Objects<'a> {
             let (kind, columns, checks, indexed) = match placed.relation {
                 Relation::Table(table) => {
                     let checks = table.constraints.iter().filter(|c| is_check(c)).count();
-                    ("r", table.columns.len(), checks, !keys(table).is_empty())
+                    let kind = if table.query.is_some() { "m" } else { "r" };
+                    (kind, table.columns.len(), checks, !keys(table).is_empty())
                 }
                 Relation::View(view) => ("v", view.columns.len(), 0, false),
             };
             let mut row = class(&placed, placed.oid, placed.name, kind);
             row.extend([
-                ("relam", ScalarValue::from(if kind == "r" { 2_i64 } else { 0 })),
+                ("relam", ScalarValue::from(if kind == "v" { 0_i64 } else { 2 })),
                 ("relnatts", count(columns)),
                 ("relchecks", count(checks)),
                 ("relhasindex", indexed.into()),
-                ("relhasrules", (kind == "v").into()),
+                ("relhasrules", (kind != "r").into()),
                 ("reltuples", ScalarValue::Float32(Some(-1.0))),
             ]);
+            self.access_of_relation(&mut row, &placed);
             rows.push(row);
         }
         for (placed, table) in self.base_tables() {
-            for (index, name, columns, _) in keys(table) {
-                let mut row = class(&placed, oid::of_index(table, placed.temp, index), name, "i");
-                row.push(("relam", 403_i64.into()));
-                row.push(("relnatts", count(columns.len())));
+            for key in keys(table) {
+                let oid = oid::of_index(table, placed.temp, key.constraint);
+                let mut row = class(&placed, oid, key.name, "i");
+                row.push(("relam", access_method(key.method).into()));
+                row.push(("relnatts", count(key.columns.len())));
                 rows.push(row);
             }
         }
@@ -175,9 +183,9 @@ impl<'a> Objects<'a> {
                     rows.extend(columns.map(|(index, column)| {
                         attribute(placed.oid, index, &column.field, Some(column))
                     }));
-                    for (index, _, columns, _) in keys(table) {
-                        let oid = oid::of_index(table, placed.temp, index);
-                        let fields = columns.iter().enumerate().filter_map(|(at, id)| {
+                    for key in keys(table) {
+                        let oid = oid::of_index(table, placed.temp, key.constraint);
+                        let fields = key.columns.iter().enumerate().filter_map(|(at, id)| {
                             let column = table.columns.iter().find(|c| c.id == *id)?;
                             Some(attribute(oid, at, &column.field, None))
                         });
@@ -249,7 +257,7 @@ impl<'a> Objects<'a> {
 
     /// A view is a rule of its relation; its id is the view's.
     fn rules(&self) -> Vec<Row> {
-        let row = |(placed, _): (Placed, &View)| {
+        let row = |(placed, _): (Placed, Query)| {
             vec![
                 ("oid", placed.oid.into()),
                 ("rulename", text("_RETURN")),
@@ -259,61 +267,75 @@ impl<'a> Objects<'a> {
                 ("is_instead", true.into()),
             ]
         };
-        self.stored_views().into_iter().map(row).collect()
+        self.stored_queries().into_iter().map(row).collect()
     }
 
-    /// Which relations views read.
+    /// The rule of each view, and which relations it reads.
     fn dependencies(&self) -> Vec<Row> {
         let relations = self.relations();
         let mut rows = Vec::new();
-        for (view, stored) in self.stored_views() {
-            for name in definitions::read_by(stored) {
+        for (view, stored) in self.stored_queries() {
+            rows.push(dependency(view.oid, view.oid, "i"));
+            for name in stored.reads() {
                 let target = relations.iter().find(|placed| {
                     let schemas = match name.schema() {
                         Some(schema) => vec![schema.to_owned()],
-                        None => stored.search_path.clone(),
+                        None => stored.search_path.to_vec(),
                     };
                     placed.name == name.table() && schemas.iter().any(|s| s == placed.schema)
                 });
                 let Some(target) = target else { continue };
-                rows.push(vec![
-                    ("classid", built_in("pg_rewrite").into()),
-                    ("objid", view.oid.into()),
-                    ("refclassid", built_in("pg_class").into()),
-                    ("refobjid", target.oid.into()),
-                    ("deptype", text("n")),
-                ]);
+                rows.push(dependency(view.oid, target.oid, "n"));
             }
         }
         rows
     }
 
     fn tables(&self) -> Vec<Row> {
+        let tables = self.base_tables().into_iter().filter(|(_, table)| table.query.is_none());
         let row = |(placed, table): (Placed, &Table)| {
             vec![
                 ("schemaname", text(placed.schema)),
                 ("tablename", text(placed.name)),
-                ("tableowner", text(&self.environment.user)),
+                ("tableowner", text(self.owner_name(&placed))),
                 ("hasindexes", (!keys(table).is_empty()).into()),
             ]
         };
-        self.base_tables().into_iter().map(row).collect()
+        tables.map(row).collect()
     }
 
     fn views(&self) -> Vec<Row> {
-        let row = |(placed, view): (Placed, &View)| {
+        let queries = self.stored_queries().into_iter();
+        let views = queries.filter(|(placed, _)| matches!(placed.relation, Relation::View(_)));
+        let row = |(placed, query): (Placed, Query)| {
             vec![
                 ("schemaname", text(placed.schema)),
                 ("viewname", text(placed.name)),
-                ("viewowner", text(&self.environment.user)),
-                ("definition", text(definitions::view(view))),
+                ("viewowner", text(self.owner_name(&placed))),
+                ("definition", text(query.definition())),
             ]
         };
-        self.stored_views().into_iter().map(row).collect()
+        views.map(row).collect()
+    }
+
+    fn materialized_views(&self) -> Vec<Row> {
+        let row = |(placed, table): (Placed, &Table)| {
+            let stored = table.query.as_ref()?;
+            let query = definitions::query(placed.relation)?;
+            Some(vec![
+                ("schemaname", text(placed.schema)),
+                ("matviewname", text(placed.name)),
+                ("matviewowner", text(self.owner_name(&placed))),
+                ("hasindexes", (!keys(table).is_empty()).into()),
+                ("ispopulated", stored.populated.into()),
+                ("definition", text(query.definition())),
+            ])
+        };
+        self.base_tables().into_iter().filter_map(row).collect()
     }
 
     fn databases(&self) -> Vec<Row> {
-        vec![vec![
+        let mut row = vec![
             ("oid", oid::DATABASE.into()),
             ("datname", text(&self.environment.database)),
             ("datdba", oid::OWNER.into()),
@@ -324,7 +346,32 @@ impl<'a> Objects<'a> {
             ("dattablespace", 1663_i64.into()),
             ("datcollate", text("C")),
             ("datctype", text("C.UTF-8")),
-        ]]
+        ];
+        self.access_of_database(&mut row);
+        vec![row]
+    }
+}
+
+/// That a view's rule goes with a relation.
+fn dependency(rule: i64, relation: i64, kind: &str) -> Row {
+    vec![
+        ("classid", built_in("pg_rewrite").into()),
+        ("objid", rule.into()),
+        ("refclassid", built_in("pg_class").into()),
+        ("refobjid", relation.into()),
+        ("deptype", text(kind)),
+    ]
+}
+
+/// The id of an index method in `pg_am`.
+fn access_method(name: &str) -> i64 {
+    match name {
+        "hash" => 405,
+        "gist" => 783,
+        "gin" => 2742,
+        "brin" => 3580,
+        "spgist" => 4000,
+        _ => 403,
     }
 }
 
@@ -336,9 +383,14 @@ fn class(placed: &Placed<'_>, oid: i64, name: &str, kind: &str) -> Row {
         ("relowner", oid::OWNER.into()),
         ("relkind", text(kind)),
         ("relpersistence", text(if placed.temp { "t" } else { "p" })),
-        ("relispopulated", true.into()),
+        ("relispopulated", is_populated(placed.relation).into()),
         ("relreplident", text("d")),
     ]
+}
+
+fn is_populated(relation: &Relation) -> bool {
+    let query = relation.as_table().and_then(|table| table.query.as_ref());
+    query.is_none_or(|query| query.populated)
 }
 
 fn attribute(relation: i64, index: usize, field: &Arc<Field>, column: Option<&Column>) -> Row {

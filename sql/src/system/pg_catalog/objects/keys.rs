@@ -1,6 +1,6 @@
-//! Constraints, and the indexes that keys look as if they had.
+//! Constraints and indexes, those too that keys look as if they had.
 
-use catalog::{Constraint, Table};
+use catalog::{Constraint, IndexKey, Table};
 use datafusion::common::ScalarValue;
 
 use super::{Objects, count, some_text, text};
@@ -13,6 +13,9 @@ impl Objects<'_> {
         let tables = self.base_tables();
         for (placed, table) in &tables {
             for (index, constraint) in table.constraints.iter().enumerate() {
+                if matches!(constraint, Constraint::Index(_)) {
+                    continue;
+                }
                 let mut row = vec![
                     ("oid", oid::of_constraint(table, placed.temp, index).into()),
                     ("conname", text(constraint.name())),
@@ -46,6 +49,7 @@ impl Objects<'_> {
                             row.push(("confkey", named(target, referred)));
                         }
                     }
+                    Constraint::Index(_) => {}
                 }
                 rows.push(row);
             }
@@ -56,20 +60,20 @@ impl Objects<'_> {
     pub(super) fn keys(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for (placed, table) in self.base_tables() {
-            for (index, _, columns, primary) in keys(table) {
+            for key in keys(table) {
                 rows.push(vec![
-                    ("indexrelid", oid::of_index(table, placed.temp, index).into()),
+                    ("indexrelid", oid::of_index(table, placed.temp, key.constraint).into()),
                     ("indrelid", placed.oid.into()),
-                    ("indnatts", count(columns.len())),
-                    ("indnkeyatts", count(columns.len())),
-                    ("indisunique", true.into()),
-                    ("indisprimary", primary.into()),
+                    ("indnatts", count(key.columns.len())),
+                    ("indnkeyatts", count(key.options.len())),
+                    ("indisunique", key.unique.into()),
+                    ("indisprimary", key.primary.into()),
                     ("indimmediate", true.into()),
                     ("indisvalid", true.into()),
                     ("indisready", true.into()),
                     ("indislive", true.into()),
-                    ("indkey", numbers(table, columns)),
-                    ("indoption", options(columns.len())),
+                    ("indkey", numbers(table, &key.columns)),
+                    ("indoption", small_integers(key.options)),
                 ]);
             }
         }
@@ -79,12 +83,13 @@ impl Objects<'_> {
     pub(super) fn indexes(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for (placed, table) in self.base_tables() {
-            for (index, name, ..) in keys(table) {
+            for key in keys(table) {
+                let definition = definitions::index(placed.schema, table, key.constraint);
                 rows.push(vec![
                     ("schemaname", text(placed.schema)),
                     ("tablename", text(placed.name)),
-                    ("indexname", text(name)),
-                    ("indexdef", some_text(definitions::index(placed.schema, table, index))),
+                    ("indexname", text(key.name)),
+                    ("indexdef", some_text(definition)),
                 ]);
             }
         }
@@ -96,13 +101,50 @@ pub(super) fn is_check(constraint: &Constraint) -> bool {
     matches!(constraint, Constraint::Check { .. })
 }
 
-/// Keys of a table: which constraint, its name, its columns, whether it is the primary one.
-pub(super) fn keys(table: &Table) -> Vec<(usize, &str, &[i64], bool)> {
+/// An index, or the one that a key looks as if it had.
+pub(super) struct Key<'a> {
+    /// Which of the table's constraints it is.
+    pub constraint: usize,
+    pub name: &'a str,
+    pub method: &'a str,
+    /// Those of INCLUDE come last and have no options.
+    pub columns: Vec<i64>,
+    pub options: Vec<i16>,
+    pub unique: bool,
+    pub primary: bool,
+}
+
+/// Flags of `indoption`.
+const DESCENDING: i16 = 1;
+const NULLS_FIRST: i16 = 2;
+
+/// Indexes and keys of a table.
+pub(super) fn keys(table: &Table) -> Vec<Key<'_>> {
     let mut found = Vec::new();
-    for (index, constraint) in table.constraints.iter().enumerate() {
-        if let Constraint::Unique { name, columns, primary } = constraint {
-            found.push((index, name.as_str(), columns.as_slice(), *primary));
-        }
+    for (number, constraint) in table.constraints.iter().enumerate() {
+        let (method, options, unique, primary) = match constraint {
+            Constraint::Unique { columns, primary, .. } => {
+                ("btree", vec![0; columns.len()], true, *primary)
+            }
+            Constraint::Index(index) => {
+                let flags = |key: &IndexKey| {
+                    let descending = if key.descending { DESCENDING } else { 0 };
+                    descending + if key.nulls_first { NULLS_FIRST } else { 0 }
+                };
+                let options = index.keys.iter().map(flags).collect();
+                (index.method.as_str(), options, index.unique, false)
+            }
+            Constraint::Check { .. } | Constraint::ForeignKey { .. } => continue,
+        };
+        found.push(Key {
+            constraint: number,
+            name: constraint.name(),
+            method,
+            columns: definitions::index_columns(constraint).unwrap_or_default(),
+            options,
+            unique,
+            primary,
+        });
     }
     found
 }
@@ -119,15 +161,11 @@ fn named(table: &Table, columns: &[String]) -> ScalarValue {
 }
 
 fn list(positions: impl Iterator<Item = usize>) -> ScalarValue {
-    let number = |position: usize| ScalarValue::Int16(i16::try_from(position + 1).ok());
-    let numbers: Vec<ScalarValue> = positions.map(number).collect();
-    let of = datafusion::arrow::datatypes::DataType::Int16;
-    ScalarValue::List(ScalarValue::new_list_nullable(&numbers, &of))
+    small_integers(positions.filter_map(|position| i16::try_from(position + 1).ok()).collect())
 }
 
-/// Ascending, NULLs last, for each column.
-fn options(columns: usize) -> ScalarValue {
+fn small_integers(numbers: Vec<i16>) -> ScalarValue {
     let of = datafusion::arrow::datatypes::DataType::Int16;
-    let options = vec![ScalarValue::Int16(Some(0)); columns];
-    ScalarValue::List(ScalarValue::new_list_nullable(&options, &of))
+    let numbers: Vec<ScalarValue> = numbers.into_iter().map(ScalarValue::from).collect();
+    ScalarValue::List(ScalarValue::new_list_nullable(&numbers, &of))
 }

@@ -1,0 +1,55 @@
+//! How long a plan holds: what it has read or computed when it was made must still be so.
+
+use catalog::LakeTable;
+use datafusion::common::Result as EngineResult;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Life {
+    /// It holds rows of a system relation, a list of files or the answer of a table function.
+    Once,
+    /// As long as the snapshot and the settings; optimizing it would fix the time and the like.
+    UntilOptimized,
+    /// As long as the snapshot and the settings, optimized too.
+    Snapshot,
+}
+
+/// The life of a plan that is not optimized yet.
+pub fn life(plan: &LogicalPlan) -> EngineResult<Life> {
+    let mut life = Life::Snapshot;
+    plan.apply_with_subqueries(|node| {
+        if !node_lasts(node)? {
+            life = Life::Once;
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        node.apply_expressions(|expression| {
+            if life == Life::Snapshot && has_stable_call(expression)? {
+                life = Life::UntilOptimized;
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(life)
+}
+
+/// Whether what a node itself holds lasts: tables of the statement's own snapshot do.
+fn node_lasts(node: &LogicalPlan) -> EngineResult<bool> {
+    Ok(match node {
+        LogicalPlan::TableScan(TableScan { source, .. }) => source_as_provider(source)?
+            .downcast_ref::<LakeTable>()
+            .is_some_and(|table| !table.is_past()),
+        LogicalPlan::Extension(_) => false,
+        _ => true,
+    })
+}
+
+/// The optimizer replaces a stable function by its answer now.
+fn has_stable_call(expression: &Expr) -> EngineResult<bool> {
+    expression.exists(|e| {
+        Ok(matches!(e, Expr::ScalarFunction(call)
+            if call.func.signature().volatility == Volatility::Stable))
+    })
+}

@@ -1,0 +1,294 @@
+//! Plans: made, used again while what they depend on stays, made anew when it does not.
+//!
+//! ```text
+//!   first run    plan ─ bind ─ optimize ─ operators ─ rows    the values may shape the plan
+//!   later runs          bind ─ simplify ─ operators ─ rows    from a plan optimized without them
+//! ```
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::scalar::ScalarValue;
+use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
+use sql::plan::{Environment, Life};
+use sql::types::PostgresTypes;
+use sql::{Own, Parsed, Statement};
+
+use super::{Session, commands};
+use crate::Error;
+use crate::run::{self, Plan, Prepared};
+
+/// Statements that are kept, twice as many at most.
+const KEPT: usize = 64;
+/// Longest text that is kept, bytes.
+const KEPT_LENGTH: usize = 8 << 10;
+
+/// What a plan was made with; another stamp means planning again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    snapshot: i64,
+    temp_snapshot: Option<i64>,
+    own_changes: u64,
+    settings: u64,
+    identified: u64,
+    /// Statements run and transactions ended.
+    moment: u64,
+}
+
+/// The newest plan of a statement, shared by all that run it.
+#[derive(Debug)]
+pub struct Planned {
+    plan: Plan,
+    life: Life,
+    stamp: Stamp,
+    ran: bool,
+    optimized: Option<LogicalPlan>,
+}
+
+impl Planned {
+    fn new(plan: Plan, stamp: Stamp) -> Result<Self, Error> {
+        let life = plan.life()?;
+        Ok(Self { plan, life, stamp, ran: false, optimized: None })
+    }
+
+    fn holds(&self, now: &Stamp) -> bool {
+        let moment = match self.life {
+            Life::Once => now.moment,
+            Life::UntilOptimized | Life::Snapshot => self.stamp.moment,
+        };
+        *now == Stamp { moment, ..self.stamp } && (self.life != Life::Once || !self.ran)
+    }
+
+    /// The plan to run now; one that ran before is optimized once for all later runs.
+    fn run(&mut self, engine: &SessionState) -> Result<Plan, Error> {
+        let ran = std::mem::replace(&mut self.ran, true);
+        let (Plan::Query(plan), true, Life::Snapshot) = (&self.plan, ran, self.life) else {
+            return Ok(self.plan.clone());
+        };
+        let optimized = match &self.optimized {
+            Some(optimized) => optimized.clone(),
+            None => self.optimized.insert(engine.optimize(plan)?).clone(),
+        };
+        Ok(Plan::Optimized(optimized, Arc::clone(plan.schema().inner())))
+    }
+}
+
+/// The most recently used of something, by text.
+#[derive(Debug)]
+pub struct Recent<V> {
+    young: HashMap<Arc<str>, V>,
+    old: HashMap<Arc<str>, V>,
+}
+
+impl<V> Default for Recent<V> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl<V: Clone> Recent<V> {
+    fn get<Q: Hash + Eq + ?Sized>(&mut self, text: &Q) -> Option<V>
+    where
+        Arc<str>: std::borrow::Borrow<Q>,
+    {
+        if let Some(found) = self.young.get(text) {
+            return Some(found.clone());
+        }
+        let (text, found) = self.old.remove_entry(text)?;
+        self.keep(text, found.clone());
+        Some(found)
+    }
+
+    fn keep(&mut self, text: Arc<str>, value: V) {
+        if text.len() > KEPT_LENGTH {
+            return;
+        }
+        if self.young.len() >= KEPT {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(text, value);
+    }
+}
+
+impl Session {
+    /// The statements of a message; a wrong one fails all of them, as in Postgres.
+    pub fn parse(&mut self, text: &str) -> Result<Vec<Statement>, Error> {
+        let statements = match self.parsed.get(text) {
+            Some(statements) => statements,
+            None => {
+                let statements = sql::parse::parse(text)?;
+                self.parsed.keep(Arc::from(text), statements.clone());
+                statements
+            }
+        };
+        self.several |= statements.len() > 1;
+        Ok(statements)
+    }
+
+    /// Plans a statement; `types` are those that the client declared for its parameters.
+    pub async fn prepare(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<DataType>],
+    ) -> Result<Prepared, Error> {
+        if types.is_empty()
+            && let Some(prepared) = self.kept.get(&statement.text)
+        {
+            self.check_not_failed(statement)?;
+            self.open(false).await?;
+            if lock(&prepared.planned).holds(&self.stamp()) {
+                return Ok(prepared);
+            }
+        }
+        let field = |of: &Option<DataType>| {
+            of.as_ref().map(|of| Arc::new(Field::new("", of.clone(), true)) as FieldRef)
+        };
+        let prepared = self.prepare_fields(statement, types.iter().map(field).collect()).await?;
+        let again = lock(&prepared.planned).life != Life::Once && prepared.is_query();
+        if again && prepared.parameters.is_empty() {
+            self.kept.keep(Arc::clone(&statement.text), prepared.clone());
+        }
+        Ok(prepared)
+    }
+
+    pub(super) async fn prepare_fields(
+        &mut self,
+        statement: &Statement,
+        types: Vec<Option<FieldRef>>,
+    ) -> Result<Prepared, Error> {
+        self.check_not_failed(statement)?;
+        let plan = self.plan(statement, &types).await?;
+        let columns = match &plan {
+            Plan::Command => self.command_columns(statement)?,
+            plan => run::columns(plan),
+        };
+        Ok(Prepared {
+            parameters: run::parameters(&plan, &types)?,
+            columns,
+            statement: statement.clone(),
+            types,
+            changes: plan.changes(),
+            planned: Arc::new(Mutex::new(Planned::new(plan, self.stamp())?)),
+        })
+    }
+
+    /// The plan to run with these values, made anew if the last one no longer holds.
+    pub(super) async fn ready(
+        &mut self,
+        prepared: &Prepared,
+        values: &[ScalarValue],
+    ) -> Result<Plan, Error> {
+        let stamp = self.stamp();
+        {
+            let mut planned = lock(&prepared.planned);
+            if planned.holds(&stamp) {
+                let types = prepared.parameters.iter().map(|field| field.data_type().clone());
+                return match types.eq(values.iter().map(ScalarValue::data_type)) {
+                    true => planned.run(&self.engine),
+                    false => Ok(planned.plan.clone()),
+                };
+            }
+        }
+        let plan = self.plan(&prepared.statement, &prepared.types).await?;
+        let mut planned = Planned::new(plan, self.stamp())?;
+        let plan = planned.run(&self.engine)?;
+        *lock(&prepared.planned) = planned;
+        Ok(plan)
+    }
+
+    async fn plan(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<FieldRef>],
+    ) -> Result<Plan, Error> {
+        let plannable = match &statement.parsed {
+            Parsed::Sql(sql) => commands::is_planned(sql),
+            Parsed::Own(own) => matches!(own.as_ref(), Own::Copy(_)),
+        };
+        if !plannable {
+            return Ok(Plan::Command);
+        }
+        self.open(false).await?;
+        let environment = self.environment();
+        match &self.open {
+            Some(open) => run::plan(&environment, &open.lakes, statement, types).await,
+            None => Err(Error::new("XX000", "the transaction is gone")),
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        let open = self.open.as_ref();
+        let temp = open.and_then(|open| open.lakes.temp.as_ref());
+        Stamp {
+            snapshot: open.map_or(-1, |open| open.lakes.main.state().snapshot.id),
+            temp_snapshot: temp.map(|temp| temp.state().snapshot.id),
+            own_changes: open.map_or(0, |open| open.changes),
+            settings: self.followed,
+            identified: self.identified,
+            moment: self.moment,
+        }
+    }
+
+    pub(super) fn environment(&self) -> Environment {
+        let mut engine = self.engine.clone();
+        engine.mark_start_execution();
+        let settings = self.read_settings().ok();
+        let duration = |name: &str| {
+            settings.as_ref().and_then(|settings| settings.duration(name)).unwrap_or_default()
+        };
+        let fixed = settings.as_ref().and_then(|settings| settings.now());
+        let started = self.open.as_ref().map(|open| open.started);
+        if let Some(now) = fixed.or(started) {
+            engine.execution_props_mut().query_execution_start_time = Some(now);
+        }
+        let retention = catalog::Retention {
+            snapshots: duration("sextant.snapshot_retention"),
+            files: duration("sextant.file_retention"),
+        };
+        let who = self.who();
+        let path = settings.as_ref().map(|settings| settings.search_path(&who.current));
+        let server = Arc::clone(&self.server);
+        Environment {
+            retention,
+            engine,
+            lake: Arc::clone(self.server.lake()),
+            database: self.database.clone(),
+            user: who.current,
+            authority: who.authority,
+            session_role: who.session_role,
+            search_path: path.unwrap_or_default(),
+            pg_catalog: Some(self.server.engine().built_in()),
+            live: Some(Arc::clone(&self.live)),
+            types: Arc::new(PostgresTypes { fallback: Some(Arc::new(PgOidTypePlanner)) }),
+            rewrite: Arc::new(move |statement| server.engine().rewrite(statement)),
+        }
+    }
+}
+
+/// Every change is one assignment, so a holder that panicked left it whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_stays() {
+        let mut recent = Recent::default();
+        recent.keep("always".into(), 0);
+        for i in 1..10 * KEPT {
+            recent.keep(i.to_string().into(), i);
+            assert_eq!(recent.get("always"), Some(0));
+        }
+        assert_eq!(recent.get("1"), None);
+        assert!(recent.young.len() + recent.old.len() <= 2 * KEPT);
+        recent.keep("x".repeat(KEPT_LENGTH + 1).into(), 1);
+        assert_eq!(recent.get("x".repeat(KEPT_LENGTH + 1).as_str()), None);
+    }
+}

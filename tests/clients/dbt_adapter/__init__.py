@@ -1,0 +1,1 @@
+"""dbt's own adapter tests."""
