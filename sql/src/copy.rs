@@ -152,6 +152,9 @@ pub fn query_out(
     lakes: &Lakes,
     copy: &Copy,
 ) -> Result<(CopyOut, ast::Statement)> {
+    if copy.filter.is_some() {
+        return Err(Error::new("42601", "WHERE clause not allowed with COPY TO"));
+    }
     let options = Options::of(copy)?;
     check_place(environment, copy)?;
     let statement = match &copy.rows {

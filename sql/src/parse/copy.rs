@@ -77,10 +77,10 @@ pub(super) fn copy(parser: &mut Parser) -> Result<Copy, ParserError> {
         }
     };
     let query = matches!(rows, CopyRows::Query(_));
-    let from = match parser.expect_one_of_keywords(&[Keyword::FROM, Keyword::TO])? {
-        Keyword::FROM if query => return parser.expected("TO", parser.peek_token()),
-        word => word == Keyword::FROM,
-    };
+    let from = !query && parser.parse_keyword(Keyword::FROM);
+    if !from {
+        parser.expect_keyword(Keyword::TO)?;
+    }
     let place = place(parser)?;
     if words(parser, &["USING", "DELIMITERS"]) || words(parser, &["DELIMITERS"]) {
         options.push(("delimiter".to_owned(), text(parser)?));
@@ -98,10 +98,6 @@ pub(super) fn copy(parser: &mut Parser) -> Result<Copy, ParserError> {
         }
     }
     let filter = match parser.parse_keyword(Keyword::WHERE) {
-        true if !from => {
-            parser.prev_token();
-            return parser.expected("end of statement", parser.peek_token());
-        }
         true => Some(parser.parse_expr()?),
         false => None,
     };
@@ -237,7 +233,6 @@ mod tests {
             "copy t",
             "copy t from",
             "copy (select 1) from stdin",
-            "copy t to stdout where a > 1",
             "copy t from stdin bogus",
             "copy t () from stdin (format)x",
         ] {

@@ -24,8 +24,9 @@ pub fn read(piece: &Piece, by: &RowReader, out: &mut [Builder], read: &mut Read)
     let mut rest: &[u8] = &piece.bytes;
     while !rest.is_empty() {
         read.begin(read.lines + 1);
+        let before = rest.len();
         let row = row(&mut rest, options, piece.newline)?;
-        if row == END {
+        if row == END && before - rest.len() > END.len() {
             read.ended = true;
             return Ok(());
         }

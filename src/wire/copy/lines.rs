@@ -172,8 +172,8 @@ pub fn is_escaped(before: &[u8]) -> bool {
     before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
-/// The rows of a piece of text, without their ends.
-pub fn text_rows(bytes: &[u8], newline: Newline) -> impl Iterator<Item = &[u8]> {
+/// The rows of a piece of text, without their ends, and whether they have one.
+pub fn text_rows(bytes: &[u8], newline: Newline) -> impl Iterator<Item = (&[u8], bool)> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -189,7 +189,7 @@ pub fn text_rows(bytes: &[u8], newline: Newline) -> impl Iterator<Item = &[u8]> 
         };
         let row = &rest[..end.unwrap_or(rest.len())];
         rest = end.map_or(&[], |end| &rest[end + 1..]);
-        Some(row)
+        Some((row, end.is_some()))
     })
 }
 
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(found, [b"\"a\nb\",1\n".to_vec(), b"2,3\n".to_vec()]);
         let found = pieces(b"\"a\\\"\nb\"\n2\n", &[2], Some((b'"', b'\\')));
         assert_eq!(found, [b"\"a\\\"\nb\"\n".to_vec(), b"2\n".to_vec()]);
-        let rows: Vec<&[u8]> = text_rows(b"a\\\nb\n\nc", Newline::Lf).collect();
-        assert_eq!(rows, [&b"a\\\nb"[..], b"", b"c"]);
+        let rows: Vec<_> = text_rows(b"a\\\nb\n\nc", Newline::Lf).collect();
+        assert_eq!(rows, [(&b"a\\\nb"[..], true), (b"", true), (b"c", false)]);
     }
 }

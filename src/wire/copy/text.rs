@@ -23,13 +23,17 @@ pub fn read(piece: &Piece, by: &RowReader, out: &mut [Builder], read: &mut Read)
     let options = &by.options;
     let returns = memchr(b'\r', &piece.bytes).is_some();
     let mut header = piece.first && options.header != Header::None;
-    for row in text_rows(&piece.bytes, piece.newline) {
+    for (row, whole) in text_rows(&piece.bytes, piece.newline) {
         read.begin(read.lines + 1);
         let row = match returns || piece.newline == Newline::CrLf {
             true => without_return(row, piece.newline)?,
             false => row,
         };
-        if row == END {
+        if row.starts_with(END) {
+            if row != END || !whole {
+                let error = Error::new("22P04", "end-of-copy marker corrupt");
+                return Err(Wrong::line(error, None));
+            }
             read.ended = true;
             return Ok(());
         }
