@@ -193,8 +193,8 @@ mod tests {
     fn read(text: &str) -> Copy {
         let statement = parse(text).unwrap().remove(0);
         let Parsed::Own(own) = statement.parsed else { panic!("{text} is not ours") };
-        let Own::Copy(copy) = *own else { panic!("{text} is not COPY") };
-        *copy
+        let Own::Copy(copy) = own.as_ref() else { panic!("{text} is not COPY") };
+        copy.as_ref().clone()
     }
 
     fn options(text: &str) -> Vec<(String, CopyValue)> {

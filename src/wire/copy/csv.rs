@@ -249,8 +249,8 @@ mod tests {
         let text = format!("copy t to stdout (format csv {words})");
         let parsed = sql::parse::parse(&text).unwrap().remove(0);
         let sql::Parsed::Own(own) = parsed.parsed else { panic!() };
-        let sql::Own::Copy(copy) = *own else { panic!() };
-        Options::of(&copy).unwrap()
+        let sql::Own::Copy(copy) = own.as_ref() else { panic!() };
+        Options::of(copy).unwrap()
     }
 
     fn read_back(data: &[u8], options: &Options) -> Result<Vec<Vec<Option<String>>>, String> {

@@ -254,8 +254,8 @@ mod tests {
     fn options(delimiter: u8) -> Options {
         let parsed = sql::parse::parse("copy t to stdout").unwrap().remove(0);
         let sql::Parsed::Own(own) = parsed.parsed else { panic!() };
-        let sql::Own::Copy(copy) = *own else { panic!() };
-        Options { delimiter, ..Options::of(&copy).unwrap() }
+        let sql::Own::Copy(copy) = own.as_ref() else { panic!() };
+        Options { delimiter, ..Options::of(copy).unwrap() }
     }
 
     fn read_back(row: &[u8], options: &Options) -> Vec<Option<Vec<u8>>> {
