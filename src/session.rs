@@ -21,7 +21,7 @@ use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use sql::plan::{Environment, Lakes};
-use sql::system::functions::Seen;
+use sql::system::functions::{Connection, Seen};
 use sql::system::{self, Live};
 use sql::types::PostgresTypes;
 use sql::{Parsed, statements};
@@ -65,8 +65,8 @@ pub struct Session {
     database: String,
     settings: Arc<RwLock<Settings>>,
     engine: SessionState,
-    seen: Seen,
-    live: Arc<dyn Live>,
+    /// What `pg_catalog` knows of the connection.
+    catalog: Connection,
     open: Option<Open>,
     temp: Option<temp::TempLake>,
     statements: HashMap<String, (Statement, Vec<Option<FieldRef>>)>,
@@ -108,9 +108,8 @@ impl Session {
     ) -> Result<Self, Error> {
         let settings = Settings::new(configured(server.config()).into_iter().chain(options))?;
         let settings = Arc::new(RwLock::new(settings));
-        let seen = Seen::default();
         let cursors = Cursors::default();
-        let live = Arc::new(live::View {
+        let live: Arc<dyn Live> = Arc::new(live::View {
             server: Arc::clone(&server),
             user: user.clone(),
             database: database.clone(),
@@ -123,8 +122,7 @@ impl Session {
             user,
             database,
             settings,
-            seen,
-            live,
+            catalog: Connection { seen: Seen::default(), path: Arc::new(Vec::new), live },
             open: None,
             temp: None,
             statements: HashMap::new(),
@@ -138,9 +136,9 @@ impl Session {
         let (settings, user) = (Arc::clone(&session.settings), session.user.clone());
         let path =
             move || settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default();
-        let seen = system::functions::of_connection(&session.seen);
-        let visible = system::functions::is_visible(&session.seen, path);
-        for function in own.into_iter().chain(seen).chain([visible]) {
+        session.catalog.path = Arc::new(path);
+        let seen = system::functions::of_connection(&session.catalog);
+        for function in own.into_iter().chain(seen) {
             datafusion::execution::FunctionRegistry::register_udf(
                 &mut session.engine,
                 Arc::new(function),
@@ -332,6 +330,11 @@ impl Session {
         self.write_settings().map(|mut s| s.take_reports()).unwrap_or_default()
     }
 
+    /// What `pg_catalog` knows of the connection, for names of objects.
+    pub fn catalog(&self) -> &Connection {
+        &self.catalog
+    }
+
     /// The zone in which timestamptz is shown.
     pub fn time_zone(&self) -> &str {
         &self.zone
@@ -407,7 +410,7 @@ impl Session {
 
     /// Shows the transaction's state to `pg_catalog`.
     fn see(&self) {
-        if let (Some(open), Ok(mut seen)) = (&self.open, self.seen.write()) {
+        if let (Some(open), Ok(mut seen)) = (&self.open, self.catalog.seen.write()) {
             *seen = Some(temp::beside(&open.lakes));
         }
     }
@@ -440,8 +443,7 @@ impl Session {
             database: self.database.clone(),
             user: self.user.clone(),
             search_path: path.unwrap_or_default(),
-            pg_catalog: Some(self.server.engine().built_in()),
-            live: Some(Arc::clone(&self.live)),
+            live: Some(Arc::clone(&self.catalog.live)),
             types: Arc::new(PostgresTypes { fallback: Some(Arc::new(PgOidTypePlanner)) }),
             rewrite: Arc::new(move |statement| server.engine().rewrite(statement)),
         }

@@ -8,6 +8,9 @@ mod information_schema;
 mod lake;
 pub mod oid;
 mod pg_catalog;
+pub mod references;
+mod routines;
+mod type_names;
 
 use std::sync::Arc;
 
