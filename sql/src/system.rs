@@ -43,15 +43,6 @@ pub async fn table(
     Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
 }
 
-/// Names of the system relations by schema, for the catalogs that list them.
-pub fn names(schema: &str) -> &'static [&'static str] {
-    match schema {
-        "information_schema" => information_schema::NAMES,
-        "lake" => lake::NAMES,
-        _ => &[],
-    }
-}
-
 /// A cell of a system relation.
 pub(crate) enum Cell {
     Text(String),

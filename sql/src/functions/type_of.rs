@@ -6,8 +6,11 @@ use catalog::TYPE_KEY;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
+
+use crate::pg_type::PgType;
 
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::from(TypeOf { signature: Signature::any(1, Volatility::Immutable) })

@@ -168,11 +168,14 @@ impl<'a> Objects<'a> {
             ]);
             row
         };
-        let own = self.relations().into_iter().map(|placed| match (placed.relation, placed.schema) {
-            (Relation::Table(_), TEMP_SCHEMA) => row(TEMP_SCHEMA, placed.name, "LOCAL TEMPORARY"),
-            (Relation::Table(_), schema) => row(schema, placed.name, "BASE TABLE"),
-            (Relation::View(_), schema) => row(schema, placed.name, "VIEW"),
-        });
+        let own =
+            self.relations().into_iter().map(|placed| match (placed.relation, placed.schema) {
+                (Relation::Table(_), TEMP_SCHEMA) => {
+                    row(TEMP_SCHEMA, placed.name, "LOCAL TEMPORARY")
+                }
+                (Relation::Table(_), schema) => row(schema, placed.name, "BASE TABLE"),
+                (Relation::View(_), schema) => row(schema, placed.name, "VIEW"),
+            });
         let system = built_in::classes().iter().map(|class| match class.kind {
             "r" => row(class.schema, class.name, "BASE TABLE"),
             _ => row(class.schema, class.name, "VIEW"),

@@ -256,7 +256,9 @@ impl<'a> Names<'a> {
         ];
         let state = self.state.iter().flat_map(|state| state.schemas.iter());
         let own = state.map(|(name, s)| (name.clone(), oid::of(s.id, name == TEMP_SCHEMA)));
-        own.chain(built_in.map(|(name, oid)| (name.to_owned(), oid))).collect::<Vec<_>>().into_iter()
+        own.chain(built_in.map(|(name, oid)| (name.to_owned(), oid)))
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     fn roles(&self) -> Vec<(String, i64)> {
@@ -313,9 +315,7 @@ impl<'a> Names<'a> {
                 (roles.find(|(n, _)| *n == name).map(|(_, o)| o), "42704", "role")
             }
             "regproc" | "regprocedure" => (listed("pg_proc", &name), "42883", "function"),
-            "regconfig" => {
-                (listed("pg_ts_config", &name), "42704", "text search configuration")
-            }
+            "regconfig" => (listed("pg_ts_config", &name), "42704", "text search configuration"),
             "regdictionary" => (listed("pg_ts_dict", &name), "42704", "text search dictionary"),
             _ => (listed("pg_collation", &name), "42704", "collation"),
         };
@@ -353,7 +353,8 @@ impl<'a> Names<'a> {
                 return None;
             };
             let index = table.constraints.iter().position(|constraint| {
-                matches!(constraint, catalog::Constraint::Unique { .. }) && constraint.name() == name
+                matches!(constraint, catalog::Constraint::Unique { .. })
+                    && constraint.name() == name
             })?;
             Some(oid::of_index(table, temp, index))
         })

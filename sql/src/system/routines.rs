@@ -67,10 +67,14 @@ mod tests {
     fn as_postgres_writes_them() {
         let found = built_in::names("pg_proc");
         let id = |name: &str| *found.iter().find(|(_, n)| **n == name).unwrap().0;
-        assert_eq!(arguments(id("jsonb_set")).unwrap(),
-            "jsonb_in jsonb, path text[], replacement jsonb, create_if_missing boolean DEFAULT true");
-        assert_eq!(identity_arguments(id("jsonb_set")).unwrap(),
-            "jsonb_in jsonb, path text[], replacement jsonb, create_if_missing boolean");
+        assert_eq!(
+            arguments(id("jsonb_set")).unwrap(),
+            "jsonb_in jsonb, path text[], replacement jsonb, create_if_missing boolean DEFAULT true"
+        );
+        assert_eq!(
+            identity_arguments(id("jsonb_set")).unwrap(),
+            "jsonb_in jsonb, path text[], replacement jsonb, create_if_missing boolean"
+        );
         assert_eq!(result(id("jsonb_set")).unwrap(), "jsonb");
         assert_eq!(result(id("pg_get_keywords")).unwrap(), "SETOF record");
         assert_eq!(argument_types(id("jsonb_set")).unwrap(), "jsonb,text[],jsonb,boolean");

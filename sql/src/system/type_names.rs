@@ -80,7 +80,8 @@ pub fn shown(oid: i64, modifier: Option<i32>) -> Option<String> {
 /// The type that a name means.
 pub fn id(name: &str) -> Option<i64> {
     let spelled = || {
-        let Ok(Expr::Cast { data_type, .. }) = parse::parse_expression(&format!("CAST(x AS {name})"))
+        let Ok(Expr::Cast { data_type, .. }) =
+            parse::parse_expression(&format!("CAST(x AS {name})"))
         else {
             return None;
         };

@@ -170,8 +170,8 @@ impl Objects<'_> {
                 };
                 let mut row = self.constraint(placed.schema, name).to_vec();
                 let target = referred_to(&tables, references);
-                if let Some((schema, key)) = target
-                    .and_then(|(schema, target)| Some((schema, key_of(target, referred)?)))
+                if let Some((schema, key)) =
+                    target.and_then(|(schema, target)| Some((schema, key_of(target, referred)?)))
                 {
                     row.extend([
                         ("unique_constraint_catalog", self.database()),
@@ -210,7 +210,8 @@ fn referred_to<'a>(
 fn key_of<'a>(table: &'a Table, columns: &[String]) -> Option<&'a str> {
     let key = table.constraints.iter().find(|constraint| match constraint {
         Constraint::Unique { columns: ids, primary, .. } => {
-            columns.is_empty() && *primary || named(table, ids).eq(columns.iter().map(String::as_str))
+            columns.is_empty() && *primary
+                || named(table, ids).eq(columns.iter().map(String::as_str))
         }
         _ => false,
     });

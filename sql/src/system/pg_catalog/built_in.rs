@@ -53,7 +53,6 @@ pub struct Class {
     pub schema: &'static str,
     pub kind: &'static str,
     pub columns: i64,
-    pub indexed: bool,
     pub shared: bool,
     pub row_type: i64,
 }
@@ -61,7 +60,7 @@ pub struct Class {
 static ALL_CLASSES: LazyLock<Vec<Class>> = LazyLock::new(|| {
     let class = |line: &'static str| {
         let words: Vec<&'static str> = line.split('\t').collect();
-        let [oid, name, schema, kind, columns, indexed, shared, row_type] = words[..] else {
+        let [oid, name, schema, kind, columns, _indexed, shared, row_type] = words[..] else {
             return None;
         };
         Some(Class {
@@ -70,7 +69,6 @@ static ALL_CLASSES: LazyLock<Vec<Class>> = LazyLock::new(|| {
             schema,
             kind,
             columns: columns.parse().ok()?,
-            indexed: indexed == "t",
             shared: shared == "t",
             row_type: row_type.parse().ok()?,
         })

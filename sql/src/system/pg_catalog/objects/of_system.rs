@@ -7,8 +7,8 @@ use datafusion::arrow::record_batch::RecordBatch;
 
 use super::{attribute, text};
 use crate::error::Result;
-use crate::system::pg_catalog::built_in::{Class, classes};
 use crate::system::oid;
+use crate::system::pg_catalog::built_in::{Class, classes};
 use crate::system::pg_catalog::{self, Row, SCHEMAS, batch};
 
 /// The rows of a relation that are about system relations, made once.
