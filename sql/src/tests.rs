@@ -43,7 +43,6 @@ impl Db {
             database: "db".into(),
             user: "ann".into(),
             search_path: vec!["main".into()],
-            pg_catalog: None,
             live: None,
             types: Arc::new(PostgresTypes { fallback: None }),
             rewrite: Arc::new(|statement| statement),

@@ -53,7 +53,7 @@ pub(super) fn table(
         "check_constraints" => objects.checks(),
         "character_sets" => objects.character_sets(),
         "enabled_roles" => vec![vec![("role_name", text(objects.user))]],
-        // Grants come with roles; only functions that users define are routines, and there are none.
+        // Grants come with roles. Only functions that users define are routines: there are none.
         _ => Vec::new(),
     };
     rows_of(schema, rows).map(Some)

@@ -4,6 +4,7 @@
 //! What Postgres is built with (types, operators, casts, …) comes from `built_in`.
 
 pub(super) mod built_in;
+mod live;
 mod objects;
 
 use std::collections::HashMap;
@@ -20,15 +21,11 @@ use crate::error::{Error, Result};
 use crate::plan::{Environment, Lakes};
 use crate::types::timestamptz;
 
+pub use live::Live;
+
 /// A row: the columns that are not left to their default, which is NULL, or for flags, numbers and
 /// ids false and 0.
 pub type Row = Vec<(&'static str, ScalarValue)>;
-
-/// What the server knows and the lake does not: cursors, settings, connections.
-pub trait Live: Send + Sync {
-    /// The rows of a relation of `pg_catalog`; None if it is not about the server.
-    fn rows(&self, relation: &str) -> Option<Vec<Row>>;
-}
 
 /// Lines of a relation's name and its columns: `pg_am oid:oid amname:name …`.
 const RELATIONS: &str = include_str!("pg_catalog/relations.txt");

@@ -1,8 +1,9 @@
-//! What Postgres is built with: types, functions, operators, casts and what is said about them, from
-//! the files of `built_in/`: PostgreSQL 15's own catalog as `COPY … TO` writes it, one row a line.
+//! What Postgres is built with: types, functions, operators, casts and what is said about them.
 //!
-//! Columns are those of `relations.txt`; `regproc` is written as the number. `pg_proc` has one more,
-//! the arguments as `pg_get_function_arguments` gives them. `classes.txt` lists the system relations.
+//! The files of `built_in/` are PostgreSQL 15's own catalog as `COPY … TO` writes it, a row a line.
+//! Columns are those of `relations.txt`; `regproc` is written as the number. `pg_proc` has one
+//! more, the arguments as `pg_get_function_arguments` gives them. `classes.txt` lists the system
+//! relations.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
