@@ -1,4 +1,4 @@
-//! What a client is told when something fails: SQLSTATE, message, detail, hint, position.
+//! What a client is told when something fails: SQLSTATE, message, detail, hint, place.
 
 use std::fmt;
 
@@ -10,6 +10,8 @@ pub struct Error {
     pub(crate) message: String,
     pub(crate) detail: Option<String>,
     pub(crate) hint: Option<String>,
+    /// Where in the data.
+    pub(crate) context: Option<String>,
     /// Character offset in the text the client sent, from 1.
     pub(crate) position: Option<usize>,
     /// Line and column, until `locate` has the text to make a position of them.
@@ -24,6 +26,7 @@ impl Error {
             message: message.into(),
             detail: None,
             hint: None,
+            context: None,
             position: None,
             line_column: None,
         }
@@ -40,6 +43,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says where in the data it happened.
+    #[must_use]
+    pub fn with_context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
         self
     }
 
@@ -83,6 +93,11 @@ impl Error {
     /// What to do next.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// Where in the data.
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
     }
 
     /// Where in the text, counted in characters from 1.

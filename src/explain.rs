@@ -84,7 +84,7 @@ pub(crate) async fn run(
             let title = format!("{word} on {}", change.table.name);
             (Some(title), change.plan.clone(), Some(change))
         }
-        Plan::Explain(..) | Plan::Command => {
+        Plan::Explain(..) | Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => {
             return Err(Error::new("0A000", "this statement cannot be explained"));
         }
     };

@@ -1,5 +1,7 @@
 //! The path: text → parse → plan → execute → stream. Every statement of every client walks it.
 
+mod copy;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -13,12 +15,15 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use sql::changes::{self, Change};
+use sql::copy::{CopyIn, CopyOut};
+use sql::parse::CopyPlace;
 use sql::plan::{self, Environment, Lakes, Life};
-use sql::{Notice, Parsed, statements};
+use sql::{Notice, Own, Parsed, statements};
 
 use crate::session::Planned;
 use crate::{Error, explain};
 
+pub use copy::{CopyingIn, CopyingOut};
 pub use sql::Statement;
 
 /// A planned statement: what its parameters and columns are.
@@ -59,6 +64,9 @@ pub(crate) enum Plan {
     Explain(explain::Explain, Box<Plan>),
     /// DECLARE's query; the session keeps its rows.
     Cursor(Box<ast::Declare>, LogicalPlan),
+    CopyIn(Box<CopyIn>),
+    /// COPY TO, and the plan of its rows.
+    CopyOut(CopyOut, Box<Plan>),
     /// Definitions, settings, transaction control: run from the syntax tree.
     Command,
 }
@@ -68,6 +76,9 @@ impl Plan {
         match self {
             Self::Query(_) | Self::Optimized(..) | Self::Cursor(..) => false,
             Self::Change(_) | Self::Command | Self::Explain(..) => true,
+            // The client's data comes later: the session is told when it has.
+            Self::CopyIn(copy) => copy.place != CopyPlace::Client,
+            Self::CopyOut(_, inner) => inner.changes(),
         }
     }
 
@@ -79,6 +90,9 @@ impl Plan {
             }
             Self::Change(change) => plan::life(&change.plan)?,
             Self::Explain(_, inner) => inner.life()?,
+            // What is fed is fed once.
+            Self::CopyIn(_) => Life::Once,
+            Self::CopyOut(_, inner) => inner.life()?,
             Self::Command => Life::Snapshot,
         })
     }
@@ -95,8 +109,13 @@ pub enum Outcome {
         count: bool,
         binary: bool,
     },
+    /// The client's data is awaited, or goes out.
+    CopyIn(CopyingIn),
+    CopyOut(CopyingOut),
     /// A command's tag.
-    Done { tag: String },
+    Done {
+        tag: String,
+    },
     /// Nothing was asked.
     Empty,
 }
@@ -108,8 +127,13 @@ pub(crate) async fn plan(
     statement: &Statement,
     types: &[Option<FieldRef>],
 ) -> Result<Plan, Error> {
-    let Parsed::Sql(sql) = &statement.parsed else { return Ok(Plan::Command) };
-    plan_sql(environment, lakes, sql, types).await
+    match &statement.parsed {
+        Parsed::Sql(sql) => plan_sql(environment, lakes, sql, types).await,
+        Parsed::Own(own) => match own.as_ref() {
+            Own::Copy(copy) => copy::plan(environment, lakes, copy).await,
+            _ => Ok(Plan::Command),
+        },
+    }
 }
 
 async fn plan_sql(
@@ -153,7 +177,7 @@ pub(crate) fn parameters(
         Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => plan,
         Plan::Change(change) => &change.plan,
         Plan::Explain(_, inner) => return parameters(inner, declared),
-        Plan::Command => return Ok(Vec::new()),
+        Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => return Ok(Vec::new()),
     };
     let found = plan.get_parameter_fields()?;
     let number = |name: &str| name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
@@ -174,7 +198,7 @@ pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
         Plan::Optimized(_, schema) => Some(Arc::clone(schema)),
         Plan::Change(change) => change.returning.clone(),
         Plan::Explain(..) => Some(explain::schema()),
-        Plan::Command | Plan::Cursor(..) => None,
+        Plan::Command | Plan::Cursor(..) | Plan::CopyIn(_) | Plan::CopyOut(..) => None,
     }
 }
 
@@ -205,7 +229,7 @@ pub(crate) fn bind(
         Plan::Explain(explain, inner) => {
             Plan::Explain(explain, Box::new(bind(engine, *inner, values)?))
         }
-        Plan::Command => Plan::Command,
+        Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => plan,
     })
 }
 
@@ -225,6 +249,16 @@ pub(crate) async fn execute(
         Plan::Change(change) => change_rows(environment, lakes, &change).await.map(Some),
         Plan::Explain(explain, inner) => {
             explain::run(environment, lakes, &explain, *inner).await.map(Some)
+        }
+        Plan::CopyIn(copy) => copy::run_in(environment, lakes, copy).await.map(Some),
+        Plan::CopyOut(copy, inner) => {
+            let rows = Box::pin(execute(environment, lakes, notices, statement, *inner)).await?;
+            match rows {
+                Some(Outcome::Rows { schema, rows, .. }) => {
+                    copy::run_out(environment, copy, schema, rows).await.map(Some)
+                }
+                _ => Err(Error::new("XX000", "COPY's query returned no rows")),
+            }
         }
         Plan::Command => {
             let mut context = statements::Context { environment, lakes, notices };

@@ -6,6 +6,7 @@
 //! ```
 
 mod commands;
+mod copy;
 mod cursors;
 mod identity;
 mod live;
@@ -230,7 +231,7 @@ impl Session {
             return Err(Error::new("XX000", "the transaction is gone"));
         };
         let read_only = open.block.as_ref().is_some_and(|b| b.read_only);
-        if read_only && matches!(plan, Plan::Change(_) | Plan::Command) {
+        if read_only && matches!(plan, Plan::Change(_) | Plan::Command | Plan::CopyIn(_)) {
             let message = "cannot change data or definitions in a read-only transaction";
             return Err(Error::new("25006", message));
         }

@@ -14,7 +14,7 @@ use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use crate::error::{Error, Result};
 use crate::model::TYPE_KEY;
 
-pub use day::civil;
+pub use day::{civil, days};
 pub(crate) use text::float_text;
 pub use text::{parse_values, value_text};
 

@@ -101,6 +101,16 @@ impl Change {
         Ok(Self::new(lakes, place.clone(), table, "INSERT 0", Shape::Rows, plan))
     }
 
+    /// COPY's rows: a plan of the table's columns and types.
+    pub(crate) fn copied(
+        lakes: &Lakes,
+        place: Place,
+        table: Arc<Table>,
+        plan: LogicalPlan,
+    ) -> Self {
+        Self::new(lakes, place, table, "COPY", Shape::Rows, plan)
+    }
+
     fn new(
         lakes: &Lakes,
         place: Place,
@@ -257,6 +267,18 @@ impl Planner<'_> {
             ),
         }
     }
+}
+
+/// A source's columns as rows of the table: `columns` says where each goes, the others have their
+/// defaults.
+pub(crate) fn rows_of(
+    environment: &Environment,
+    lakes: &Lakes,
+    source: LogicalPlan,
+    table: &Table,
+    columns: &[usize],
+) -> Result<LogicalPlan> {
+    Planner { environment, lakes, types: &[], with: None }.rows(source, table, columns)
 }
 
 /// Puts the table's types on a plan of (action, file, position, column…).

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod changes;
+pub mod copy;
 pub mod error;
 pub mod functions;
 pub mod names;

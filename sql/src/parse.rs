@@ -1,6 +1,7 @@
 //! Text to statements: ours by their first words, all others by sqlparser; the AST is planned as
 //! parsed, never printed and parsed again.
 
+mod copy;
 mod cursor;
 mod dialect;
 mod fold;
@@ -17,6 +18,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 
 use crate::error::{Error, Result};
 
+pub use copy::{Copy, CopyPlace, CopyRows, CopyValue};
 pub use cursor::{Direction, Fetch};
 pub use dialect::SextantDialect;
 pub use grant::{GrantPrivileges, GrantRole, Objects, Rights};

@@ -38,7 +38,7 @@ use crate::system::Live;
 pub use convert::JsonOperators;
 pub(crate) use convert::Rules;
 pub(crate) use convert::{input_functions, read_texts};
-pub use files::{ExternalFiles, external_provider};
+pub use files::{ExternalFiles, Located, external_provider, located};
 pub use interval::IntervalProducts;
 pub use life::{Life, life};
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};

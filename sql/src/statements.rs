@@ -119,8 +119,8 @@ async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Opt
         Own::Vacuum(vacuum) => vacuum::run(context, vacuum).await,
         Own::Role(of_role) => return role::run(context, of_role),
         Own::Rights(rights) => run_rights(context, rights),
-        // Cursors are the connection's.
-        Own::Fetch(_) | Own::Close(_) => return Ok(None),
+        // Cursors are the connection's; COPY is planned.
+        Own::Fetch(_) | Own::Close(_) | Own::Copy(_) => return Ok(None),
     }?;
     Ok(Some(tag))
 }

@@ -16,7 +16,7 @@ use datafusion::scalar::ScalarValue;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use sql::plan::{Environment, Life};
 use sql::types::PostgresTypes;
-use sql::{Parsed, Statement};
+use sql::{Own, Parsed, Statement};
 
 use super::{Session, commands};
 use crate::Error;
@@ -207,7 +207,7 @@ impl Session {
     ) -> Result<Plan, Error> {
         let plannable = match &statement.parsed {
             Parsed::Sql(sql) => commands::is_planned(sql),
-            Parsed::Own(_) => false,
+            Parsed::Own(own) => matches!(own.as_ref(), Own::Copy(_)),
         };
         if !plannable {
             return Ok(Plan::Command);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures::FutureExt;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -27,6 +27,8 @@ use crate::wire::startup::Stream;
 
 /// Messages read ahead of the one in work.
 const READ_AHEAD_MESSAGES: usize = 64;
+/// Bytes of COPY read ahead; a longer message waits until it is alone.
+const READ_AHEAD_BYTES: usize = 8 << 20;
 /// Output that is sent without waiting for the end of a reply, bytes.
 pub const OUTPUT_LIMIT: usize = 64 << 10;
 /// How long a good-bye to a client that does not read may take.
@@ -57,9 +59,9 @@ pub struct Connection {
     pub(super) portals: HashMap<String, Portal>,
     pub(super) watch: Watch,
     writer: WriteHalf<Box<dyn Stream>>,
-    messages: mpsc::Receiver<Result<Message, Error>>,
+    pub(super) messages: mpsc::Receiver<Result<Message, Error>>,
     /// The message after the one in work, if it had to be known.
-    next: Option<Result<Message, Error>>,
+    pub(super) next: Option<Result<Message, Error>>,
     /// After an error in the extended protocol all is skipped until Sync.
     skipping: bool,
 }
@@ -181,7 +183,8 @@ impl Connection {
         match message {
             Message::Query(text) => self.simple(&text).await,
             Message::Sync => self.sync().await,
-            Message::Copy | Message::Terminate => Ok(()),
+            Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => Ok(()),
+            Message::Terminate => Ok(()),
             Message::FunctionCall => {
                 let error = Error::new("0A000", "function calls by message are not supported");
                 self.report(&error);
@@ -257,6 +260,8 @@ impl Connection {
         match outcome {
             Outcome::Empty => Ok(None),
             Outcome::Done { tag } => Ok(Some(tag)),
+            Outcome::CopyIn(copying) => self.copy_in(&copying, deadline).await.map(Some),
+            Outcome::CopyOut(copying) => self.copy_out(copying, deadline).await.map(Some),
             Outcome::Rows { schema, rows, tag, count, binary } => {
                 let formats = vec![i16::from(binary); schema.fields().len()];
                 reply::columns(&mut self.out, &schema, &formats);
@@ -363,7 +368,10 @@ impl Connection {
     }
 
     /// Sends what is written; waits while the client does not read.
-    async fn flush(&mut self, deadline: Option<tokio::time::Instant>) -> Result<(), Halt> {
+    pub(super) async fn flush(
+        &mut self,
+        deadline: Option<tokio::time::Instant>,
+    ) -> Result<(), Halt> {
         let Self { watch, writer, out, .. } = self;
         let sending = async {
             let sent = writer.write_all_buf(out).await;
@@ -374,7 +382,8 @@ impl Connection {
     }
 }
 
-async fn received(
+/// The next message; None when the client left.
+pub(super) async fn received(
     next: &mut Option<Result<Message, Error>>,
     messages: &mut mpsc::Receiver<Result<Message, Error>>,
 ) -> Option<Result<Message, Error>> {
@@ -391,13 +400,23 @@ async fn read_ahead(
     gone: CancellationToken,
 ) {
     let mut buffer = BytesMut::with_capacity(8 << 10);
+    let room = Arc::new(Semaphore::new(READ_AHEAD_BYTES));
     loop {
         let read = tokio::select! {
             () = sender.closed() => return,
             read = message::read(&mut reader, &mut buffer) => read,
         };
         let (message, last) = match read {
-            Ok(Some(message)) => {
+            Ok(Some(mut message)) => {
+                if let Message::CopyData(data) = &mut message {
+                    let bytes = data.bytes.len().min(READ_AHEAD_BYTES) as u32;
+                    tokio::select! {
+                        () = sender.closed() => return,
+                        taken = Arc::clone(&room).acquire_many_owned(bytes) => {
+                            data.room = taken.ok();
+                        }
+                    }
+                }
                 let last = matches!(message, Message::Terminate);
                 (Ok(message), last)
             }

@@ -194,7 +194,7 @@ fn vector(values: Vec<f32>, width: i32, to: &DataType) -> Result<ScalarValue, Er
 }
 
 /// A value from its binary form.
-fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Error> {
+pub(super) fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Error> {
     let from = &mut bytes;
     let value = match oid {
         16 => ScalarValue::Boolean(Some(take::<1>(from)?[0] != 0)),
@@ -256,7 +256,7 @@ fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Erro
         },
     };
     if from.has_remaining() {
-        return Err(Error::new("22P03", "incorrect binary data format in bind parameter"));
+        return Err(Error::new("22P03", "incorrect binary data format"));
     }
     Ok(value)
 }
@@ -303,7 +303,7 @@ fn array(from: &mut &[u8], item_oid: u32, to: &DataType) -> Result<ScalarValue, 
 }
 
 /// The text of a binary numeric.
-fn numeric(mut from: &[u8]) -> Result<String, Error> {
+pub(super) fn numeric(mut from: &[u8]) -> Result<String, Error> {
     let from = &mut from;
     let count = u16::from_be_bytes(take(from)?);
     let weight = i32::from(i16::from_be_bytes(take(from)?));

@@ -71,7 +71,9 @@ impl Connection {
             | Message::Flush
             | Message::Sync
             | Message::Terminate
-            | Message::Copy
+            | Message::CopyData(_)
+            | Message::CopyDone
+            | Message::CopyFail(_)
             | Message::FunctionCall => Err(protocol("message out of order").into()),
         }
     }
@@ -225,6 +227,22 @@ impl Connection {
                     return Ok(());
                 }
                 Outcome::Done { tag } => {
+                    portal.state = State::Done(None);
+                    self.complete(Some(tag));
+                    return Ok(());
+                }
+                Outcome::CopyIn(copying) => {
+                    let tag = self.copy_in(&copying, deadline).await?;
+                    if !self.sync_follows().await? {
+                        self.session.more_follows();
+                    }
+                    self.session.copied().await?;
+                    portal.state = State::Done(None);
+                    self.complete(Some(tag));
+                    return Ok(());
+                }
+                Outcome::CopyOut(copying) => {
+                    let tag = self.copy_out(copying, deadline).await?;
                     portal.state = State::Done(None);
                     self.complete(Some(tag));
                     return Ok(());

@@ -4,6 +4,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Error;
 
@@ -31,10 +32,20 @@ pub enum Message {
     Flush,
     Sync,
     Terminate,
-    /// CopyData, CopyDone or CopyFail: ignored outside COPY.
-    Copy,
+    /// The messages of COPY, ignored outside of it.
+    CopyData(CopyData),
+    CopyDone,
+    /// Why the client gives up.
+    CopyFail(String),
     /// The retired fastpath call.
     FunctionCall,
+}
+
+/// Bytes of COPY, and the room they take while they wait.
+#[derive(Debug)]
+pub struct CopyData {
+    pub bytes: Bytes,
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 /// Values and formats for a statement.
@@ -155,7 +166,9 @@ fn decode(kind: u8, body: Bytes) -> Result<Message, Error> {
         b'H' => Message::Flush,
         b'S' => Message::Sync,
         b'X' => Message::Terminate,
-        b'd' | b'c' | b'f' => return Ok(Message::Copy),
+        b'd' => return Ok(Message::CopyData(CopyData { bytes: body.0, room: None })),
+        b'c' => return Ok(Message::CopyDone),
+        b'f' => Message::CopyFail(body.text()?),
         b'F' => return Ok(Message::FunctionCall),
         other => return Err(protocol(format!("invalid frontend message type {other}"))),
     };

@@ -13,6 +13,7 @@ mod binary;
 mod calendar;
 pub mod cancel;
 mod connection;
+pub(crate) mod copy;
 pub mod decode;
 pub mod encode;
 mod extended;

@@ -61,6 +61,7 @@ pub fn error(out: &mut BytesMut, severity: &str, error: &Error) {
             (b'M', Some(error.message())),
             (b'D', error.detail()),
             (b'H', error.hint()),
+            (b'W', error.context()),
         ];
         put_fields(out, &fields);
         if let Some(position) = error.position() {
@@ -110,6 +111,16 @@ pub fn columns(out: &mut BytesMut, schema: &Schema, formats: &[i16]) {
             out.put_i32(of.modifier);
             out.put_i16(*format);
         }
+    });
+}
+
+/// CopyInResponse `G` or CopyOutResponse `H`: all columns are of one format.
+pub fn copy(out: &mut BytesMut, kind: u8, binary: bool, columns: usize) {
+    message(out, kind, |out| {
+        out.put_u8(u8::from(binary));
+        let columns = u16::try_from(columns).unwrap_or(u16::MAX);
+        out.put_u16(columns);
+        (0..columns).for_each(|_| out.put_u16(u16::from(binary)));
     });
 }
 

@@ -65,7 +65,12 @@ impl Planner<'_> {
     }
 
     /// The source under the table's columns and types.
-    fn rows(&self, source: LogicalPlan, table: &Table, columns: &[usize]) -> Result<LogicalPlan> {
+    pub(super) fn rows(
+        &self,
+        source: LogicalPlan,
+        table: &Table,
+        columns: &[usize],
+    ) -> Result<LogicalPlan> {
         let given = source.schema().columns();
         let mut items = Vec::with_capacity(table.columns.len());
         for (index, column) in table.columns.iter().enumerate() {

@@ -9,6 +9,7 @@
 //!   CREATE TAG name [AS OF VERSION n | TIMESTAMP t]  DROP TAG [IF EXISTS] name
 //!   VACUUM [(VERBOSE, …)] [FULL] [VERBOSE] [t, …]
 //!   FETCH, MOVE, CLOSE                               (module `cursor`)
+//!   COPY                                             (module `copy`)
 //!   CREATE ROLE and its like                         (module `role`)
 //!   GRANT and its like                               (module `grant`)
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
@@ -21,6 +22,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::copy::{self, Copy};
 use super::cursor::{self, Fetch};
 use super::grant::{self, Rights};
 use super::role::{self, OfRole};
@@ -71,6 +73,7 @@ pub enum Own {
     Fetch(Fetch),
     /// CLOSE; None: all cursors.
     Close(Option<Ident>),
+    Copy(Box<Copy>),
     Role(OfRole),
     Rights(Rights),
 }
@@ -158,6 +161,9 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     }
     if words(parser, &["CLOSE"]) {
         return cursor::close(parser).map(|name| Some(Own::Close(name)));
+    }
+    if words(parser, &["COPY"]) {
+        return copy::copy(parser).map(|copy| Some(Own::Copy(Box::new(copy))));
     }
     Ok(None)
 }
@@ -279,7 +285,7 @@ fn alter(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     parser.expected("RENAME or SET", parser.peek_token())
 }
 
-fn parenthesised<T>(
+pub(super) fn parenthesised<T>(
     parser: &mut Parser,
     item: impl FnMut(&mut Parser) -> Result<T, ParserError>,
 ) -> Result<Vec<T>, ParserError> {

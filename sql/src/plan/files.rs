@@ -14,7 +14,8 @@ use datafusion::datasource::listing::{
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::object_store::parse_url_opts;
+use datafusion::object_store::path::Path;
+use datafusion::object_store::{ObjectStore, parse_url_opts};
 
 use crate::error::{Error, Result};
 
@@ -55,6 +56,21 @@ pub async fn external_provider(
     }
     let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+/// A file's store and its path there.
+pub struct Located {
+    pub store: Arc<dyn ObjectStore>,
+    pub path: Path,
+}
+
+/// Where one file is or will be.
+pub fn located(engine: &SessionState, location: &str) -> Result<Located> {
+    let url = ListingTableUrl::parse(location)
+        .map_err(|e| Error::new("22023", format!("location \"{location}\": {e}")))?;
+    register_store(engine, &url)?;
+    let store = engine.runtime_env().object_store(url.object_store())?;
+    Ok(Located { store, path: url.prefix().clone() })
 }
 
 fn unreadable(location: &str, error: DataFusionError) -> Error {
