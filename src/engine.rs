@@ -1,22 +1,17 @@
 //! The DataFusion state that connections start from, and what Postgres has that it does not.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use datafusion::catalog::{
-    CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider,
-};
-use datafusion::error::Result as EngineResult;
+use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
-use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
 use datafusion_pg_catalog::sql::rules::{
     CurrentUserVariableToSessionUserFunctionCall, RewriteArrayAnyAllOperation,
-    RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
-    StripCallableQualifier, StripCollate,
+    RewritePgCatalogOperator, SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
 
 use crate::Error;
@@ -25,11 +20,10 @@ use crate::functions;
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
 
-/// What all connections share: functions, rewrites and the static part of `pg_catalog`.
+/// What all connections share: functions and rewrites.
 pub struct Engine {
     state: SessionState,
     rules: Vec<Box<dyn SqlStatementRewriteRule>>,
-    built_in: Arc<BuiltIn>,
 }
 
 impl Engine {
@@ -63,7 +57,6 @@ impl Engine {
             Box::new(CurrentUserVariableToSessionUserFunctionCall),
             Box::new(StripCollate),
             Box::new(RewritePgCatalogOperator),
-            Box::new(RewriteRegCastToSubquery::new()),
         ];
         // The functions stay; the catalog they were registered with is no connection's.
         let mut state = SessionStateBuilder::new_from_existing(context.state())
@@ -71,12 +64,7 @@ impl Engine {
             .build();
         own_functions(&mut state)?;
         FunctionRegistry::register_expr_planner(&mut state, Arc::new(sql::plan::IntervalProducts))?;
-        Ok(Self { state, rules, built_in: Arc::default() })
-    }
-
-    /// What Postgres is built with, as relations of `pg_catalog`.
-    pub(crate) fn built_in(&self) -> Arc<dyn SchemaProvider> {
-        Arc::clone(&self.built_in) as _
+        Ok(Self { state, rules })
     }
 
     /// A copy for one connection.
@@ -87,33 +75,6 @@ impl Engine {
     /// Postgres spellings that the planner does not know, in the AST.
     pub fn rewrite(&self, statement: Statement) -> Statement {
         self.rules.iter().fold(statement, |s, rule| rule.rewrite(s))
-    }
-}
-
-/// Types, operators, casts and their like, decoded when a query first reads one.
-#[derive(Debug, Default)]
-struct BuiltIn(
-    OnceLock<PgCatalogSchemaProvider<Arc<dyn CatalogProviderList>, EmptyContextProvider>>,
-);
-
-#[async_trait::async_trait]
-impl SchemaProvider for BuiltIn {
-    fn table_names(&self) -> Vec<String> {
-        self.0.get().map(SchemaProvider::table_names).unwrap_or_default()
-    }
-
-    async fn table(&self, name: &str) -> EngineResult<Option<Arc<dyn TableProvider>>> {
-        if let Some(decoded) = self.0.get() {
-            return decoded.table(name).await;
-        }
-        let none: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
-        let tables = Arc::new(PgCatalogStaticTables::try_new()?);
-        let decoded = PgCatalogSchemaProvider::try_new(none, tables, EmptyContextProvider)?;
-        self.0.get_or_init(|| decoded).table(name).await
-    }
-
-    fn table_exist(&self, name: &str) -> bool {
-        self.0.get().is_some_and(|decoded| decoded.table_exist(name))
     }
 }
 

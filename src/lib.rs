@@ -23,5 +23,6 @@ pub mod wire;
 pub use error::Error;
 pub use server::Server;
 
-/// The version that clients are told; drivers read the number before the first space.
-pub const POSTGRES_VERSION: &str = "16.6 (Sextant)";
+/// The version that clients are told, that of the catalogs: they choose their queries by it.
+/// Drivers read the number before the first space.
+pub const POSTGRES_VERSION: &str = "15.0 (Sextant)";

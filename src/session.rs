@@ -26,7 +26,7 @@ use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use sql::plan::Lakes;
 use sql::statements;
-use sql::system::functions::Seen;
+use sql::system::functions::{Connection, Seen};
 use sql::system::{self, Live};
 
 use crate::run::{self, Outcome, Plan, Prepared, Statement};
@@ -73,8 +73,8 @@ pub struct Session {
     database: String,
     settings: Arc<RwLock<Settings>>,
     engine: SessionState,
-    seen: Seen,
-    live: Arc<dyn Live>,
+    /// What `pg_catalog` knows of the connection.
+    catalog: Connection,
     open: Option<Open>,
     temp: Option<temp::TempLake>,
     statements: HashMap<String, (Statement, Vec<Option<FieldRef>>)>,
@@ -128,9 +128,8 @@ impl Session {
         let settings = Settings::new(given)?;
         let who = Arc::new(RwLock::new(Who::new(&login)));
         let settings = Arc::new(RwLock::new(settings));
-        let seen = Seen::default();
         let cursors = Cursors::default();
-        let live = Arc::new(live::View {
+        let live: Arc<dyn Live> = Arc::new(live::View {
             server: Arc::clone(&server),
             who: Arc::clone(&who),
             database: database.clone(),
@@ -144,8 +143,7 @@ impl Session {
             who,
             database,
             settings,
-            seen,
-            live,
+            catalog: Connection { seen: Seen::default(), path: Arc::new(Vec::new), live },
             open: None,
             temp: None,
             statements: HashMap::new(),
@@ -165,10 +163,10 @@ impl Session {
             let user = who.read().map(|who| who.current.clone()).unwrap_or_default();
             settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default()
         };
-        let rights = identity::privileges(&session.seen, &session.who);
-        let seen = system::functions::of_connection(&session.seen);
-        let visible = system::functions::is_visible(&session.seen, path);
-        for function in own.into_iter().chain(seen).chain([visible]).chain(rights) {
+        session.catalog.path = Arc::new(path);
+        let rights = identity::privileges(&session.catalog.seen, &session.who);
+        let seen = system::functions::of_connection(&session.catalog);
+        for function in own.into_iter().chain(seen).chain(rights) {
             datafusion::execution::FunctionRegistry::register_udf(
                 &mut session.engine,
                 Arc::new(function),
@@ -323,6 +321,11 @@ impl Session {
         self.write_settings().map(|mut s| s.take_reports()).unwrap_or_default()
     }
 
+    /// What `pg_catalog` knows of the connection, for names of objects.
+    pub fn catalog(&self) -> &Connection {
+        &self.catalog
+    }
+
     /// The zone in which timestamptz is shown.
     pub fn time_zone(&self) -> &str {
         &self.zone
@@ -386,7 +389,7 @@ impl Session {
 
     /// Shows the transaction's state to `pg_catalog`.
     fn see(&self) {
-        if let (Some(open), Ok(mut seen)) = (&self.open, self.seen.write()) {
+        if let (Some(open), Ok(mut seen)) = (&self.open, self.catalog.seen.write()) {
             *seen = Some(temp::beside(&open.lakes));
         }
     }

@@ -77,7 +77,7 @@ const KNOWN: &[Known] = &[
         Kind::ReadOnly,
         "Version answered to clients.",
     ),
-    known("server_version_num", "160006", Kind::ReadOnly, "The same as a number."),
+    known("server_version_num", "150000", Kind::ReadOnly, "The same as a number."),
     known("session_authorization", "", Kind::ReadOnly, "The connection's user."),
     known(
         "sextant.file_retention",

@@ -17,14 +17,17 @@ const BASES: &[Base] = &[
     ("name", 19, 1003, 64),
     ("int8", 20, 1016, 8),
     ("int2", 21, 1005, 2),
+    ("int2vector", 22, 1006, -1),
     ("int4", 23, 1007, 4),
     ("regproc", 24, 1008, 4),
     ("text", 25, 1009, -1),
     ("oid", 26, 1028, 4),
     ("xid", 28, 1011, 4),
+    ("oidvector", 30, 1013, -1),
     ("json", 114, 199, -1),
     ("float4", 700, 1021, 4),
     ("float8", 701, 1022, 8),
+    ("inet", 869, 1041, -1),
     ("bpchar", 1042, 1014, -1),
     ("varchar", 1043, 1015, -1),
     ("date", 1082, 1182, 4),
@@ -33,12 +36,19 @@ const BASES: &[Base] = &[
     ("timestamptz", 1184, 1185, 8),
     ("interval", 1186, 1187, 16),
     ("numeric", 1700, 1231, -1),
+    ("regprocedure", 2202, 2207, 4),
+    ("regoper", 2203, 2208, 4),
+    ("regoperator", 2204, 2209, 4),
     ("regclass", 2205, 2210, 4),
     ("regtype", 2206, 2211, 4),
     ("record", 2249, 2287, -1),
     ("uuid", 2950, 2951, 16),
+    ("regconfig", 3734, 3735, 4),
+    ("regdictionary", 3769, 3770, 4),
     ("jsonb", 3802, 3807, -1),
     ("regnamespace", 4089, 4090, 4),
+    ("regrole", 4096, 4097, 4),
+    ("regcollation", 4191, 4192, 4),
     ("vector", VECTOR_OID, VECTOR_ARRAY_OID, -1),
 ];
 
@@ -136,6 +146,11 @@ fn tagged(text: &str) -> Option<PgType> {
     })
 }
 
+/// Types that are numbers of objects: 64 bits in the engine, 32 to clients.
+pub fn is_object_id(oid: u32) -> bool {
+    matches!(oid, 24 | 26 | 28 | 2202..=2206 | 3734 | 3769 | 4089 | 4096 | 4191)
+}
+
 /// Elements of a vector are floats.
 pub fn is_float(of: &DataType) -> bool {
     matches!(of, DataType::Float16 | DataType::Float32 | DataType::Float64)
@@ -179,7 +194,8 @@ pub fn from_oid(oid: u32) -> Option<DataType> {
         17 => DataType::Binary,
         21 => DataType::Int16,
         23 => DataType::Int32,
-        20 | 26 => DataType::Int64,
+        20 => DataType::Int64,
+        oid if is_object_id(oid) => DataType::Int64,
         700 => DataType::Float32,
         701 => DataType::Float64,
         19 | 25 | 114 | 1042 | 1043 | 2950 | 3802 => DataType::Utf8,

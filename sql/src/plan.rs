@@ -20,7 +20,6 @@ use std::sync::Arc;
 use catalog::{Lake, Retention, Transaction};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::catalog::SchemaProvider;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
@@ -66,8 +65,6 @@ pub struct Environment {
     pub retention: Retention,
     /// Schemas in which unqualified names are looked up, in order.
     pub search_path: Vec<String>,
-    /// What Postgres is built with: types, operators and their like.
-    pub pg_catalog: Option<Arc<dyn SchemaProvider>>,
     /// What the server knows of itself and of the connection.
     pub live: Option<Arc<dyn Live>>,
     /// Type names in casts.

@@ -10,6 +10,9 @@ mod lake;
 pub mod oid;
 mod pg_catalog;
 pub mod privileges;
+pub mod references;
+mod routines;
+mod type_names;
 
 use std::sync::Arc;
 
@@ -40,15 +43,6 @@ pub async fn table(
     };
     let Some(batch) = batch else { return Ok(None) };
     Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
-}
-
-/// Names of the system relations by schema, for the catalogs that list them.
-pub fn names(schema: &str) -> &'static [&'static str] {
-    match schema {
-        "information_schema" => information_schema::NAMES,
-        "lake" => lake::NAMES,
-        _ => &[],
-    }
 }
 
 /// A cell of a system relation.

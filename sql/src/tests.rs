@@ -46,7 +46,6 @@ impl Db {
             authority: Arc::new(crate::access::Authority::everything()),
             session_role: crate::access::BOOTSTRAP,
             search_path: vec!["main".into()],
-            pg_catalog: None,
             live: None,
             types: Arc::new(PostgresTypes { fallback: None }),
             rewrite: Arc::new(|statement| statement),

@@ -261,8 +261,7 @@ impl Session {
             authority: who.authority,
             session_role: who.session_role,
             search_path: path.unwrap_or_default(),
-            pg_catalog: Some(self.server.engine().built_in()),
-            live: Some(Arc::clone(&self.live)),
+            live: Some(Arc::clone(&self.catalog.live)),
             types: Arc::new(PostgresTypes { fallback: Some(Arc::new(PgOidTypePlanner)) }),
             rewrite: Arc::new(move |statement| server.engine().rewrite(statement)),
         }

@@ -287,7 +287,7 @@ impl Connection {
             if left == 0 {
                 return Ok(false);
             }
-            left -= stream.encode(&mut self.out, left, self.session.time_zone())?;
+            left -= stream.encode(&mut self.out, left, &self.session)?;
             if self.out.len() >= OUTPUT_LIMIT {
                 self.flush(deadline).await?;
             }

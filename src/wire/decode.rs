@@ -11,7 +11,7 @@ use crate::wire::calendar::{EPOCH_DAYS, EPOCH_US};
 use crate::wire::message::protocol;
 use crate::wire::number;
 use crate::wire::value::Zone;
-use sql::pg_type::{VECTOR_OID, element_oid, from_oid, type_name};
+use sql::pg_type::{VECTOR_OID, element_oid, from_oid, is_object_id, type_name};
 
 /// One format a value: none given is text, one given is for all.
 pub fn formats(codes: &[i16], count: usize, what: &str) -> Result<Vec<i16>, Error> {
@@ -202,7 +202,9 @@ pub(super) fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<Scalar
         21 => ScalarValue::Int16(Some(i16::from_be_bytes(take(from)?))),
         23 => ScalarValue::Int32(Some(i32::from_be_bytes(take(from)?))),
         20 => ScalarValue::Int64(Some(i64::from_be_bytes(take(from)?))),
-        26 => ScalarValue::Int64(Some(i64::from(u32::from_be_bytes(take(from)?)))),
+        oid if is_object_id(oid) => {
+            ScalarValue::Int64(Some(i64::from(u32::from_be_bytes(take(from)?))))
+        }
         700 => ScalarValue::Float32(Some(f32::from_be_bytes(take(from)?))),
         701 => ScalarValue::Float64(Some(f64::from_be_bytes(take(from)?))),
         1082 => {

@@ -5,7 +5,10 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
+use sql::system::references;
+
 use crate::Error;
+use crate::session::Session;
 use crate::wire::connection::OUTPUT_LIMIT;
 use crate::wire::encode::Encoder;
 
@@ -70,9 +73,15 @@ impl RowStream {
     }
 
     /// Writes up to `most` of the waiting rows, or as many as fill the output; says how many.
-    pub fn encode(&mut self, out: &mut BytesMut, most: usize, zone: &str) -> Result<usize, Error> {
+    pub fn encode(
+        &mut self,
+        out: &mut BytesMut,
+        most: usize,
+        session: &Session,
+    ) -> Result<usize, Error> {
         if let Some(batch) = self.fetched.take() {
-            let encoder = Encoder::new(&batch, &self.formats, zone)?;
+            let batch = references::shown(batch, &self.formats, session.catalog());
+            let encoder = Encoder::new(&batch, &self.formats, session.time_zone())?;
             let end = batch.num_rows();
             self.pending = Some(Pending { encoder, next: 0, end });
         }

@@ -207,7 +207,7 @@ fn welcome(out: &mut BytesMut, hello: &Hello, session: &mut Session) {
         });
     }
     reply::message(out, b'R', |out| out.put_i32(0));
-    let version = format!("16.6 (Sextant {})", env!("CARGO_PKG_VERSION"));
+    let version = format!("15.0 (Sextant {})", env!("CARGO_PKG_VERSION"));
     let mut settings: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in [
         ("server_version", version.as_str()),

@@ -53,12 +53,26 @@ pub fn write(out: &mut BytesMut, cells: &Cells, row: usize) {
             }
             out.put_u8(b']');
         }
+        Kind::List(list, items) if is_vector(cells.oid) => {
+            let offsets = list.value_offsets();
+            for at in offsets[row]..offsets[row + 1] {
+                if at > offsets[row] {
+                    out.put_u8(b' ');
+                }
+                write(out, items, at as usize);
+            }
+        }
         Kind::List(list, items) => {
             let offsets = list.value_offsets();
             array(out, items, offsets[row] as usize, offsets[row + 1] as usize);
         }
         Kind::Record(columns) => record(out, columns, row),
     }
+}
+
+/// `int2vector` and `oidvector`.
+fn is_vector(oid: u32) -> bool {
+    matches!(oid, 22 | 30)
 }
 
 fn decimal(out: &mut BytesMut, unscaled: &dyn std::fmt::Display, scale: i8) {

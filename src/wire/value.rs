@@ -13,7 +13,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 
 use crate::Error;
-use sql::pg_type::{PgType, is_float};
+use sql::pg_type::{PgType, is_float, is_object_id};
 
 /// The time zone that timestamps with time zone are shown in.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +111,7 @@ fn elapsed(durations: &ArrayRef) -> Result<ArrayRef, Error> {
 fn common(of: &DataType, oid: u32) -> Option<DataType> {
     let us = TimeUnit::Microsecond;
     match of {
-        _ if matches!(oid, 24 | 26 | 2205 | 2206 | 4089) && of.is_integer() => {
+        _ if is_object_id(oid) && of.is_integer() => {
             (*of != DataType::Int64).then_some(DataType::Int64)
         }
         DataType::Int8 | DataType::UInt8 => Some(DataType::Int16),
@@ -165,7 +165,7 @@ fn kind(array: &ArrayRef, oid: u32, zone: Zone) -> Result<Kind, Error> {
         DataType::Boolean => Kind::Bool(array.as_boolean().clone()),
         DataType::Int16 => Kind::Int16(array.as_primitive::<Int16Type>().clone()),
         DataType::Int32 => Kind::Int32(array.as_primitive::<Int32Type>().clone()),
-        DataType::Int64 if matches!(oid, 24 | 26 | 2205 | 2206 | 4089) => {
+        DataType::Int64 if is_object_id(oid) => {
             Kind::Oid(array.as_primitive::<Int64Type>().clone())
         }
         DataType::Int64 => Kind::Int64(array.as_primitive::<Int64Type>().clone()),

@@ -1,11 +1,16 @@
-//! `pg_typeof(x)`: the name of an expression's type.
+//! `pg_typeof(x)`: an expression's type, as a `regtype`.
+
+use std::sync::Arc;
 
 use catalog::TYPE_KEY;
-use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
+
+use crate::pg_type::PgType;
 
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::from(TypeOf { signature: Signature::any(1, Volatility::Immutable) })
@@ -26,21 +31,24 @@ impl ScalarUDFImpl for TypeOf {
     }
 
     fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
-        Ok(DataType::Utf8)
+        Ok(DataType::Int64)
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> EngineResult<FieldRef> {
+        let tag = (TYPE_KEY.to_owned(), "regtype".to_owned());
+        let field = Field::new(self.name(), DataType::Int64, true);
+        Ok(Arc::new(field.with_metadata([tag].into())))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let name = shown(&arguments.arg_fields[0]);
-        Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(name))))
+        let field = &arguments.arg_fields[0];
+        let oid = match field.data_type() {
+            DataType::Null => UNKNOWN,
+            _ => i64::from(PgType::of(field).oid),
+        };
+        Ok(ColumnarValue::Scalar(ScalarValue::Int64(Some(oid))))
     }
 }
 
-fn shown(field: &Field) -> String {
-    match field.data_type() {
-        DataType::Null => "unknown".into(),
-        DataType::List(element) if !field.metadata().contains_key(TYPE_KEY) => {
-            format!("{}[]", shown(element))
-        }
-        _ => crate::types::describe(field).data_type,
-    }
-}
+/// The type of a NULL that nothing gives a type.
+const UNKNOWN: i64 = 705;

@@ -35,11 +35,12 @@ use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
 use datafusion::sql::sqlparser::ast::VisitMut;
 
 use crate::error::Error;
 use crate::functions::{as_type, interval};
+use crate::system::references;
 
 pub(crate) use fold::function;
 pub use json::JsonOperators;
@@ -143,6 +144,15 @@ impl<'a> Rules<'a> {
         Some(function.call(vec![value, lit(self.zone)]))
     }
 
+    /// The name of a reference.
+    fn name(&self, value: &Expr, kind: &str) -> Option<Expr> {
+        let function = self.engine.scalar_functions().get("reg_name")?;
+        Some(match kind {
+            "oid" => cast(cast(value.clone(), DataType::Int64), DataType::Utf8),
+            kind => function.call(vec![value.clone(), lit(kind)]),
+        })
+    }
+
     fn converted(&self, expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
         let new = match &expression {
             Expr::Cast(Cast { expr, field }) => {
@@ -152,9 +162,11 @@ impl<'a> Rules<'a> {
                 let untag = is_text(&from)
                     && is_text(field.data_type())
                     && tag(expr, schema).is_some_and(|tag| tagged::is_known(&tag));
-                match untag {
-                    true => Some(tagged::plain(expr.as_ref().clone())),
-                    false => self.cast_from(expr.as_ref().clone(), &from, field.data_type()),
+                let reference = tag(expr, schema).and_then(|tag| references::kind(&tag));
+                match (untag, reference) {
+                    (true, _) => Some(tagged::plain(expr.as_ref().clone())),
+                    (_, Some(kind)) if is_text(field.data_type()) => self.name(expr, kind),
+                    _ => self.cast_from(expr.as_ref().clone(), &from, field.data_type()),
                 }
             }
             Expr::BinaryExpr(binary) => self.operated(binary, schema),
@@ -204,12 +216,17 @@ impl<'a> Rules<'a> {
             Operator::StringConcat => {
                 let (of_left, of_right) = types()?;
                 let text = |side: &Expr, of: &DataType| {
+                    let kind = tag(side, schema).and_then(|tag| references::kind(&tag));
+                    if let Some(name) = kind.and_then(|kind| self.name(side, kind)) {
+                        return Box::new(name);
+                    }
                     let new = written(of).then(|| self.output(side.clone())).flatten();
                     Box::new(new.unwrap_or_else(|| side.clone()))
                 };
                 let one_is_text = is_text(&of_left) != is_text(&of_right);
                 let other = if is_text(&of_left) { &of_right } else { &of_left };
-                return (one_is_text && written(other)).then(|| {
+                let is_reference = *other == DataType::Int64;
+                return (one_is_text && (written(other) || is_reference)).then(|| {
                     let (left, right) = (text(left, &of_left), text(right, &of_right));
                     Expr::BinaryExpr(BinaryExpr::new(left, *op, right))
                 });
@@ -274,6 +291,12 @@ impl<'a> Rules<'a> {
             true => tag(beside, schema)
                 .filter(|tag| tag == "uuid")
                 .and_then(|tag| tagged::input(literal.clone(), &tag)),
+            false if to == DataType::Int64 => {
+                let tag = tag(beside, schema)?;
+                let name = format!("{}_input", references::kind(&tag)?);
+                let input = self.engine.scalar_functions().get(name.as_str())?;
+                Some(input.call(vec![literal.clone()]))
+            }
             false => text::reads(&to).then(|| text::input(literal.clone(), &to, self.zone)),
         }
     }

@@ -223,13 +223,7 @@ impl Loader<'_> {
         if schema == "pg_catalog" {
             self.environment.may_read_system(name)?;
         }
-        if let Some(provider) = system::table(self.environment, self.lakes, schema, name).await? {
-            return Ok(Some(provider));
-        }
-        match (&self.environment.pg_catalog, schema) {
-            (Some(pg_catalog), "pg_catalog") => Ok(pg_catalog.table(name).await?),
-            _ => Ok(None),
-        }
+        system::table(self.environment, self.lakes, schema, name).await
     }
 }
 

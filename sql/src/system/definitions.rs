@@ -1,11 +1,14 @@
 //! Definitions as SQL text: what `pg_get_viewdef` and its like give.
 
+use std::ops::ControlFlow;
+
 use catalog::{Constraint, Index, IndexKey, Relation, Table};
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::{Expr, Statement, visit_expressions};
 
+use crate::names::folded;
 use crate::parse;
 
 /// What a view or materialized view is defined by.
@@ -37,6 +40,24 @@ impl Query<'_> {
         let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
         resolve_table_references(&statement, true).map(|(names, _)| names).unwrap_or_default()
     }
+}
+
+/// Positions of the columns that an expression over a table names, each once, in their order.
+pub fn columns_of(table: &Table, expression: &str) -> impl Iterator<Item = usize> {
+    let mut named = Vec::new();
+    if let Ok(expression) = parse::parse_expression(expression) {
+        let _ = visit_expressions(&expression, |part| {
+            let name = match part {
+                Expr::Identifier(name) => Some(folded(name)),
+                Expr::CompoundIdentifier(parts) => parts.last().map(folded),
+                _ => None,
+            };
+            named.extend(name);
+            ControlFlow::<()>::Continue(())
+        });
+    }
+    let columns: Vec<_> = table.columns.iter().map(|column| named.contains(&column.name)).collect();
+    columns.into_iter().enumerate().filter(|(_, is_named)| *is_named).map(|(position, _)| position)
 }
 
 /// An index, or the one that a key looks as if it had; None if the constraint is neither.

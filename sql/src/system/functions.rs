@@ -12,18 +12,60 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::{definitions, oid};
+use super::pg_catalog::{Live, built_in};
+use super::{definitions, oid, references, routines, type_names};
 use crate::plan::TEMP_SCHEMA;
 
 /// The state that the connection sees now, temp tables under `pg_temp`.
 pub type Seen = Arc<RwLock<Option<Arc<State>>>>;
 
+/// What functions about the catalog know of the connection that calls them.
+#[derive(Clone)]
+pub struct Connection {
+    pub seen: Seen,
+    /// Schemas in which names without one are looked up.
+    pub path: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    pub live: Arc<dyn Live>,
+}
+
+impl Connection {
+    pub(super) fn state(&self) -> Option<Arc<State>> {
+        self.seen.read().ok().and_then(|seen| seen.clone())
+    }
+
+    pub(super) fn path(&self) -> Vec<String> {
+        (self.path)()
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl PartialEq for Connection {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.seen, &other.seen)
+    }
+}
+
+impl Eq for Connection {}
+
+impl std::hash::Hash for Connection {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.seen).hash(state);
+    }
+}
+
 /// The functions over what a connection sees.
-pub fn of_connection(seen: &Seen) -> Vec<ScalarUDF> {
+pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
     let by_oid = |name: &'static str, answer: fn(&State, i64, &[Argument]) -> Option<String>| {
-        function(name, DataType::Utf8, seen, answer)
+        function(name, DataType::Utf8, &connection.seen, answer)
     };
-    vec![
+    let mut all = references::functions(connection);
+    all.push(is_visible(connection));
+    all.extend([
         by_oid("pg_get_viewdef", |state, oid, _| {
             definitions::query(find(state, oid)?.relation).map(|query| query.definition())
         }),
@@ -51,8 +93,23 @@ pub fn of_connection(seen: &Seen) -> Vec<ScalarUDF> {
                 }
             }
         }),
-        by_oid("reg_name", reg_name),
-    ]
+        by_oid("pg_get_function_arguments", |_, oid, _| routines::arguments(oid)),
+        by_oid("pg_get_function_identity_arguments", |_, oid, _| routines::identity_arguments(oid)),
+        by_oid("pg_get_function_result", |_, oid, _| routines::result(oid)),
+        by_oid("format_type", |_, oid, arguments| match arguments.first() {
+            Some(Argument::Number(modifier)) => Some(type_name(oid, i32::try_from(*modifier).ok())),
+            _ => Some(type_name(oid, None)),
+        }),
+    ]);
+    all
+}
+
+/// The name of a type; Postgres shows what is none as question marks.
+fn type_name(oid: i64, modifier: Option<i32>) -> String {
+    match oid {
+        0 => "-".into(),
+        oid => type_names::shown(oid, modifier).unwrap_or_else(|| "???".into()),
+    }
 }
 
 /// The functions whose answer is always the same here.
@@ -89,9 +146,6 @@ pub fn constant() -> Vec<ScalarUDF> {
         ("pg_get_ruledef", &none),
         ("pg_get_serial_sequence", &none),
         ("pg_get_statisticsobjdef", &none),
-        ("pg_get_function_arguments", &none),
-        ("pg_get_function_identity_arguments", &none),
-        ("pg_get_function_result", &none),
         ("pg_get_statisticsobjdef_columns", &none),
         ("pg_get_triggerdef", &none),
         ("pg_get_function_arg_default", &none),
@@ -149,8 +203,8 @@ impl ScalarUDFImpl for Same {
 /// An argument after the first.
 enum Argument {
     Number(i64),
-    Text(String),
-    Null,
+    /// Text, or NULL: no function tells them apart.
+    Other,
 }
 
 type Answer = fn(&State, i64, &[Argument]) -> Option<String>;
@@ -234,26 +288,23 @@ fn ids(array: &ArrayRef, state: Option<&State>) -> EngineResult<Int64Array> {
 
 fn argument(array: &ArrayRef, row: usize) -> Argument {
     if array.is_null(row) {
-        return Argument::Null;
+        return Argument::Other;
     }
     let number = cast(&array.slice(row, 1), &DataType::Int64).ok();
     let number = number.filter(|_| array.data_type().is_integer());
     match number {
         Some(number) => Argument::Number(number.as_primitive::<Int64Type>().value(0)),
-        None => match array.as_string_opt::<i32>() {
-            Some(texts) => Argument::Text(texts.value(row).to_owned()),
-            None => Argument::Null,
-        },
+        None => Argument::Other,
     }
 }
 
 pub(super) struct Place<'a> {
     pub schema: &'a str,
-    name: &'a str,
+    pub name: &'a str,
     pub relation: &'a Relation,
 }
 
-fn relations(state: &State) -> impl Iterator<Item = (Place<'_>, bool)> {
+pub(super) fn relations(state: &State) -> impl Iterator<Item = (Place<'_>, bool)> {
     state.schemas.iter().flat_map(|(schema, held)| {
         let temp = schema == TEMP_SCHEMA;
         held.relations.iter().map(move |(name, relation)| (Place { schema, name, relation }, temp))
@@ -285,7 +336,7 @@ fn tables(state: &State) -> impl Iterator<Item = (&str, &Table, bool)> {
 }
 
 /// The table and number of the constraint with an id.
-fn constraint(state: &State, oid: i64) -> Option<(&str, &Table, usize)> {
+pub(super) fn constraint(state: &State, oid: i64) -> Option<(&str, &Table, usize)> {
     tables(state).find_map(|(schema, table, temp)| {
         let mut all = 0..table.constraints.len();
         let index = all.find(|index| oid::of_constraint(table, temp, *index) == oid)?;
@@ -306,47 +357,23 @@ fn index_definition(state: &State, oid: i64, arguments: &[Argument]) -> Option<S
     }
 }
 
-/// What `oid::regclass` and its like show: the name, or the number of what is not there.
-fn reg_name(state: &State, oid: i64, arguments: &[Argument]) -> Option<String> {
-    let kind = match arguments.first() {
-        Some(Argument::Text(kind)) => kind.as_str(),
-        _ => "regclass",
-    };
-    let name = match kind {
-        "regnamespace" => {
-            let mut schemas = state.schemas.iter();
-            schemas.find(|(_, s)| oid::of(s.id, false) == oid).map(|(name, _)| name.clone())
-        }
-        "regtype" => u32::try_from(oid).ok().map(crate::pg_type::type_name),
-        _ => find(state, oid).map(|place| match place.schema {
-            "public" | TEMP_SCHEMA => definitions::quoted(place.name),
-            schema => {
-                format!("{}.{}", definitions::quoted(schema), definitions::quoted(place.name))
-            }
-        }),
-    };
-    Some(name.unwrap_or_else(|| if oid == 0 { "-".into() } else { oid.to_string() }))
-}
-
 /// Whether a relation is found by its bare name: the first of its name on the search path.
-pub fn is_visible(
-    seen: &Seen,
-    path: impl Fn() -> Vec<String> + Send + Sync + 'static,
-) -> ScalarUDF {
-    let seen = Arc::clone(seen);
-    let visible = move |arguments: &[ColumnarValue]| {
-        let state = seen.read().ok().and_then(|seen| seen.clone());
+fn is_visible(connection: &Connection) -> ScalarUDF {
+    let connection = connection.clone();
+    let answer = move |arguments: &[ColumnarValue]| {
+        let state = connection.state();
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
         let objects = ids(&arrays[0], state.as_deref())?;
-        let path = path();
+        let path = connection.path();
         let row = |oid: Option<i64>| {
             let (oid, state) = (oid?, state.as_deref()?);
-            let Some(place) = find(state, oid) else { return Some(oid < FIRST_OF_THE_LAKE) };
-            let schemas = [TEMP_SCHEMA].into_iter().chain(path.iter().map(String::as_str));
-            let mut holders = schemas.filter(|schema| {
-                state.schemas.get(*schema).is_some_and(|s| s.relations.contains_key(place.name))
-            });
-            Some(holders.next() == Some(place.schema))
+            if let Some(class) = built_in::class(oid) {
+                return Some(class.schema == "pg_catalog");
+            }
+            if let Some((schema, ..)) = constraint(state, oid - 1) {
+                return Some(path.iter().any(|held| held == schema));
+            }
+            find(state, oid).map(|place| visible(state, &path, &place))
         };
         let answers: BooleanArray = objects.iter().map(row).collect();
         Ok(ColumnarValue::Array(Arc::new(answers) as ArrayRef))
@@ -356,9 +383,15 @@ pub fn is_visible(
         vec![DataType::Int64],
         DataType::Boolean,
         VOLATILITY,
-        Arc::new(visible),
+        Arc::new(answer),
     )
 }
 
-/// Relations of `pg_catalog` have smaller ids and are always found.
-const FIRST_OF_THE_LAKE: i64 = 13_000;
+/// Whether a bare name means the relation here.
+pub(super) fn visible(state: &State, path: &[String], place: &Place<'_>) -> bool {
+    let schemas = [TEMP_SCHEMA].into_iter().chain(path.iter().map(String::as_str));
+    let mut holders = schemas.filter(|schema| {
+        state.schemas.get(*schema).is_some_and(|held| held.relations.contains_key(place.name))
+    });
+    holders.next() == Some(place.schema)
+}

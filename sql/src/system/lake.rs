@@ -10,8 +10,6 @@ use crate::error::{Error, Result};
 use crate::plan::{Environment, Lakes};
 use crate::statements::TAG_KIND;
 
-pub(super) const NAMES: &[&str] = &["snapshots", "tags", "files", "tables", "upkeep_runs"];
-
 const TAGS: Columns = &[("name", 't'), ("snapshot_id", 'l')];
 const FILES: Columns = &[
     ("schema_name", 't'),

@@ -15,7 +15,7 @@ const PARTS_OF_TABLE: i64 = 64;
 /// The schema `pg_catalog`, as in Postgres.
 pub const PG_CATALOG: i64 = 11;
 /// The schema `information_schema`.
-pub const INFORMATION_SCHEMA: i64 = 13_000;
+pub const INFORMATION_SCHEMA: i64 = 13_207;
 /// The schema `lake`.
 pub const LAKE: i64 = 13_001;
 /// The one database.

@@ -1,8 +1,10 @@
 //! `pg_catalog`: every relation of PostgreSQL 15 with its columns and types (`relations.txt`, taken
 //! from its own catalog), filled from the lake, the connection and the server, or empty.
 //!
-//! What Postgres is built with (types, operators, casts, …) comes from `Environment::pg_catalog`.
+//! What Postgres is built with (types, operators, casts, …) comes from `built_in`.
 
+pub(super) mod built_in;
+mod live;
 mod objects;
 
 use std::collections::HashMap;
@@ -10,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use catalog::TYPE_KEY;
 use datafusion::arrow::array::{ArrayRef, new_null_array};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{cast, concat_batches};
 use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::ScalarValue;
@@ -19,51 +21,30 @@ use crate::error::{Error, Result};
 use crate::plan::{Environment, Lakes};
 use crate::types::timestamptz;
 
+pub use live::Live;
+
 /// A row: the columns that are not left to their default, which is NULL, or for flags, numbers and
 /// ids false and 0.
 pub type Row = Vec<(&'static str, ScalarValue)>;
 
-/// What the server knows and the lake does not: cursors, settings, connections.
-pub trait Live: Send + Sync {
-    /// The rows of a relation of `pg_catalog`; None if it is not about the server.
-    fn rows(&self, relation: &str) -> Option<Vec<Row>>;
-}
-
 /// Lines of a relation's name and its columns: `pg_am oid:oid amname:name …`.
 const RELATIONS: &str = include_str!("pg_catalog/relations.txt");
 
-/// Relations that say what Postgres is built with.
-const BUILT_IN: &[&str] = &[
-    "pg_aggregate",
-    "pg_am",
-    "pg_amop",
-    "pg_amproc",
-    "pg_cast",
-    "pg_collation",
-    "pg_conversion",
-    "pg_language",
-    "pg_opclass",
-    "pg_operator",
-    "pg_opfamily",
-    "pg_proc",
-    "pg_range",
-    "pg_tablespace",
-    "pg_ts_config",
-    "pg_ts_dict",
-    "pg_ts_parser",
-    "pg_ts_template",
-    "pg_type",
-];
+/// The columns of relations by name.
+pub(super) type Schemas = HashMap<&'static str, SchemaRef>;
 
-static SCHEMAS: LazyLock<HashMap<&'static str, SchemaRef>> = LazyLock::new(|| {
+static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| schemas(RELATIONS));
+
+/// Reads lines like those of `relations.txt`.
+pub(super) fn schemas(lines: &'static str) -> Schemas {
     let relation = |line: &'static str| {
         let mut words = line.split(' ');
         let name = words.next().unwrap_or_default();
         let fields = words.filter_map(|word| word.split_once(':')).map(|(n, t)| field(n, t));
         (name, Arc::new(Schema::new(fields.collect::<Vec<_>>())))
     };
-    RELATIONS.lines().map(relation).collect()
-});
+    lines.lines().map(relation).collect()
+}
 
 /// The rows of a relation; None if it is not one of these.
 pub(super) fn table(
@@ -71,54 +52,84 @@ pub(super) fn table(
     lakes: &Lakes,
     name: &str,
 ) -> Result<Option<RecordBatch>> {
-    if BUILT_IN.contains(&name) {
-        return Ok(None);
-    }
     let Some(schema) = SCHEMAS.get(name) else { return Ok(None) };
     let live = environment.live.as_ref().and_then(|live| live.rows(name));
     let rows = match live {
         Some(rows) => rows,
         None => objects::rows(environment, lakes, name),
     };
-    batch(schema, rows).map(Some)
+    let own = batch(schema, rows)?;
+    let parts: Vec<RecordBatch> = built_in::batch(name)?
+        .into_iter()
+        .chain(objects::of_system(name)?)
+        .chain([own].into_iter().filter(|own| own.num_rows() > 0))
+        .collect();
+    let whole = concat_batches(schema, &parts).map_err(|error| Error::Engine(error.into()))?;
+    Ok(Some(whole))
 }
 
-/// Names of all relations.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    RELATIONS.lines().filter_map(|line| line.split(' ').next())
-}
-
-fn field(name: &str, of: &str) -> Field {
-    let (data_type, tag) = match of.strip_prefix('_') {
-        Some(item) => (DataType::new_list(plain(item).0, true), None),
-        None => plain(of),
+pub(super) fn field(name: &str, of: &str) -> Field {
+    let (data_type, tag) = match of {
+        "oidvector" => (list("oid"), Some(of)),
+        "int2vector" => (list("int2"), Some(of)),
+        _ => match of.strip_prefix('_') {
+            Some(item) => (list(item), None),
+            None => plain(of),
+        },
     };
+    tagged(Field::new(name, data_type, true), tag)
+}
+
+fn list(item: &str) -> DataType {
+    let (data_type, tag) = plain(item);
+    DataType::List(Arc::new(tagged(Field::new_list_field(data_type, true), tag)))
+}
+
+fn tagged(field: Field, tag: Option<&str>) -> Field {
     let tag = tag.map(|tag| (TYPE_KEY.to_owned(), tag.to_owned()));
-    Field::new(name, data_type, true).with_metadata(tag.into_iter().collect())
+    field.with_metadata(tag.into_iter().collect())
 }
 
 fn plain(of: &str) -> (DataType, Option<&str>) {
     match of {
         "bool" => (DataType::Boolean, None),
         "int2" => (DataType::Int16, None),
-        "int4" => (DataType::Int32, None),
+        "int4" | "cardinal_number" => (DataType::Int32, None),
         "int8" => (DataType::Int64, None),
         "float4" => (DataType::Float32, None),
         "float8" => (DataType::Float64, None),
         "numeric" => (DataType::Decimal128(38, 9), None),
         "bytea" => (DataType::Binary, None),
-        "timestamptz" => (timestamptz(), None),
+        "timestamptz" | "time_stamp" => (timestamptz(), None),
         "interval" => (DataType::Interval(IntervalUnit::MonthDayNano), None),
-        "oid" | "xid" => (DataType::Int64, Some(of)),
-        "oidvector" => (DataType::new_list(DataType::Int64, true), None),
-        "int2vector" => (DataType::new_list(DataType::Int16, true), None),
-        "name" | "regproc" => (DataType::Utf8, Some(of)),
+        "oid" | "xid" | "regproc" | "regtype" => (DataType::Int64, Some(of)),
+        "name" | "inet" => (DataType::Utf8, Some(of)),
+        "sql_identifier" => (DataType::Utf8, Some("name")),
+        "character_data" => (DataType::Utf8, Some("varchar")),
+        "yes_or_no" => (DataType::Utf8, Some("varchar(3)")),
         "char" => (DataType::Utf8, Some("\"char\"")),
         _ => (DataType::Utf8, None),
     }
 }
 
+/// The columns of a system relation.
+pub(super) fn schema(schema: &str, name: &str) -> Option<SchemaRef> {
+    match schema {
+        "information_schema" => super::information_schema::schema(name),
+        _ => SCHEMAS.get(name).cloned(),
+    }
+}
+
 fn batch(schema: &SchemaRef, rows: Vec<Row>) -> Result<RecordBatch> {
+    filled(schema, rows, default)
+}
+
+/// Rows in the columns of a relation, what they leave out by default.
+pub(super) fn filled(
+    schema: &SchemaRef,
+    rows: Vec<Row>,
+    default: fn(&Field) -> ScalarValue,
+) -> Result<RecordBatch> {
     let count = rows.len();
     let column = |field: &Arc<Field>| -> Result<ArrayRef> {
         let default = default(field);
@@ -167,9 +178,6 @@ mod tests {
         let class = &SCHEMAS["pg_class"];
         assert_eq!(class.field_with_name("relname").unwrap().metadata()[TYPE_KEY], "name");
         assert_eq!(class.field_with_name("relchecks").unwrap().data_type(), &DataType::Int16);
-        for name in BUILT_IN {
-            assert!(SCHEMAS.contains_key(name), "{name}");
-        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! - `1` is an integer and not a bigint, so it is a cast, except where a number must be plain;
 //! - `x::varchar(3)` and `x::char(3)` cut the text, so they are `left(x::text, 3)`;
-//! - `x::uuid`, `x::json`, `x::jsonb` are calls of the types' input functions;
+//! - `x::uuid`, `x::json`, `x::name`, `x::regclass` are calls of the types' input functions;
 //! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
 //! - `generate_series(…)` in a select list gives rows, so it is `unnest(generate_series(…))`;
@@ -27,6 +27,7 @@ use super::quantified;
 use crate::functions::{RENAMED, as_type};
 use crate::names::folded;
 use crate::parse;
+use crate::system::references;
 use literal::{interval_text, number};
 
 /// Folds every such expression.
@@ -43,12 +44,9 @@ impl VisitorMut for Folder {
         quantified::fold(expression);
         match expression {
             Expr::SimilarTo { .. } => similar(expression),
-            Expr::Cast { expr, data_type, .. }
-                if object_kind(data_type).is_some() && !is_literal(expr) =>
-            {
+            Expr::Cast { expr, data_type, .. } if object_kind(data_type).is_some() => {
                 let kind = object_kind(data_type).unwrap_or_default();
-                let kind = Expr::Value(Value::SingleQuotedString(kind).into());
-                *expression = function("reg_name", &[&*expr, &kind]);
+                *expression = function(&format!("{kind}_input"), &[&*expr]);
             }
             Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, data_type, .. } => {
                 if let Some(call) = call(data_type) {
@@ -178,23 +176,12 @@ fn similar(expression: &mut Expr) {
     *expression = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
 }
 
-/// The types whose values are shown as an object's name.
-fn object_kind(data_type: &DataType) -> Option<String> {
-    let name = match data_type {
-        DataType::Regclass => "regclass".to_owned(),
-        DataType::Custom(name, _) => name.0.last()?.as_ident().map(folded)?,
-        _ => return None,
-    };
-    let known = ["regclass", "regtype", "regnamespace", "regrole"];
-    known.contains(&name.as_str()).then_some(name)
-}
-
-/// A literal names the object: the cast finds its id.
-fn is_literal(expression: &Expr) -> bool {
-    match expression {
-        Expr::Value(value) => !matches!(value.value, Value::Null),
-        Expr::Cast { expr, .. } | Expr::Nested(expr) => is_literal(expr),
-        _ => false,
+/// The types whose values are numbers of objects.
+fn object_kind(data_type: &DataType) -> Option<&'static str> {
+    match data_type {
+        DataType::Regclass => Some("regclass"),
+        DataType::Custom(name, _) => references::kind(&name.0.last()?.as_ident().map(folded)?),
+        _ => None,
     }
 }
 
@@ -436,6 +423,14 @@ fn call(data_type: &DataType) -> Option<String> {
         DataType::Uuid => return Some("uuid_input(NULL)".into()),
         DataType::JSON => return Some("json_input(NULL)".into()),
         DataType::JSONB => return Some("jsonb_input(NULL)".into()),
+        DataType::Custom(name, _) => {
+            let name = name.0.last()?.as_ident()?;
+            return match (folded(name).as_str(), name.quote_style) {
+                ("name", _) => Some("name_input(NULL)".into()),
+                ("char", Some(_)) => Some("char_input(NULL)".into()),
+                _ => None,
+            };
+        }
         _ => None,
     };
     match length {

@@ -1,6 +1,6 @@
-//! Types that are text in the engine: `uuid`, `json`, `jsonb`. Their input functions check the
-//! text, a uuid is written in small letters, jsonb in its normal form, and the result's field says
-//! which type it is.
+//! Types that are text in the engine: `uuid`, `json`, `jsonb`, `name`, `"char"`. Their input functions
+//! check or cut the text, a uuid is written in small letters, jsonb in its normal form, and the
+//! result's field says which type it is.
 
 use std::sync::Arc;
 
@@ -22,6 +22,10 @@ enum Kind {
     Uuid,
     Json,
     Jsonb,
+    /// At most 63 bytes.
+    Name,
+    /// One byte.
+    Char,
     /// Plain text again.
     Text,
 }
@@ -31,6 +35,8 @@ fn kind(tag: &str) -> Option<Kind> {
         "uuid" => Some(Kind::Uuid),
         "json" => Some(Kind::Json),
         "jsonb" => Some(Kind::Jsonb),
+        "name" => Some(Kind::Name),
+        "\"char\"" => Some(Kind::Char),
         _ => None,
     }
 }
@@ -51,7 +57,7 @@ pub(super) fn plain(value: Expr) -> Expr {
 
 /// The functions under the names that folded casts call.
 pub(crate) fn functions() -> Vec<ScalarUDF> {
-    [Kind::Uuid, Kind::Json, Kind::Jsonb].map(function).to_vec()
+    [Kind::Uuid, Kind::Json, Kind::Jsonb, Kind::Name, Kind::Char].map(function).to_vec()
 }
 
 fn function(kind: Kind) -> ScalarUDF {
@@ -75,6 +81,8 @@ impl ScalarUDFImpl for Tagged {
             Kind::Uuid => "uuid_input",
             Kind::Json => "json_input",
             Kind::Jsonb => "jsonb_input",
+            Kind::Name => "name_input",
+            Kind::Char => "char_input",
             Kind::Text => "text_of",
         }
     }
@@ -93,6 +101,8 @@ impl ScalarUDFImpl for Tagged {
             Kind::Uuid => "uuid",
             Kind::Json => "json",
             Kind::Jsonb => "jsonb",
+            Kind::Name => "name",
+            Kind::Char => "\"char\"",
             Kind::Text => return Ok(Arc::new(field)),
         };
         Ok(Arc::new(field.with_metadata([(TYPE_KEY.to_owned(), tag.to_owned())].into())))
@@ -103,6 +113,8 @@ impl ScalarUDFImpl for Tagged {
         let texts = texts.as_string::<i32>();
         let read: ArrayRef = match self.kind {
             Kind::Text => Arc::new(texts.clone()),
+            Kind::Name => Arc::new(cut(texts, NAME_BYTES)),
+            Kind::Char => Arc::new(cut(texts, 1)),
             Kind::Uuid => {
                 let read: Result<StringArray, Error> =
                     texts.iter().map(|text| text.map(uuid).transpose()).collect();
@@ -121,6 +133,18 @@ impl ScalarUDFImpl for Tagged {
         debug_assert_eq!(read.len(), texts.len());
         Ok(ColumnarValue::Array(read))
     }
+}
+
+/// The longest name.
+const NAME_BYTES: usize = 63;
+
+/// At most so many bytes of each text.
+fn cut(texts: &StringArray, bytes: usize) -> StringArray {
+    let cut = |text: &str| {
+        let end = (0..=bytes.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        text[..end.unwrap_or(0)].to_owned()
+    };
+    texts.iter().map(|text| text.map(cut)).collect()
 }
 
 /// Thirty-two hexadecimal digits, with hyphens and braces or without.

@@ -1,6 +1,7 @@
 //! The lake's schemas, tables, views, columns, constraints and comments as rows of `pg_catalog`.
 
 mod keys;
+mod of_system;
 mod roles;
 
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
 use crate::system::definitions::{self, Query};
 use crate::system::oid;
 use keys::{is_check, keys};
+use of_system::built_in;
+pub(super) use of_system::of_system;
 
 /// The rows of a relation; none for one that is always empty here.
 pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<Row> {
@@ -158,18 +161,6 @@ impl<'a> Objects<'a> {
                 row.push(("relnatts", count(key.columns.len())));
                 rows.push(row);
             }
-        }
-        for name in super::names() {
-            rows.push(vec![
-                ("oid", built_in(name).into()),
-                ("relname", text(name)),
-                ("relnamespace", oid::PG_CATALOG.into()),
-                ("relowner", oid::OWNER.into()),
-                ("relkind", text("r")),
-                ("relpersistence", text("p")),
-                ("relispopulated", true.into()),
-                ("relreplident", text("n")),
-            ]);
         }
         rows
     }
@@ -421,26 +412,4 @@ fn attribute(relation: i64, index: usize, field: &Arc<Field>, column: Option<&Co
 
 fn is_text(oid: u32) -> bool {
     matches!(oid, 19 | 25 | 1042 | 1043)
-}
-
-/// The id of a relation of `pg_catalog` itself: Postgres' where clients know it.
-fn built_in(name: &str) -> i64 {
-    match name {
-        "pg_type" => 1247,
-        "pg_attribute" => 1249,
-        "pg_proc" => 1255,
-        "pg_class" => 1259,
-        "pg_database" => 1262,
-        "pg_namespace" => 2615,
-        "pg_rewrite" => 2618,
-        "pg_constraint" => 2606,
-        "pg_description" => 2609,
-        "pg_attrdef" => 2604,
-        "pg_index" => 2610,
-        "pg_authid" => 1260,
-        name => {
-            let position = super::names().position(|other| other == name).unwrap_or(0);
-            12_000 + i64::try_from(position).unwrap_or(0)
-        }
-    }
 }

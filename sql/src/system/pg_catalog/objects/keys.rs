@@ -28,6 +28,7 @@ impl Objects<'_> {
                 match constraint {
                     Constraint::Check { expression, .. } => {
                         row.push(("contype", text("c")));
+                        row.push(("conkey", list(definitions::columns_of(table, expression))));
                         row.push(("conbin", text(expression)));
                     }
                     Constraint::Unique { columns, primary, .. } => {

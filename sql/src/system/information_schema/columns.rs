@@ -1,0 +1,128 @@
+//! `columns` and `element_types`.
+
+use std::sync::OnceLock;
+
+use catalog::{Column, Relation};
+use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+
+use super::{Objects, Placed, rows_of, text, yes};
+use crate::error::{Error, Result};
+use crate::system::pg_catalog::{self, Row, built_in};
+use crate::types::describe;
+
+impl Objects<'_> {
+    pub(super) fn columns(&self, schema: &SchemaRef) -> Result<RecordBatch> {
+        let mut rows = Vec::new();
+        for placed in self.relations() {
+            let fields = fields(&placed).into_iter().enumerate();
+            rows.extend(fields.map(|(index, (field, column))| {
+                let mut row = self.column(placed.schema, placed.name, index, field);
+                row.push(("is_updatable", yes(column.is_some())));
+                row.push(("is_nullable", yes(column.is_none_or(|column| column.nullable))));
+                if let Some(default) = column.and_then(|column| column.default.as_ref()) {
+                    row.push(("column_default", text(default)));
+                }
+                row
+            }));
+        }
+        let parts = [rows_of(schema, rows)?, self.system_columns(schema)?];
+        concat_batches(schema, &parts).map_err(|error| Error::Engine(error.into()))
+    }
+
+    /// Those of the system relations, made once a process: there is one database.
+    fn system_columns(&self, schema: &SchemaRef) -> Result<RecordBatch> {
+        static MADE: OnceLock<(String, RecordBatch)> = OnceLock::new();
+        if let Some((database, batch)) = MADE.get()
+            && database == self.database
+        {
+            return Ok(batch.clone());
+        }
+        let mut rows = Vec::new();
+        for class in built_in::classes() {
+            let Some(held) = pg_catalog::schema(class.schema, class.name) else { continue };
+            let fields = held.fields().iter().enumerate();
+            rows.extend(fields.map(|(index, field)| {
+                let mut row = self.column(class.schema, class.name, index, field);
+                row.push(("is_updatable", yes(class.kind == "r")));
+                row.push(("is_nullable", yes(true)));
+                row
+            }));
+        }
+        let batch = rows_of(schema, rows)?;
+        let _ = MADE.set((self.database.to_owned(), batch.clone()));
+        Ok(batch)
+    }
+
+    fn column(&self, schema: &str, relation: &str, index: usize, field: &Field) -> Row {
+        let described = describe(field);
+        let length = described.character_maximum_length;
+        let octets = match described.udt_name.as_str() {
+            "text" | "varchar" | "bpchar" => Some(length.map_or(1 << 30, |length| length * 4)),
+            _ => None,
+        };
+        let radix = match described.data_type.as_str() {
+            "numeric" => Some(10),
+            _ => described.numeric_precision.map(|_| 2),
+        };
+        let position = i32::try_from(index + 1).unwrap_or(i32::MAX);
+        let mut row = self.place(schema, relation).to_vec();
+        row.extend([
+            ("column_name", text(field.name())),
+            ("ordinal_position", position.into()),
+            ("data_type", text(described.data_type)),
+            ("character_maximum_length", length.into()),
+            ("character_octet_length", octets.into()),
+            ("numeric_precision", described.numeric_precision.into()),
+            ("numeric_precision_radix", radix.into()),
+            ("numeric_scale", described.numeric_scale.into()),
+            ("datetime_precision", described.datetime_precision.into()),
+            ("udt_catalog", self.database()),
+            ("udt_schema", text("pg_catalog")),
+            ("udt_name", text(described.udt_name)),
+            ("dtd_identifier", text(position.to_string())),
+            ("is_generated", text("NEVER")),
+        ]);
+        let never = ["is_self_referencing", "is_identity", "identity_cycle"];
+        row.extend(never.map(|name| (name, yes(false))));
+        row
+    }
+
+    pub(super) fn element_types(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for placed in self.relations() {
+            let kind = match placed.relation {
+                Relation::Table(_) => "TABLE",
+                Relation::View(_) => "VIEW",
+            };
+            for (index, (field, _)) in fields(&placed).into_iter().enumerate() {
+                let DataType::List(item) = field.data_type() else { continue };
+                let described = describe(item);
+                rows.push(vec![
+                    ("object_catalog", self.database()),
+                    ("object_schema", text(placed.schema)),
+                    ("object_name", text(placed.name)),
+                    ("object_type", text(kind)),
+                    ("collection_type_identifier", text((index + 1).to_string())),
+                    ("data_type", text(described.data_type)),
+                    ("udt_catalog", self.database()),
+                    ("udt_schema", text("pg_catalog")),
+                    ("udt_name", text(described.udt_name)),
+                    ("dtd_identifier", text(format!("a{}", index + 1))),
+                ] as Vec<(&'static str, ScalarValue)>);
+            }
+        }
+        rows
+    }
+}
+
+fn fields<'a>(placed: &Placed<'a>) -> Vec<(&'a Field, Option<&'a Column>)> {
+    match placed.relation {
+        Relation::Table(table) => {
+            table.columns.iter().map(|column| (column.field.as_ref(), Some(column))).collect()
+        }
+        Relation::View(view) => view.columns.iter().map(|field| (field.as_ref(), None)).collect(),
+    }
+}

@@ -1,0 +1,9 @@
+//! What `pg_catalog` asks the server about.
+
+use super::Row;
+
+/// What the server knows and the lake does not: cursors, settings, connections.
+pub trait Live: Send + Sync {
+    /// The rows of a relation of `pg_catalog`; None if it is not about the server.
+    fn rows(&self, relation: &str) -> Option<Vec<Row>>;
+}
