@@ -204,6 +204,12 @@ impl Connection {
         }
     }
 
+    /// A portal without rows has run.
+    fn done(&mut self, portal: &mut Portal, tag: Option<String>) {
+        portal.state = State::Done(None);
+        self.complete(tag);
+    }
+
     async fn advance(&mut self, name: &str, portal: &mut Portal, most: usize) -> Result<(), Halt> {
         let deadline = self.deadline();
         if let State::Ready = portal.state {
@@ -221,31 +227,19 @@ impl Connection {
             let outcome = watch.over(deadline, work).await?;
             self.notices();
             match outcome {
-                Outcome::Empty => {
-                    portal.state = State::Done(None);
-                    self.complete(None);
-                    return Ok(());
-                }
-                Outcome::Done { tag } => {
-                    portal.state = State::Done(None);
-                    self.complete(Some(tag));
-                    return Ok(());
-                }
+                Outcome::Empty => return Ok(self.done(portal, None)),
+                Outcome::Done { tag } => return Ok(self.done(portal, Some(tag))),
                 Outcome::CopyIn(copying) => {
                     let tag = self.copy_in(&copying, deadline).await?;
                     if !self.sync_follows().await? {
                         self.session.more_follows();
                     }
                     self.session.copied().await?;
-                    portal.state = State::Done(None);
-                    self.complete(Some(tag));
-                    return Ok(());
+                    return Ok(self.done(portal, Some(tag)));
                 }
                 Outcome::CopyOut(copying) => {
                     let tag = self.copy_out(copying, deadline).await?;
-                    portal.state = State::Done(None);
-                    self.complete(Some(tag));
-                    return Ok(());
+                    return Ok(self.done(portal, Some(tag)));
                 }
                 Outcome::Rows { schema, rows, tag, count, .. } => {
                     same_columns(columns(&portal.statement), &schema)?;

@@ -367,6 +367,8 @@ fn parts(text: &str) -> Result<Vec<String>> {
     let text = text.split('(').next().unwrap_or(text).trim();
     let mut found = Vec::new();
     let (mut part, mut quoted, mut was_quoted) = (String::new(), false, false);
+    // White space may stand around the dots.
+    let mut over = false;
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
@@ -374,6 +376,7 @@ fn parts(text: &str) -> Result<Vec<String>> {
                 part.push('"');
                 rest.next();
             }
+            '"' if over && !quoted => return Err(invalid()),
             '"' => {
                 quoted = !quoted;
                 was_quoted = true;
@@ -383,10 +386,11 @@ fn parts(text: &str) -> Result<Vec<String>> {
                     return Err(invalid());
                 }
                 found.push(std::mem::take(&mut part));
-                was_quoted = false;
+                (was_quoted, over) = (false, false);
             }
             c if quoted => part.push(c),
-            c if c.is_whitespace() => return Err(invalid()),
+            c if c.is_whitespace() => over = !part.is_empty() || was_quoted,
+            _ if over => return Err(invalid()),
             c => part.extend(c.to_lowercase()),
         }
     }
@@ -405,7 +409,8 @@ mod tests {
     fn names_are_read_as_identifiers() {
         assert_eq!(parts("Public.\"A.b\"").unwrap(), ["public", "A.b"]);
         assert_eq!(parts("\"a\"\"b\"").unwrap(), ["a\"b"]);
-        for wrong in ["", "a b", ".a", "\"a"] {
+        assert_eq!(parts("\"a b\" . c ").unwrap(), ["a b", "c"]);
+        for wrong in ["", "a b", "\"a\" \"b\"", "a b.c", ".a", "a. ", "\"a"] {
             let error = parts(wrong).unwrap_err();
             assert!(matches!(error, Error::Statement { sqlstate: "42602", .. }), "{wrong}");
         }

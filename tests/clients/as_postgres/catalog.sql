@@ -37,3 +37,5 @@ select distinct v.relname, t.relname from pg_depend d join pg_rewrite r on r.oid
 drop view catv;
 drop table cat, cats.o;
 drop schema cats;
+select '"pg_catalog" . pg_class'::regclass;
+select 'pg_class x'::regclass;
