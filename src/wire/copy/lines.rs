@@ -39,9 +39,10 @@ pub struct Lines {
     buffer: BytesMut,
     first: bool,
     newline: Option<Newline>,
+    looked: First,
     /// CSV's quote and escape.
     quotes: Option<(u8, u8)>,
-    /// How far CSV has been looked through, and whether that is inside of quotes.
+    /// How far it has been looked through for ends of rows, and whether that is inside of quotes.
     seen: usize,
     quoted: bool,
     /// An escape that is not a quote came last.
@@ -57,6 +58,7 @@ impl Lines {
             buffer: BytesMut::new(),
             first: true,
             newline: None,
+            looked: First::default(),
             quotes,
             seen: 0,
             quoted: false,
@@ -108,9 +110,10 @@ impl Lines {
             self.newline = self.find_newline(false);
         }
         let Some(newline) = self.newline else { return };
-        let mut end = self.buffer.len();
-        while let Some(at) = memrchr(newline.last(), &self.buffer[self.whole..end]) {
-            let at = self.whole + at;
+        let (from, mut end) = (self.seen, self.buffer.len());
+        self.seen = end;
+        while let Some(at) = memrchr(newline.last(), &self.buffer[from..end]) {
+            let at = from + at;
             if !is_escaped(&self.buffer[..at]) {
                 self.whole = at + 1;
                 return;
@@ -142,29 +145,39 @@ impl Lines {
         self.seen = self.buffer.len();
     }
 
-    /// What ends the first row; `ended`: no more bytes will come.
-    fn find_newline(&self, ended: bool) -> Option<Newline> {
-        let (mut quoted, mut escaped) = (false, false);
-        for (at, byte) in self.buffer.iter().enumerate() {
+    /// What ends the first row, looked for where the last look ended; `ended`: no more will come.
+    fn find_newline(&mut self, ended: bool) -> Option<Newline> {
+        let First { mut at, mut quoted, mut escaped } = self.looked;
+        while let Some(byte) = self.buffer.get(at).copied() {
             let was = std::mem::take(&mut escaped);
             match (byte, self.quotes) {
-                (byte, Some((quote, escape))) if *byte == escape && escape != quote => {
+                (byte, Some((quote, escape))) if byte == escape && escape != quote => {
                     escaped = quoted && !was;
                 }
-                (byte, Some((quote, _))) if *byte == quote && !was => quoted = !quoted,
+                (byte, Some((quote, _))) if byte == quote && !was => quoted = !quoted,
                 (b'\\', None) => escaped = !was,
                 (b'\n', _) if !quoted && !was => return Some(Newline::Lf),
                 (b'\r', _) if !quoted && !was => match self.buffer.get(at + 1) {
                     Some(b'\n') => return Some(Newline::CrLf),
                     Some(_) => return Some(Newline::Cr),
                     None if ended => return Some(Newline::Cr),
-                    None => return None,
+                    None => break,
                 },
                 _ => {}
             }
+            at += 1;
         }
+        self.looked = First { at, quoted, escaped };
         None
     }
+}
+
+/// How far the end of the first row has been looked for, and in what state.
+#[derive(Debug, Clone, Copy, Default)]
+struct First {
+    at: usize,
+    quoted: bool,
+    escaped: bool,
 }
 
 /// Whether an odd number of backslashes is at the end.
