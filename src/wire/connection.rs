@@ -195,7 +195,8 @@ impl Connection {
                 Err(Halt::Statement(error)) => {
                     self.report(&error);
                     self.skipping = true;
-                    Ok(())
+                    // Clients that wait for the answer without Sync must get it.
+                    self.flush(None).await
                 }
                 done => done,
             },

@@ -204,49 +204,10 @@ impl Connection {
         }
     }
 
-    /// A portal without rows has run.
-    fn done(&mut self, portal: &mut Portal, tag: Option<String>) {
-        portal.state = State::Done(None);
-        self.complete(tag);
-    }
-
     async fn advance(&mut self, name: &str, portal: &mut Portal, most: usize) -> Result<(), Halt> {
         let deadline = self.deadline();
-        if let State::Ready = portal.state {
-            let Some(prepared) = &portal.statement.prepared else {
-                portal.state = State::Done(None);
-                self.complete(None);
-                return Ok(());
-            };
-            // Up to Sync all is one transaction; only a change that is alone in it commits now.
-            if prepared.changes() && !self.sync_follows().await? {
-                self.session.more_follows();
-            }
-            let Self { session, watch, .. } = self;
-            let work = session.execute(prepared, portal.parameters.clone());
-            let outcome = watch.over(deadline, work).await?;
-            self.notices();
-            match outcome {
-                Outcome::Empty => return Ok(self.done(portal, None)),
-                Outcome::Done { tag } => return Ok(self.done(portal, Some(tag))),
-                Outcome::CopyIn(copying) => {
-                    let tag = self.copy_in(&copying, deadline).await?;
-                    if !self.sync_follows().await? {
-                        self.session.more_follows();
-                    }
-                    self.session.copied().await?;
-                    return Ok(self.done(portal, Some(tag)));
-                }
-                Outcome::CopyOut(copying) => {
-                    let tag = self.copy_out(copying, deadline).await?;
-                    return Ok(self.done(portal, Some(tag)));
-                }
-                Outcome::Rows { schema, rows, tag, count, .. } => {
-                    same_columns(columns(&portal.statement), &schema)?;
-                    let stream = RowStream::new(rows, portal.formats.clone(), tag, count);
-                    portal.state = State::Running(stream);
-                }
-            }
+        if matches!(portal.state, State::Ready) && self.start(portal, deadline).await? {
+            return Ok(());
         }
         match &mut portal.state {
             State::Running(stream) => {
@@ -271,6 +232,49 @@ impl Connection {
                 Err(Error::new("55000", message).into())
             }
         }
+    }
+
+    /// Runs the statement; true: that was all, false: rows follow.
+    async fn start(
+        &mut self,
+        portal: &mut Portal,
+        deadline: Option<tokio::time::Instant>,
+    ) -> Result<bool, Halt> {
+        let Some(prepared) = &portal.statement.prepared else {
+            portal.state = State::Done(None);
+            self.complete(None);
+            return Ok(true);
+        };
+        // Up to Sync all is one transaction; only a change that is alone in it commits now.
+        if prepared.changes() && !self.sync_follows().await? {
+            self.session.more_follows();
+        }
+        let Self { session, watch, .. } = self;
+        let work = session.execute(prepared, portal.parameters.clone());
+        let outcome = watch.over(deadline, work).await?;
+        self.notices();
+        let tag = match outcome {
+            Outcome::Empty => None,
+            Outcome::Done { tag } => Some(tag),
+            Outcome::CopyIn(copying) => {
+                let tag = self.copy_in(&copying, deadline).await?;
+                if !self.sync_follows().await? {
+                    self.session.more_follows();
+                }
+                self.session.copied().await?;
+                Some(tag)
+            }
+            Outcome::CopyOut(copying) => Some(self.copy_out(copying, deadline).await?),
+            Outcome::Rows { schema, rows, tag, count, .. } => {
+                same_columns(columns(&portal.statement), &schema)?;
+                let stream = RowStream::new(rows, portal.formats.clone(), tag, count);
+                portal.state = State::Running(stream);
+                return Ok(false);
+            }
+        };
+        portal.state = State::Done(None);
+        self.complete(tag);
+        Ok(true)
     }
 }
 

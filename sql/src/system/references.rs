@@ -361,22 +361,24 @@ impl<'a> Names<'a> {
     }
 }
 
-/// `a."B".c` as its names; anything in parentheses behind it is left out.
+/// `a . "B".c` as its names; anything in parentheses behind it is left out.
 fn parts(text: &str) -> Result<Vec<String>> {
     let invalid = || Error::new("42602", "invalid name syntax");
     let text = text.split('(').next().unwrap_or(text).trim();
     let mut found = Vec::new();
     let (mut part, mut quoted, mut was_quoted) = (String::new(), false, false);
-    // White space may stand around the dots.
-    let mut over = false;
+    // Space ends a name; only a point may follow.
+    let mut ended = false;
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
+        if ended && c != '.' && !c.is_whitespace() {
+            return Err(invalid());
+        }
         match c {
             '"' if quoted && rest.peek() == Some(&'"') => {
                 part.push('"');
                 rest.next();
             }
-            '"' if over && !quoted => return Err(invalid()),
             '"' => {
                 quoted = !quoted;
                 was_quoted = true;
@@ -386,11 +388,11 @@ fn parts(text: &str) -> Result<Vec<String>> {
                     return Err(invalid());
                 }
                 found.push(std::mem::take(&mut part));
-                (was_quoted, over) = (false, false);
+                was_quoted = false;
+                ended = false;
             }
             c if quoted => part.push(c),
-            c if c.is_whitespace() => over = !part.is_empty() || was_quoted,
-            _ if over => return Err(invalid()),
+            c if c.is_whitespace() => ended = was_quoted || !part.is_empty(),
             c => part.extend(c.to_lowercase()),
         }
     }
@@ -409,8 +411,8 @@ mod tests {
     fn names_are_read_as_identifiers() {
         assert_eq!(parts("Public.\"A.b\"").unwrap(), ["public", "A.b"]);
         assert_eq!(parts("\"a\"\"b\"").unwrap(), ["a\"b"]);
-        assert_eq!(parts("\"a b\" . c ").unwrap(), ["a b", "c"]);
-        for wrong in ["", "a b", "\"a\" \"b\"", "a b.c", ".a", "a. ", "\"a"] {
+        assert_eq!(parts("\"a\" . b ").unwrap(), ["a", "b"]);
+        for wrong in ["", "a b", "\"a\" b", "a. .b", ".a", "\"a"] {
             let error = parts(wrong).unwrap_err();
             assert!(matches!(error, Error::Statement { sqlstate: "42602", .. }), "{wrong}");
         }

@@ -9,7 +9,7 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::Sort as SortKey;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, ExprFunctionExt, Join, Limit, LogicalPlan, LogicalPlanBuilder,
-    Operator, Projection, Unnest, Values, lit, when,
+    Operator, Projection, Unnest, Values, WindowFrame, lit, when,
 };
 
 use super::{Keys, NULLS_MATCH, is_correlated, unique};
@@ -206,6 +206,15 @@ fn push_limit(
     domain: &LogicalPlan,
     keys: &Keys,
 ) -> EngineResult<(LogicalPlan, Vec<Column>)> {
+    // What is ordered by a column that is not selected: the limit belongs to the order.
+    if let LogicalPlan::Projection(projection) = limit.input.as_ref()
+        && let LogicalPlan::Sort(_) = projection.input.as_ref()
+    {
+        let limit = Limit { input: Arc::clone(&projection.input), ..limit.clone() };
+        let input = Arc::new(LogicalPlan::Limit(limit));
+        let projection = Projection::try_new(projection.expr.clone(), input)?;
+        return push(&LogicalPlan::Projection(projection), domain, keys);
+    }
     let (ordered, order) = match limit.input.as_ref() {
         LogicalPlan::Sort(sort) => (sort.input.as_ref(), sort.expr.as_slice()),
         other => (other, [].as_slice()),
@@ -214,7 +223,12 @@ fn push_limit(
     let order = sort_keys(order, keys, &found)?;
     let number = unique("row");
     let partition = found.iter().cloned().map(Expr::Column).collect();
-    let numbered = row_number().partition_by(partition).order_by(order).build()?.alias(&number);
+    let numbered = row_number().partition_by(partition);
+    let numbered = match order.is_empty() {
+        true => numbered.window_frame(WindowFrame::new(None)),
+        false => numbered.order_by(order),
+    };
+    let numbered = numbered.build()?.alias(&number);
     let row = || Expr::Column(Column::new_unqualified(&number));
     let skip = limit.skip.as_deref().cloned().unwrap_or_else(|| lit(0_i64));
     let mut kept = row().gt(skip.clone());
