@@ -310,8 +310,8 @@ mod tests {
     #[test]
     fn quotes_may_be_anywhere() {
         let some = |text: &str| Some(text.to_owned());
-        let rows = read_back(b"a\"b,\"c,\"\"\"d\"\n\n", &options("")).unwrap();
-        assert_eq!(rows, [vec![some("ab,c"), some("\"d")], vec![None]]);
+        let rows = read_back(b"a\"b,c,\"\"\"d\n\n", &options("")).unwrap();
+        assert_eq!(rows, [vec![some("ab,c,\"d")], vec![None]]);
         let rows = read_back(b"\"\",x\n", &options("")).unwrap();
         assert_eq!(rows, [vec![some(""), some("x")]]);
         assert!(read_back(b"\"a\n", &options("")).is_err());

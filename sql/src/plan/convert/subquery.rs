@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
-use datafusion::common::Result as EngineResult;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, Result as EngineResult};
 use datafusion::functions_aggregate::expr_fn::{count, first_value};
 use datafusion::logical_expr::expr::{BinaryExpr, Exists};
 use datafusion::logical_expr::utils::split_conjunction;
@@ -34,17 +34,24 @@ pub(super) fn rows(node: LogicalPlan) -> EngineResult<LogicalPlan> {
         return Ok(node);
     }
     let names = || values.schema.fields().iter().map(|field| field.name());
-    let row = |row: &Vec<Expr>| {
+    let number = format!("row{MARK}");
+    let row = |(position, row): (usize, &Vec<Expr>)| {
         let items = row.iter().zip(names()).map(|(e, name)| e.clone().alias(name));
-        LogicalPlanBuilder::empty(true).project(items.collect::<Vec<_>>())?.build()
+        let position = lit(position as u64).alias(&number);
+        let items = items.chain([position]).collect::<Vec<_>>();
+        LogicalPlanBuilder::empty(true).project(items)?.build()
     };
-    let mut rows = values.values.iter().map(row);
+    let mut rows = values.values.iter().enumerate().map(row);
     let first = rows.next().transpose()?.map(LogicalPlanBuilder::from);
     let union = rows.try_fold(first, |all, row| match all {
         Some(all) => all.union(row?).map(Some),
         None => Ok(None),
     })?;
-    union.map_or(Ok(node.clone()), LogicalPlanBuilder::build)
+    let Some(union) = union else { return Ok(node.clone()) };
+    // A union gives rows as they come.
+    let columns = names().map(|name| Expr::Column(Column::new_unqualified(name)));
+    let ordered = union.sort([Expr::Column(Column::new_unqualified(&number)).sort(true, false)])?;
+    ordered.project(columns.collect::<Vec<_>>())?.build()
 }
 
 /// Rewrites every such subquery of an expression.
