@@ -233,6 +233,17 @@ impl Transaction {
         self.run(Operation::CreateView { schema, view, replace })
     }
 
+    /// Gives a view another query of the same columns.
+    pub fn set_view_query(&mut self, schema: &str, name: &str, sql: String) -> Result<()> {
+        let Relation::View(old) = self.relation(schema, name)? else {
+            return Err(Error::UndefinedTable { name: name.to_owned() });
+        };
+        let old = Arc::clone(old);
+        let (schema, id) = (old.schema_id, self.provisional());
+        let view = Arc::new(View { id, sql, ..old.as_ref().clone() });
+        self.run(Operation::CreateView { schema, view, replace: true })
+    }
+
     /// Renames a table or view.
     pub fn rename_relation(&mut self, schema: &str, name: &str, to: &str) -> Result<()> {
         let id = self.relation(schema, name)?.id();

@@ -162,7 +162,8 @@ fn offset(text: &str, place: Location) -> usize {
     text.get(..bytes).map_or(bytes, |before| before.chars().count()) + 1
 }
 
-fn byte_offset(text: &str, place: Location) -> usize {
+/// Where a location of the tokenizer is in its text.
+pub(crate) fn byte_offset(text: &str, place: Location) -> usize {
     if place.line == 0 {
         return text.len();
     }

@@ -14,6 +14,7 @@ mod default_privileges;
 mod definition;
 mod drop;
 mod drop_role;
+mod follow;
 mod grant;
 mod index;
 mod materialized_view;

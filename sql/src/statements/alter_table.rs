@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::constraint::table_constraint;
 use super::create_table::{column, default_text};
 use super::definition::{self, Present};
-use super::{Context, alter_view, create_view, drop};
+use super::{Context, alter_view, create_view, drop, follow};
 use crate::changes::{self, column_index, validate};
 use crate::error::{Error, Result};
 use crate::names::folded;
@@ -307,7 +307,10 @@ pub(super) fn set_schema(
         let state = context.lakes.view(&place).state();
         context.environment.check_schema(state, &schema)?;
         context.environment.require_create(state, &schema)?;
+        let new = Place { schema: schema.clone(), ..place.clone() };
+        let followers = follow::followers(context.lakes.view(&place).state(), &place, &new);
         context.lakes.of(&place).move_relation(&place.schema, &place.name, &schema)?;
+        follow::follow(context, followers)?;
     }
     Ok(format!("ALTER {kind}"))
 }

@@ -3,7 +3,7 @@
 use catalog::Relation;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectType, Query};
 
-use super::{Context, create_view, kind_of};
+use super::{Context, create_view, follow, kind_of};
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::plan::{Found, Place};
@@ -40,7 +40,10 @@ pub(super) fn rename_to(
     if matches!(found, Found::External(_)) {
         return Err(Error::unsupported("renaming an external table"));
     }
-    Ok(context.lakes.of(place).rename_relation(&place.schema, &place.name, to)?)
+    let new = Place { name: to.to_owned(), ..place.clone() };
+    let followers = follow::followers(context.lakes.view(place).state(), place, &new);
+    context.lakes.of(place).rename_relation(&place.schema, &place.name, to)?;
+    follow::follow(context, followers)
 }
 
 /// ALTER VIEW name AS query.

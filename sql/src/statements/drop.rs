@@ -163,22 +163,28 @@ pub(super) fn dependents(state: &State, place: &Place) -> Vec<(&'static str, Pla
 
 fn reads(state: &State, query: &definitions::Query<'_>, place: &Place) -> bool {
     query.reads().iter().any(|reference| {
-        if reference.table() != place.name {
-            return false;
-        }
-        match reference.schema() {
-            Some(schema) => schema == place.schema,
-            None => {
-                let has = |schema: &&String| {
-                    state
-                        .schemas
-                        .get(*schema)
-                        .is_some_and(|s| s.relations.contains_key(&place.name))
-                };
-                query.search_path.iter().find(has) == Some(&place.schema)
-            }
-        }
+        is_meant(state, query.search_path, reference.schema(), reference.table(), place)
     })
+}
+
+/// Whether a name in a stored query means `place`.
+pub(super) fn is_meant(
+    state: &State,
+    search_path: &[String],
+    schema: Option<&str>,
+    table: &str,
+    place: &Place,
+) -> bool {
+    if table != place.name {
+        return false;
+    }
+    let has = |schema: &&String| {
+        state.schemas.get(*schema).is_some_and(|s| s.relations.contains_key(&place.name))
+    };
+    match schema {
+        Some(schema) => schema == place.schema,
+        None => search_path.iter().find(has) == Some(&place.schema),
+    }
 }
 
 pub(super) fn drop_schema(
