@@ -4,7 +4,7 @@
 //! ```text
 //!   RENAME orders TO old      SELECT id FROM shop.orders o  →  SELECT id FROM "shop"."old" o
 //! ```
-//! An unqualified name stays if a WITH query has it too: which of the two is meant is not looked up.
+//! An unqualified name stays if a WITH query has it too: which is meant is not looked up.
 
 use std::ops::ControlFlow;
 
