@@ -48,6 +48,12 @@ impl VisitorMut for Folder {
     type Break = Error;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        if let TableFactor::Table { sample: Some(_), .. }
+        | TableFactor::Derived { sample: Some(_), .. } = factor
+        {
+            let error = Error::unsupported("TABLESAMPLE");
+            return ControlFlow::Break(error.with_hint("Write WHERE random() < 0.1."));
+        }
         name_series(factor);
         let special = match special(factor) {
             Ok(Some(special)) => special,
