@@ -115,3 +115,19 @@ def test_duckdb_shares_the_lake(servers, lake):
     assert found == [(1, "theirs"), (4, "n4"), (7000, "duck")]
     duck.execute("CREATE TABLE lake.public.made AS SELECT 1 AS x")
     assert ours.execute("SELECT x FROM made").fetchall() == [(1,)]
+
+
+def test_small_and_large_writes_follow_each_other(servers, postgres, tmp_path):
+    """One statement records their files, for the large ones with NULL and for flushed ones with a number."""
+    server = servers(tmp_path / "lake", "--catalog", postgres.database("flushed"))
+    connection = server.connect()
+    connection.execute("CREATE TABLE t (id int)")
+    for row in range(3):
+        connection.execute("INSERT INTO t SELECT g FROM generate_series(1, 2000) g")
+        connection.execute("INSERT INTO t VALUES (%s)", (row,))
+        connection.execute("DELETE FROM t WHERE id = %s", (1000 + row,))
+        connection.execute("VACUUM t")
+        kept = connection.execute("SELECT inlined_rows FROM lake.tables WHERE table_name = 't'")
+        assert kept.fetchone() == (0,), row
+    # Each round deletes its number from every round's rows so far.
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (6003 - 1 - 2 - 3,)

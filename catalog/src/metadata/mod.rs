@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, Sqlite, SqlitePool};
 use values::{postgres_arguments, postgres_row, sqlite_arguments, sqlite_row};
@@ -139,7 +139,7 @@ impl Database {
             }
             Self::Postgres(pool) => {
                 let sql = numbered(sql);
-                let query = sqlx::query_with(AssertSqlSafe(sql), postgres_arguments(arguments)?);
+                let query = postgres_query(sql, arguments)?;
                 let rows = query.fetch_all(pool).await.map_err(database)?;
                 rows.iter().map(postgres_row).collect()
             }
@@ -174,7 +174,7 @@ impl Session {
             }
             Self::Postgres(transaction) => {
                 let sql = numbered(sql);
-                let query = sqlx::query_with(AssertSqlSafe(sql), postgres_arguments(arguments)?);
+                let query = postgres_query(sql, arguments)?;
                 let rows = query.fetch_all(&mut **transaction).await;
                 rows.map_err(database)?.iter().map(postgres_row).collect()
             }
@@ -191,7 +191,7 @@ impl Session {
             }
             Self::Postgres(transaction) => {
                 let sql = numbered(sql);
-                let query = sqlx::query_with(AssertSqlSafe(sql), postgres_arguments(arguments)?);
+                let query = postgres_query(sql, arguments)?;
                 let done = query.execute(&mut **transaction).await;
                 Ok(done.map_err(database)?.rows_affected())
             }
@@ -304,6 +304,17 @@ impl Dialect {
             (Self::Postgres, kind) => format!("(${number}::text)::{}", self.type_name(kind)),
         }
     }
+}
+
+/// A statement that is kept prepared has the types of its first arguments, and NULL has none: a
+/// number after it would be read as text.
+fn postgres_query(
+    sql: String,
+    arguments: &[Value],
+) -> Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
+    let kept = !arguments.iter().any(|value| matches!(value, Value::Null));
+    let query = sqlx::query_with(AssertSqlSafe(sql), postgres_arguments(arguments)?);
+    Ok(query.persistent(kept))
 }
 
 /// Double quotes an identifier for either database.
