@@ -84,8 +84,10 @@ pub struct Session {
     several: bool,
     /// The version of the settings that planning and execution have seen.
     followed: u64,
-    /// Counts changes of who the session is.
-    identified: u64,
+    /// Counts changes of who the session is and of the lake of its temp tables.
+    renewed: u64,
+    /// Counts statements that changed something, in all transactions.
+    changed: u64,
     /// Counts statements run and transactions ended.
     moment: u64,
     parsed: Recent<Vec<Statement>>,
@@ -99,7 +101,7 @@ pub struct Session {
 struct Open {
     lakes: Lakes,
     block: Option<Block>,
-    /// Counts statements that changed something.
+    /// The session's `changed` after its last change; 0: it has made none.
     changes: u64,
     /// What `now()` answers.
     started: DateTime<Utc>,
@@ -151,7 +153,8 @@ impl Session {
             notices,
             several: false,
             followed: u64::MAX,
-            identified: 0,
+            renewed: 0,
+            changed: 0,
             moment: 0,
             parsed: Recent::default(),
             kept: Recent::default(),
@@ -187,8 +190,17 @@ impl Session {
         prepared: &Prepared,
         parameters: Vec<ScalarValue>,
     ) -> Result<Outcome, Error> {
-        self.check_not_failed(&prepared.statement)?;
+        let outcome = self.execute_now(prepared, parameters).await;
         self.moment += 1;
+        outcome
+    }
+
+    async fn execute_now(
+        &mut self,
+        prepared: &Prepared,
+        parameters: Vec<ScalarValue>,
+    ) -> Result<Outcome, Error> {
+        self.check_not_failed(&prepared.statement)?;
         if let Some(outcome) = self.command(&prepared.statement).await? {
             return Ok(outcome);
         }
@@ -248,7 +260,8 @@ impl Session {
         )
         .await?;
         if writes {
-            open.changes += 1;
+            self.changed += 1;
+            open.changes = self.changed;
         }
         let outcome = outcome.ok_or_else(|| words::unsupported(&prepared.statement))?;
         let outcome = match (declare, outcome) {
@@ -358,6 +371,12 @@ impl Session {
         self.engine.config_mut().options_mut().execution.time_zone = Some(self.zone.clone());
         self.identify();
         Ok(())
+    }
+
+    /// Drops the temp tables; a new lake for them counts its snapshots from the start.
+    fn forget_temp(&mut self) {
+        self.temp = None;
+        self.renewed += 1;
     }
 
     /// Makes sure that a transaction is under way, and a lake for temp tables if asked for.

@@ -68,11 +68,6 @@ impl Error {
         }
         self
     }
-
-    /// Whether running the statement again on a newer snapshot may succeed.
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Catalog(CatalogError::Conflict { .. }))
-    }
 }
 
 /// Carries one of our errors through DataFusion.

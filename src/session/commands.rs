@@ -278,7 +278,6 @@ impl Session {
     async fn rollback_to(&mut self, name: &str) -> Result<(), Error> {
         let open = self.block_lakes("ROLLBACK TO SAVEPOINT")?;
         open.lakes.main.rollback_to(name)?;
-        open.changes += 1;
         let younger = open.lakes.temp.as_mut().is_some_and(|t| t.rollback_to(name).is_err());
         let mut mark = None;
         if let Some(block) = &mut open.block {
@@ -289,6 +288,10 @@ impl Session {
         }
         if younger {
             open.lakes.temp = None;
+        }
+        if let Some(open) = &mut self.open {
+            self.changed += 1;
+            open.changes = self.changed;
         }
         self.cursors.back_to(mark.unwrap_or(0));
         self.open(false).await
@@ -369,13 +372,13 @@ impl Session {
                 self.statements.clear();
                 self.cursors.close_all();
                 self.open = None;
-                self.temp = None;
+                self.forget_temp();
                 self.settings_changed()?;
                 Ok("DISCARD ALL")
             }
             DiscardObject::TEMP => {
                 self.open = None;
-                self.temp = None;
+                self.forget_temp();
                 Ok("DISCARD TEMP")
             }
             DiscardObject::PLANS => Ok("DISCARD PLANS"),

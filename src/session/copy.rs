@@ -14,7 +14,8 @@ impl Session {
             return Err(Error::new("XX000", "the transaction is gone"));
         };
         let applied = changes::apply(&environment, &mut open.lakes, &copy.change).await?;
-        open.changes += 1;
+        self.changed += 1;
+        open.changes = self.changed;
         self.see();
         Ok(applied.count)
     }

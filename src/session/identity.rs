@@ -112,7 +112,7 @@ impl Session {
         if let Ok(mut who) = self.who.write() {
             *who = new;
         }
-        self.identified += 1;
+        self.renewed += 1;
     }
 
     /// SET ROLE and SET SESSION AUTHORIZATION.

@@ -34,7 +34,7 @@ pub struct Stamp {
     temp_snapshot: Option<i64>,
     own_changes: u64,
     settings: u64,
-    identified: u64,
+    renewed: u64,
     /// Statements run and transactions ended.
     moment: u64,
 }
@@ -57,10 +57,10 @@ impl Planned {
 
     fn holds(&self, now: &Stamp) -> bool {
         let moment = match self.life {
-            Life::Once => now.moment,
-            Life::UntilOptimized | Life::Snapshot => self.stamp.moment,
+            Life::Once => self.stamp.moment,
+            Life::UntilOptimized | Life::Snapshot => now.moment,
         };
-        *now == Stamp { moment, ..self.stamp } && (self.life != Life::Once || !self.ran)
+        *now == Stamp { moment, ..self.stamp }
     }
 
     /// The plan to run now; one that ran before is optimized once for all later runs.
@@ -228,7 +228,7 @@ impl Session {
             temp_snapshot: temp.map(|temp| temp.state().snapshot.id),
             own_changes: open.map_or(0, |open| open.changes),
             settings: self.followed,
-            identified: self.identified,
+            renewed: self.renewed,
             moment: self.moment,
         }
     }
@@ -276,6 +276,54 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use datafusion::arrow::datatypes::Schema;
+    use datafusion::datasource::{MemTable, provider_as_source};
+    use datafusion::logical_expr::LogicalPlanBuilder;
+
+    const STAMP: Stamp = Stamp {
+        snapshot: 7,
+        temp_snapshot: None,
+        own_changes: 0,
+        settings: 1,
+        renewed: 0,
+        moment: 3,
+    };
+
+    fn planned(plan: LogicalPlanBuilder) -> Planned {
+        Planned::new(Plan::Query(plan.build().unwrap()), STAMP).unwrap()
+    }
+
+    #[test]
+    fn a_plan_of_the_lake_holds_until_what_it_depends_on_changes() {
+        let planned = planned(LogicalPlanBuilder::empty(true));
+        assert!(planned.holds(&Stamp { moment: 9, ..STAMP }));
+        for changed in [
+            Stamp { snapshot: 8, ..STAMP },
+            Stamp { temp_snapshot: Some(1), ..STAMP },
+            Stamp { own_changes: 1, ..STAMP },
+            Stamp { settings: 2, ..STAMP },
+            Stamp { renewed: 1, ..STAMP },
+        ] {
+            assert!(!planned.holds(&changed), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn a_plan_that_holds_rows_is_for_the_next_statement_only() {
+        let rows = MemTable::try_new(Arc::new(Schema::empty()), vec![vec![]]).unwrap();
+        let rows = provider_as_source(Arc::new(rows));
+        let planned = planned(LogicalPlanBuilder::scan("t", rows, None).unwrap());
+        assert!(planned.holds(&STAMP));
+        assert!(!planned.holds(&Stamp { moment: 4, ..STAMP }));
+    }
+
+    #[test]
+    fn the_second_run_is_of_the_optimized_plan() {
+        let engine = datafusion::prelude::SessionContext::new().state();
+        let mut planned = planned(LogicalPlanBuilder::empty(true));
+        assert!(matches!(planned.run(&engine).unwrap(), Plan::Query(_)));
+        assert!(matches!(planned.run(&engine).unwrap(), Plan::Optimized(..)));
+    }
 
     #[test]
     fn what_is_used_stays() {

@@ -65,7 +65,7 @@ WITH_PARAMETERS = [
 
 def answer(connection, statement, parameters, binary):
     try:
-        cursor = connection.execute(statement, parameters, binary=binary)
+        cursor = connection.execute(statement, parameters, binary=binary, prepare=True)
     except psycopg.Error as error:
         return error.sqlstate
     if cursor.description is None:
@@ -78,5 +78,7 @@ def test_parameters_as_postgres(server, postgres, binary):
     url = postgres.database(f"parameters_{binary}")
     with server.connect() as ours, psycopg.connect(url, autocommit=True) as theirs:
         for statement, parameters in WITH_PARAMETERS:
-            here = answer(ours, statement, parameters, binary)
-            assert here == answer(theirs, statement, parameters, binary), statement
+            # A query is run again: from the second time on its plan was made without the values.
+            for _ in range(3 if statement.startswith("select") else 1):
+                here = answer(ours, statement, parameters, binary)
+                assert here == answer(theirs, statement, parameters, binary), statement

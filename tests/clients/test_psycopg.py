@@ -171,6 +171,32 @@ def test_a_prepared_statement_sees_what_has_changed_since(server):
     assert ask("SELECT place FROM u") == [("s",)]
 
 
+def test_a_plan_does_not_outlive_what_it_read(server):
+    """Each time all that counts transactions and snapshots is as it was when the plan was made."""
+    connection = server.connect()
+    ask = lambda text: connection.execute(text, prepare=True).fetchall()
+    for content in ["first", "second"]:
+        connection.execute(f"CREATE TEMP TABLE t AS SELECT '{content}' AS a")
+        for _ in range(3):
+            assert ask("SELECT a FROM t") == [(content,)]
+        connection.execute("DISCARD TEMP")
+    connection.execute("CREATE TABLE u (a text)")
+    for content in ["third", "fourth"]:
+        connection.execute("BEGIN")
+        connection.execute(f"INSERT INTO u VALUES ('{content}')")
+        for _ in range(3):
+            assert ask("SELECT a FROM u") == [(content,)]
+        connection.execute("ROLLBACK")
+    connection.execute("BEGIN")
+    connection.execute("SAVEPOINT s")
+    for content in ["fifth", "sixth"]:
+        connection.execute(f"INSERT INTO u VALUES ('{content}')")
+        for _ in range(3):
+            assert ask("SELECT a FROM u") == [(content,)]
+        connection.execute("ROLLBACK TO s")
+        assert ask("SELECT a FROM u") == []
+
+
 def test_a_plan_made_once_answers_every_value(server):
     connection = server.connect()
     connection.execute("CREATE TABLE n AS SELECT g AS i, g % 7 AS k FROM generate_series(1, 5000) g")

@@ -284,10 +284,10 @@ select jsonb_path_query_array('[3]', '$[0] / 2');
 -- differs: missing
 select * from jsonb_populate_record(null::docs, '{"id":1}');
 -- differs: equal values are grouped by how they are written
-select j from (values ('1'::jsonb), ('1.0')) t(j) group by j;
+select j from (values ('1'::jsonb), ('1.0')) t(j) group by j order by j::text;
 -- differs: text that no function takes as json is read as json
 select json_typeof('1'::text);
 -- differs: json may be nested 200 levels deep
 select (repeat('[', 201) || repeat(']', 201))::json is null;
 -- differs: json is grouped by its text
-select j from (values ('{"a":1}'::json)) t(j) group by j;
+select j from (values ('{"a":1}'::json)) t(j) group by j order by j::text;

@@ -34,7 +34,6 @@ const FILES: &[(&str, &str)] = &[
     ("pg_opfamily", include_str!("built_in/pg_opfamily.txt")),
     ("pg_proc", include_str!("built_in/pg_proc.txt")),
     ("pg_range", include_str!("built_in/pg_range.txt")),
-    ("pg_settings", include_str!("built_in/pg_settings.txt")),
     ("pg_tablespace", include_str!("built_in/pg_tablespace.txt")),
     ("pg_ts_config", include_str!("built_in/pg_ts_config.txt")),
     ("pg_ts_config_map", include_str!("built_in/pg_ts_config_map.txt")),
