@@ -63,6 +63,7 @@ impl Engine {
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
             .build();
         own_functions(&mut state)?;
+        FunctionRegistry::register_expr_planner(&mut state, Arc::new(sql::plan::NumberOperators))?;
         FunctionRegistry::register_expr_planner(&mut state, Arc::new(sql::plan::IntervalProducts))?;
         Ok(Self { state, rules })
     }

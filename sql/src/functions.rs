@@ -1,5 +1,6 @@
 //! Functions that Postgres has and the engine has not, or has with other answers.
 
+pub(crate) mod arithmetic;
 mod array_or_empty;
 pub(crate) mod as_type;
 mod extract;

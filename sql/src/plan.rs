@@ -35,8 +35,8 @@ use crate::error::{Error, Result};
 use crate::names;
 use crate::system::Live;
 
-pub use convert::JsonOperators;
 pub(crate) use convert::Rules;
+pub use convert::{JsonOperators, NumberOperators};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
 pub use interval::IntervalProducts;

@@ -5,7 +5,9 @@
 //! | text cast to a type, or compared to | the type's input function: `text.rs`, `time.rs`     |
 //! | a value cast to text, or `||` to it | the type's output function, as the wire writes it   |
 //! | a number cast to an integer         | rounding, an error when out of range: `number.rs`   |
-//! | arithmetic                          | the same, an error on overflow and `/ 0`: `number.rs` |
+//! | arithmetic                          | errors on overflow and `/ 0`: `arithmetic.rs`       |
+//! | `avg` of integers and numerics      | a numeric, `sum / count`: `average.rs`              |
+//! | `x <> 0 AND 1 / x > 0`              | a division after what guards it: `guard.rs`         |
 //! | text that is a uuid or json         | checked, and known as such: `tagged.rs`             |
 //! | operators and casts of json         | functions: `json.rs`                                |
 //! | times with a zone                   | the session's clock, in views UTC's: `zone.rs`      |
@@ -15,9 +17,12 @@
 //!
 //! NULL stays NULL everywhere.
 
+mod arithmetic;
+mod average;
 mod calls;
 mod dependent;
 mod fold;
+mod guard;
 mod json;
 mod mixed;
 mod number;
@@ -42,6 +47,7 @@ use crate::error::Error;
 use crate::functions::{as_type, interval};
 use crate::system::references;
 
+pub use arithmetic::NumberOperators;
 pub(crate) use fold::function;
 pub use json::JsonOperators;
 pub(crate) use tagged::functions as input_functions;
@@ -76,17 +82,20 @@ impl<'a> Rules<'a> {
         let rewritten = plan.transform_up_with_subqueries(|node| {
             let node = json::sorted(subquery::rows(node)?)?;
             let filters = matches!(node, LogicalPlan::Filter(_));
+            let joins = matches!(node, LogicalPlan::Join(_));
             let schema = merge_schema(&node.inputs());
             let node = node.map_expressions(|e| {
                 let before = e.schema_name().to_string();
                 let e = e.transform_up(|e| self.converted(e, &schema))?;
                 let e = e.transform_data(|e| subquery::values(e, filters))?;
+                let e = if joins { e } else { e.transform_data(|e| guard::ordered(e, &schema))? };
                 match e.transformed {
                     true => Ok(Transformed::yes(e.data.alias_if_changed(before)?)),
                     false => Ok(e),
                 }
             })?;
-            node.transform_data(mixed::rows)?
+            node.transform_data(average::divided)?
+                .transform_data(mixed::rows)?
                 .transform_data(dependent::joined)?
                 .map_data(LogicalPlan::recompute_schema)
         })?;
@@ -154,6 +163,11 @@ impl<'a> Rules<'a> {
     }
 
     fn converted(&self, expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
+        let sum = arithmetic::operated(expression, schema);
+        if sum.transformed {
+            return Ok(sum);
+        }
+        let expression = sum.data;
         let new = match &expression {
             Expr::Cast(Cast { expr, field }) => {
                 let Ok(from) = expr.get_type(schema) else {
@@ -178,6 +192,7 @@ impl<'a> Rules<'a> {
             }
             Expr::ScalarFunction(call) => zone::call(self, call, schema)
                 .or_else(|| mixed::call(call, schema))
+                .or_else(|| arithmetic::typed_anew(call, schema))
                 .or_else(|| calls::converted(call, schema)),
             Expr::WindowFunction(call) => {
                 let sums = || number::wide_window_sum(call, schema);
@@ -204,14 +219,7 @@ impl<'a> Rules<'a> {
         match op {
             Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => {
                 let (of_left, of_right) = types()?;
-                if let Some((left, right)) = mixed::pair((left, &of_left), (right, &of_right)) {
-                    let float = &DataType::Float64;
-                    let plain = || BinaryExpr::new(left.clone().into(), *op, right.clone().into());
-                    return number::checked(*op, (&left, float), (&right, float))
-                        .or_else(|| Some(Expr::BinaryExpr(plain())));
-                }
-                return number::checked(*op, (left, &of_left), (right, &of_right))
-                    .or_else(|| zone::sum(self, *op, (left, &of_left), (right, &of_right)));
+                return zone::sum(self, *op, (left, &of_left), (right, &of_right));
             }
             Operator::StringConcat => {
                 let (of_left, of_right) = types()?;
@@ -361,6 +369,10 @@ fn is_text(data_type: &DataType) -> bool {
 
 /// Which of the types that are text in the engine it is.
 fn tag(value: &Expr, schema: &DFSchema) -> Option<String> {
+    // Nothing that an operator gives has a tag; to ask a long chain would take long.
+    if matches!(value, Expr::BinaryExpr(_)) {
+        return None;
+    }
     let (_, field) = value.to_field(schema).ok()?;
     field.metadata().get(TYPE_KEY).cloned()
 }

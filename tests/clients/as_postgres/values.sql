@@ -11,7 +11,6 @@ select 2147483647 + 1;
 select 9223372036854775807 + 1;
 select 32767::smallint + 1::smallint;
 select 2147483647 * 2::bigint;
--- differs: 2147483648 is a bigint before it is negated
 select (-2147483648) - 1;
 select abs(-5), abs(-5.5), sign(-3);
 select 1 / 0;

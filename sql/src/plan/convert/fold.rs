@@ -28,7 +28,7 @@ use crate::functions::{RENAMED, as_type};
 use crate::names::folded;
 use crate::parse;
 use crate::system::references;
-use literal::{interval_text, number};
+use literal::{interval_text, negative, number};
 
 /// Folds every such expression.
 pub(crate) fn casts<T: VisitMut>(tree: &mut T) {
@@ -91,6 +91,11 @@ impl VisitorMut for Folder {
                 {
                     let (left, op, right) = (left.into(), BinaryOperator::Modulo, right.into());
                     *expression = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
+                }
+            }
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+                if let Some(number) = negative(expr) {
+                    *expression = number;
                 }
             }
             Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr } => {

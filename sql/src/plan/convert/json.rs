@@ -95,6 +95,7 @@ impl Kind {
             | Expr::Placeholder(_) => {
                 return Self::Unknown;
             }
+            Expr::BinaryExpr(_) => return Self::Other,
             _ => {}
         }
         let of = expr.get_type(schema);

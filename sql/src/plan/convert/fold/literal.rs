@@ -23,6 +23,19 @@ pub(super) fn number(value: &Value) -> Option<Expr> {
     (plain != *text).then(|| Expr::Value(Value::Number(plain, false).into()))
 }
 
+/// The negative of what is one too large: `-2147483648` is int4, `-9223372036854775808` int8.
+pub(super) fn negative(number: &Expr) -> Option<Expr> {
+    let Expr::Value(value) = number else { return None };
+    let Value::Number(text, _) = &value.value else { return None };
+    let text = format!("-{}", text.trim_end_matches('.'));
+    let literal = || Expr::Value(Value::Number(text.clone(), false).into());
+    match (text.parse::<i32>(), text.parse::<i64>()) {
+        (Ok(_), _) => Some(cast(literal(), DataType::Int4(None))),
+        (_, Ok(i64::MIN)) => Some(literal()),
+        _ => None,
+    }
+}
+
 /// The most digits that a numeric has.
 const NUMERIC_DIGITS: usize = 38;
 
