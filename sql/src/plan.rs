@@ -132,6 +132,7 @@ pub(crate) async fn plan_at_depth(
     let mut statement = (environment.rewrite)(statement);
     let special = fold::special_tables(&mut statement)?;
     environment.may_call(lakes, &statement)?;
+    crate::system::sizes::load(environment, lakes, &statement).await?;
     let statement = EngineStatement::Statement(Box::new(statement));
     let scope = Scope::load(environment, lakes, &statement, special, overrides, depth).await?;
     let EngineStatement::Statement(statement) = statement else {
