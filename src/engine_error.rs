@@ -95,11 +95,12 @@ pub fn from_sql(error: &sql::Error) -> Error {
     match error {
         sql::Error::Catalog(inner) => from_catalog(inner),
         sql::Error::Engine(inner) => from_engine(inner),
-        sql::Error::Statement { sqlstate, message, detail, hint, position } => {
+        sql::Error::Statement { sqlstate, message, detail, hint, position, place } => {
             let mut out = Error::new(sqlstate, message.clone());
             out.detail = detail.clone();
             out.hint = hint.clone();
             out.position = *position;
+            out.line_column = *place;
             out
         }
     }

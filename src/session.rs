@@ -27,6 +27,7 @@ use datafusion::scalar::ScalarValue;
 use sql::plan::Lakes;
 use sql::statements;
 use sql::system::functions::{Connection, Seen};
+use sql::system::sizes::Sizes;
 use sql::system::{self, Live};
 
 use crate::run::{self, Outcome, Plan, Prepared, Statement};
@@ -137,6 +138,7 @@ impl Session {
             database: database.clone(),
             settings: Arc::clone(&settings),
             cursors: cursors.open(),
+            sizes: Sizes::default(),
         });
         let mut session = Self {
             engine: server.engine().session_state(),

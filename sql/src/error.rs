@@ -16,6 +16,8 @@ pub enum Error {
         hint: Option<String>,
         /// Character offset in the statement's message, from 1.
         position: Option<usize>,
+        /// Line and column in the statement's message, both from 1.
+        place: Option<(u64, u64)>,
     },
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -32,6 +34,7 @@ impl Error {
             detail: None,
             hint: None,
             position: None,
+            place: None,
         }
     }
 
@@ -65,6 +68,14 @@ impl Error {
     pub fn at(mut self, offset: Option<usize>) -> Self {
         if let Self::Statement { position, .. } = &mut self {
             *position = offset;
+        }
+        self
+    }
+
+    /// Adds the line and column where it went wrong.
+    pub fn at_place(mut self, found: Option<(u64, u64)>) -> Self {
+        if let Self::Statement { place, .. } = &mut self {
+            *place = found;
         }
         self
     }

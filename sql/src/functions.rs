@@ -10,6 +10,7 @@ pub(crate) mod number;
 mod only_value;
 mod similar;
 mod size_pretty;
+pub(crate) mod subscripts;
 mod text;
 mod timezone;
 mod to_char;
@@ -18,7 +19,7 @@ mod type_of;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use only_value::function as only_value;
-pub(crate) use text::identifier;
+pub(crate) use text::{identifier, literal};
 pub(crate) use timezone::{Zone, shift, timezone};
 
 /// Under the names that statements call them by.
@@ -36,6 +37,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         number::width_bucket(),
         similar::function(),
         size_pretty::function(),
+        subscripts::function(),
         text::format_function(),
         timezone(),
         to_char::to_char(),

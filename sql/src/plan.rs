@@ -11,6 +11,7 @@ mod files;
 mod fold;
 mod interval;
 mod life;
+mod parameters;
 mod resolve;
 mod scope;
 mod using;
@@ -41,6 +42,7 @@ pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
 pub use interval::IntervalProducts;
 pub use life::{Life, life};
+pub use parameters::parameter_types;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub(crate) use resolve::{object_name, table_factor};
 pub use scope::Scope;
@@ -130,6 +132,7 @@ pub(crate) async fn plan_at_depth(
     let mut statement = (environment.rewrite)(statement);
     let special = fold::special_tables(&mut statement)?;
     environment.may_call(lakes, &statement)?;
+    crate::system::sizes::load(environment, lakes, &statement).await?;
     let statement = EngineStatement::Statement(Box::new(statement));
     let scope = Scope::load(environment, lakes, &statement, special, overrides, depth).await?;
     let EngineStatement::Statement(statement) = statement else {

@@ -2,7 +2,9 @@
 //!
 //! Each is a function from the statement's state to rows; a name not listed here is not one.
 
+mod defaults;
 pub mod definitions;
+mod encodings;
 pub mod functions;
 mod grants;
 mod information_schema;
@@ -12,6 +14,8 @@ mod pg_catalog;
 pub mod privileges;
 pub mod references;
 mod routines;
+mod schemas;
+pub mod sizes;
 mod type_names;
 
 use std::sync::Arc;

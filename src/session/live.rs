@@ -4,6 +4,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use datafusion::common::ScalarValue;
+use sql::system::sizes::Sizes;
 use sql::system::{Live, Row, oid};
 
 use super::cursors::OpenCursors;
@@ -18,6 +19,7 @@ pub struct View {
     pub database: String,
     pub settings: Arc<RwLock<Settings>>,
     pub cursors: OpenCursors,
+    pub sizes: Sizes,
 }
 
 impl Live for View {
@@ -28,6 +30,10 @@ impl Live for View {
             "pg_stat_activity" => self.activity(),
             _ => return None,
         })
+    }
+
+    fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 }
 

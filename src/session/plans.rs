@@ -161,6 +161,10 @@ impl Session {
         types: Vec<Option<FieldRef>>,
     ) -> Result<Prepared, Error> {
         self.check_not_failed(statement)?;
+        let types = match &statement.parsed {
+            Parsed::Sql(sql) => sql::plan::parameter_types(sql, types),
+            Parsed::Own(_) => types,
+        };
         let plan = self.plan(statement, &types).await?;
         let columns = match &plan {
             Plan::Command => self.command_columns(statement)?,

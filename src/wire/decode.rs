@@ -55,7 +55,11 @@ pub fn parameter(
             .map_err(|_| Error::new("22021", "invalid byte sequence for encoding \"UTF8\""))?;
         text(value, oid, &to, zone)?
     };
-    Ok(value)
+    // The items' own type, as `varchar(5)`, is the column's.
+    match field.data_type() {
+        list @ DataType::List(_) if value.data_type() != *list => Ok(value.cast_to(list)?),
+        _ => Ok(value),
+    }
 }
 
 /// A value from its text form.

@@ -33,7 +33,8 @@ fn unary(name: &str, one: fn(Option<&str>) -> Option<String>) -> ScalarUDF {
     create_udf(name, arguments, DataType::Utf8, Volatility::Immutable, Arc::new(all))
 }
 
-fn literal(text: &str) -> String {
+/// The text as a literal.
+pub(crate) fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     match quoted.contains('\\') {
         true => format!("E'{}'", quoted.replace('\\', "\\\\")),

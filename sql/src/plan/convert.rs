@@ -43,6 +43,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
 use datafusion::sql::sqlparser::ast::VisitMut;
 
+use super::parameters;
 use crate::error::Error;
 use crate::functions::{as_type, interval};
 use crate::system::references;
@@ -186,11 +187,14 @@ impl<'a> Rules<'a> {
             Expr::BinaryExpr(binary) => self.operated(binary, schema),
             Expr::InList(list) => self.in_list(list, schema),
             Expr::Between(between) => self.between(between, schema),
-            Expr::Case(case) => mixed::case(case, schema),
+            Expr::Case(case) => {
+                parameters::in_case(case, schema).or_else(|| mixed::case(case, schema))
+            }
             Expr::ScalarFunction(call) if call.func.name() == as_type::NAME => {
                 call.args.first().cloned()
             }
-            Expr::ScalarFunction(call) => zone::call(self, call, schema)
+            Expr::ScalarFunction(call) => parameters::in_call(call, schema)
+                .or_else(|| zone::call(self, call, schema))
                 .or_else(|| mixed::call(call, schema))
                 .or_else(|| arithmetic::typed_anew(call, schema))
                 .or_else(|| calls::converted(call, schema)),

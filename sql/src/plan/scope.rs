@@ -1,6 +1,7 @@
 //! The names a statement uses, loaded: DataFusion's `ContextProvider` over them.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use catalog::{Lake, LakeTable, Relation, Table, TableRows, VIEW_COLUMN_OF, View};
@@ -24,10 +25,10 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::{self, TableVersion};
+use datafusion::sql::sqlparser::ast::{self, Spanned, TableVersion};
 
 use super::fold::{self, Special};
-use super::resolve::{Found, Place, reference_parts};
+use super::resolve::{Found, Place, parts, reference_parts};
 use super::{Environment, ExternalFiles, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
@@ -72,7 +73,12 @@ impl<'a> Scope<'a> {
             let replaced = overrides.iter().find(|(name, _)| name == reference.table());
             let source = match replaced {
                 Some((_, source)) => Some(Arc::clone(source)),
-                None => Box::pin(loader.source(&reference)).await?,
+                None => Box::pin(loader.source(&reference)).await.map_err(|error| match error {
+                    Error::Statement { sqlstate: "42P01", .. } if depth == 0 => {
+                        error.at_place(place_of(statement, &reference))
+                    }
+                    other => other,
+                })?,
             };
             if let Some(source) = source {
                 tables.insert(reference, source);
@@ -81,6 +87,20 @@ impl<'a> Scope<'a> {
         let types = Arc::clone(&environment.types);
         Ok(Scope { engine: &environment.engine, types, tables })
     }
+}
+
+/// Where a statement names a relation first.
+fn place_of(statement: &EngineStatement, reference: &TableReference) -> Option<(u64, u64)> {
+    let EngineStatement::Statement(statement) = statement else { return None };
+    let wanted = reference_parts(reference);
+    let found = ast::visit_relations(statement.as_ref(), |name| {
+        let start = name.span().start;
+        match parts(name).is_ok_and(|parts| parts == wanted) && start.line > 0 {
+            true => ControlFlow::Break((start.line, start.column)),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    found.break_value()
 }
 
 impl Loader<'_> {

@@ -103,8 +103,9 @@ fn key_list(table: &Table, index: &Index) -> String {
 }
 
 /// A constraint as it stands in CREATE TABLE.
-pub fn constraint(table: &Table, constraint: &Constraint) -> String {
+pub fn constraint(table: &Table, constraint: &Constraint, pretty: bool) -> String {
     match constraint {
+        Constraint::Check { expression, .. } if pretty => format!("CHECK ({expression})"),
         Constraint::Check { expression, .. } => format!("CHECK (({expression}))"),
         Constraint::Unique { columns, primary, .. } => {
             let word = if *primary { "PRIMARY KEY" } else { "UNIQUE" };
@@ -121,6 +122,33 @@ pub fn constraint(table: &Table, constraint: &Constraint) -> String {
         }
         Constraint::Index(_) => String::new(),
     }
+}
+
+/// The schema, if it is written, and the name of a relation as a constraint refers to it.
+pub fn split(references: &str) -> (Option<String>, String) {
+    let parts = parse::parse_name(references).unwrap_or_default();
+    match parts.as_slice() {
+        [.., schema, name] => (Some(schema.clone()), name.clone()),
+        [name] => (None, name.clone()),
+        [] => (None, references.to_owned()),
+    }
+}
+
+/// The key that a foreign key refers to, by its number and columns; without names it is the
+/// primary one.
+pub fn referred_key(table: &Table, referred: &[String]) -> (Option<usize>, Vec<i64>) {
+    let id = |name: &String| table.columns.iter().find(|c| c.name == *name).map(|c| c.id);
+    let wanted: Vec<i64> = referred.iter().filter_map(id).collect();
+    let is_it = |constraint: &Constraint| match constraint {
+        Constraint::Unique { columns, primary, .. } => match wanted.is_empty() {
+            true => *primary,
+            false => *columns == wanted,
+        },
+        _ => false,
+    };
+    let found = table.constraints.iter().position(is_it);
+    let columns = found.and_then(|at| index_columns(&table.constraints[at]));
+    (found, columns.filter(|_| wanted.is_empty()).unwrap_or(wanted))
 }
 
 /// The names of columns given by id.

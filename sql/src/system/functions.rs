@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use super::pg_catalog::{Live, built_in};
-use super::{definitions, oid, references, routines, type_names};
+use super::{definitions, encodings, oid, references, routines, schemas, sizes, type_names};
 use crate::plan::TEMP_SCHEMA;
 
 /// The state that the connection sees now, temp tables under `pg_temp`.
@@ -65,24 +65,20 @@ pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
     };
     let mut all = references::functions(connection);
     all.push(is_visible(connection));
+    all.extend(sizes::functions(connection));
+    all.extend(schemas::functions(connection));
     all.extend([
         by_oid("pg_get_viewdef", |state, oid, _| {
             definitions::query(find(state, oid)?.relation).map(|query| query.definition())
         }),
         by_oid("pg_get_indexdef", index_definition),
-        by_oid("pg_get_constraintdef", |state, oid, _| {
+        by_oid("pg_get_constraintdef", |state, oid, arguments| {
             let (_, table, index) = constraint(state, oid)?;
-            Some(definitions::constraint(table, table.constraints.get(index)?))
+            let pretty = matches!(arguments.first(), Some(Argument::Number(1)));
+            Some(definitions::constraint(table, table.constraints.get(index)?, pretty))
         }),
-        by_oid("obj_description", |state, oid, _| match find(state, oid) {
-            Some(Place { relation: Relation::Table(table), .. }) => table.comment.clone(),
-            Some(Place { relation: Relation::View(view), .. }) => view.comment.clone(),
-            None => {
-                let schemas = state.schemas.iter();
-                let mut schemas = schemas.filter(|(_, s)| oid::of(s.id, false) == oid);
-                schemas.next().and_then(|(_, schema)| schema.comment.clone())
-            }
-        }),
+        by_oid("pg_get_functiondef", |_, oid, _| routines::definition(oid)),
+        by_oid("obj_description", description),
         by_oid("col_description", |state, oid, arguments| {
             let Some(Argument::Number(position)) = arguments.first() else { return None };
             let index = usize::try_from(position.checked_sub(1)?).ok()?;
@@ -104,6 +100,25 @@ pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
     all
 }
 
+/// The comment on an object; with the name of its catalog, on one of that catalog.
+fn description(state: &State, oid: i64, arguments: &[Argument]) -> Option<String> {
+    let catalog = arguments.first().map(|argument| match argument {
+        Argument::Text(name) => name.as_str(),
+        Argument::Number(_) | Argument::Other => "",
+    });
+    let of = |name: &str| catalog.is_none_or(|catalog| catalog == name);
+    match find(state, oid).filter(|_| of("pg_class")) {
+        Some(Place { relation: Relation::Table(table), .. }) => table.comment.clone(),
+        Some(Place { relation: Relation::View(view), .. }) => view.comment.clone(),
+        None => {
+            let mut schemas = state.schemas.values().filter(|_| of("pg_namespace"));
+            let schema = schemas.find(|schema| oid::of(schema.id, false) == oid);
+            let own = schema.and_then(|schema| schema.comment.clone());
+            own.or_else(|| built_in::description(oid, catalog).map(str::to_owned))
+        }
+    }
+}
+
 /// The name of a type; Postgres shows what is none as question marks.
 fn type_name(oid: i64, modifier: Option<i32>) -> String {
     match oid {
@@ -119,7 +134,6 @@ pub fn constant() -> Vec<ScalarUDF> {
     let none = ScalarValue::Utf8(None);
     let text = |text: &str| ScalarValue::Utf8(Some(text.to_owned()));
     let zero = ScalarValue::Int64(Some(0));
-    let utf8 = ScalarValue::Int32(Some(6));
     [
         ("pg_function_is_visible", &yes),
         ("pg_type_is_visible", &yes),
@@ -137,33 +151,35 @@ pub fn constant() -> Vec<ScalarUDF> {
         ("has_sequence_privilege", &yes),
         ("has_type_privilege", &yes),
         ("pg_is_in_recovery", &no),
+        ("pg_jit_available", &no),
+        ("row_security_active", &no),
         ("pg_is_other_temp_schema", &no),
         ("pg_relation_is_publishable", &no),
         ("pg_my_temp_schema", &zero),
         ("shobj_description", &none),
         ("pg_get_function_sqlbody", &none),
         ("pg_get_partition_constraintdef", &none),
+        ("pg_get_partkeydef", &none),
         ("pg_get_ruledef", &none),
         ("pg_get_serial_sequence", &none),
         ("pg_get_statisticsobjdef", &none),
         ("pg_get_statisticsobjdef_columns", &none),
         ("pg_get_triggerdef", &none),
         ("pg_get_function_arg_default", &none),
+        ("pg_get_statisticsobjdef_expressions", &none),
+        ("pg_relation_filenode", &none),
+        ("pg_relation_filepath", &none),
         ("pg_tablespace_location", &none),
-        ("inet_client_addr", &none),
-        ("inet_server_addr", &none),
-        ("pg_char_to_encoding", &utf8),
-        ("pg_relation_size", &ScalarValue::Int64(None)),
-        ("pg_table_size", &ScalarValue::Int64(None)),
-        ("pg_total_relation_size", &ScalarValue::Int64(None)),
-        ("pg_indexes_size", &ScalarValue::Int64(None)),
-        ("pg_database_size", &ScalarValue::Int64(None)),
+        ("pg_trigger_depth", &ScalarValue::Int32(Some(0))),
+        ("pg_encoding_max_length", &ScalarValue::Int32(Some(4))),
         ("pg_stat_get_numscans", &zero),
         ("pg_client_encoding", &text("UTF8")),
         ("getdatabaseencoding", &text("UTF8")),
     ]
     .map(|(name, value)| same(name, value.clone()))
-    .into()
+    .into_iter()
+    .chain(encodings::functions())
+    .collect()
 }
 
 fn same(name: &str, value: ScalarValue) -> ScalarUDF {
@@ -203,7 +219,7 @@ impl ScalarUDFImpl for Same {
 /// An argument after the first.
 enum Argument {
     Number(i64),
-    /// Text, or NULL: no function tells them apart.
+    Text(String),
     Other,
 }
 
@@ -274,7 +290,7 @@ impl ScalarUDFImpl for OfObject {
 }
 
 /// Ids, or the relations that texts name.
-fn ids(array: &ArrayRef, state: Option<&State>) -> EngineResult<Int64Array> {
+pub(super) fn ids(array: &ArrayRef, state: Option<&State>) -> EngineResult<Int64Array> {
     if array.data_type().is_string() {
         let texts = cast(array, &DataType::Utf8)?;
         let id = |text: Option<&str>| {
@@ -290,11 +306,14 @@ fn argument(array: &ArrayRef, row: usize) -> Argument {
     if array.is_null(row) {
         return Argument::Other;
     }
-    let number = cast(&array.slice(row, 1), &DataType::Int64).ok();
-    let number = number.filter(|_| array.data_type().is_integer());
-    match number {
-        Some(number) => Argument::Number(number.as_primitive::<Int64Type>().value(0)),
-        None => Argument::Other,
+    match ScalarValue::try_from_array(array, row) {
+        Ok(value) if array.data_type().is_integer() => match value.cast_to(&DataType::Int64) {
+            Ok(ScalarValue::Int64(Some(number))) => Argument::Number(number),
+            _ => Argument::Other,
+        },
+        Ok(ScalarValue::Utf8(Some(text))) => Argument::Text(text),
+        Ok(ScalarValue::Boolean(Some(flag))) => Argument::Number(i64::from(flag)),
+        _ => Argument::Other,
     }
 }
 

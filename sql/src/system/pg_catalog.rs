@@ -112,6 +112,11 @@ fn plain(of: &str) -> (DataType, Option<&str>) {
     }
 }
 
+/// Whether an id is a system relation's.
+pub(super) fn is_built_in(oid: i64) -> bool {
+    built_in::class(oid).is_some()
+}
+
 /// The columns of a system relation.
 pub(super) fn schema(schema: &str, name: &str) -> Option<SchemaRef> {
     match schema {

@@ -21,7 +21,8 @@ static TYPES: LazyLock<HashMap<i64, Type>> = LazyLock::new(|| {
     let row = |cells: Vec<Option<String>>| {
         let cell = |index: usize| cells.get(index).cloned().flatten();
         let number = |index: usize| cell(index).and_then(|text| text.parse().ok());
-        let element = number(13).filter(|_| cell(7).as_deref() == Some("A"));
+        // `int2vector` and `oidvector` are of the category too.
+        let element = number(13).filter(|_| cell(1).is_some_and(|name| name.starts_with('_')));
         let of = Type {
             name: cell(1)?,
             namespace: number(2).unwrap_or(0),

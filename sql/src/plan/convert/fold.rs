@@ -24,7 +24,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::super::using;
 use super::quantified;
-use crate::functions::{RENAMED, as_type};
+use crate::functions::{RENAMED, as_type, subscripts};
 use crate::names::folded;
 use crate::parse;
 use crate::system::references;
@@ -207,7 +207,9 @@ fn lateral_series(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
     let called = name.0.last()?.as_ident().map(folded)?;
     let arguments: Option<Vec<&Expr>> = args.args.iter().map(plain_argument).collect();
     let arguments = arguments?;
-    if called != "generate_series" || !arguments.iter().any(|e| has_column(e)) {
+    // A series of constants is a table function of the engine's.
+    let series = called == "generate_series" && arguments.iter().any(|e| has_column(e));
+    if !series && called != subscripts::NAME {
         return None;
     }
     let series = function("unnest", &[&function(&called, &arguments)]);
@@ -289,7 +291,7 @@ fn select_parts(select: &mut Select) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
             && let Expr::Function(series) = expr
-            && is(series, "generate_series")
+            && (is(series, "generate_series") || is(series, subscripts::NAME))
         {
             *expr = function("unnest", &[&*expr]);
         }

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, Values, cast,
 };
 
+use super::super::parameters;
 use crate::error::Error;
 
 /// Functions whose arguments become of one type.
@@ -102,7 +103,7 @@ fn types<'e>(values: impl Iterator<Item = &'e Expr>, schema: &DFSchema) -> Optio
 /// Rows from VALUES and UNION whose items have got other types than when they were planned.
 pub(super) fn rows(node: LogicalPlan) -> EngineResult<Transformed<LogicalPlan>> {
     match node {
-        LogicalPlan::Values(values) => listed(values),
+        LogicalPlan::Values(values) => listed(parameters::in_values(values)),
         LogicalPlan::Union(union) => united(union),
         other => Ok(Transformed::no(other)),
     }

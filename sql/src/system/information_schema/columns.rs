@@ -10,6 +10,7 @@ use datafusion::common::ScalarValue;
 
 use super::{Objects, Placed, rows_of, text, yes};
 use crate::error::{Error, Result};
+use crate::system::defaults;
 use crate::system::pg_catalog::{self, Row, built_in};
 use crate::types::describe;
 
@@ -23,7 +24,7 @@ impl Objects<'_> {
                 row.push(("is_updatable", yes(column.is_some())));
                 row.push(("is_nullable", yes(column.is_none_or(|column| column.nullable))));
                 if let Some(default) = column.and_then(|column| column.default.as_ref()) {
-                    row.push(("column_default", text(default)));
+                    row.push(("column_default", text(defaults::shown(default, field))));
                 }
                 row
             }));

@@ -13,6 +13,7 @@ use datafusion::common::ScalarValue;
 use super::Row;
 use crate::pg_type::PgType;
 use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
+use crate::system::defaults;
 use crate::system::definitions::{self, Query};
 use crate::system::oid;
 use keys::{is_check, keys};
@@ -132,6 +133,7 @@ impl<'a> Objects<'a> {
 
     fn classes(&self) -> Vec<Row> {
         let mut rows = Vec::new();
+        let referring = self.referring();
         for placed in self.relations() {
             let (kind, columns, checks, indexed) = match placed.relation {
                 Relation::Table(table) => {
@@ -148,6 +150,7 @@ impl<'a> Objects<'a> {
                 ("relchecks", count(checks)),
                 ("relhasindex", indexed.into()),
                 ("relhasrules", (kind != "r").into()),
+                ("relhastriggers", referring.contains(&placed.oid).into()),
                 ("reltuples", ScalarValue::Float32(Some(-1.0))),
             ]);
             self.access_of_relation(&mut row, &placed);
@@ -201,7 +204,7 @@ impl<'a> Objects<'a> {
                     ("oid", oid::of_default(placed.oid, index + 1).into()),
                     ("adrelid", placed.oid.into()),
                     ("adnum", count(index + 1)),
-                    ("adbin", text(default)),
+                    ("adbin", text(defaults::shown(default, &column.field))),
                 ]);
             }
         }
@@ -379,6 +382,15 @@ fn class(placed: &Placed<'_>, oid: i64, name: &str, kind: &str) -> Row {
     ]
 }
 
+/// How Postgres would store values of a type.
+fn storage(oid: u32, size: i16) -> &'static str {
+    match (oid, size) {
+        (1700 | 869, _) => "m",
+        (22 | 30, _) | (_, 0..) => "p",
+        _ => "x",
+    }
+}
+
 fn is_populated(relation: &Relation) -> bool {
     let query = relation.as_table().and_then(|table| table.query.as_ref());
     query.is_none_or(|query| query.populated)
@@ -397,7 +409,7 @@ fn attribute(relation: i64, index: usize, field: &Arc<Field>, column: Option<&Co
         ("attcacheoff", (-1_i32).into()),
         ("atttypmod", of.modifier.into()),
         ("attbyval", (1..=8).contains(&of.size).into()),
-        ("attstorage", text(if of.size < 0 { "x" } else { "p" })),
+        ("attstorage", text(storage(of.oid, of.size))),
         ("attalign", text("i")),
         ("attcompression", text("")),
         ("attidentity", text("")),
@@ -406,10 +418,15 @@ fn attribute(relation: i64, index: usize, field: &Arc<Field>, column: Option<&Co
         ("atthasdef", column.is_some_and(|column| column.default.is_some()).into()),
         ("attislocal", true.into()),
         ("attstattarget", (-1_i32).into()),
-        ("attcollation", ScalarValue::from(if is_text(of.oid) { 100_i64 } else { 0 })),
+        ("attcollation", collation(of.oid).into()),
     ]
 }
 
-fn is_text(oid: u32) -> bool {
-    matches!(oid, 19 | 25 | 1042 | 1043)
+/// The collation that a type comes with: `C` for names, the database's for other text.
+fn collation(oid: u32) -> i64 {
+    match oid {
+        19 | 1003 => 950,
+        25 | 1042 | 1043 | 1009 | 1014 | 1015 => 100,
+        _ => 0,
+    }
 }

@@ -1,9 +1,11 @@
 //! Constraints and indexes, those too that keys look as if they had.
 
+use std::collections::HashSet;
+
 use catalog::{Constraint, IndexKey, Table};
 use datafusion::common::ScalarValue;
 
-use super::{Objects, count, some_text, text};
+use super::{Objects, Placed, count, some_text, text};
 use crate::system::pg_catalog::Row;
 use crate::system::{definitions, oid};
 
@@ -42,12 +44,14 @@ impl Objects<'_> {
                         row.push(("conkey", numbers(table, columns)));
                         row.extend(["confupdtype", "confdeltype"].map(|name| (name, text("a"))));
                         row.push(("confmatchtype", text("s")));
-                        let name = references.rsplit('.').next().unwrap_or_default();
-                        let name = name.trim_matches('"');
-                        let other = tables.iter().find(|(other, _)| other.name == name);
-                        if let Some((other, target)) = other {
+                        if let Some((other, target)) = referred_to(&tables, placed, references) {
                             row.push(("confrelid", other.oid.into()));
-                            row.push(("confkey", named(target, referred)));
+                            let (key, columns) = definitions::referred_key(target, referred);
+                            row.push(("confkey", numbers(target, &columns)));
+                            if let Some(key) = key {
+                                let index = oid::of_index(target, other.temp, key);
+                                row.push(("conindid", index.into()));
+                            }
                         }
                     }
                     Constraint::Index(_) => {}
@@ -56,6 +60,21 @@ impl Objects<'_> {
             }
         }
         rows
+    }
+
+    /// The tables that a foreign key is about, on either side.
+    pub(super) fn referring(&self) -> HashSet<i64> {
+        let tables = self.base_tables();
+        let mut found = HashSet::new();
+        for (placed, table) in &tables {
+            for constraint in &table.constraints {
+                let Constraint::ForeignKey { references, .. } = constraint else { continue };
+                found.insert(placed.oid);
+                let other = referred_to(&tables, placed, references);
+                found.extend(other.map(|(other, _)| other.oid));
+            }
+        }
+        found
     }
 
     pub(super) fn keys(&self) -> Vec<Row> {
@@ -95,6 +114,23 @@ impl Objects<'_> {
             }
         }
         rows
+    }
+}
+
+/// The table that a foreign key of another one names.
+fn referred_to<'a, 'b>(
+    tables: &'b [(Placed<'a>, &'a Table)],
+    from: &Placed<'_>,
+    references: &str,
+) -> Option<&'b (Placed<'a>, &'a Table)> {
+    let (schema, name) = definitions::split(references);
+    let named = |in_schema: Option<&str>| {
+        let mut all = tables.iter().filter(|(other, _)| other.name == name);
+        all.find(|(other, _)| in_schema.is_none_or(|schema| schema == other.schema))
+    };
+    match &schema {
+        Some(schema) => named(Some(schema)),
+        None => named(Some(from.schema)).or_else(|| named(None)),
     }
 }
 
@@ -153,11 +189,6 @@ pub(super) fn keys(table: &Table) -> Vec<Key<'_>> {
 /// Column numbers, from 1.
 fn numbers(table: &Table, columns: &[i64]) -> ScalarValue {
     let position = |id: &i64| table.columns.iter().position(|column| column.id == *id);
-    list(columns.iter().filter_map(position))
-}
-
-fn named(table: &Table, columns: &[String]) -> ScalarValue {
-    let position = |name: &String| table.columns.iter().position(|column| column.name == *name);
     list(columns.iter().filter_map(position))
 }
 
