@@ -7,6 +7,7 @@ pub(crate) mod interval;
 pub(crate) mod json;
 pub(crate) mod number;
 mod only_value;
+mod row_field;
 mod similar;
 mod size_pretty;
 mod text;
@@ -17,6 +18,7 @@ mod type_of;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use only_value::function as only_value;
+pub(crate) use row_field::row_field;
 pub(crate) use text::identifier;
 pub(crate) use timezone::{Zone, shift, timezone};
 
