@@ -258,6 +258,9 @@ fn from_plan(message: &str) -> Error {
         let name = name.rsplit('.').next().unwrap_or(name);
         return Error::new("42P01", format!("relation \"{name}\" does not exist"));
     }
+    if let Some(qualifier) = text.strip_prefix("Invalid qualifier ") {
+        return missing_from(qualifier);
+    }
     if let Some(name) = between(&text, "Invalid function '", "'") {
         let near = between(&text, "Did you mean '", "'");
         let error = Error::new("42883", format!("function {name} does not exist"));
@@ -275,6 +278,15 @@ fn from_plan(message: &str) -> Error {
 fn from_schema(error: &SchemaError) -> Error {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
+            if let Some(relation) = &field.relation
+                && !valid_fields.iter().any(|valid| valid.relation.as_ref() == Some(relation))
+            {
+                return missing_from(relation.table()).locate_column(field);
+            }
+            if field.relation.is_none() && field.name == "default" {
+                let error = Error::new("42601", "DEFAULT is not allowed in this context");
+                return error.locate_column(field);
+            }
             let shown = column_name(field);
             let error = Error::new("42703", format!("column {shown} does not exist"));
             match nearest(&field.name, valid_fields) {
@@ -288,8 +300,11 @@ fn from_schema(error: &SchemaError) -> Error {
             let message = format!("column reference \"{}\" is ambiguous", field.name);
             Error::new("42702", message).locate_column(field)
         }
-        SchemaError::DuplicateQualifiedField { name, .. }
-        | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => {
+            let message = format!("table name \"{}\" specified more than once", qualifier.table());
+            Error::new("42712", message)
+        }
+        SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new("42701", format!("column \"{name}\" specified more than once"))
         }
     }
@@ -302,6 +317,10 @@ impl Error {
             None => self,
         }
     }
+}
+
+fn missing_from(table: &str) -> Error {
+    Error::new("42P01", format!("missing FROM-clause entry for table \"{table}\""))
 }
 
 /// As Postgres shows it: `"a"` alone is quoted, `t.a` is not.

@@ -14,7 +14,7 @@ use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
-use sql::changes::{self, Change};
+use sql::changes::{self, Change, Returning};
 use sql::copy::{CopyIn, CopyOut};
 use sql::parse::CopyPlace;
 use sql::plan::{self, Environment, Lakes, Life};
@@ -88,7 +88,10 @@ impl Plan {
             Self::Query(plan) | Self::Optimized(plan, _) | Self::Cursor(_, plan) => {
                 plan::life(plan)?
             }
-            Self::Change(change) => plan::life(&change.plan)?,
+            Self::Change(change) => {
+                let returning = change.returning.as_ref().map(|r| plan::life(&r.plan));
+                plan::life(&change.plan)?.min(returning.transpose()?.unwrap_or(Life::Snapshot))
+            }
             Self::Explain(_, inner) => inner.life()?,
             // What is fed is fed once.
             Self::CopyIn(_) => Life::Once,
@@ -173,13 +176,19 @@ pub(crate) fn parameters(
     plan: &Plan,
     declared: &[Option<FieldRef>],
 ) -> Result<Vec<FieldRef>, Error> {
-    let plan = match plan {
-        Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => plan,
-        Plan::Change(change) => &change.plan,
+    let (plan, returning) = match plan {
+        Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => (plan, None),
+        Plan::Change(change) => (&change.plan, change.returning.as_ref()),
         Plan::Explain(_, inner) => return parameters(inner, declared),
         Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => return Ok(Vec::new()),
     };
-    let found = plan.get_parameter_fields()?;
+    let mut found = plan.get_parameter_fields()?;
+    if let Some(returning) = returning {
+        for (name, field) in returning.plan.get_parameter_fields()? {
+            let known = found.entry(name).or_default();
+            *known = known.take().or(field);
+        }
+    }
     let number = |name: &str| name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
     let count = found.keys().map(|name| number(name)).max().unwrap_or(0).max(declared.len());
     let field = |index: usize| {
@@ -196,7 +205,7 @@ pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
     match plan {
         Plan::Query(plan) => Some(Arc::clone(plan.schema().inner())),
         Plan::Optimized(_, schema) => Some(Arc::clone(schema)),
-        Plan::Change(change) => change.returning.clone(),
+        Plan::Change(change) => change.returning.as_ref().map(Returning::schema),
         Plan::Explain(..) => Some(explain::schema()),
         Plan::Command | Plan::Cursor(..) | Plan::CopyIn(_) | Plan::CopyOut(..) => None,
     }
@@ -224,6 +233,9 @@ pub(crate) fn bind(
         Plan::Cursor(declare, plan) => Plan::Cursor(declare, filled(plan)?),
         Plan::Change(mut change) => {
             change.plan = filled(std::mem::take(&mut change.plan))?;
+            if let Some(returning) = &mut change.returning {
+                returning.plan = filled(std::mem::take(&mut returning.plan))?;
+            }
             Plan::Change(change)
         }
         Plan::Explain(explain, inner) => {
@@ -306,8 +318,8 @@ async fn change_rows(
 ) -> Result<Outcome, Error> {
     let applied = changes::apply(environment, lakes, change).await?;
     match (applied.returned, &change.returning) {
-        (Some(rows), Some(schema)) => {
-            let schema = Arc::clone(schema);
+        (Some(rows), Some(returning)) => {
+            let schema = returning.schema();
             Ok(Outcome::Rows { schema, rows, tag: change.tag, count: true, binary: false })
         }
         _ => Ok(Outcome::Done { tag: format!("{} {}", change.tag, applied.count) }),

@@ -48,6 +48,7 @@ const KNOWN: &[Known] = &[
     known("client_encoding", "UTF8", Kind::Text, "Encoding of what the client sends and gets."),
     known("client_min_messages", "notice", Kind::Text, "Least severity that the client is told."),
     known("datestyle", "ISO, MDY", Kind::Text, "Display format of dates and times."),
+    known("default_table_access_method", "heap", Kind::Text, "Accepted; tables are Parquet."),
     known(
         "default_transaction_isolation",
         "repeatable read",

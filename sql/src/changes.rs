@@ -9,6 +9,7 @@
 mod apply;
 mod check;
 mod delete;
+mod held;
 mod insert;
 mod merge;
 mod returning;
@@ -19,8 +20,8 @@ pub(crate) mod validate;
 use std::sync::Arc;
 
 use catalog::{FILE_COLUMN, POSITION_COLUMN, Relation, Table};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
-use datafusion::common::DFSchema;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, cast, lit};
@@ -30,13 +31,19 @@ use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, Table
 use crate::access::{self, Privileges};
 use crate::error::{Error, Result};
 use crate::parse;
-use crate::plan::{self, Environment, Found, Lakes, Place};
+use crate::plan::{self, Environment, Found, Given, Lakes, Place};
 
 pub use apply::{Applied, apply};
+pub(crate) use held::Held;
 pub(crate) use merge::NOTHING;
+pub use returning::Returning;
+use returning::SourceColumn;
 
 /// The name under which a statement's target is planned; its alias is what the user wrote.
 pub(crate) const TARGET: &str = "\u{3}target";
+/// What INSERT's OVERRIDING clauses are folded to before parsing: a partition of this name.
+pub(crate) const OVERRIDING_SYSTEM: &str = "\u{3}system";
+pub(crate) const OVERRIDING_USER: &str = "\u{3}user";
 /// First column of a change's plan: what to do with the row.
 pub(crate) const ACTION_COLUMN: &str = "__sextant_action";
 pub(crate) const INSERT: i64 = 1;
@@ -48,7 +55,7 @@ pub(crate) const DELETE: i64 = 3;
 pub(crate) enum Shape {
     /// The table's columns: every row is new.
     Rows,
-    /// Action, file, position, then the table's columns.
+    /// Action, file, position, the table's columns, those of the sources.
     Actions,
 }
 
@@ -72,15 +79,15 @@ pub struct Change {
     pub plan: LogicalPlan,
     /// The command word of the tag: `INSERT 0`, `UPDATE`, `DELETE`, `MERGE`.
     pub tag: &'static str,
-    /// Columns of RETURNING.
-    pub returning: Option<SchemaRef>,
+    pub returning: Option<Returning>,
     pub(crate) shape: Shape,
     pub(crate) twice: Twice,
     /// Columns that a row inserted here must not share with another inserted here.
     pub(crate) distinct: Option<(Vec<usize>, Twice)>,
     /// The outcome depended on which keys exist.
     pub(crate) depends: bool,
-    pub(crate) returning_items: Option<(Vec<SelectItem>, String)>,
+    /// What stands beside the target, for RETURNING.
+    pub(crate) sources: Vec<SourceColumn>,
 }
 
 impl Change {
@@ -130,7 +137,7 @@ impl Change {
             twice: Twice::First,
             distinct: None,
             depends: false,
-            returning_items: None,
+            sources: Vec::new(),
         }
     }
 }
@@ -145,17 +152,14 @@ pub async fn plan_change(
     let (with, statement) = change_in(statement);
     let planner = Planner { environment, lakes, types, with };
     planner.check_rights(statement)?;
-    let mut change = match statement {
-        ast::Statement::Insert(insert) => planner.insert(insert.clone()).await?,
-        ast::Statement::Update(update) => planner.update(update.clone()).await?,
-        ast::Statement::Delete(delete) => planner.delete(delete.clone()).await?,
-        ast::Statement::Merge(merge) => planner.merge(merge.clone()).await?,
+    match statement {
+        ast::Statement::Insert(insert) => planner.insert(insert.clone()).await,
+        ast::Statement::Update(update) => planner.update(update.clone()).await,
+        ast::Statement::Delete(delete) => planner.delete(delete.clone()).await,
+        ast::Statement::Merge(merge) => planner.merge(merge.clone()).await,
         _ => return Ok(None),
-    };
-    if change.returning_items.is_some() {
-        change.returning = Some(returning::schema(environment, lakes, &change).await?);
     }
-    Ok(Some(change))
+    .map(Some)
 }
 
 /// `WITH … INSERT` is parsed as a query whose body changes data: the change, and its WITH.
@@ -240,7 +244,7 @@ impl Planner<'_> {
     ) -> Result<LogicalPlan> {
         let query = self.under_with(query);
         let target = self.addressed(place, table).await?;
-        let overrides = vec![(TARGET.to_string(), target)];
+        let overrides = vec![(TARGET.to_string(), Given::Table(target))];
         plan::plan_query(self.environment, self.lakes, query, self.types, overrides).await
     }
 
@@ -281,24 +285,68 @@ pub(crate) fn rows_of(
     Planner { environment, lakes, types: &[], with: None }.rows(source, table, columns)
 }
 
-/// Puts the table's types on a plan of (action, file, position, column…).
-pub(crate) fn typed_actions(
-    environment: &Environment,
-    plan: LogicalPlan,
-    table: &Table,
-) -> Result<LogicalPlan> {
-    let columns = plan.schema().columns();
-    let mut items = vec![
-        cast(Expr::Column(columns[0].clone()), DataType::Int64).alias(ACTION_COLUMN),
-        Expr::Column(columns[1].clone()).alias(FILE_COLUMN),
-        Expr::Column(columns[2].clone()).alias(POSITION_COLUMN),
-    ];
-    for (column, value) in table.columns.iter().zip(&columns[3..]) {
-        let value = Expr::Column(value.clone());
-        items.push(assigned(value, &column.field, plan.schema(), &environment.engine)?);
+/// The first items of a change's SELECT: what to do with which row of the target.
+pub(crate) fn address_items(action: ast::Expr, target: &str) -> Vec<SelectItem> {
+    vec![
+        item(action, ACTION_COLUMN),
+        item(qualified(target, FILE_COLUMN), "__sextant_in"),
+        item(qualified(target, POSITION_COLUMN), "__sextant_at"),
+    ]
+}
+
+/// The last item of a change's SELECT: all columns, for RETURNING to read the sources'.
+pub(crate) fn all_columns() -> SelectItem {
+    SelectItem::Wildcard(ast::WildcardAdditionalOptions::default())
+}
+
+/// Columns of a change's plan from the `first` on that are not the target's.
+pub(crate) fn source_columns(plan: &LogicalPlan, first: usize, target: &str) -> Vec<usize> {
+    let target = TableReference::bare(target);
+    let columns = plan.schema().iter().enumerate().skip(first);
+    let beside = columns.filter(|(_, (qualifier, field))| {
+        *qualifier != Some(&target) && field.name() != merge::SOURCE_COLUMN
+    });
+    beside.map(|(index, _)| index).collect()
+}
+
+/// Columns of a change's plan.
+pub(crate) fn columns_at(plan: &LogicalPlan, indices: std::ops::Range<usize>) -> Vec<Expr> {
+    indices.map(|index| Expr::Column(plan.schema().columns()[index].clone())).collect()
+}
+
+impl Change {
+    /// A change whose plan has (action, file, position), from which `values` are the table's
+    /// columns; the columns at `sources` stand beside them.
+    fn of_actions(
+        planner: &Planner<'_>,
+        (place, table): (Place, Arc<Table>),
+        tag: &'static str,
+        plan: LogicalPlan,
+        values: Vec<Expr>,
+        sources: &[usize],
+    ) -> Result<Self> {
+        let columns = plan.schema().columns();
+        let mut items = vec![
+            cast(Expr::Column(columns[0].clone()), DataType::Int64).alias(ACTION_COLUMN),
+            Expr::Column(columns[1].clone()).alias(FILE_COLUMN),
+            Expr::Column(columns[2].clone()).alias(POSITION_COLUMN),
+        ];
+        for (column, value) in table.columns.iter().zip(values) {
+            let engine = &planner.environment.engine;
+            items.push(assigned(value, &column.field, plan.schema(), engine)?);
+        }
+        let mut beside = Vec::with_capacity(sources.len());
+        for index in sources {
+            let (qualifier, field) = plan.schema().qualified_field(*index);
+            beside.push(SourceColumn { qualifier: qualifier.cloned(), field: Arc::clone(field) });
+            let column = Expr::Column(columns[*index].clone());
+            items.push(column.alias(format!("__sextant_source_{index}")));
+        }
+        let plan = LogicalPlanBuilder::from(plan).project(items)?;
+        let plan = plan.filter(col(ident(ACTION_COLUMN)).gt(lit(0_i64)))?.build()?;
+        let change = Self::new(planner.lakes, place, table, tag, Shape::Actions, plan);
+        Ok(Self { sources: beside, ..change })
     }
-    let plan = LogicalPlanBuilder::from(plan).project(items)?;
-    Ok(plan.filter(col(ident(ACTION_COLUMN)).gt(lit(0_i64)))?.build()?)
 }
 
 /// `value` as it is stored in a column.
@@ -398,8 +446,24 @@ pub(crate) fn column_index(table: &Table, name: &str) -> Result<usize> {
     })
 }
 
-/// The column a SET assigns to: `x`, or `t.x` for those who write it so.
+/// The column that SET or INSERT assigns to, which is never qualified by its table.
 pub(crate) fn assigned_column(table: &Table, name: &ObjectName) -> Result<usize> {
     let parts = plan::parts(name)?;
-    column_index(table, parts.last().map_or("", String::as_str))
+    let index = column_index(table, parts.first().map_or("", String::as_str));
+    match (parts.get(1), index) {
+        (None, index) => index,
+        (Some(_), Err(error)) => {
+            Err(error.with_hint("SET target columns cannot be qualified with the relation name."))
+        }
+        (Some(field), Ok(index)) => {
+            let column = &table.columns[index];
+            let kind = crate::types::describe(&column.field).data_type;
+            let message = format!(
+                "cannot assign to field \"{field}\" of column \"{}\" because its type {kind} is \
+                 not a composite type",
+                column.name
+            );
+            Err(Error::new("42804", message))
+        }
+    }
 }

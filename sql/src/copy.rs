@@ -24,7 +24,9 @@ use crate::access::Privileges;
 use crate::changes::{self, Change, TARGET};
 use crate::error::{Error, Result};
 use crate::parse::{Copy, CopyPlace, CopyRows};
-use crate::plan::{self, Environment, ExternalFiles, Found, Lakes, Place, external_provider};
+use crate::plan::{
+    self, Environment, ExternalFiles, Found, Given, Lakes, Place, external_provider,
+};
 
 pub use feed::Feed;
 pub use options::{Columns, Format, Header, Options};
@@ -294,6 +296,6 @@ async fn filtered(
     }
     let query = changes::select(items, vec![from], Some(filter))?;
     let view = provider_as_source(Arc::new(ViewTable::new(rows, None)));
-    let overrides = vec![(TARGET.to_owned(), view)];
+    let overrides = vec![(TARGET.to_owned(), Given::Table(view))];
     plan::plan_query(environment, lakes, query, &[], overrides).await
 }

@@ -6,8 +6,10 @@ pub(crate) mod as_type;
 mod extract;
 pub(crate) mod interval;
 pub(crate) mod json;
+mod like_escape;
 pub(crate) mod number;
 mod only_value;
+mod row_field;
 mod similar;
 mod size_pretty;
 pub(crate) mod subscripts;
@@ -19,6 +21,7 @@ mod type_of;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use only_value::function as only_value;
+pub(crate) use row_field::row_field;
 pub(crate) use text::{identifier, literal};
 pub(crate) use timezone::{Zone, shift, timezone};
 
@@ -34,6 +37,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         extract::date_part(),
         extract::extract(),
         interval::age(),
+        like_escape::function(),
         number::width_bucket(),
         similar::function(),
         size_pretty::function(),

@@ -15,6 +15,7 @@ mod parameters;
 mod resolve;
 mod scope;
 mod using;
+mod wildcard;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, cast};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
@@ -36,8 +37,8 @@ use crate::error::{Error, Result};
 use crate::names;
 use crate::system::Live;
 
-pub(crate) use convert::Rules;
 pub use convert::{JsonOperators, NumberOperators};
+pub(crate) use convert::{Rules, function};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
 pub use interval::IntervalProducts;
@@ -99,8 +100,17 @@ impl Lakes {
     }
 }
 
-/// Extra tables by name, as DML brings them (`addressed` targets, RETURNING rows).
-pub type Overrides = Vec<(String, Arc<dyn datafusion::logical_expr::TableSource>)>;
+/// What a statement brings along under a name.
+#[derive(Clone)]
+pub enum Given {
+    /// A table, whatever it is called in the statement: `addressed` targets.
+    Table(Arc<dyn TableSource>),
+    /// Rows, as if WITH had named them; their columns may have qualifiers of their own.
+    Plan(LogicalPlan),
+}
+
+/// See `Given`.
+pub type Overrides = Vec<(String, Given)>;
 
 /// Plans a query (or EXPLAIN-less DML that has been turned into one).
 pub async fn plan_query(
@@ -134,20 +144,26 @@ pub(crate) async fn plan_at_depth(
     environment.may_call(lakes, &statement)?;
     crate::system::sizes::load(environment, lakes, &statement).await?;
     let statement = EngineStatement::Statement(Box::new(statement));
-    let scope = Scope::load(environment, lakes, &statement, special, overrides, depth).await?;
+    let scope = Scope::load(environment, lakes, &statement, special, &overrides, depth).await?;
     let EngineStatement::Statement(statement) = statement else {
         return Err(Error::unsupported("this statement"));
     };
     let plan = |statement| {
         let mut context = PlannerContext::new().with_prepare_param_data_types(types.to_vec());
+        for (name, given) in &overrides {
+            if let Given::Plan(plan) = given {
+                context.insert_cte(name.clone(), plan.clone());
+            }
+        }
         let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
         planner.sql_statement_to_plan_with_context(statement, &mut context)
     };
     // `SELECT id, t.* FROM t`: which names meet is known only now.
     let marked = names::marked(&statement);
+    let wildcards = wildcard::Wildcards::of(&statement);
     let plan = match (plan(*statement), marked) {
-        (Err(error), Some(marked)) => plan(marked).map_err(|_| error)?,
-        (planned, _) => planned?,
+        (Err(error), Some(marked)) => plan(marked).map_err(|_| wildcards.locate(error))?,
+        (planned, _) => planned.map_err(|error| wildcards.locate(error))?,
     };
     signed(Rules::new(&environment.engine, depth > 0).plan(plan)?)
 }

@@ -28,6 +28,9 @@ pub fn patch(out: &mut BytesMut, start: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// The type `"char"`.
+const CHAR_OID: u32 = 18;
+
 fn write(out: &mut BytesMut, cells: &Cells, row: usize) -> Result<(), Error> {
     match &cells.kind {
         Kind::Null => {}
@@ -44,6 +47,8 @@ fn write(out: &mut BytesMut, cells: &Cells, row: usize) -> Result<(), Error> {
         Kind::BigDecimal(array, scale) => {
             number::decimal_binary(out, &array.value(row).to_string(), *scale);
         }
+        // A `"char"` is one byte, none as well.
+        Kind::Text(array) if cells.oid == CHAR_OID && array.value(row).is_empty() => out.put_u8(0),
         Kind::Text(array) => out.put_slice(array.value(row).as_bytes()),
         Kind::LargeText(array) => out.put_slice(array.value(row).as_bytes()),
         Kind::TextView(array) => out.put_slice(array.value(row).as_bytes()),

@@ -1,6 +1,5 @@
-"""SQLAlchemy 2 with four drivers, beside Postgres: reflection, Core, ORM, cursors; pandas on top."""
+"""SQLAlchemy 2 with three drivers, beside Postgres: reflection, Core, ORM, cursors; pandas on top."""
 
-import asyncio
 import datetime
 import decimal
 import uuid
@@ -10,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import create_async_engine
 
 DRIVERS = ["psycopg2", "psycopg", "pg8000"]
 
@@ -182,23 +180,6 @@ def worked(url):
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_orm_and_core(server, postgres, driver):
     ours, theirs = (worked(url) for url in urls(server, postgres, driver, "orm"))
-    assert ours == theirs
-
-
-def test_asyncpg_under_sqlalchemy(server, postgres):
-    async def work(url):
-        engine = create_async_engine(url)
-        async with engine.begin() as connection:
-            for statement in TABLES:
-                await connection.execute(sa.text(statement))
-            await connection.execute(sa.text("insert into people (id, name) values (:id, :name)"), [{"id": i, "name": f"n{i}"} for i in range(20)])
-            found = await connection.run_sync(lambda held: plain(sa.inspect(held).get_columns("people")))
-            streamed = await connection.stream(sa.text("select id, name from people order by id"))
-            rows = [tuple(row) async for row in streamed]
-        await engine.dispose()
-        return found, rows
-
-    ours, theirs = (asyncio.run(work(url)) for url in urls(server, postgres, "asyncpg", "async"))
     assert ours == theirs
 
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use catalog::{FileId, Lake, NewFile, TableWriter};
-use datafusion::arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
@@ -41,7 +41,7 @@ pub async fn apply(
     let plan = sorted(change)?;
     let physical = environment.engine.create_physical_plan(&plan).await?;
     let task = environment.engine.task_ctx();
-    let plain = change.shape == Shape::Rows && change.returning_items.is_none();
+    let plain = change.shape == Shape::Rows && change.returning.is_none();
     let outcome = if plain && physical.output_partitioning().partition_count() > 1 {
         parallel_insert(environment, &lake, change, physical, &task).await?
     } else {
@@ -56,12 +56,13 @@ pub async fn apply(
         }
     };
     record(lakes, change, &outcome);
-    let returned = match &change.returning_items {
+    let returned = match &change.returning {
         None => None,
-        Some(_) => {
-            let plan = returning::rows(environment, lakes, change, outcome.returned).await?;
-            let physical = environment.engine.create_physical_plan(&plan).await?;
-            Some(execute_stream(physical, task)?)
+        Some(returning) => {
+            returning.rows.fill(outcome.returned);
+            let physical = environment.engine.create_physical_plan(&returning.plan).await;
+            returning.rows.fill(Vec::new());
+            Some(execute_stream(physical?, task)?)
         }
     };
     Ok(Applied { count: outcome.count, returned })
@@ -207,7 +208,7 @@ impl<'a> Run<'a> {
         while let Some(batch) = stream.next().await {
             let batch = batch?;
             match self.change.shape {
-                Shape::Rows => self.rows(batch, None).await?,
+                Shape::Rows => self.rows(batch, &[], None).await?,
                 Shape::Actions => self.actions(batch).await?,
             }
         }
@@ -235,14 +236,19 @@ impl<'a> Run<'a> {
                 deleted.insert(positions.value(row).unsigned_abs());
             }
         }
-        let indices: Vec<usize> = (3..batch.num_columns()).collect();
-        let rows = batch.project(&indices).map_err(arrow)?;
-        let rows = RecordBatch::try_new(nullable(&self.change.table), rows.columns().to_vec());
-        self.rows(rows.map_err(arrow)?, Some(&actions)).await
+        let table = &self.change.table;
+        let (own, beside) = batch.columns()[3..].split_at(table.columns.len());
+        let rows = RecordBatch::try_new(nullable(table), own.to_vec()).map_err(arrow)?;
+        self.rows(rows, beside, Some(&actions)).await
     }
 
     /// Counts, checks, returns and writes rows; without actions all are new.
-    async fn rows(&mut self, rows: RecordBatch, actions: Option<&Int64Array>) -> Result<()> {
+    async fn rows(
+        &mut self,
+        rows: RecordBatch,
+        beside: &[ArrayRef],
+        actions: Option<&Int64Array>,
+    ) -> Result<()> {
         self.outcome.count += rows.num_rows() as u64;
         let new = match actions {
             None => rows.clone(),
@@ -252,8 +258,9 @@ impl<'a> Run<'a> {
             }
         };
         self.checker.check(&new)?;
-        if self.change.returning_items.is_some() {
-            let batch = returning::batch(self.change, &rows, actions)?;
+        if let Some(returning) = &self.change.returning {
+            let columns = rows.columns().iter().chain(beside).cloned();
+            let batch = returning::batch(returning, columns, rows.num_rows(), actions)?;
             self.memory.try_grow(batch.get_array_memory_size())?;
             self.outcome.returned.push(batch);
         }
@@ -300,7 +307,7 @@ impl<'a> Run<'a> {
 }
 
 /// The table's columns; those of a deleted row are NULL unless RETURNING shows them.
-pub(super) fn nullable(table: &catalog::Table) -> SchemaRef {
+fn nullable(table: &catalog::Table) -> SchemaRef {
     let fields = table.columns.iter().map(|c| c.field.as_ref().clone().with_nullable(true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

@@ -1,11 +1,10 @@
 //! DELETE FROM … [USING …] [WHERE …]: `SELECT 3, address, old column values`.
 
-use catalog::{FILE_COLUMN, POSITION_COLUMN};
 use datafusion::sql::sqlparser::ast::{self, FromTable, TableWithJoins};
 
 use super::{
-    ACTION_COLUMN, Change, DELETE, Planner, Shape, alias_of, item, null, number, qualified, select,
-    target_factor, target_of, typed_actions,
+    Change, DELETE, Planner, address_items, alias_of, all_columns, columns_at, item, null, number,
+    qualified, select, source_columns, target_factor, target_of,
 };
 use crate::error::{Error, Result};
 
@@ -18,11 +17,7 @@ impl Planner<'_> {
         let (name, alias) = target_of(relation, "DELETE")?;
         let (place, table) = self.target(name)?;
         let alias = alias_of(alias, &place);
-        let mut items = vec![
-            item(number(DELETE), ACTION_COLUMN),
-            item(qualified(&alias, FILE_COLUMN), FILE_COLUMN),
-            item(qualified(&alias, POSITION_COLUMN), POSITION_COLUMN),
-        ];
+        let mut items = address_items(number(DELETE), &alias);
         for (index, column) in table.columns.iter().enumerate() {
             // Old values are read only where RETURNING shows them.
             let value = match delete.returning {
@@ -33,11 +28,19 @@ impl Planner<'_> {
         }
         let mut from = vec![TableWithJoins { relation: target_factor(&alias), joins: Vec::new() }];
         from.extend(delete.using.unwrap_or_default());
+        if delete.returning.is_some() && from.len() > 1 {
+            items.push(all_columns());
+        }
         let query = select(items, from, delete.selection)?;
         let plan = self.plan(query, &place, &table).await?;
-        let plan = typed_actions(self.environment, plan, &table)?;
-        let mut change = Change::new(self.lakes, place, table, "DELETE", Shape::Actions, plan);
-        change.returning_items = delete.returning.map(|items| (items, alias));
+        let own = 3..3 + table.columns.len();
+        let sources = source_columns(&plan, own.end, &alias);
+        let values = columns_at(&plan, own);
+        let target = (place, table);
+        let mut change = Change::of_actions(self, target, "DELETE", plan, values, &sources)?;
+        if let Some(items) = delete.returning {
+            change.returning = Some(self.returning(&change, items, &alias).await?);
+        }
         Ok(change)
     }
 }

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::{parse, plan};
 
 impl Planner<'_> {
-    pub(super) async fn insert(&self, insert: ast::Insert) -> Result<Change> {
+    pub(super) async fn insert(&self, mut insert: ast::Insert) -> Result<Change> {
+        let _overriding = overriding(&mut insert);
         let TableObject::TableName(name) = &insert.table else {
             return Err(Error::unsupported("INSERT into a function"));
         };
@@ -24,13 +25,15 @@ impl Planner<'_> {
         let alias = insert.table_alias.as_ref().map(|a| crate::names::folded(&a.alias));
         let alias = alias.unwrap_or_else(|| place.name.clone());
         let mut change = Change::new(self.lakes, place, table, "INSERT 0", Shape::Rows, rows);
-        change.returning_items = insert.returning.map(|items| (items, alias.clone()));
         match insert.on {
             None => {}
             Some(OnInsert::OnConflict(conflict)) => {
                 self.upsert(&mut change, conflict, &alias).await?;
             }
             Some(_) => return Err(Error::unsupported("ON DUPLICATE KEY UPDATE")),
+        }
+        if let Some(items) = insert.returning {
+            change.returning = Some(self.returning(&change, items, &alias).await?);
         }
         Ok(change)
     }
@@ -82,6 +85,35 @@ impl Planner<'_> {
         }
         Ok(LogicalPlanBuilder::from(source).project(items)?.build()?)
     }
+}
+
+/// What an INSERT says of values for identity columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overriding {
+    Nothing,
+    /// The values given count, also for GENERATED ALWAYS.
+    System,
+    /// Identity columns are numbered whatever is given.
+    User,
+}
+
+/// Takes the OVERRIDING clause from where the parser was told to put it.
+fn overriding(insert: &mut ast::Insert) -> Overriding {
+    let marks = [
+        (super::OVERRIDING_SYSTEM, Overriding::System),
+        (super::OVERRIDING_USER, Overriding::User),
+    ];
+    for (mark, overriding) in marks {
+        let alone = matches!(insert.columns.as_slice(), [name] if name.to_string().contains(mark));
+        let behind = insert.partitioned.iter().flatten().any(|e| e.to_string().contains(mark));
+        if alone {
+            insert.columns.clear();
+        }
+        if alone || behind {
+            return overriding;
+        }
+    }
+    Overriding::Nothing
 }
 
 fn insert_columns(table: &Table, insert: &ast::Insert) -> Result<Vec<usize>> {

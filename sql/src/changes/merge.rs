@@ -11,7 +11,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use catalog::{FILE_COLUMN, POSITION_COLUMN, Table};
+use catalog::{POSITION_COLUMN, Table};
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, Join, JoinConstraint, JoinOperator, MergeAction, MergeClause,
     MergeClauseKind, MergeInsertKind, OutputClause, TableFactor, TableWithJoins, VisitMut,
@@ -20,9 +20,9 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::update::assignments;
 use super::{
-    ACTION_COLUMN, Change, DELETE, INSERT, Planner, Shape, Twice, UPDATE, alias_of,
-    assigned_column, item, null, number, qualified, quoted, select, table_alias, target_factor,
-    typed_actions,
+    Change, DELETE, INSERT, Planner, Twice, UPDATE, address_items, alias_of, all_columns,
+    assigned_column, columns_at, item, null, number, qualified, quoted, select, source_columns,
+    table_alias, target_factor,
 };
 use crate::error::{Error, Result};
 use crate::parse;
@@ -63,20 +63,28 @@ impl Planner<'_> {
             (false, false) => JoinOperator::Inner(on(*merge.on)),
         };
         let joined = joined(source, join, &target);
-        let query = select(clause_items(&clauses, &table, &target), vec![joined], None)?;
-        let plan = self.plan(query, &place, &table).await?;
         let returning = match merge.output {
             None => None,
-            Some(OutputClause::Returning { select_items, .. }) => Some((select_items, target)),
+            Some(OutputClause::Returning { select_items, .. }) => Some(select_items),
             Some(OutputClause::Output { .. }) => {
                 return Err(Error::unsupported("OUTPUT").with_hint("Use RETURNING."));
             }
         };
-        let plan = typed_actions(self.environment, plan, &table)?;
-        let mut change = Change::new(self.lakes, place, table, "MERGE", Shape::Actions, plan);
+        let mut items = clause_items(&clauses, &table, &target);
+        if returning.is_some() {
+            items.push(all_columns());
+        }
+        let plan = self.plan(select(items, vec![joined], None)?, &place, &table).await?;
+        let own = 3..3 + table.columns.len();
+        let sources = source_columns(&plan, own.end, &target);
+        let values = columns_at(&plan, own);
+        let at = (place, table);
+        let mut change = Change::of_actions(self, at, "MERGE", plan, values, &sources)?;
         change.twice = Twice::Fail("MERGE command cannot affect row a second time");
         change.depends = inserts;
-        change.returning_items = returning;
+        if let Some(items) = returning {
+            change.returning = Some(self.returning(&change, items, &target).await?);
+        }
         Ok(change)
     }
 
@@ -110,7 +118,7 @@ impl Planner<'_> {
             MergeAction::Update(update) => {
                 let mut values: Vec<Expr> =
                     table.columns.iter().map(|c| qualified(names.target, &c.name)).collect();
-                for (index, value) in assignments(table, &update.assignments)? {
+                for (index, value) in assignments(table, &update.assignments)?.expressions() {
                     values[index] = scoped(value);
                 }
                 (UPDATE, values)
@@ -219,11 +227,7 @@ pub(super) fn clause_items(
     target: &str,
 ) -> Vec<ast::SelectItem> {
     let action = |clause: &Clause| number(clause.action);
-    let mut items = vec![
-        item(case(clauses, action, Some(number(0))), ACTION_COLUMN),
-        item(qualified(target, FILE_COLUMN), FILE_COLUMN),
-        item(qualified(target, POSITION_COLUMN), POSITION_COLUMN),
-    ];
+    let mut items = address_items(case(clauses, action, Some(number(0))), target);
     for index in 0..table.columns.len() {
         let value = |clause: &Clause| clause.values.get(index).cloned().unwrap_or_else(null);
         items.push(item(case(clauses, value, None), &format!("__sextant_{index}")));

@@ -12,16 +12,14 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::insert::keys;
-use super::merge::{
-    Clause, SOURCE_COLUMN, and, clause_items, is_not_null, is_null, joined, on, qualify,
-};
+use super::merge::{Clause, SOURCE_COLUMN, and, clause_items, is_not_null, is_null, joined, on};
 use super::update::assignments;
 use super::{
-    Change, INSERT, Planner, Shape, Twice, UPDATE, column_index, qualified, select, table_alias,
-    typed_actions,
+    Change, INSERT, Planner, Twice, UPDATE, column_index, columns_at, qualified, select,
+    table_alias,
 };
 use crate::error::{Error, Result};
-use crate::plan;
+use crate::plan::{self, Given};
 
 /// The name under which the rows to insert are planned.
 const ROWS: &str = "\u{3}rows";
@@ -60,11 +58,15 @@ impl Planner<'_> {
         ))?
         .order_by;
         let target = self.addressed(&change.place, &change.table).await?;
-        let overrides = vec![(super::TARGET.to_string(), target), (ROWS.to_string(), rows)];
+        let overrides = vec![
+            (super::TARGET.to_string(), Given::Table(target)),
+            (ROWS.to_string(), Given::Table(rows)),
+        ];
         let plan =
             plan::plan_query(self.environment, self.lakes, query, self.types, overrides).await?;
-        change.plan = typed_actions(self.environment, plan, &change.table)?;
-        change.shape = Shape::Actions;
+        let values = columns_at(&plan, 3..3 + change.table.columns.len());
+        let target = (change.place.clone(), Arc::clone(&change.table));
+        *change = Change::of_actions(self, target, change.tag, plan, values, &[])?;
         change.depends = true;
         let twice = if updates { Twice::Fail(AGAIN) } else { Twice::First };
         change.distinct = keys.into_iter().next().map(|key| (key, twice.clone()));
@@ -137,26 +139,12 @@ fn clauses(table: &Arc<Table>, action: OnConflictAction, alias: &str) -> Result<
     };
     let OnConflictAction::DoUpdate(update) = action else { return Ok(vec![insert]) };
     let mut values: Vec<Expr> = table.columns.iter().map(|c| qualified(alias, &c.name)).collect();
-    for (index, mut value) in assignments(table, &update.assignments)? {
-        qualify(&mut value, alias);
+    for (index, value) in assignments(table, &update.assignments)?.expressions() {
         values[index] = value;
     }
     let mut condition = is_not_null(position);
-    if let Some(mut predicate) = update.selection {
-        qualify(&mut predicate, alias);
+    if let Some(predicate) = update.selection {
         condition = and(condition, Expr::Nested(Box::new(predicate)));
     }
     Ok(vec![insert, Clause { condition, action: UPDATE, values }])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_in_do_update_mean_the_target() {
-        let mut expression = crate::parse::parse_expression("n + excluded.n").unwrap();
-        qualify(&mut expression, "t");
-        assert_eq!(expression.to_string(), "\"t\".n + excluded.n");
-    }
 }

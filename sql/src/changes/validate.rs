@@ -8,7 +8,7 @@ use futures::StreamExt;
 
 use super::{TARGET, item, number, quoted, select, target_factor};
 use crate::error::{Error, Result};
-use crate::plan::{self, Place};
+use crate::plan::{self, Given, Place};
 use crate::statements::Context;
 use crate::{parse, statements};
 
@@ -51,7 +51,7 @@ async fn any(context: &mut Context<'_>, place: &Place, predicate: ast::Expr) -> 
     let table = statements::current(context, place)?;
     let id = table.id;
     let provider = plan::lake_table(context.lakes, place, table, false).await?;
-    let overrides = vec![(TARGET.to_string(), provider_as_source(provider))];
+    let overrides = vec![(TARGET.to_string(), Given::Table(provider_as_source(provider)))];
     let from = ast::TableWithJoins { relation: target_factor(&place.name), joins: Vec::new() };
     let query = select(vec![item(number(1), "found")], vec![from], Some(predicate))?;
     let environment = context.environment;

@@ -1,4 +1,5 @@
-//! `generate_subscripts(array, dimension [, reverse])`: the list of an array's subscripts, which the
+//! `generate_subscripts(array, dimension [, reverse])`: the list of an array's subscripts, which
+//! the
 //! planner unnests. NULL, an empty array and a dimension that is not there give none; `int2vector`
 //! and `oidvector` count from 0.
 

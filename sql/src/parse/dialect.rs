@@ -22,6 +22,10 @@ impl Dialect for SextantDialect {
     fn supports_table_versioning(&self) -> bool {
         true
     }
+    fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
+        // `INSERT INTO t SELECT 1 ON CONFLICT …`
+        *keyword != Keyword::ON && POSTGRES.is_column_alias(keyword, parser)
+    }
     fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
         POSTGRES.identifier_quote_style(identifier)
     }

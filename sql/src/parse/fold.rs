@@ -2,12 +2,16 @@
 //!
 //! - MERGE's `THEN DO NOTHING` becomes an UPDATE or INSERT of a column that cannot exist;
 //! - `ABORT` is ROLLBACK;
+//! - INSERT's `OVERRIDING SYSTEM VALUE` becomes a PARTITION of that name after a list of columns,
+//!   else a list of one column of that name;
+//! - `ON CONFLICT (a) WHERE b DO …` loses its predicate: it chooses among partial indexes, and
+//!   every key that we have covers all rows;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
 use super::SextantDialect;
-use crate::changes::NOTHING;
+use crate::changes::{NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER};
 
 /// The tokens, folded; positions stay those of the text.
 pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -32,6 +36,18 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             };
             folded.extend(synthetic(&nothing, &rest[length - 1]));
             index += length;
+        } else if let Some((length, overriding)) = overriding(rest) {
+            let last = folded.iter().rev().find(|t| !matches!(t.token, Token::Whitespace(_)));
+            let has_columns = last.is_some_and(|last| last.token == Token::RParen);
+            let text = match has_columns {
+                true => format!(" PARTITION (\"{overriding}\") "),
+                false => format!(" (\"{overriding}\") "),
+            };
+            folded.extend(synthetic(&text, &rest[length - 1]));
+            index += length;
+        } else if let Some((target, next)) = conflict_predicate(rest) {
+            folded.extend(rest[..target].iter().cloned());
+            index += next;
         } else if first && words(rest, &["ABORT"]).is_some() {
             folded.extend(synthetic("ROLLBACK", &rest[0]));
             index += 1;
@@ -56,6 +72,36 @@ fn plain_literal(token: &TokenWithSpan) -> TokenWithSpan {
         }
         other => TokenWithSpan { token: other.clone(), span },
     }
+}
+
+/// `OVERRIDING SYSTEM | USER VALUE`: how many tokens, and what stands for it.
+fn overriding(tokens: &[TokenWithSpan]) -> Option<(usize, &'static str)> {
+    let kinds = [("SYSTEM", OVERRIDING_SYSTEM), ("USER", OVERRIDING_USER)];
+    kinds.into_iter().find_map(|(word, mark)| {
+        words(tokens, &["OVERRIDING", word, "VALUE"]).map(|length| (length, mark))
+    })
+}
+
+/// `ON CONFLICT (…) WHERE … DO`: where the target ends and where DO stands.
+fn conflict_predicate(tokens: &[TokenWithSpan]) -> Option<(usize, usize)> {
+    let mut at = words(tokens, &["ON", "CONFLICT"])?;
+    let mut depth = 0_usize;
+    let mut target = None;
+    while let Some(token) = tokens.get(at) {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.checked_sub(1)?,
+            Token::Whitespace(_) => {}
+            Token::Word(word) if depth == 0 && target.is_none() && is(word, "WHERE") => {
+                target = Some(at);
+            }
+            Token::Word(word) if depth == 0 && is(word, "DO") => return Some((target?, at)),
+            _ if depth == 0 && target.is_none() => return None,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 /// How many tokens the words take at the start of `tokens`, white space included.

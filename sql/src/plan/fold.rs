@@ -77,7 +77,8 @@ fn name_series(factor: &mut TableFactor) {
         _ => return,
     };
     let function = name.0.last().and_then(ObjectNamePart::as_ident).map(crate::names::folded);
-    let Some(function) = function.filter(|f| matches!(f.as_str(), "generate_series" | "generate_subscripts" | "range"))
+    let Some(function) = function
+        .filter(|f| matches!(f.as_str(), "generate_series" | "generate_subscripts" | "range"))
     else {
         return;
     };

@@ -6,6 +6,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 
+use crate::changes::Held;
+
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Life {
@@ -35,12 +37,15 @@ pub fn life(plan: &LogicalPlan) -> EngineResult<Life> {
     Ok(life)
 }
 
-/// Whether what a node itself holds lasts: tables of the statement's own snapshot do.
+/// Whether what a node itself holds lasts: tables of the statement's own snapshot do, and so do
+/// rows that are put there anew by each run.
 fn node_lasts(node: &LogicalPlan) -> EngineResult<bool> {
     Ok(match node {
-        LogicalPlan::TableScan(TableScan { source, .. }) => source_as_provider(source)?
-            .downcast_ref::<LakeTable>()
-            .is_some_and(|table| !table.is_past()),
+        LogicalPlan::TableScan(TableScan { source, .. }) => {
+            let provider = source_as_provider(source)?;
+            let table = provider.downcast_ref::<LakeTable>();
+            table.is_some_and(|table| !table.is_past()) || provider.is::<Held>()
+        }
         LogicalPlan::Extension(_) => false,
         _ => true,
     })

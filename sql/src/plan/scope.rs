@@ -29,7 +29,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned, TableVersion};
 
 use super::fold::{self, Special};
 use super::resolve::{Found, Place, parts, reference_parts};
-use super::{Environment, ExternalFiles, Lakes, Overrides, constant, external_provider};
+use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
 use crate::types::PostgresTypes;
@@ -63,16 +63,20 @@ impl<'a> Scope<'a> {
         lakes: &Lakes,
         statement: &EngineStatement,
         special: Vec<Special>,
-        overrides: Overrides,
+        overrides: &Overrides,
         depth: usize,
     ) -> Result<Scope<'a>> {
         let (references, _) = resolve_table_references(statement, true)?;
         let loader = Loader { environment, lakes, special, depth };
         let mut tables = HashMap::with_capacity(references.len());
         for reference in references {
-            let replaced = overrides.iter().find(|(name, _)| name == reference.table());
+            let replaced = overrides.iter().find(|(name, given)| match given {
+                Given::Table(_) => name == reference.table(),
+                Given::Plan(_) => reference == TableReference::bare(name.as_str()),
+            });
             let source = match replaced {
-                Some((_, source)) => Some(Arc::clone(source)),
+                Some((_, Given::Table(source))) => Some(Arc::clone(source)),
+                Some((_, Given::Plan(_))) => None,
                 None => Box::pin(loader.source(&reference)).await.map_err(|error| match error {
                     Error::Statement { sqlstate: "42P01", .. } if depth == 0 => {
                         error.at_place(place_of(statement, &reference))

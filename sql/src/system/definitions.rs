@@ -126,7 +126,7 @@ pub fn constraint(table: &Table, constraint: &Constraint, pretty: bool) -> Strin
 
 /// The schema, if it is written, and the name of a relation as a constraint refers to it.
 pub fn split(references: &str) -> (Option<String>, String) {
-    let parts = parse::parse_name(references).unwrap_or_default();
+    let parts = super::references::parts(references).unwrap_or_default();
     match parts.as_slice() {
         [.., schema, name] => (Some(schema.clone()), name.clone()),
         [name] => (None, name.clone()),

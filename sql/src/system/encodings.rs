@@ -83,7 +83,11 @@ pub(super) fn functions() -> [ScalarUDF; 3] {
 }
 
 /// A function of its first argument.
-fn function(name: &str, to: DataType, answer: fn(&ArrayRef) -> EngineResult<ArrayRef>) -> ScalarUDF {
+fn function(
+    name: &str,
+    to: DataType,
+    answer: fn(&ArrayRef) -> EngineResult<ArrayRef>,
+) -> ScalarUDF {
     let body = move |arguments: &[ColumnarValue]| {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
         Ok(ColumnarValue::Array(answer(&arrays[0])?))

@@ -65,6 +65,7 @@ pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
     };
     let mut all = references::functions(connection);
     all.push(is_visible(connection));
+    all.push(type_is_visible());
     all.extend(sizes::functions(connection));
     all.extend(schemas::functions(connection));
     all.extend([
@@ -77,7 +78,6 @@ pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
             let pretty = matches!(arguments.first(), Some(Argument::Number(1)));
             Some(definitions::constraint(table, table.constraints.get(index)?, pretty))
         }),
-        by_oid("pg_get_functiondef", |_, oid, _| routines::definition(oid)),
         by_oid("obj_description", description),
         by_oid("col_description", |state, oid, arguments| {
             let Some(Argument::Number(position)) = arguments.first() else { return None };
@@ -114,7 +114,7 @@ fn description(state: &State, oid: i64, arguments: &[Argument]) -> Option<String
             let mut schemas = state.schemas.values().filter(|_| of("pg_namespace"));
             let schema = schemas.find(|schema| oid::of(schema.id, false) == oid);
             let own = schema.and_then(|schema| schema.comment.clone());
-            own.or_else(|| built_in::description(oid, catalog).map(str::to_owned))
+            own.or_else(|| built_in::description(oid, catalog))
         }
     }
 }
@@ -136,7 +136,6 @@ pub fn constant() -> Vec<ScalarUDF> {
     let zero = ScalarValue::Int64(Some(0));
     [
         ("pg_function_is_visible", &yes),
-        ("pg_type_is_visible", &yes),
         ("pg_operator_is_visible", &yes),
         ("pg_collation_is_visible", &yes),
         ("pg_conversion_is_visible", &yes),
@@ -158,6 +157,7 @@ pub fn constant() -> Vec<ScalarUDF> {
         ("pg_my_temp_schema", &zero),
         ("shobj_description", &none),
         ("pg_get_function_sqlbody", &none),
+        ("pg_get_functiondef", &none),
         ("pg_get_partition_constraintdef", &none),
         ("pg_get_partkeydef", &none),
         ("pg_get_ruledef", &none),
@@ -399,6 +399,24 @@ fn is_visible(connection: &Connection) -> ScalarUDF {
     };
     datafusion::logical_expr::create_udf(
         "pg_table_is_visible",
+        vec![DataType::Int64],
+        DataType::Boolean,
+        VOLATILITY,
+        Arc::new(answer),
+    )
+}
+
+/// Whether a type is found by its bare name; the domains of `information_schema` are not.
+fn type_is_visible() -> ScalarUDF {
+    let answer = |arguments: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let oids = arrays[0].as_primitive::<Int64Type>().iter();
+        let answers: BooleanArray =
+            oids.map(|oid| oid.map(|oid| !built_in::type_is_hidden(oid))).collect();
+        Ok(ColumnarValue::Array(Arc::new(answers) as ArrayRef))
+    };
+    datafusion::logical_expr::create_udf(
+        "pg_type_is_visible",
         vec![DataType::Int64],
         DataType::Boolean,
         VOLATILITY,

@@ -362,7 +362,7 @@ impl<'a> Names<'a> {
 }
 
 /// `a . "B".c` as its names; anything in parentheses behind it is left out.
-fn parts(text: &str) -> Result<Vec<String>> {
+pub(crate) fn parts(text: &str) -> Result<Vec<String>> {
     let invalid = || Error::new("42602", "invalid name syntax");
     let text = text.split('(').next().unwrap_or(text).trim();
     let mut found = Vec::new();

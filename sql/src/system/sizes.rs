@@ -90,13 +90,14 @@ fn of_relation(name: &'static str, connection: Connection) -> ScalarUDF {
         let Some(objects) = arrays.first() else { return Ok(none(1)) };
         let objects = ids(objects, state.as_deref())?;
         let sizes = connection.live.sizes().read();
-        let size = |id: Option<i64>| {
-            let (id, state) = (id?, state.as_deref()?);
-            let known = find(state, id).is_some() || constraint(state, id - 1).is_some();
-            let bytes = sizes.as_ref().ok()?.get(&id).copied().unwrap_or(0);
-            (known || super::pg_catalog::is_built_in(id))
-                .then_some(if name == "pg_indexes_size" { 0 } else { bytes })
-        };
+        let size =
+            |id: Option<i64>| {
+                let (id, state) = (id?, state.as_deref()?);
+                let known = find(state, id).is_some() || constraint(state, id - 1).is_some();
+                let bytes = sizes.as_ref().ok()?.get(&id).copied().unwrap_or(0);
+                (known || super::pg_catalog::is_built_in(id))
+                    .then_some(if name == "pg_indexes_size" { 0 } else { bytes })
+            };
         let sizes: Int64Array = objects.iter().map(size).collect();
         Ok(ColumnarValue::Array(Arc::new(sizes) as ArrayRef))
     };

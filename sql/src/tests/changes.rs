@@ -85,7 +85,7 @@ async fn merge_runs_the_first_clause_that_applies() {
         when not matched then insert (id, name) values (id, 'new')
         when not matched by source and t.id = 7 then delete
         when not matched by source and t.id = 6 then do nothing
-        returning merge_action(), id";
+        returning merge_action(), t.id";
     let mut rows = db.run(sql).await.unwrap();
     rows.sort();
     assert_eq!(rows, ["DELETE|2", "DELETE|7", "INSERT|20", "UPDATE|1"]);

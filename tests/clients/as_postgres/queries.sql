@@ -95,3 +95,6 @@ selec 1;
 select 1 1;
 select (1;
 select 'abc;
+select 'pg_x' like 'pg/_%' escape '/' as a, 'pgx' like 'pg/_%' escape '/' as b, 'a\b' like 'a\b' escape '/' as c, 'A%' ilike 'a#%' escape '#' as d, 'a_' like 'a\_' escape '' as e, null like 'a' escape '/' as f;
+select 'a' like 'a' escape 'xy';
+select v from (values ('pg_a'), ('pgb'), ('x')) t(v) where v not like 'pg/_' || '%' escape '/' order by 1;

@@ -44,6 +44,11 @@ impl VisitorMut for Folder {
         quantified::fold(expression);
         match expression {
             Expr::SimilarTo { .. } => similar(expression),
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(escape) = escape_char.take() {
+                    **pattern = function("like_escape", &[&*pattern, &Expr::Value(escape)]);
+                }
+            }
             Expr::Cast { expr, data_type, .. } if object_kind(data_type).is_some() => {
                 let kind = object_kind(data_type).unwrap_or_default();
                 *expression = function(&format!("{kind}_input"), &[&*expr]);

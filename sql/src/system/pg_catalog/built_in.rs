@@ -5,7 +5,7 @@
 //! more, the arguments as `pg_get_function_arguments` gives them. `classes.txt` lists the system
 //! relations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use datafusion::arrow::array::{
@@ -110,6 +110,40 @@ pub fn names(relation: &str) -> &'static Names {
     });
     static NONE: LazyLock<Names> = LazyLock::new(HashMap::new);
     ALL.get(relation).unwrap_or(&NONE)
+}
+
+/// Whether a type that Postgres comes with is in another schema than `pg_catalog`.
+pub fn type_is_hidden(oid: i64) -> bool {
+    static HIDDEN: LazyLock<HashSet<i64>> = LazyLock::new(|| {
+        let hidden = |line: Vec<Option<String>>| match line.as_slice() {
+            [Some(oid), _, Some(schema), ..] if schema != "11" => oid.parse().ok(),
+            _ => None,
+        };
+        lines("pg_type").filter_map(hidden).collect()
+    });
+    HIDDEN.contains(&oid)
+}
+
+/// What is said about an object; with the name of its catalog, about one of that catalog.
+pub fn description(oid: i64, catalog: Option<&str>) -> Option<String> {
+    type Said = HashMap<i64, Vec<(i64, String)>>;
+    static BY_ID: LazyLock<Said> = LazyLock::new(|| {
+        let mut said = Said::new();
+        for line in lines("pg_description") {
+            let [Some(oid), Some(class), Some(part), Some(text)] = line.as_slice() else {
+                continue;
+            };
+            if let (Ok(oid), Ok(class), "0") = (oid.parse(), class.parse(), part.as_str()) {
+                said.entry(oid).or_default().push((class, text.clone()));
+            }
+        }
+        said
+    });
+    let named = |of: i64| {
+        catalog.is_none_or(|catalog| class(of).is_some_and(|class| class.name == catalog))
+    };
+    let said = BY_ID.get(&oid)?.iter().find(|(class, _)| named(*class));
+    said.map(|(_, text)| text.clone())
 }
 
 /// A line's cells, without the escapes of COPY.

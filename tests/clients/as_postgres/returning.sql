@@ -1,0 +1,25 @@
+-- RETURNING with qualifiers and source columns; UPDATE of several columns.
+create table t(id int, v text, n int);
+create table s(id int, x text);
+insert into t values (1, 'a', 10), (2, 'b', 20), (3, 'c', 30), (4, 'd', 40);
+insert into s values (1, 'one'), (2, 'two'), (9, 'nine');
+insert into t as a values (5, 'e', 50) returning a.id, a.v, id + n as sum;
+insert into t values (6, 'f', 60) returning nope.*;
+insert into t values (6, 'f', 60) returning nope.x;
+insert into t values (6, 'f', 60) returning t.*;
+update t set v = x from s where s.id = t.id and t.id = 1 returning t.id, s.x, t.v;
+update t a set v = 'z' where a.id = 3 returning a.*, a.n * 2 as twice;
+update t set v = 'z' where id = 3 returning s.x;
+update t as a set v = 'q' from s where s.id = a.id returning *;
+update t set v = 'q' from s where s.id = t.id returning id;
+update t set t.v = 'x' where id = 1;
+update t set (v, n) = ('w', 5) where id = 4 returning *;
+update t set (v, n) = row('u', 6) where id = 4 returning *;
+update t set (v, n) = (select x, 7 from s where s.id = 9) where id = 4 returning *;
+update t set (v, n) = (select x, 7 from s where s.id = t.id) where id = 2 returning *;
+update t set (v, n) = (1, 2, 3) where id = 4;
+delete from t using s where s.id = t.id and t.id = 1 returning s.x, t.*;
+delete from t where id = 6 returning *, n + 1 as more;
+delete from t where id = 77 returning t.id;
+select * from t order by id;
+select * from s order by id;
