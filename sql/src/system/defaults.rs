@@ -35,7 +35,8 @@ fn whole(expression: &Expr, field: &Field) -> Option<String> {
             _ => None,
         },
         Expr::Function(call) if has_list(call) => {
-            // The cast of a call's value to the column is not shown, nor are those of its arguments.
+            // The cast of a call's value to the column is not shown, nor are those of its
+            // arguments.
             part(expression)
         }
         other => part(other),

@@ -44,11 +44,7 @@ impl VisitorMut for Folder {
         quantified::fold(expression);
         match expression {
             Expr::SimilarTo { .. } => similar(expression),
-            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
-                if let Some(escape) = escape_char.take() {
-                    **pattern = function("like_escape", &[&*pattern, &Expr::Value(escape)]);
-                }
-            }
+            Expr::Like { .. } | Expr::ILike { .. } => like(expression),
             Expr::Cast { expr, data_type, .. } if object_kind(data_type).is_some() => {
                 let kind = object_kind(data_type).unwrap_or_default();
                 *expression = function(&format!("{kind}_input"), &[&*expr]);
@@ -104,11 +100,7 @@ impl VisitorMut for Folder {
                 }
             }
             Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr } => {
-                let minus_one = parse::parse_expression("CAST(-1 AS int)")
-                    .unwrap_or_else(|_| Expr::Value(Value::Null.into()));
-                let (left, op) = (expr.clone(), BinaryOperator::BitwiseXor);
-                let right = Box::new(minus_one);
-                *expression = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
+                *expression = complement(expr.clone());
             }
             _ => {}
         }
@@ -170,6 +162,26 @@ impl VisitorMut for Folder {
         selects(&mut query.body);
         ControlFlow::Continue(())
     }
+}
+
+/// `x LIKE p ESCAPE c` with `\` as the escape character.
+fn like(expression: &mut Expr) {
+    let (Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. }) =
+        expression
+    else {
+        return;
+    };
+    if let Some(escape) = escape_char.take() {
+        **pattern = function("like_escape", &[&*pattern, &Expr::Value(escape)]);
+    }
+}
+
+/// `~x`
+fn complement(left: Box<Expr>) -> Expr {
+    let minus_one = parse::parse_expression("CAST(-1 AS int)")
+        .unwrap_or_else(|_| Expr::Value(Value::Null.into()));
+    let (op, right) = (BinaryOperator::BitwiseXor, Box::new(minus_one));
+    Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }))
 }
 
 /// `x SIMILAR TO p` as a match with the regular expression that `p` stands for.
