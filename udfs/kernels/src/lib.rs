@@ -1,0 +1,1 @@
+//! Pure algorithms: slices in, numbers out. Nothing here knows Arrow, DataFusion, tokio, I/O or a clock.
