@@ -56,6 +56,13 @@ pub struct Row {
     pub created: Option<i64>,
     /// Decides between rows that agree in both.
     pub seq: i64,
-    /// What the caller finds it by; `u64::MAX` is taken.
-    pub handle: u64,
+}
+
+/// Keeps the rows that win a place, under handles of its own; all but `u64::MAX` will do.
+pub trait Keeper {
+    /// Whether the row that is offered comes after the one of a handle, both agreeing in all of
+    /// `Row`.
+    fn is_later(&mut self, held: u64) -> bool;
+    /// The handle of the row that is offered, which has won a place; `replaced` is out of it.
+    fn keep(&mut self, replaced: Option<u64>) -> u64;
 }

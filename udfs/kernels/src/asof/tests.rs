@@ -58,6 +58,24 @@ fn naive(case: &Case) -> Vec<Option<u64>> {
     case.labels.iter().map(of_label).collect()
 }
 
+/// Keeps nothing but the number of the row at hand.
+struct Numbers {
+    row: u64,
+    /// Whether of rows that agree the greater number wins; else they are not expected.
+    ties: bool,
+}
+
+impl Keeper for Numbers {
+    fn is_later(&mut self, held: u64) -> bool {
+        assert!(self.ties);
+        self.row > held
+    }
+
+    fn keep(&mut self, _: Option<u64>) -> u64 {
+        self.row
+    }
+}
+
 /// The same by the algorithm.
 fn answer(case: &Case) -> Vec<Option<u64>> {
     let slots: Vec<u32> = case
@@ -71,8 +89,9 @@ fn answer(case: &Case) -> Vec<Option<u64>> {
         (0..case.parts).map(|_| Winners::new(case.rule, &labels)).collect();
     for (turn, index) in case.order.iter().enumerate() {
         if let (Some(key), Some(ts), created) = case.features[*index] {
-            let row = Row { ts, created, seq: *index as i64, handle: *index as u64 };
-            states[turn % case.parts].offer(&labels, key, row, |_, _| panic!("a tie"));
+            let row = Row { ts, created, seq: *index as i64 };
+            let mut keeper = Numbers { row: *index as u64, ties: false };
+            states[turn % case.parts].offer(&labels, key, row, &mut keeper);
         }
     }
     let mut whole = states.pop().unwrap();
@@ -175,14 +194,13 @@ fn agrees_with_the_rule_at_last() {
 fn rows_that_agree_in_all_are_decided_by_the_caller() {
     let labels = Labels::new(1, &[0], &[5]);
     let rule = Rule { direction: Direction::Backward { delay: 0, known: false }, strict: false };
-    let row = |handle| Row { ts: 5, created: None, seq: 0, handle };
-    let greatest = |held: u64, offered: u64| offered > held;
+    let row = Row { ts: 5, created: None, seq: 0 };
     let mut one = Winners::new(rule, &labels);
     let mut other = Winners::new(rule, &labels);
-    assert!(one.offer(&labels, 0, row(1), greatest));
-    assert!(other.offer(&labels, 0, row(3), greatest));
-    assert!(!other.offer(&labels, 0, row(2), greatest));
-    one.merge(&other, greatest);
+    one.offer(&labels, 0, row, &mut Numbers { row: 1, ties: true });
+    other.offer(&labels, 0, row, &mut Numbers { row: 3, ties: true });
+    other.offer(&labels, 0, row, &mut Numbers { row: 2, ties: true });
+    one.merge(&other, |held, other| other > held);
     assert_eq!(one.held(), 1);
     let found = one.settle(&labels).at(&labels, 0, Axis::Integer, (0, 9)).unwrap();
     assert_eq!(found, Match { ts: 5, created: None, handle: 3 });
@@ -193,9 +211,9 @@ fn no_labels_take_nothing() {
     let labels = Labels::new(0, &[NOWHERE, NOWHERE], &[0, 0]);
     let rule = Rule { direction: Direction::Nearest, strict: false };
     let mut winners = Winners::new(rule, &labels);
-    assert!(
-        !winners.offer(&labels, 0, Row { ts: 1, created: None, seq: 0, handle: 0 }, |_, _| true)
-    );
+    let row = Row { ts: 1, created: None, seq: 0 };
+    winners.offer(&labels, 0, row, &mut Numbers { row: 0, ties: false });
+    assert_eq!(winners.held(), 0);
     assert_eq!((labels.len(), labels.place_count(), labels.span()), (2, 0, None));
     assert_eq!(labels.place(0), NOWHERE);
 }

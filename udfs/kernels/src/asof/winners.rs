@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Axis, Cursor, Direction, Labels, NOWHERE, Row, Rule};
+use super::{Axis, Cursor, Direction, Keeper, Labels, NOWHERE, Row, Rule};
 
 const EMPTY: u64 = u64::MAX;
 
@@ -19,17 +19,10 @@ struct Entry {
 const NOTHING: Entry = Entry { rank: i64::MIN, created: None, seq: i64::MIN, handle: EMPTY };
 
 impl Entry {
-    /// Whether it is taken in place of `held`.
-    fn beats(&self, held: &Self, is_later: &mut impl FnMut(u64, u64) -> bool) -> bool {
-        if held.handle == EMPTY || self.handle == EMPTY {
-            return held.handle == EMPTY && self.handle != EMPTY;
-        }
-        let key = |entry: &Self| (entry.rank, entry.created, entry.seq);
-        match key(self).cmp(&key(held)) {
-            Ordering::Greater => true,
-            Ordering::Less => false,
-            Ordering::Equal => is_later(held.handle, self.handle),
-        }
+    /// Against what is held; a place that holds nothing is below all.
+    fn compare(&self, held: &Self) -> Ordering {
+        let key = |entry: &Self| (entry.handle != EMPTY, entry.rank, entry.created, entry.seq);
+        key(self).cmp(&key(held))
     }
 }
 
@@ -72,34 +65,23 @@ impl Winners {
         self.held
     }
 
-    /// Offers a row of the key at `slot`; whether it is held now. `is_later(held, offered)`
-    /// decides between rows that agree in `ts`, `created` and `seq`.
-    pub fn offer(
-        &mut self,
-        labels: &Labels,
-        slot: u32,
-        row: Row,
-        mut is_later: impl FnMut(u64, u64) -> bool,
-    ) -> bool {
+    /// Offers a row of the key at `slot`. `keeper` gives the handle of each place that it wins.
+    pub fn offer(&mut self, labels: &Labels, slot: u32, row: Row, keeper: &mut impl Keeper) {
         let places = labels.slot(slot);
         if places.is_empty() {
-            return false;
+            return;
         }
-        let strict = self.rule.strict;
-        let mut taken = false;
         if let Some(place) = self.backward_place(labels, slot, &row) {
-            let entry = self.entry(row, row.ts);
-            taken |= put(&mut self.backward[place as usize], entry, &mut self.held, &mut is_later);
+            let held = &mut self.backward[place as usize];
+            put(held, &row, row.ts, &mut self.held, keeper);
         }
         if !self.forward.is_empty() {
-            let end = labels.first_from(&mut self.cursor, slot, &places, row.ts, !strict);
+            let after = !self.rule.strict;
+            let end = labels.first_from(&mut self.cursor, slot, &places, row.ts, after);
             if end > places.start {
-                let entry = self.entry(row, !row.ts);
-                let held = &mut self.forward[end as usize - 1];
-                taken |= put(held, entry, &mut self.held, &mut is_later);
+                put(&mut self.forward[end as usize - 1], &row, !row.ts, &mut self.held, keeper);
             }
         }
-        taken
     }
 
     /// The first place whose label may take the row when it looks backward.
@@ -125,15 +107,20 @@ impl Winners {
         (place < places.end).then_some(place)
     }
 
-    fn entry(&self, row: Row, rank: i64) -> Entry {
-        Entry { rank, created: row.created, seq: row.seq, handle: row.handle }
-    }
-
-    /// Takes over what another stream has won over the same labels.
+    /// Takes over what another stream has won over the same labels; `is_later(held, other)` decides
+    /// between rows that agree in all.
     pub fn merge(&mut self, other: &Self, mut is_later: impl FnMut(u64, u64) -> bool) {
         let pairs = self.backward.iter_mut().zip(&other.backward);
         for (held, entry) in pairs.chain(self.forward.iter_mut().zip(&other.forward)) {
-            put(held, *entry, &mut self.held, &mut is_later);
+            let wins = match entry.compare(held) {
+                Ordering::Greater => true,
+                Ordering::Less => false,
+                Ordering::Equal => entry.handle != EMPTY && is_later(held.handle, entry.handle),
+            };
+            if wins {
+                self.held += usize::from(held.handle == EMPTY);
+                *held = *entry;
+            }
         }
     }
 
@@ -157,19 +144,20 @@ impl Winners {
     }
 }
 
-/// Puts an entry where it wins; whether it does.
-fn put(
-    held: &mut Entry,
-    entry: Entry,
-    count: &mut usize,
-    is_later: &mut impl FnMut(u64, u64) -> bool,
-) -> bool {
-    let wins = entry.beats(held, is_later);
+/// Puts a row where it wins.
+fn put(held: &mut Entry, row: &Row, rank: i64, count: &mut usize, keeper: &mut impl Keeper) {
+    let mut entry = Entry { rank, created: row.created, seq: row.seq, handle: 0 };
+    let wins = match entry.compare(held) {
+        Ordering::Greater => true,
+        Ordering::Less => false,
+        Ordering::Equal => keeper.is_later(held.handle),
+    };
     if wins {
-        *count += usize::from(held.handle == EMPTY);
+        let replaced = (held.handle != EMPTY).then_some(held.handle);
+        *count += usize::from(replaced.is_none());
+        entry.handle = keeper.keep(replaced);
         *held = entry;
     }
-    wins
 }
 
 /// Each entry becomes the greatest so far. Rows that agree in time and `created` are at one place,
@@ -177,9 +165,9 @@ fn put(
 fn fill<'a>(entries: impl Iterator<Item = &'a mut Entry>) {
     let mut greatest = NOTHING;
     for entry in entries {
-        match entry.beats(&greatest, &mut |_, _| false) {
-            true => greatest = *entry,
-            false => *entry = greatest,
+        match entry.compare(&greatest) {
+            Ordering::Greater => greatest = *entry,
+            Ordering::Less | Ordering::Equal => *entry = greatest,
         }
     }
 }
