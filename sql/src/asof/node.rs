@@ -1,0 +1,136 @@
+//! The logical node: what is joined, how, and what comes out.
+//!
+//! Conditions are held as comparisons, as in a join, so that what converts and coerces comparisons
+//! does so here: `keys` are `l = r`, `time` is `l.t >= r.t` or one of its like.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+
+use datafusion::common::{DFSchemaRef, Result as EngineResult};
+use datafusion::logical_expr::builder::build_join_schema;
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, UserDefinedLogicalNodeCore};
+
+/// What becomes of labels with and without a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
+pub enum Kind {
+    /// Those without are dropped.
+    Inner,
+    /// Those without have NULLs.
+    Left,
+    /// Those with one, without its columns.
+    Semi,
+    /// Those without one.
+    Anti,
+}
+
+impl Kind {
+    /// The join that has the same columns.
+    pub fn join_type(self) -> JoinType {
+        match self {
+            Self::Inner => JoinType::Inner,
+            Self::Left => JoinType::Left,
+            Self::Semi => JoinType::LeftSemi,
+            Self::Anti => JoinType::LeftAnti,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AsOf {
+    pub left: LogicalPlan,
+    pub right: LogicalPlan,
+    pub kind: Kind,
+    /// Either side of the label's time; the comparison only says whether equal times match.
+    pub nearest: bool,
+    /// `l = r` of each key; none: every row is of every label.
+    pub keys: Vec<Expr>,
+    pub time: Expr,
+    /// How far the match may be from the label, a constant.
+    pub tolerance: Option<Expr>,
+    schema: DFSchemaRef,
+}
+
+impl AsOf {
+    /// The node; `keys` and `time` are over the columns of both sides.
+    pub fn new(
+        left: LogicalPlan,
+        right: LogicalPlan,
+        (kind, nearest): (Kind, bool),
+        keys: Vec<Expr>,
+        time: Expr,
+        tolerance: Option<Expr>,
+    ) -> EngineResult<Self> {
+        let schema = build_join_schema(left.schema(), right.schema(), &kind.join_type())?;
+        Ok(Self { left, right, kind, nearest, keys, time, tolerance, schema: schema.into() })
+    }
+}
+
+impl PartialOrd for AsOf {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        let key = |node: &Self| (node.kind, node.nearest, node.expressions());
+        let order = key(self).partial_cmp(&key(other))?;
+        Some(order.then(self.left.partial_cmp(&other.left)?))
+            .filter(|order| *order != Ordering::Equal || self == other)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for AsOf {
+    fn name(&self) -> &str {
+        "AsOfJoin"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.left, &self.right]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        let conditions = self.keys.iter().chain([&self.time]);
+        conditions.chain(&self.tolerance).cloned().collect()
+    }
+
+    /// All of them: the engine would push a predicate below both sides. `push` does it for one.
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "AsOfJoin: {:?}, {}", self.kind, self.time)?;
+        if self.nearest {
+            f.write_str(", nearest")?;
+        }
+        if let Some(tolerance) = &self.tolerance {
+            write!(f, ", tolerance={tolerance}")?;
+        }
+        self.keys.iter().try_for_each(|key| write!(f, ", {key}"))
+    }
+
+    fn with_exprs_and_inputs(
+        &self,
+        exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+    ) -> EngineResult<Self> {
+        let mut exprs = exprs.into_iter();
+        let keys: Vec<Expr> = exprs.by_ref().take(self.keys.len()).collect();
+        let (Some(time), tolerance) = (exprs.next(), exprs.next()) else {
+            return datafusion::common::internal_err!("an AS OF join lost its time");
+        };
+        let Ok([left, right]) = <[LogicalPlan; 2]>::try_from(inputs) else {
+            return datafusion::common::internal_err!("an AS OF join has two inputs");
+        };
+        Self::new(left, right, (self.kind, self.nearest), keys, time, tolerance)
+    }
+
+    /// The output is the left side's columns, then the right side's.
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let width = self.left.schema().fields().len();
+        let (left, right): (Vec<usize>, Vec<usize>) =
+            output_columns.iter().partition(|column| **column < width);
+        Some(vec![left, right.into_iter().map(|column| column - width).collect()])
+    }
+}
