@@ -50,7 +50,7 @@ impl Engine {
             .with_default_features()
             .with_query_planner(Arc::new(sql::asof::AsOfQueries))
             .with_relation_planners(vec![Arc::new(sql::asof::AsOfRelations)])
-            .with_optimizer_rule(Arc::new(sql::asof::PushBelowAsOf))
+            .with_optimizer_rules(sql::asof::optimizer_rules())
             .build();
         let context = SessionContext::new_with_state(state);
         postgres_functions(&context, database)?;

@@ -39,6 +39,8 @@ pub(super) struct Terms {
     pub time: (Side, Side),
     pub time_type: DataType,
     pub tolerance: Option<Tolerance>,
+    /// What a label must fulfil to have a match.
+    pub guard: Option<Side>,
 }
 
 /// See the module.
@@ -92,7 +94,7 @@ impl AsOfExec {
 
 impl DisplayAs for AsOfExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        let Terms { kind, rule, keys, time, tolerance, .. } = self.terms.as_ref();
+        let Terms { kind, rule, keys, time, tolerance, guard, .. } = self.terms.as_ref();
         let operator = match (rule.direction, rule.strict) {
             (Direction::Backward { .. }, false) => ">=",
             (Direction::Backward { .. }, true) => ">",
@@ -109,7 +111,8 @@ impl DisplayAs for AsOfExec {
             write!(f, "{comma}{label} = {row}")?;
         }
         f.write_str("]")?;
-        tolerance.iter().try_for_each(|tolerance| write!(f, ", tolerance={tolerance:?}"))
+        tolerance.iter().try_for_each(|tolerance| write!(f, ", tolerance={tolerance:?}"))?;
+        guard.iter().try_for_each(|guard| write!(f, ", only labels with {guard}"))
     }
 }
 
@@ -136,7 +139,7 @@ impl ExecutionPlan for AsOfExec {
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
     ) -> EngineResult<TreeNodeRecursion> {
         let pairs = self.terms.keys.iter().chain([&self.terms.time]);
-        for side in pairs.flat_map(|(label, row)| [label, row]) {
+        for side in pairs.flat_map(|(label, row)| [label, row]).chain(&self.terms.guard) {
             if f(side)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);
             }
@@ -189,10 +192,8 @@ impl ExecutionPlan for AsOfExec {
         if phase == FilterPushdownPhase::Post && enabled && self.filter.is_none() {
             let keys = self.terms.keys.iter().map(|(_, row)| Arc::clone(row));
             let columns = keys.chain([Arc::clone(&self.terms.time.1)]).collect();
-            right = right.with_self_filter(Arc::new(DynamicFilterPhysicalExpr::new(
-                columns,
-                lit(true),
-            )));
+            right = right
+                .with_self_filter(Arc::new(DynamicFilterPhysicalExpr::new(columns, lit(true))));
         }
         Ok(FilterDescription::new().with_child(left).with_child(right))
     }

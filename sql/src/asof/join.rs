@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
 };
 use datafusion::arrow::compute::{filter_record_batch, interleave};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -20,7 +20,9 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
@@ -96,9 +98,9 @@ struct Arranged {
 
 impl Work {
     async fn run(self) -> EngineResult<SendableRecordBatchStream> {
-        let mut memory = self.memory("AsOfLabels");
-        let batches = self.labels(&mut memory).await?;
-        let arranged = Arc::new(self.arranged(batches, &mut memory)?);
+        let memory = self.memory("AsOfLabels");
+        let batches = self.labels(&memory).await?;
+        let arranged = Arc::new(self.arranged(batches, &memory)?);
         self.counts.labels.add(arranged.labels.len());
         let (settled, kept) = self.matched(&arranged).await?;
         let output = Output {
@@ -112,12 +114,13 @@ impl Work {
             counts: self.counts,
             _memory: (memory, kept),
         };
-        let rows = futures::stream::try_unfold((output, 0, 0), |(output, index, label)| async move {
-            let Some(batch) = output.arranged.batches.get(index) else { return Ok(None) };
-            let next = label + batch.num_rows();
-            let rows = output.batch(batch, label)?;
-            Ok::<_, DataFusionError>(Some((rows, (output, index + 1, next))))
-        });
+        let rows =
+            futures::stream::try_unfold((output, 0, 0), |(output, index, label)| async move {
+                let Some(batch) = output.arranged.batches.get(index) else { return Ok(None) };
+                let next = label + batch.num_rows();
+                let rows = output.batch(batch, label)?;
+                Ok::<_, DataFusionError>(Some((rows, (output, index + 1, next))))
+            });
         let rows = rows.try_filter(|batch| std::future::ready(batch.num_rows() > 0));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, rows)))
     }
@@ -127,11 +130,11 @@ impl Work {
     }
 
     /// All of the left side, its partitions one after the other.
-    async fn labels(&self, memory: &mut MemoryReservation) -> EngineResult<Vec<RecordBatch>> {
+    async fn labels(&self, memory: &MemoryReservation) -> EngineResult<Vec<RecordBatch>> {
         let mut tasks = JoinSet::new();
         for partition in 0..self.left.output_partitioning().partition_count() {
             let mut rows = self.left.execute(partition, Arc::clone(&self.context))?;
-            let mut memory = memory.new_empty();
+            let memory = memory.new_empty();
             tasks.spawn(async move {
                 let mut batches = Vec::new();
                 while let Some(batch) = rows.next().await.transpose()? {
@@ -154,7 +157,7 @@ impl Work {
     fn arranged(
         &self,
         batches: Vec<RecordBatch>,
-        memory: &mut MemoryReservation,
+        memory: &MemoryReservation,
     ) -> EngineResult<Arranged> {
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         if rows >= NOWHERE as usize {
@@ -173,8 +176,12 @@ impl Work {
         let mut instants = Vec::with_capacity(rows);
         for batch in &batches {
             let times = times::ticks(&evaluated(&self.terms.time.0, batch)?)?;
-            for time in &times {
-                if time.is_none() {
+            let guard = self.terms.guard.as_ref().map(|guard| evaluated(guard, batch));
+            let guard = guard.transpose()?;
+            let guard = guard.as_ref().map(|guard| guard.as_boolean());
+            for (row, time) in times.iter().enumerate() {
+                let passes = guard.is_none_or(|guard| guard.is_valid(row) && guard.value(row));
+                if time.is_none() || !passes {
                     slots[instants.len()] = NOWHERE;
                 }
                 instants.push(time.unwrap_or_default());
@@ -194,7 +201,7 @@ impl Work {
         let mut winners = Winners::new(self.terms.rule, &arranged.labels);
         let mut kept = Kept::new(self.memory("AsOfRows"));
         let bytes = Winners::bytes(self.terms.rule, arranged.labels.place_count());
-        let mut states = self.memory("AsOfStates");
+        let states = self.memory("AsOfStates");
         states.try_grow(bytes)?;
         if arranged.labels.place_count() > 0 {
             for partition in 0..self.right.output_partitioning().partition_count() {
@@ -239,11 +246,14 @@ struct Stream {
 }
 
 impl Stream {
-    async fn drained(mut self, mut rows: SendableRecordBatchStream) -> EngineResult<(Winners, Kept)> {
+    async fn drained(
+        mut self,
+        mut rows: SendableRecordBatchStream,
+    ) -> EngineResult<(Winners, Kept)> {
         while let Some(batch) = rows.next().await.transpose()? {
-            let timer = self.counts.baseline.elapsed_compute().timer();
+            let elapsed = self.counts.baseline.elapsed_compute().clone();
+            let _timer = elapsed.timer();
             self.offer(&batch)?;
-            timer.done();
         }
         Ok((self.winners, self.kept))
     }

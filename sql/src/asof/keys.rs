@@ -19,9 +19,15 @@ pub(super) enum Keys {
     /// There are no keys: all labels are of slot 0.
     None,
     /// Slot of each integer from `first` on.
-    Close { first: i64, slots: Vec<u32> },
+    Close {
+        first: i64,
+        slots: Vec<u32>,
+    },
     Integers(HashMap<i64, u32>),
-    Rows { converter: RowConverter, slots: HashMap<Box<[u8]>, u32> },
+    Rows {
+        converter: RowConverter,
+        slots: HashMap<Box<[u8]>, u32>,
+    },
 }
 
 /// A range that is this many times wider than there are labels is still an array.
@@ -64,12 +70,10 @@ impl Keys {
     pub fn find(&self, columns: &[ArrayRef], rows: usize) -> EngineResult<Vec<u32>> {
         match self {
             Self::None => Ok(vec![0; rows]),
-            Self::Close { first, slots } => {
-                found(columns, |key| {
-                    let place = usize::try_from(key.checked_sub(*first)?).ok()?;
-                    slots.get(place).copied()
-                })
-            }
+            Self::Close { first, slots } => found(columns, |key| {
+                let place = usize::try_from(key.checked_sub(*first)?).ok()?;
+                slots.get(place).copied()
+            }),
             Self::Integers(slots) => found(columns, |key| slots.get(&key).copied()),
             Self::Rows { converter, slots } => {
                 let columns = comparable(columns)?;
@@ -110,9 +114,8 @@ fn integers(batches: &[Vec<ArrayRef>], rows: usize) -> EngineResult<(Keys, Vec<u
         return datafusion::common::internal_err!("a key changed its type");
     };
     let known = || keys.iter().flat_map(|keys| keys.iter().flatten());
-    let (first, last) = known().fold((i64::MAX, i64::MIN), |(low, high), key| {
-        (low.min(key), high.max(key))
-    });
+    let (first, last) =
+        known().fold((i64::MAX, i64::MIN), |(low, high), key| (low.min(key), high.max(key)));
     let width = last.abs_diff(first);
     let mut slots = Vec::with_capacity(rows);
     let mut count = 0;

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt;
 
-use datafusion::common::{DFSchemaRef, Result as EngineResult};
+use datafusion::common::{DFSchemaRef, Result as EngineResult, internal_err};
 use datafusion::logical_expr::builder::build_join_schema;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, UserDefinedLogicalNodeCore};
 
@@ -49,21 +49,23 @@ pub struct AsOf {
     pub time: Expr,
     /// How far the match may be from the label, a constant.
     pub tolerance: Option<Expr>,
+    /// What a label must fulfil to have a match.
+    pub guard: Option<Expr>,
     schema: DFSchemaRef,
 }
 
 impl AsOf {
-    /// The node; `keys` and `time` are over the columns of both sides.
+    /// The node; `keys` and `time` are over the columns of both sides, `guard` of the left.
     pub fn new(
-        left: LogicalPlan,
-        right: LogicalPlan,
+        (left, right): (LogicalPlan, LogicalPlan),
         (kind, nearest): (Kind, bool),
         keys: Vec<Expr>,
         time: Expr,
-        tolerance: Option<Expr>,
+        (tolerance, guard): (Option<Expr>, Option<Expr>),
     ) -> EngineResult<Self> {
         let schema = build_join_schema(left.schema(), right.schema(), &kind.join_type())?;
-        Ok(Self { left, right, kind, nearest, keys, time, tolerance, schema: schema.into() })
+        let schema = schema.into();
+        Ok(Self { left, right, kind, nearest, keys, time, tolerance, guard, schema })
     }
 }
 
@@ -91,7 +93,7 @@ impl UserDefinedLogicalNodeCore for AsOf {
 
     fn expressions(&self) -> Vec<Expr> {
         let conditions = self.keys.iter().chain([&self.time]);
-        conditions.chain(&self.tolerance).cloned().collect()
+        conditions.chain(&self.tolerance).chain(&self.guard).cloned().collect()
     }
 
     /// All of them: the engine would push a predicate below both sides. `push` does it for one.
@@ -107,6 +109,9 @@ impl UserDefinedLogicalNodeCore for AsOf {
         if let Some(tolerance) = &self.tolerance {
             write!(f, ", tolerance={tolerance}")?;
         }
+        if let Some(guard) = &self.guard {
+            write!(f, ", only labels with {guard}")?;
+        }
         self.keys.iter().try_for_each(|key| write!(f, ", {key}"))
     }
 
@@ -117,13 +122,13 @@ impl UserDefinedLogicalNodeCore for AsOf {
     ) -> EngineResult<Self> {
         let mut exprs = exprs.into_iter();
         let keys: Vec<Expr> = exprs.by_ref().take(self.keys.len()).collect();
-        let (Some(time), tolerance) = (exprs.next(), exprs.next()) else {
-            return datafusion::common::internal_err!("an AS OF join lost its time");
-        };
+        let Some(time) = exprs.next() else { return internal_err!("an AS OF join lost its time") };
+        let tolerance = self.tolerance.as_ref().and_then(|_| exprs.next());
+        let guard = self.guard.as_ref().and_then(|_| exprs.next());
         let Ok([left, right]) = <[LogicalPlan; 2]>::try_from(inputs) else {
-            return datafusion::common::internal_err!("an AS OF join has two inputs");
+            return internal_err!("an AS OF join has two inputs");
         };
-        Self::new(left, right, (self.kind, self.nearest), keys, time, tolerance)
+        Self::new((left, right), (self.kind, self.nearest), keys, time, (tolerance, guard))
     }
 
     /// The output is the left side's columns, then the right side's.

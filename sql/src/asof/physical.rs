@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, Result as EngineResult, internal_err};
+use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue, internal_err};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::expr::BinaryExpr;
@@ -20,9 +21,8 @@ use kernels::asof::{Direction, Rule};
 
 use super::exec::{AsOfExec, Terms};
 use super::node::AsOf;
-use super::tolerance::Tolerance;
 use super::times;
-use crate::error::Error;
+use super::tolerance::Tolerance;
 
 /// Plans as the engine does, and AS OF joins.
 #[derive(Debug, Default)]
@@ -60,44 +60,59 @@ impl ExtensionPlanner for Joins {
             planner.create_physical_expr(expression, schema, session, context)
         };
         let (of_left, of_right) = (node.left.schema(), node.right.schema());
-        let pair = |(label, row): (Expr, Expr)| {
-            Ok::<_, datafusion::error::DataFusionError>((over(&label, of_left)?, over(&row, of_right)?))
+        let pair = |label: &Expr, row: &Expr| {
+            Ok::<_, DataFusionError>((over(label, of_left)?, over(row, of_right)?))
         };
         let mut keys = Vec::with_capacity(node.keys.len());
         for key in &node.keys {
             let (label, _, row) = across(key, of_left)?;
-            keys.push(pair((label, row))?);
+            keys.push(pair(&label, &row)?);
         }
-        let (label, operator, row) = across(&node.time, of_left)?;
-        let time_type = label.get_type(of_left)?;
-        let back = Direction::Backward { delay: 0, known: false };
-        let (direction, strict) = match operator {
-            Operator::GtEq => (back, false),
-            Operator::Gt => (back, true),
-            Operator::LtEq => (Direction::Forward, false),
-            Operator::Lt => (Direction::Forward, true),
-            other => return internal_err!("an AS OF join goes by {other}"),
-        };
-        let direction = if node.nearest { Direction::Nearest } else { direction };
-        let tolerance = match &node.tolerance {
-            Some(tolerance) => {
-                let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
-                    return internal_err!("the session has no state");
-                };
-                let value = crate::plan::folded(state, tolerance.clone()).map_err(Error::from)?;
-                Some(Tolerance::new(&value, &time_type)?)
+        let (label, operator, row) = match unaliased(&node.time) {
+            // The optimizer knows that a label time is NULL.
+            Expr::Literal(..) => {
+                let null = || Expr::Literal(ScalarValue::Int64(None), None);
+                (null(), Operator::GtEq, null())
             }
-            None => None,
+            time => across(time, of_left)?,
         };
+        let time_type = label.get_type(of_left)?;
         if !times::is_supported(&time_type) || time_type != row.get_type(of_right)? {
             return internal_err!("the times of an AS OF join were not coerced");
         }
-        let rule = Rule { direction, strict };
-        let time = pair((label, row))?;
-        let terms = Terms { kind: node.kind, rule, keys, time, time_type, tolerance };
+        let time = pair(&label, &row)?;
+        let tolerance = node.tolerance.as_ref().map(|tolerance| {
+            let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
+                return internal_err!("the session has no state");
+            };
+            let value = crate::plan::folded(state, tolerance.clone())?;
+            Ok(Tolerance::new(&value, &time_type)?)
+        });
+        let terms = Terms {
+            kind: node.kind,
+            rule: rule(operator, node.nearest)?,
+            keys,
+            time,
+            tolerance: tolerance.transpose()?,
+            guard: node.guard.as_ref().map(|guard| over(guard, of_left)).transpose()?,
+            time_type,
+        };
         let (left, right) = (Arc::clone(left), Arc::clone(right));
         Ok(Some(Arc::new(AsOfExec::new(left, right, Arc::new(terms)))))
     }
+}
+
+/// Of `label operator row`.
+fn rule(operator: Operator, nearest: bool) -> EngineResult<Rule> {
+    let back = Direction::Backward { delay: 0, known: false };
+    let (direction, strict) = match operator {
+        Operator::GtEq => (back, false),
+        Operator::Gt => (back, true),
+        Operator::LtEq => (Direction::Forward, false),
+        Operator::Lt => (Direction::Forward, true),
+        other => return internal_err!("an AS OF join goes by {other}"),
+    };
+    Ok(Rule { direction: if nearest { Direction::Nearest } else { direction }, strict })
 }
 
 /// The label's side, the operator between, the row's side: the optimizer may have turned it.

@@ -10,13 +10,21 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Extension, Filter, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::optimizer::optimizer::ApplyOrder;
-use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
 
 use super::node::AsOf;
 
 /// See the module.
-#[derive(Debug, Default)]
-pub struct PushBelowAsOf;
+#[derive(Debug)]
+struct PushBelowAsOf;
+
+/// The engine's rules and this one, before the rule that pushes filters further.
+pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let at = rules.iter().position(|rule| rule.name() == "push_down_filter");
+    rules.insert(at.unwrap_or(rules.len()), Arc::new(PushBelowAsOf));
+    rules
+}
 
 impl OptimizerRule for PushBelowAsOf {
     fn name(&self) -> &str {

@@ -14,10 +14,7 @@ use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{
-    Expr, ExprSchemable, Extension, LogicalPlan, LogicalPlanBuilder, Operator, when,
-};
-use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::sql::sqlparser::ast::{
     self, JoinConstraint, JoinOperator, Spanned, TableFactor, TableWithJoins,
 };
@@ -61,8 +58,8 @@ fn planned(
     let JoinOperator::AsOf { match_condition, constraint } = join.join_operator else {
         return datafusion::common::internal_err!("a nested join is not AS OF");
     };
-    if let TableFactor::Derived { lateral: true, .. } | TableFactor::Function { lateral: true, .. } =
-        &join.relation
+    if let TableFactor::Derived { lateral: true, .. }
+    | TableFactor::Function { lateral: true, .. } = &join.relation
     {
         let error = Error::unsupported("LATERAL on the right of an AS OF join");
         return Err(error.at_place(place(&join.relation)).into());
@@ -100,35 +97,20 @@ fn planned(
     times::check(&time, &schema, place(&of_right))?;
     let tolerance = terms.tolerance.map(|t| context.sql_to_expr(t, &DFSchema::empty()));
     let (keys, left_only, right_only) = (sides.keys, sides.of_left, sides.of_right);
-    let (left, time) = guarded(left, time, left_only, terms.kind)?;
+    // Where a label without a match goes anyway, it need not come.
+    let (left, guard) = match (terms.kind, conjunction(left_only)) {
+        (Kind::Inner | Kind::Semi, Some(guard)) => {
+            (LogicalPlanBuilder::from(left).filter(guard)?.build()?, None)
+        }
+        (_, guard) => (left, guard),
+    };
     let right = match conjunction(right_only) {
         Some(filter) => LogicalPlanBuilder::from(right).filter(filter)?.build()?,
         None => right,
     };
-    let kind = (terms.kind, terms.nearest);
-    let node = AsOf::new(left, right, kind, keys, time, tolerance.transpose()?)?;
+    let (kind, limits) = ((terms.kind, terms.nearest), (tolerance.transpose()?, guard));
+    let node = AsOf::new((left, right), kind, keys, time, limits)?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
-}
-
-/// A label that fails `conditions` is dropped or has no match, as the kind says.
-fn guarded(
-    left: LogicalPlan,
-    time: Expr,
-    conditions: Vec<Expr>,
-    kind: Kind,
-) -> EngineResult<(LogicalPlan, Expr)> {
-    let Some(condition) = conjunction(conditions) else { return Ok((left, time)) };
-    match (kind, time) {
-        (Kind::Inner | Kind::Semi, time) => {
-            Ok((LogicalPlanBuilder::from(left).filter(condition)?.build()?, time))
-        }
-        (Kind::Left | Kind::Anti, Expr::BinaryExpr(BinaryExpr { left: of_label, op, right })) => {
-            // Without a time it matches nothing.
-            let of_label = Box::new(when(condition, *of_label).end()?);
-            Ok((left, Expr::BinaryExpr(BinaryExpr::new(of_label, op, right))))
-        }
-        (Kind::Left | Kind::Anti, time) => Ok((left, time)),
-    }
 }
 
 /// The conditions of a join, sorted.
@@ -178,18 +160,22 @@ impl Sides<'_> {
         }
     }
 
-    /// `l op r`, the label's side first, if each side is of one side only.
-    fn across(&self, condition: &Expr) -> Option<(Expr, Operator, Expr)> {
+    /// `l op r`, the label's side first, if each side is of one side only; the label's may be a
+    /// constant if so said.
+    fn across(&self, condition: &Expr, constant: bool) -> Option<(Expr, Operator, Expr)> {
         let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };
+        let of_label = |side| side == Side::Left || constant && side == Side::Neither;
         match (self.side(left), self.side(right)) {
-            (Side::Left, Side::Right) => Some((*left.clone(), *op, *right.clone())),
-            (Side::Right, Side::Left) => Some((*right.clone(), op.swap()?, *left.clone())),
+            (label, Side::Right) if of_label(label) => Some((*left.clone(), *op, *right.clone())),
+            (Side::Right, label) if of_label(label) => {
+                Some((*right.clone(), op.swap()?, *left.clone()))
+            }
             _ => None,
         }
     }
 
     fn set_match(&mut self, condition: Expr, place: Place) -> EngineResult<()> {
-        let across = self.across(&condition).filter(|(_, op, _)| is_time(*op));
+        let across = self.across(&condition, true).filter(|(_, op, _)| is_time(*op));
         let Some((label, op, row)) = across else { return Err(not_a_time(place).into()) };
         self.time = Some(binary(label, op, row));
         self.matched = true;
@@ -197,7 +183,7 @@ impl Sides<'_> {
     }
 
     fn add(&mut self, condition: Expr, place: Place) -> EngineResult<()> {
-        match self.across(&condition) {
+        match self.across(&condition, false) {
             Some((label, Operator::Eq, row)) => self.keys.push(binary(label, Operator::Eq, row)),
             Some((label, op, row)) if is_time(op) && !self.matched => {
                 if self.time.replace(binary(label, op, row)).is_some() {

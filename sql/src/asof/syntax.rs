@@ -9,9 +9,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Join,
-    JoinOperator, ObjectName, Query, SetExpr, Spanned, TableFactor, TableVersion, TableWithJoins,
-    Value, VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Join, JoinOperator,
+    ObjectName, Query, SetExpr, Spanned, TableFactor, TableVersion, TableWithJoins, Value,
+    VisitMut, VisitorMut,
 };
 
 use super::node::Kind;
@@ -58,6 +58,11 @@ impl Terms {
             condition: given(time).map(unnested),
         }
     }
+}
+
+/// Whether a match condition leaves the time to the last column of USING.
+pub(crate) fn lacks_time(match_condition: &Expr) -> bool {
+    Terms::of(match_condition.clone()).condition.is_none()
 }
 
 /// `(a >= b)` without its parentheses.
@@ -177,8 +182,8 @@ fn is_as_of(join: &Join) -> bool {
 /// The column in `JOIN v FOR SYSTEM_TIME AS OF l.ts`; a constant is a version of the table.
 fn label_time(join: &Join) -> Option<&Expr> {
     let TableFactor::Table { version, .. } = &join.relation else { return None };
-    let (Some(TableVersion::ForSystemTimeAsOf(time))
-    | Some(TableVersion::TimestampAsOf(time))) = version
+    let (Some(TableVersion::ForSystemTimeAsOf(time)) | Some(TableVersion::TimestampAsOf(time))) =
+        version
     else {
         return None;
     };

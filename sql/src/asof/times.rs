@@ -22,11 +22,7 @@ use kernels::asof::{Axis, time_of_float};
 use crate::error::Error;
 
 /// 42883 if the times of a condition cannot be compared, 42804 if they have no distance.
-pub(super) fn check(
-    time: &Expr,
-    schema: &DFSchema,
-    place: Option<(u64, u64)>,
-) -> EngineResult<()> {
+pub(super) fn check(time: &Expr, schema: &DFSchema, place: Option<(u64, u64)>) -> EngineResult<()> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = time else { return Ok(()) };
     let (of_left, of_right) = (left.get_type(schema)?, right.get_type(schema)?);
     let name = |data_type: &DataType| {

@@ -15,10 +15,37 @@ use super::syntax::MARK;
 
 /// Words that end a clause of a join, outside parentheses.
 const ENDS: [&str; 31] = [
-    "ON", "USING", "MATCH_CONDITION", "TOLERANCE", "NEAREST", "WHERE", "GROUP", "HAVING", "ORDER",
-    "LIMIT", "OFFSET", "FETCH", "WINDOW", "QUALIFY", "UNION", "INTERSECT", "EXCEPT", "RETURNING",
-    "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "ASOF", "OUTER", "SET", "WITH",
-    "WHEN", "FOR",
+    "ON",
+    "USING",
+    "MATCH_CONDITION",
+    "TOLERANCE",
+    "NEAREST",
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "FETCH",
+    "WINDOW",
+    "QUALIFY",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "RETURNING",
+    "JOIN",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "INNER",
+    "CROSS",
+    "NATURAL",
+    "ASOF",
+    "OUTER",
+    "SET",
+    "WITH",
+    "WHEN",
+    "FOR",
 ];
 
 /// The tokens with every AS OF join in the form that sqlparser reads.
@@ -27,9 +54,12 @@ pub(crate) fn folded(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         return tokens;
     }
     // From the end: what stands inside a join is folded before it.
-    for at in (0..tokens.len()).rev() {
+    let mut next = tokens.len();
+    while let Some(at) = next.checked_sub(1) {
+        next = at;
         if is(&tokens[at], "ASOF") {
             if let Some((range, join)) = join(&tokens, at) {
+                next = range.start;
                 tokens.splice(range, join);
             }
         } else if is(&tokens[at], "AS") && names_version(&tokens, at) {

@@ -15,7 +15,11 @@ const DAY_NANOS: i128 = 86_400_000_000_000;
 pub(super) enum Tolerance {
     Ticks(i64),
     /// Of the calendar, and so many nanoseconds; ticks have `tick_nanos` of them.
-    Months { months: u32, nanos: i64, tick_nanos: i64 },
+    Months {
+        months: u32,
+        nanos: i64,
+        tick_nanos: i64,
+    },
 }
 
 impl Tolerance {
@@ -107,8 +111,8 @@ fn shifted(t: i64, months: u32, nanos: i64, tick_nanos: i64, forward: bool) -> O
     let delta = TimeDelta::nanoseconds(nanos);
     let at = if forward { at.checked_add_signed(delta)? } else { at.checked_sub_signed(delta)? };
     let at = at.and_utc();
-    let nanos = i128::from(at.timestamp()) * 1_000_000_000
-        + i128::from(at.timestamp_subsec_nanos());
+    let nanos =
+        i128::from(at.timestamp()) * 1_000_000_000 + i128::from(at.timestamp_subsec_nanos());
     // Toward the label: a match lies on a whole tick.
     let floor = nanos.div_euclid(i128::from(tick_nanos));
     let exact = nanos.rem_euclid(i128::from(tick_nanos)) == 0;
