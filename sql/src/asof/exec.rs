@@ -38,6 +38,10 @@ pub(super) struct Terms {
     pub keys: Vec<(Side, Side)>,
     pub time: (Side, Side),
     pub time_type: DataType,
+    /// Of a row: decides between rows of one time. If none does, what is in them decides.
+    pub sequence: Option<Side>,
+    /// Columns of the right side that come out.
+    pub shown: Vec<usize>,
     pub tolerance: Option<Tolerance>,
     /// What a label must fulfil to have a match.
     pub guard: Option<Side>,
@@ -61,9 +65,10 @@ impl AsOfExec {
         left: Arc<dyn ExecutionPlan>,
         right: Arc<dyn ExecutionPlan>,
         terms: Arc<Terms>,
-    ) -> Self {
+    ) -> EngineResult<Self> {
         let join_type = terms.kind.join_type();
-        let (schema, _) = build_join_schema(&left.schema(), &right.schema(), &join_type);
+        let shown = right.schema().project(&terms.shown)?;
+        let (schema, _) = build_join_schema(&left.schema(), &shown, &join_type);
         let schema = Arc::new(schema);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
@@ -71,7 +76,7 @@ impl AsOfExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self {
+        Ok(Self {
             left,
             right,
             terms,
@@ -79,7 +84,7 @@ impl AsOfExec {
             schema,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
-        }
+        })
     }
 
     /// Rows that come by key and time need no search.
@@ -139,7 +144,8 @@ impl ExecutionPlan for AsOfExec {
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
     ) -> EngineResult<TreeNodeRecursion> {
         let pairs = self.terms.keys.iter().chain([&self.terms.time]);
-        for side in pairs.flat_map(|(label, row)| [label, row]).chain(&self.terms.guard) {
+        let sides = pairs.flat_map(|(label, row)| [label, row]);
+        for side in sides.chain(&self.terms.guard).chain(&self.terms.sequence) {
             if f(side)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);
             }
@@ -162,7 +168,7 @@ impl ExecutionPlan for AsOfExec {
             return datafusion::common::internal_err!("an AS OF join has two inputs");
         };
         let filter = self.filter.clone();
-        Ok(Arc::new(Self { filter, ..Self::new(left, right, Arc::clone(&self.terms)) }))
+        Ok(Arc::new(Self { filter, ..Self::new(left, right, Arc::clone(&self.terms))? }))
     }
 
     fn execute(

@@ -12,7 +12,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
 };
 use datafusion::arrow::compute::{filter_record_batch, interleave};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::common::Result as EngineResult;
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::utils::memory::get_record_batch_memory_size;
@@ -106,7 +106,7 @@ impl Work {
         let output = Output {
             kind: self.terms.kind,
             null_batch: kept.batches().len(),
-            columns: columns(&kept, &self.right.schema()),
+            columns: columns(&kept, &self.right.schema().project(&self.terms.shown)?),
             settled,
             arranged,
             terms: self.terms,
@@ -264,10 +264,13 @@ impl Stream {
         let slots = self.arranged.keys.find(&keys.collect::<EngineResult<Vec<_>>>()?, rows)?;
         let times = times::ticks(&evaluated(&self.terms.time.1, batch)?)?;
         let payload = match self.terms.kind {
-            Kind::Inner | Kind::Left => batch.clone(),
+            Kind::Inner | Kind::Left => batch.project(&self.terms.shown)?,
             // Only whether there is one is of use.
             Kind::Semi | Kind::Anti => batch.project(&[0])?,
         };
+        let sequence = self.terms.sequence.as_ref().map(|side| evaluated(side, batch));
+        let sequence = sequence.transpose()?;
+        let sequence = sequence.as_ref().map(|array| array.as_primitive::<Int64Type>().values());
         self.kept.begin(payload);
         let mut candidates = 0;
         for (row, slot) in slots.into_iter().enumerate() {
@@ -275,7 +278,8 @@ impl Stream {
                 continue;
             }
             candidates += 1;
-            let offered = Row { ts: times.value(row), created: None, seq: 0 };
+            let seq = sequence.map_or(0, |sequence| sequence[row]);
+            let offered = Row { ts: times.value(row), created: None, seq };
             self.winners.offer(&self.arranged.labels, slot, offered, self.kept.offering(row));
         }
         self.counts.rows.add(rows);
@@ -285,7 +289,7 @@ impl Stream {
 }
 
 /// The columns of the kept rows, each by batch, and a NULL of each at the end.
-fn columns(kept: &Kept, schema: &SchemaRef) -> Vec<Vec<ArrayRef>> {
+fn columns(kept: &Kept, schema: &Schema) -> Vec<Vec<ArrayRef>> {
     let fields = schema.fields().iter().enumerate();
     let column = |index: usize| kept.batches().iter().filter_map(move |b| b.columns().get(index));
     let null = |data_type| new_null_array(data_type, 1);

@@ -18,6 +18,7 @@ mod node;
 mod physical;
 mod push;
 mod relation;
+mod sequence;
 mod syntax;
 mod times;
 mod tokens;

@@ -6,8 +6,10 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
-use datafusion::common::{DFSchemaRef, Result as EngineResult, internal_err};
+use catalog::SEQUENCE_COLUMN;
+use datafusion::common::{DFSchema, DFSchemaRef, Result as EngineResult, internal_err};
 use datafusion::logical_expr::builder::build_join_schema;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, UserDefinedLogicalNodeCore};
 
@@ -47,6 +49,8 @@ pub struct AsOf {
     /// `l = r` of each key; none: every row is of every label.
     pub keys: Vec<Expr>,
     pub time: Expr,
+    /// Decides between rows of one time; a column of the right side that does not come out.
+    pub sequence: Option<Expr>,
     /// How far the match may be from the label, a constant.
     pub tolerance: Option<Expr>,
     /// What a label must fulfil to have a match.
@@ -60,12 +64,16 @@ impl AsOf {
         (left, right): (LogicalPlan, LogicalPlan),
         (kind, nearest): (Kind, bool),
         keys: Vec<Expr>,
-        time: Expr,
+        (time, sequence): (Expr, Option<Expr>),
         (tolerance, guard): (Option<Expr>, Option<Expr>),
     ) -> EngineResult<Self> {
-        let schema = build_join_schema(left.schema(), right.schema(), &kind.join_type())?;
+        let rows = right.schema();
+        let shown = rows.iter().filter(|(_, field)| field.name() != SEQUENCE_COLUMN);
+        let shown = shown.map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
+        let shown = DFSchema::new_with_metadata(shown.collect(), rows.metadata().clone())?;
+        let schema = build_join_schema(left.schema(), &shown, &kind.join_type())?;
         let schema = schema.into();
-        Ok(Self { left, right, kind, nearest, keys, time, tolerance, guard, schema })
+        Ok(Self { left, right, kind, nearest, keys, time, sequence, tolerance, guard, schema })
     }
 }
 
@@ -93,7 +101,12 @@ impl UserDefinedLogicalNodeCore for AsOf {
 
     fn expressions(&self) -> Vec<Expr> {
         let conditions = self.keys.iter().chain([&self.time]);
-        conditions.chain(&self.tolerance).chain(&self.guard).cloned().collect()
+        conditions
+            .chain(&self.sequence)
+            .chain(&self.tolerance)
+            .chain(&self.guard)
+            .cloned()
+            .collect()
     }
 
     /// All of them: the engine would push a predicate below both sides. `push` does it for one.
@@ -123,19 +136,25 @@ impl UserDefinedLogicalNodeCore for AsOf {
         let mut exprs = exprs.into_iter();
         let keys: Vec<Expr> = exprs.by_ref().take(self.keys.len()).collect();
         let Some(time) = exprs.next() else { return internal_err!("an AS OF join lost its time") };
+        let sequence = self.sequence.as_ref().and_then(|_| exprs.next());
         let tolerance = self.tolerance.as_ref().and_then(|_| exprs.next());
         let guard = self.guard.as_ref().and_then(|_| exprs.next());
         let Ok([left, right]) = <[LogicalPlan; 2]>::try_from(inputs) else {
             return internal_err!("an AS OF join has two inputs");
         };
-        Self::new((left, right), (self.kind, self.nearest), keys, time, (tolerance, guard))
+        let (kind, time) = ((self.kind, self.nearest), (time, sequence));
+        Self::new((left, right), kind, keys, time, (tolerance, guard))
     }
 
     /// The output is the left side's columns, then the right side's.
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let width = self.left.schema().fields().len();
+        let rows = self.right.schema().fields().iter().enumerate();
+        let shown = rows.filter(|(_, field)| field.name() != SEQUENCE_COLUMN);
+        let shown: Vec<usize> = shown.map(|(index, _)| index).collect();
         let (left, right): (Vec<usize>, Vec<usize>) =
             output_columns.iter().partition(|column| **column < width);
-        Some(vec![left, right.into_iter().map(|column| column - width).collect()])
+        let right = right.iter().filter_map(|column| shown.get(column - width).copied());
+        Some(vec![left, right.collect()])
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use catalog::SEQUENCE_COLUMN;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue, internal_err};
 use datafusion::error::DataFusionError;
@@ -88,6 +89,8 @@ impl ExtensionPlanner for Joins {
             let value = crate::plan::folded(state, tolerance.clone())?;
             Ok(Tolerance::new(&value, &time_type)?)
         });
+        let rows = right.schema();
+        let is_shown = |index: &usize| rows.field(*index).name() != SEQUENCE_COLUMN;
         let terms = Terms {
             kind: node.kind,
             rule: rule(operator, node.nearest)?,
@@ -95,10 +98,12 @@ impl ExtensionPlanner for Joins {
             time,
             tolerance: tolerance.transpose()?,
             guard: node.guard.as_ref().map(|guard| over(guard, of_left)).transpose()?,
+            sequence: node.sequence.as_ref().map(|s| over(s, of_right)).transpose()?,
+            shown: (0..rows.fields().len()).filter(is_shown).collect(),
             time_type,
         };
         let (left, right) = (Arc::clone(left), Arc::clone(right));
-        Ok(Some(Arc::new(AsOfExec::new(left, right, Arc::new(terms)))))
+        Ok(Some(Arc::new(AsOfExec::new(left, right, Arc::new(terms))?)))
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use super::node::{AsOf, Kind};
 use super::syntax::{self, Terms};
-use super::{times, view};
+use super::{sequence, times, view};
 use crate::error::Error;
 
 /// See the module.
@@ -108,8 +108,12 @@ fn planned(
         Some(filter) => LogicalPlanBuilder::from(right).filter(filter)?.build()?,
         None => right,
     };
+    let (right, sequence) = match sequence::sequenced(&right)? {
+        Some((right, sequence)) => (right, Some(sequence)),
+        None => (right, None),
+    };
     let (kind, limits) = ((terms.kind, terms.nearest), (tolerance.transpose()?, guard));
-    let node = AsOf::new((left, right), kind, keys, time, limits)?;
+    let node = AsOf::new((left, right), kind, keys, (time, sequence), limits)?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
