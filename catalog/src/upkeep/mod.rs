@@ -16,7 +16,6 @@ mod flush;
 mod merge;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
