@@ -5,13 +5,11 @@
 //!   right ─▶ partition 0 ─▶ Winners, Kept ─────┤
 //!         ─▶ partition 1 ─▶ Winners, Kept ─────┴▶ merged ─▶ settled ─▶ one row a label, in order
 //! ```
+//! If memory does not hold the labels, `spill` does the same part by part.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
-};
-use datafusion::arrow::compute::{filter_record_batch, interleave};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::common::Result as EngineResult;
 use datafusion::common::runtime::JoinSet;
@@ -21,7 +19,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder,
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, SpillMetrics,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -29,10 +27,15 @@ use futures::{StreamExt, TryStreamExt};
 use kernels::asof::{Labels, NOWHERE, Row, Settled, Winners};
 
 use super::exec::{AsOfExec, Side, Terms};
-use super::keep::{self, Kept};
+use super::keep::Kept;
 use super::keys::Keys;
 use super::node::Kind;
+use super::output::Output;
+use super::spill::{self, Parts};
 use super::{filter, times};
+
+/// What a value of unknown length is taken to need, bytes.
+const VALUE_BYTES: usize = 32;
 
 /// The joined rows, once all is read.
 pub(super) fn stream(
@@ -41,6 +44,8 @@ pub(super) fn stream(
     context: Arc<TaskContext>,
     metrics: &ExecutionPlanMetricsSet,
 ) -> EngineResult<SendableRecordBatchStream> {
+    let counts = Counts::new(metrics);
+    let baseline = counts.baseline.clone();
     let work = Work {
         left: Arc::clone(&exec.left),
         right: Arc::clone(&exec.right),
@@ -48,21 +53,23 @@ pub(super) fn stream(
         filter: exec.filter.clone(),
         schema: Arc::clone(&schema),
         context,
-        counts: Counts::new(metrics),
+        counts,
     };
     let rows = futures::stream::once(work.run()).try_flatten();
+    let rows = rows.inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }
 
 /// What EXPLAIN ANALYZE tells.
 #[derive(Debug, Clone)]
-struct Counts {
-    baseline: BaselineMetrics,
+pub(super) struct Counts {
+    pub baseline: BaselineMetrics,
     labels: Count,
     rows: Count,
     /// Rows whose key a label has.
     candidates: Count,
-    matches: Count,
+    pub matches: Count,
+    pub spill: SpillMetrics,
 }
 
 impl Counts {
@@ -74,87 +81,130 @@ impl Counts {
             rows: count("rows"),
             candidates: count("candidates"),
             matches: count("matches"),
+            spill: SpillMetrics::new(metrics, 0),
         }
     }
 }
 
-struct Work {
+pub(super) struct Work {
     left: Arc<dyn ExecutionPlan>,
-    right: Arc<dyn ExecutionPlan>,
-    terms: Arc<Terms>,
+    pub right: Arc<dyn ExecutionPlan>,
+    pub terms: Arc<Terms>,
     filter: Option<Arc<DynamicFilterPhysicalExpr>>,
-    schema: SchemaRef,
-    context: Arc<TaskContext>,
-    counts: Counts,
+    pub schema: SchemaRef,
+    pub context: Arc<TaskContext>,
+    pub counts: Counts,
 }
 
 /// The labels, arranged.
 #[derive(Debug)]
-struct Arranged {
-    batches: Vec<RecordBatch>,
+pub(super) struct Arranged {
+    pub batches: Vec<RecordBatch>,
     keys: Keys,
-    labels: Labels,
+    pub labels: Labels,
+}
+
+/// Labels of one partition: in memory, or in parts on disk.
+enum Collected {
+    Held(Vec<RecordBatch>),
+    Spilled(Parts),
 }
 
 impl Work {
     async fn run(self) -> EngineResult<SendableRecordBatchStream> {
         let memory = self.memory("AsOfLabels");
-        let batches = self.labels(&memory).await?;
-        let arranged = Arc::new(self.arranged(batches, &memory)?);
-        self.counts.labels.add(arranged.labels.len());
-        let (settled, kept) = self.matched(&arranged).await?;
-        let output = Output {
-            kind: self.terms.kind,
-            null_batch: kept.batches().len(),
-            columns: columns(&kept, &self.right.schema().project(&self.terms.shown)?),
-            settled,
-            arranged,
-            terms: self.terms,
-            schema: Arc::clone(&self.schema),
-            counts: self.counts,
-            _memory: (memory, kept),
-        };
-        let rows =
-            futures::stream::try_unfold((output, 0, 0), |(output, index, label)| async move {
-                let Some(batch) = output.arranged.batches.get(index) else { return Ok(None) };
-                let next = label + batch.num_rows();
-                let rows = output.batch(batch, label)?;
-                Ok::<_, DataFusionError>(Some((rows, (output, index + 1, next))))
-            });
-        let rows = rows.try_filter(|batch| std::future::ready(batch.num_rows() > 0));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, rows)))
+        let collected = self.collected(&memory).await?;
+        let mut held = Vec::with_capacity(collected.len());
+        let mut spilled = Vec::new();
+        for (partition, labels) in collected.into_iter().enumerate() {
+            match labels {
+                Collected::Held(batches) => held.push((partition, batches)),
+                Collected::Spilled(parts) => spilled.push((partition, parts)),
+            }
+        }
+        if spilled.is_empty() {
+            let batches: Vec<RecordBatch> =
+                held.iter().flat_map(|(_, batches)| batches.clone()).collect();
+            match self.arranged(batches, &memory) {
+                Ok(arranged) => {
+                    let streams = self.streams(&arranged)?;
+                    let schema = Arc::clone(&self.schema);
+                    return Ok(self.joined(arranged, streams, schema, memory).await?.stream());
+                }
+                Err(error) if !self.may_spill(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        for (partition, batches) in held {
+            let mut parts = self.label_parts(partition);
+            batches.iter().try_for_each(|batch| parts.write(batch))?;
+            spilled.push((partition, parts));
+        }
+        memory.free();
+        spilled.sort_by_key(|(partition, _)| *partition);
+        let parts = spilled.into_iter().map(|(_, parts)| parts.finish());
+        spill::joined(self, parts.collect::<EngineResult<Vec<_>>>()?).await
     }
 
-    fn memory(&self, name: &'static str) -> MemoryReservation {
+    pub fn memory(&self, name: &'static str) -> MemoryReservation {
         MemoryConsumer::new(name).register(self.context.memory_pool())
     }
 
-    /// All of the left side, its partitions one after the other.
-    async fn labels(&self, memory: &MemoryReservation) -> EngineResult<Vec<RecordBatch>> {
+    /// Whether to go on part by part: without keys there are no parts.
+    fn may_spill(&self, error: &DataFusionError) -> bool {
+        !self.terms.keys.is_empty()
+            && matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+    }
+
+    fn label_parts(&self, partition: usize) -> Parts {
+        let keys = self.terms.keys.iter().map(|(label, _)| Arc::clone(label)).collect();
+        Parts::of_labels(&self.context, &self.counts, &self.left.schema(), keys, partition)
+    }
+
+    /// All of the left side, by partition.
+    async fn collected(&self, memory: &MemoryReservation) -> EngineResult<Vec<Collected>> {
         let mut tasks = JoinSet::new();
         for partition in 0..self.left.output_partitioning().partition_count() {
             let mut rows = self.left.execute(partition, Arc::clone(&self.context))?;
             let memory = memory.new_empty();
+            let (mut parts, mut spills) = (self.label_parts(partition), false);
+            let may_spill = !self.terms.keys.is_empty();
             tasks.spawn(async move {
-                let mut batches = Vec::new();
+                let mut batches: Vec<RecordBatch> = Vec::new();
                 while let Some(batch) = rows.next().await.transpose()? {
-                    memory.try_grow(get_record_batch_memory_size(&batch))?;
-                    batches.push(batch);
+                    if !spills {
+                        match memory.try_grow(get_record_batch_memory_size(&batch)) {
+                            Ok(()) => {
+                                batches.push(batch);
+                                continue;
+                            }
+                            Err(error) if !may_spill => return Err(error),
+                            Err(_) => spills = true,
+                        }
+                        batches.iter().try_for_each(|batch| parts.write(batch))?;
+                        batches.clear();
+                        memory.free();
+                    }
+                    parts.write(&batch)?;
                 }
-                Ok::<_, DataFusionError>((partition, batches, memory))
+                let labels =
+                    if spills { Collected::Spilled(parts) } else { Collected::Held(batches) };
+                Ok::<_, DataFusionError>((partition, labels, memory))
             });
         }
-        let mut parts = Vec::new();
+        let mut all = Vec::new();
         while let Some(part) = tasks.join_next().await {
-            let (partition, batches, taken) = part.map_err(failed)??;
+            let (partition, labels, taken) = part.map_err(failed)??;
             memory.grow(taken.size());
-            parts.push((partition, batches));
+            taken.free();
+            all.push((partition, labels));
         }
-        parts.sort_by_key(|(partition, _)| *partition);
-        Ok(parts.into_iter().flat_map(|(_, batches)| batches).collect())
+        all.sort_by_key(|(partition, _)| *partition);
+        Ok(all.into_iter().map(|(_, labels)| labels).collect())
     }
 
-    fn arranged(
+    /// Arranges labels, and makes sure that there is room for what they may take.
+    pub fn arranged(
         &self,
         batches: Vec<RecordBatch>,
         memory: &MemoryReservation,
@@ -188,51 +238,113 @@ impl Work {
             }
         }
         let labels = Labels::new(slot_count, &slots, &instants);
+        let partitions = self.right.output_partitioning().partition_count();
+        let states = Winners::bytes(self.terms.rule, labels.place_count()) * partitions;
+        let taken = labels.place_count() * row_bytes(&self.rows()?) * 3;
+        memory.try_grow(states + taken)?;
+        memory.shrink(states + taken);
         if let Some(filter) = &self.filter {
             let schema = self.right.schema();
             filter.update(filter::expression(&self.terms, &keys, &labels, &schema)?)?;
         }
+        self.counts.labels.add(rows);
         Ok(Arranged { batches, keys: numbers, labels })
     }
 
+    /// The right side's partitions; none if no label can match.
+    fn streams(&self, arranged: &Arranged) -> EngineResult<Vec<SendableRecordBatchStream>> {
+        let partitions = match arranged.labels.place_count() {
+            0 => 0,
+            _ => self.right.output_partitioning().partition_count(),
+        };
+        let of = |partition| self.right.execute(partition, Arc::clone(&self.context));
+        (0..partitions).map(of).collect()
+    }
+
+    /// Columns of the right side that come out.
+    fn rows(&self) -> EngineResult<Schema> {
+        Ok(match self.terms.kind {
+            Kind::Inner | Kind::Left => self.right.schema().project(&self.terms.shown)?,
+            Kind::Semi | Kind::Anti => Schema::empty(),
+        })
+    }
+
+    /// What the labels take of the rows of all `streams`, as batches of `schema`.
+    pub async fn joined(
+        &self,
+        arranged: Arranged,
+        streams: Vec<SendableRecordBatchStream>,
+        schema: SchemaRef,
+        memory: MemoryReservation,
+    ) -> EngineResult<Output> {
+        let arranged = Arc::new(arranged);
+        let (settled, kept) = self.matched(&arranged, streams).await?;
+        Ok(Output {
+            terms: Arc::clone(&self.terms),
+            arranged,
+            settled,
+            kept,
+            rows: self.rows()?,
+            width: self.left.schema().fields().len(),
+            schema,
+            counts: self.counts.clone(),
+            _memory: memory,
+        })
+    }
+
     /// What every label takes, and the rows taken.
-    async fn matched(&self, arranged: &Arc<Arranged>) -> EngineResult<(Settled, Kept)> {
+    async fn matched(
+        &self,
+        arranged: &Arc<Arranged>,
+        streams: Vec<SendableRecordBatchStream>,
+    ) -> EngineResult<(Settled, Kept)> {
         let mut tasks = JoinSet::new();
-        let mut winners = Winners::new(self.terms.rule, &arranged.labels);
-        let mut kept = Kept::new(self.memory("AsOfRows"));
         let bytes = Winners::bytes(self.terms.rule, arranged.labels.place_count());
         let states = self.memory("AsOfStates");
-        states.try_grow(bytes)?;
-        if arranged.labels.place_count() > 0 {
-            for partition in 0..self.right.output_partitioning().partition_count() {
-                states.try_grow(bytes)?;
-                let rows = self.right.execute(partition, Arc::clone(&self.context))?;
-                let stream = Stream {
-                    terms: Arc::clone(&self.terms),
-                    arranged: Arc::clone(arranged),
-                    winners: Winners::new(self.terms.rule, &arranged.labels),
-                    kept: Kept::new(self.memory("AsOfRows")),
-                    counts: self.counts.clone(),
-                };
-                tasks.spawn(stream.drained(rows));
-            }
+        for rows in streams {
+            states.try_grow(bytes)?;
+            let stream = Stream {
+                terms: Arc::clone(&self.terms),
+                arranged: Arc::clone(arranged),
+                winners: Winners::new(self.terms.rule, &arranged.labels),
+                kept: Kept::new(self.memory("AsOfRows")),
+                counts: self.counts.clone(),
+            };
+            tasks.spawn(stream.drained(rows));
         }
+        let mut whole = None;
         while let Some(part) = tasks.join_next().await {
             let (mut part, rows) = part.map_err(failed)??;
+            let Some((winners, kept)) = &mut whole else {
+                whole = Some((part, rows));
+                continue;
+            };
+            let kept: &mut Kept = kept;
             let offset = kept.append(rows);
             part.handles_mut().for_each(|handle| *handle += offset);
-            winners.merge(&part, |held, other| kept.is_later(held, other));
+            Winners::merge(winners, &part, |held, other| kept.is_later(held, other));
             states.shrink(bytes);
         }
+        let nothing = || {
+            let winners = Winners::new(self.terms.rule, &arranged.labels);
+            (winners, Kept::new(self.memory("AsOfRows")))
+        };
+        let (winners, kept) = whole.unwrap_or_else(nothing);
         Ok((winners.settle(&arranged.labels), kept))
     }
 }
 
-fn failed(error: tokio::task::JoinError) -> DataFusionError {
+/// Bytes that a row of a schema takes, about.
+fn row_bytes(schema: &Schema) -> usize {
+    let fields = schema.fields().iter();
+    fields.map(|field| field.data_type().primitive_width().unwrap_or(VALUE_BYTES)).sum()
+}
+
+pub(super) fn failed(error: tokio::task::JoinError) -> DataFusionError {
     DataFusionError::ExecutionJoin(Box::new(error))
 }
 
-fn evaluated(side: &Side, batch: &RecordBatch) -> EngineResult<ArrayRef> {
+pub(super) fn evaluated(side: &Side, batch: &RecordBatch) -> EngineResult<ArrayRef> {
     side.evaluate(batch)?.into_array(batch.num_rows())
 }
 
@@ -285,87 +397,5 @@ impl Stream {
         self.counts.rows.add(rows);
         self.counts.candidates.add(candidates);
         self.kept.finish(&mut self.winners)
-    }
-}
-
-/// The columns of the kept rows, each by batch, and a NULL of each at the end.
-fn columns(kept: &Kept, schema: &Schema) -> Vec<Vec<ArrayRef>> {
-    let fields = schema.fields().iter().enumerate();
-    let column = |index: usize| kept.batches().iter().filter_map(move |b| b.columns().get(index));
-    let null = |data_type| new_null_array(data_type, 1);
-    fields
-        .map(|(index, field)| column(index).cloned().chain([null(field.data_type())]).collect())
-        .collect()
-}
-
-/// Labels and what they take.
-struct Output {
-    kind: Kind,
-    arranged: Arc<Arranged>,
-    settled: Settled,
-    columns: Vec<Vec<ArrayRef>>,
-    null_batch: usize,
-    terms: Arc<Terms>,
-    schema: SchemaRef,
-    counts: Counts,
-    /// Held until the last row is out.
-    _memory: (MemoryReservation, Kept),
-}
-
-impl Output {
-    /// The rows of one batch of labels, the first of which is number `first`.
-    fn batch(&self, batch: &RecordBatch, first: usize) -> EngineResult<RecordBatch> {
-        let timer = self.counts.baseline.elapsed_compute().timer();
-        let found: Vec<Option<u64>> =
-            (first..first + batch.num_rows()).map(|label| self.taken(label)).collect();
-        let matches = found.iter().flatten().count();
-        self.counts.matches.add(matches);
-        let keep = |wanted: bool| {
-            let keep: BooleanArray = found.iter().map(|f| Some(f.is_some() == wanted)).collect();
-            filter_record_batch(batch, &keep)
-        };
-        let rows = match self.kind {
-            Kind::Semi => keep(true)?,
-            Kind::Anti => keep(false)?,
-            Kind::Inner => {
-                let places: Vec<_> = found.iter().flatten().map(|h| keep::place(*h)).collect();
-                self.beside(&keep(true)?, &places)?
-            }
-            Kind::Left => {
-                let place = |found: &Option<u64>| found.map_or((self.null_batch, 0), keep::place);
-                self.beside(batch, &found.iter().map(place).collect::<Vec<_>>())?
-            }
-        };
-        timer.done();
-        self.counts.baseline.record_output(rows.num_rows());
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let schema = Arc::clone(&self.schema);
-        Ok(RecordBatch::try_new_with_options(schema, rows.columns().to_vec(), &options)?)
-    }
-
-    /// The row that a label takes.
-    fn taken(&self, label: usize) -> Option<u64> {
-        let labels = &self.arranged.labels;
-        let place = labels.place(label);
-        if place == NOWHERE {
-            return None;
-        }
-        let axis = times::axis(&self.terms.time_type);
-        let bounds = match self.terms.tolerance {
-            Some(tolerance) => tolerance.bounds(labels.time(place), axis),
-            None => (i64::MIN, i64::MAX),
-        };
-        self.settled.at(labels, place, axis, bounds).map(|found| found.handle)
-    }
-
-    /// Labels and the rows at `places` beside them.
-    fn beside(&self, labels: &RecordBatch, places: &[(usize, usize)]) -> EngineResult<RecordBatch> {
-        let mut columns = labels.columns().to_vec();
-        for column in &self.columns {
-            let sources: Vec<&dyn Array> = column.iter().map(|array| array.as_ref()).collect();
-            columns.push(interleave(&sources, places)?);
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 }

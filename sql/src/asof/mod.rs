@@ -15,11 +15,15 @@ mod join;
 mod keep;
 mod keys;
 mod node;
+mod output;
 mod physical;
 mod push;
 mod relation;
 mod sequence;
+mod spill;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod times;
 mod tokens;
 mod tolerance;
