@@ -53,7 +53,8 @@ impl Kept {
         if self.taken.is_empty() {
             return Ok(());
         }
-        let kept = match self.taken.len() == batch.num_rows() && self.taken.is_sorted() {
+        let all = self.taken.len() == batch.num_rows() && self.taken.is_sorted_by(|a, b| a < b);
+        let kept = match all {
             true => batch,
             false => take_record_batch(&batch, &UInt32Array::from(self.taken.clone()))?,
         };
