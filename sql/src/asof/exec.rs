@@ -87,6 +87,11 @@ impl AsOfExec {
         })
     }
 
+    /// The same, telling `filter` what the labels ask of the rows.
+    pub(super) fn with_filter(self, filter: Option<Arc<DynamicFilterPhysicalExpr>>) -> Self {
+        Self { filter, ..self }
+    }
+
     /// Rows that come by key and time need no search.
     fn strategy(&self) -> &'static str {
         let Some(order) = self.right.output_ordering() else { return "stream" };
@@ -116,7 +121,7 @@ impl DisplayAs for AsOfExec {
             write!(f, "{comma}{label} = {row}")?;
         }
         f.write_str("]")?;
-        tolerance.iter().try_for_each(|tolerance| write!(f, ", tolerance={tolerance:?}"))?;
+        tolerance.iter().try_for_each(|tolerance| write!(f, ", tolerance={tolerance}"))?;
         guard.iter().try_for_each(|guard| write!(f, ", only labels with {guard}"))
     }
 }
@@ -168,7 +173,8 @@ impl ExecutionPlan for AsOfExec {
             return datafusion::common::internal_err!("an AS OF join has two inputs");
         };
         let filter = self.filter.clone();
-        Ok(Arc::new(Self { filter, ..Self::new(left, right, Arc::clone(&self.terms))? }))
+        let exec = Self::new(left, right, Arc::clone(&self.terms))?;
+        Ok(Arc::new(exec.with_filter(filter)))
     }
 
     fn execute(
@@ -216,7 +222,7 @@ impl ExecutionPlan for AsOfExec {
         let pushed = FilterPushdownPropagation::if_any(result);
         Ok(match filter {
             Some(filter) => {
-                let node = Self { filter: Some(filter), ..self.clone() };
+                let node = self.clone().with_filter(Some(filter));
                 pushed.with_updated_node(Arc::new(node) as Arc<dyn ExecutionPlan>)
             }
             None => pushed,
