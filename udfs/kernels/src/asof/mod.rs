@@ -24,8 +24,6 @@ mod states;
 #[cfg(test)]
 mod tests;
 mod time;
-#[cfg(test)]
-mod window_tests;
 mod windows;
 mod winners;
 

@@ -1,8 +1,8 @@
 //! What a window gathers: counts, exact sums, extremes, the last rows, distinct values.
 //!
-//! A sum of floats is kept as Shewchuk's expansion: a few floats whose bits do not overlap and whose
-//! sum is the exact one. It is rounded once, at the end, so that the answer does not depend on the
-//! order of rows or on how they were parted (Shewchuk 1997, "Adaptive Precision Floating-Point
+//! A sum of floats is kept as Shewchuk's expansion: a few floats whose bits do not overlap and
+//! whose sum is the exact one. It is rounded once, at the end, so that the answer does not depend on
+//! the order of rows or on how they were parted (Shewchuk 1997, "Adaptive Precision Floating-Point
 //! Arithmetic"; the rounding is that of Python's `math.fsum`). Infinities and NaN give what IEEE
 //! addition gives.
 
@@ -146,8 +146,8 @@ impl Spread {
         Some(self.sum()? / self.count as f64)
     }
 
-    /// Of a sample, with `n - 1`; None of fewer than two. `Σ(x - m)² = Σx² - 2mΣx + nm²`, exact until
-    /// it is rounded, less what the mean's own rounding has put in.
+    /// Of a sample, with `n - 1`; None of fewer than two. `Σ(x - m)² = Σx² - 2mΣx + nm²`, exact
+    /// until it is rounded, less what the mean's own rounding has put in.
     pub fn variance(&self) -> Option<f64> {
         if self.count < 2 {
             return None;

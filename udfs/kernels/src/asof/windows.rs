@@ -8,10 +8,10 @@
 //!   window of t2                 [  1   +    2   ]
 //! ```
 //!
-//! A row is added to the state of its cell, so that rows may come in any order and through any number
-//! of `Windows` that are merged; memory is that of the labels. At the end the windows of a key slide
-//! over its cells, both ends only forward: a queue of two stacks merges each cell a few times and
-//! takes nothing out of a state again, since floats would not forget it.
+//! A row is added to the state of its cell, so that rows may come in any order and through any
+//! number of `Windows` that are merged; memory is that of the labels. At the end the windows of a
+//! key slide over its cells, both ends only forward: a queue of two stacks merges each cell a few
+//! times and takes nothing out of a state again, since floats would not forget it.
 
 use super::Labels;
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 
 /// A row: key, time and a value that is a small integer times a power of two.
 type Event = (u32, i64, i64);
