@@ -254,8 +254,8 @@ impl Work {
         memory.try_grow(states + taken)?;
         memory.shrink(states + taken);
         if let Some(filter) = &self.filter {
-            let schema = self.right.schema();
-            filter.update(filter::expression(&self.terms, &keys, &labels, &schema)?)?;
+            let rows = self.right.as_ref();
+            filter.update(filter::expression(&self.terms, &keys, &labels, rows)?)?;
         }
         self.counts.labels.add(rows);
         Ok(Arranged { batches, keys: numbers, labels })
@@ -385,10 +385,10 @@ impl Stream {
         let keys = self.terms.keys.iter().map(|(_, row)| evaluated(row, batch));
         let slots = self.arranged.keys.find(&keys.collect::<EngineResult<Vec<_>>>()?, rows)?;
         let times = times::ticks(&evaluated(&self.terms.time.1, batch)?)?;
-        let payload = match self.terms.kind {
-            Kind::Inner | Kind::Left => batch.project(&self.terms.shown)?,
+        let payload = match (self.terms.kind, self.terms.shown.as_slice()) {
             // Only whether there is one is of use.
-            Kind::Semi | Kind::Anti => batch.project(&[0])?,
+            (Kind::Semi | Kind::Anti, _) | (_, []) => batch.project(&[0])?,
+            (Kind::Inner | Kind::Left, shown) => batch.project(shown)?,
         };
         let sequence = self.terms.sequence.as_ref().map(|side| evaluated(side, batch));
         let sequence = sequence.transpose()?;
