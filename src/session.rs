@@ -417,7 +417,9 @@ impl Session {
 
     /// Commits what is open; nothing open is nothing to do.
     async fn commit(&mut self) -> Result<(), Error> {
-        let Some(open) = self.open.take() else { return Ok(()) };
+        let lock_timeout = self.read_settings()?.duration("lock_timeout");
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        open.lakes.main.set_lock_timeout(lock_timeout);
         let committed = commit(open.lakes).await;
         self.cursors.end(committed.is_ok());
         committed

@@ -324,6 +324,13 @@ impl Relation {
         }
     }
 
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Table(table) => &table.name,
+            Self::View(view) => &view.name,
+        }
+    }
+
     pub fn as_table(&self) -> Option<&Arc<Table>> {
         match self {
             Self::Table(table) => Some(table),

@@ -7,6 +7,7 @@ pub mod access;
 pub mod changes;
 pub mod copy;
 pub mod error;
+pub mod features;
 pub mod functions;
 pub mod names;
 pub mod parse;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use catalog::{Lake, LakeTable, Relation, Table, TableRows, VIEW_COLUMN_OF, View};
+use catalog::{Lake, LakeTable, Relation, State, Table, TableRows, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
@@ -32,6 +32,7 @@ use super::resolve::{Found, Place, parts, reference_parts};
 use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
+use crate::statements::TAG_KIND;
 use crate::types::PostgresTypes;
 use crate::{parse, statements, system};
 
@@ -196,7 +197,12 @@ impl Loader<'_> {
     ) -> Result<Arc<dyn TableSource>> {
         let state = match version {
             TableVersion::VersionAsOf(expr) => {
-                let id = integer(constant(&self.environment.engine, expr.clone())?)?;
+                let value = constant(&self.environment.engine, expr.clone())?;
+                let id = snapshot(self.lakes.main.state(), value)?;
+                self.environment.lake.at_snapshot(id).await?
+            }
+            TableVersion::TimestampAsOf(expr) if let Some(tag) = tagged(expr) => {
+                let id = snapshot(self.lakes.main.state(), tag.into())?;
                 self.environment.lake.at_snapshot(id).await?
             }
             TableVersion::ForSystemTimeAsOf(expr) | TableVersion::TimestampAsOf(expr) => {
@@ -251,6 +257,19 @@ impl Loader<'_> {
     }
 }
 
+/// The tag in what `VERSION AS OF 'tag'` is folded to.
+fn tagged(version: &ast::Expr) -> Option<String> {
+    let ast::Expr::Function(function) = version else { return None };
+    let [ast::ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
+    let ast::FunctionArguments::List(arguments) = &function.args else { return None };
+    let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Value(tag)))] =
+        arguments.args.as_slice()
+    else {
+        return None;
+    };
+    tag.value.clone().into_string().filter(|_| name.value == parse::TAGGED)
+}
+
 /// The provider of a table in the statement's own snapshot.
 pub(crate) async fn lake_table(
     lakes: &Lakes,
@@ -296,11 +315,19 @@ fn no_longer(view: &View) -> Error {
     Error::new("42P10", message).with_hint("CREATE OR REPLACE VIEW makes it again.")
 }
 
-pub(crate) fn integer(value: ScalarValue) -> Result<i64> {
-    match value.cast_to(&DataType::Int64) {
-        Ok(ScalarValue::Int64(Some(id))) => Ok(id),
-        _ => Err(Error::new("22023", "a snapshot is named by an integer")),
+/// The snapshot that a number or a tag names.
+pub(crate) fn snapshot(state: &State, value: ScalarValue) -> Result<i64> {
+    if let Ok(ScalarValue::Int64(Some(id))) = value.cast_to(&DataType::Int64) {
+        return Ok(id);
     }
+    let ScalarValue::Utf8(Some(tag)) = value.cast_to(&DataType::Utf8)? else {
+        return Err(Error::new("22023", "a snapshot is named by its number or a tag"));
+    };
+    let definition = state.definitions.get(&(TAG_KIND.to_owned(), tag.clone()));
+    definition.and_then(|tag| tag.body.get("snapshot_id")?.as_i64()).ok_or_else(|| {
+        Error::new("42704", format!("tag \"{tag}\" does not exist"))
+            .with_hint("List tags: SELECT * FROM lake.tags.")
+    })
 }
 
 pub(crate) fn time_us(value: ScalarValue) -> Result<i64> {
