@@ -6,6 +6,9 @@
 //! the versions of its name, and a name that another view has taken is no feature view.
 
 mod lineage;
+mod point_in_time;
+mod table;
+mod training_set;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +24,8 @@ use crate::error::{Error, Result};
 use crate::plan::{self, Place};
 
 pub(crate) use lineage::sources;
+pub(crate) use table::FeatureViewTable;
+pub(crate) use training_set::{Call as TrainingSetCall, plan as training_set};
 
 /// Kind of the definitions that feature views are.
 const VIEW: &str = "feature_view";
@@ -204,6 +209,48 @@ pub fn services(state: &State) -> Vec<(&str, &str, FeatureService)> {
         Some((schema, name, serde_json::from_value(definition.body.clone()).ok()?))
     })
     .collect()
+}
+
+/// Names in a schema that is dropped are forgotten.
+pub fn forget_schema(transaction: &mut Transaction, schema: &str) -> Result<()> {
+    for (kind, key) in of_schema(transaction.state(), schema) {
+        transaction.undefine(&kind, &key)?;
+    }
+    Ok(())
+}
+
+/// A schema has another name, and with it what is in it, for those who name it too.
+pub fn rename_schema(transaction: &mut Transaction, from: &str, to: &str) -> Result<()> {
+    for (kind, old) in of_schema(transaction.state(), from) {
+        let name = old.split_once(SEPARATOR).map_or("", |(_, name)| name);
+        let definition = transaction.state().definitions.get(&(kind.clone(), old.clone()));
+        let Some(body) = definition.map(|kept| kept.body.clone()) else { continue };
+        transaction.define(&kind, &key(to, name), body, true)?;
+        transaction.undefine(&kind, &old)?;
+    }
+    let owned = |(schema, name, kept): (&str, &str, FeatureService)| {
+        let place = Place { temp: false, schema: schema.to_owned(), name: name.to_owned() };
+        (place, kept)
+    };
+    let kept: Vec<_> = services(transaction.state()).into_iter().map(owned).collect();
+    for (place, mut service) in kept {
+        let named: Vec<_> = service.views.iter_mut().filter(|of| of.schema == from).collect();
+        if named.is_empty() {
+            continue;
+        }
+        named.into_iter().for_each(|of| of.schema = to.to_owned());
+        service.keep(transaction, &place)?;
+    }
+    Ok(())
+}
+
+fn of_schema(state: &State, schema: &str) -> Vec<(String, String)> {
+    let prefix = key(schema, "");
+    let found = state
+        .definitions
+        .keys()
+        .filter(|(kind, key)| matches!(kind.as_str(), VIEW | SERVICE) && key.starts_with(&prefix));
+    found.cloned().collect()
 }
 
 const SEPARATOR: char = '\u{1f}';

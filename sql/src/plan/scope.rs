@@ -32,6 +32,7 @@ use super::resolve::{Found, Place, parts, reference_parts};
 use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
+use crate::features::{FeatureView, FeatureViewTable, training_set};
 use crate::statements::TAG_KIND;
 use crate::types::PostgresTypes;
 use crate::{parse, statements, system};
@@ -141,7 +142,7 @@ impl Loader<'_> {
                 let provider = lake_table(self.lakes, place, table, false).await?;
                 Ok(provider_as_source(provider))
             }
-            Found::Relation(Relation::View(view)) => self.view(&view, place.temp).await,
+            Found::Relation(Relation::View(view)) => self.view(&view, place).await,
             Found::External(definition) => {
                 let files = statements::external::files(&definition)?;
                 let provider = external_provider(&self.environment.engine, &files).await?;
@@ -151,16 +152,14 @@ impl Loader<'_> {
     }
 
     /// A view is planned where it is used, with the names that its creator saw.
-    async fn view(&self, view: &Arc<View>, temp: bool) -> Result<Arc<dyn TableSource>> {
+    async fn view(&self, view: &Arc<View>, place: &Place) -> Result<Arc<dyn TableSource>> {
         let query = parse::parse_query(&view.sql)?;
         let search_path = view.search_path.clone();
         // A view reads what its owner may, whoever reads the view.
-        let authority = match temp {
+        let state = self.lakes.main.state();
+        let authority = match place.temp {
             true => Arc::clone(&self.environment.authority),
-            false => {
-                let state = self.lakes.main.state();
-                Arc::new(owner_of(state, &Object::of(&Relation::View(Arc::clone(view)))))
-            }
+            false => Arc::new(owner_of(state, &Object::of(&Relation::View(Arc::clone(view))))),
         };
         let inner = Environment { search_path, authority, ..self.environment.clone() };
         let statement = ast::Statement::Query(Box::new(query));
@@ -168,8 +167,12 @@ impl Loader<'_> {
             super::plan_at_depth(&inner, self.lakes, statement, &[], Vec::new(), self.depth + 1)
                 .await?;
         let plan = rename_columns(plan, view)?;
-        let provider: Arc<dyn TableProvider> =
-            Arc::new(ViewTable::new(plan, Some(view.sql.clone())));
+        let table = ViewTable::new(plan, Some(view.sql.clone()));
+        let kept = FeatureView::of(state, &place.schema, view).filter(|_| !place.temp);
+        let provider: Arc<dyn TableProvider> = match kept.as_ref().and_then(FeatureView::current) {
+            Some((_, version)) => Arc::new(FeatureViewTable::new(table, version.clone())),
+            None => Arc::new(table),
+        };
         Ok(provider_as_source(provider))
     }
 
@@ -187,6 +190,10 @@ impl Loader<'_> {
                 Ok(provider_as_source(provider))
             }
             Special::Version(version) => self.version(version, name).await,
+            Special::TrainingSet(call) => {
+                let plan = training_set(self.environment, self.lakes, call, self.depth).await?;
+                Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
 use crate::system::definitions;
-use crate::{Notice, plan};
+use crate::{Notice, features, plan};
 
 pub(super) fn run(
     context: &mut Context<'_>,
@@ -240,8 +240,12 @@ pub(super) fn drop_schema(
         return Err(Error::new("3F000", message));
     };
     context.environment.authority.must_own(&state, &Object::schema(schema))?;
-    if !schema.relations.is_empty() && !cascade {
-        let lines: Vec<String> = schema
+    let services = features::services(&state).into_iter().filter(|(of, ..)| *of == name);
+    let services: Vec<String> = services
+        .map(|(_, service, _)| format!("feature service {name}.{service} depends on schema {name}"))
+        .collect();
+    if !(schema.relations.is_empty() && services.is_empty()) && !cascade {
+        let mut lines: Vec<String> = schema
             .relations
             .iter()
             .map(|(relation, found)| {
@@ -249,6 +253,7 @@ pub(super) fn drop_schema(
                 format!("{kind} {name}.{relation} depends on schema {name}")
             })
             .collect();
+        lines.extend(services);
         let message = format!("cannot drop schema {name} because other objects depend on it");
         return Err(Error::new("2BP01", message)
             .with_detail(lines.join("\n"))
@@ -258,9 +263,10 @@ pub(super) fn drop_schema(
         let place = Place { temp: false, schema: name.clone(), name: relation.clone() };
         drop_dependents(context, &place, "table", true)?;
     }
-    if !schema.relations.is_empty() {
-        let count = schema.relations.len();
+    let count = schema.relations.len() + services.len();
+    if count > 0 {
         context.notices.push(Notice::notice(format!("drop cascades to {count} other objects")));
     }
-    Ok(context.lakes.main.drop_schema(&name, cascade)?)
+    context.lakes.main.drop_schema(&name, cascade)?;
+    features::forget_schema(&mut context.lakes.main, &name)
 }
