@@ -48,6 +48,9 @@ impl Engine {
             // Before the engine's own, which take a value of jsonb for text.
             .with_expr_planners(vec![Arc::new(sql::plan::JsonOperators)])
             .with_default_features()
+            .with_query_planner(Arc::new(sql::asof::AsOfQueries))
+            .with_relation_planners(vec![Arc::new(sql::asof::AsOfRelations)])
+            .with_optimizer_rules(sql::asof::optimizer_rules())
             .build();
         let context = SessionContext::new_with_state(state);
         postgres_functions(&context, database)?;

@@ -28,6 +28,11 @@ pub const INLINED_LOCAL: FileId = -2;
 pub const FILE_COLUMN: &str = "__sextant_file";
 /// See `FILE_COLUMN`.
 pub const POSITION_COLUMN: &str = "__sextant_position";
+/// Column of a file's rows: the row id, where it is not the first row's plus the position.
+pub(crate) const ROW_ID_COLUMN: &str = "_ducklake_internal_row_id";
+pub(crate) const ROW_ID_FIELD: i64 = 2_147_483_540;
+/// Hidden column of a scan made for an AS OF join: a greater number was written later.
+pub const SEQUENCE_COLUMN: &str = "__sextant_sequence";
 /// Arrow field metadata: the Postgres spelling of a type that Arrow cannot tell apart (`uuid`,
 /// `jsonb`, `vector(3)`, `varchar(20)`, …).
 pub const TYPE_KEY: &str = "sextant.type";
@@ -129,6 +134,22 @@ pub struct Column {
     /// Constant that rows of files older than the column read as; text form, None is NULL.
     pub initial_default: Option<String>,
     pub comment: Option<String>,
+}
+
+impl Column {
+    /// A number that files carry beside the table's columns.
+    pub(crate) fn origin(id: i64, name: &str) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            field: Arc::new(Field::new(name, DataType::Int64, true)),
+            children: Vec::new(),
+            nullable: true,
+            default: None,
+            initial_default: None,
+            comment: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

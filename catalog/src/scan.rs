@@ -7,12 +7,14 @@
 //!   └─ DataSourceExec (memory)                  inlined rows
 //! ```
 //! Columns are found by field id, so a renamed column reads its old files and a new column of an
-//! old name does not. An addressed scan ends with (file, position) for UPDATE, DELETE and MERGE.
+//! old name does not. An addressed scan ends with (file, position) for UPDATE, DELETE and MERGE, a
+//! sequenced one with a number that tells what was written later.
 
 mod codec;
 mod columns;
 mod deletes;
 mod prune;
+mod sequence;
 mod source;
 mod text;
 
@@ -44,7 +46,8 @@ use object_store::path::Path;
 
 use crate::error::Error;
 use crate::model::{
-    ADDRESS_TYPE, Constraint, DataFile, FILE_COLUMN, InlinedRows, POSITION_COLUMN, Table, TableRows,
+    ADDRESS_TYPE, Constraint, DataFile, FILE_COLUMN, InlinedRows, POSITION_COLUMN, SEQUENCE_COLUMN,
+    Table, TableRows,
 };
 
 pub use codec::LakeCodec;
@@ -62,6 +65,7 @@ pub struct LakeTable {
     table: Arc<Table>,
     rows: Arc<TableRows>,
     addressed: bool,
+    sequenced: bool,
     past: bool,
     schema: SchemaRef,
     constraints: Constraints,
@@ -82,7 +86,27 @@ impl LakeTable {
         }
         let constraints = constraints(&table);
         let schema = Arc::new(ArrowSchema::new(fields));
-        Self { store_url, table, rows, addressed, past: false, schema, constraints }
+        let (sequenced, past) = (false, false);
+        Self { store_url, table, rows, addressed, sequenced, past, schema, constraints }
+    }
+
+    /// The same with `SEQUENCE_COLUMN` as its last; None for a table with addresses.
+    pub fn sequenced(&self) -> Option<Self> {
+        if self.addressed {
+            return None;
+        }
+        let mut fields = self.schema.fields().to_vec();
+        fields.push(sequence::field());
+        Some(Self {
+            store_url: self.store_url.clone(),
+            table: Arc::new(sequence::with_row_ids(&self.table)),
+            rows: Arc::clone(&self.rows),
+            addressed: false,
+            sequenced: true,
+            past: self.past,
+            schema: Arc::new(ArrowSchema::new(fields)),
+            constraints: self.constraints.clone(),
+        })
     }
 
     /// The same, named by a version or a time and not by the statement's own snapshot.
@@ -112,9 +136,14 @@ impl LakeTable {
             let position = Field::new(POSITION_COLUMN, DataType::Int64, false);
             let position = Arc::new(position.with_extension_type(RowNumber));
             schema = schema
-                .with_table_partition_cols(vec![file_field()])
+                .with_table_partition_cols(vec![file_field(), sequence::start_field()])
                 .with_virtual_columns(vec![position]);
-            projection.extend([width, width + 1]);
+            if self.sequenced {
+                // The row id takes the place of the number that is made of it.
+                projection.retain(|index| *index + 1 < width);
+                projection.extend([width - 1, width + 1]);
+            }
+            projection.extend([width, width + 2]);
         }
         let runtime = session.runtime_env();
         let store = runtime.object_store(&self.store_url)?;
@@ -177,6 +206,9 @@ impl LakeTable {
                 arrays.push(Arc::new(file));
                 arrays.push(Arc::new(Int64Array::from(rows.positions.as_ref().clone())));
             }
+            if self.sequenced {
+                arrays.push(sequence::of_inlined(rows));
+            }
             batches.push(RecordBatch::try_new(Arc::clone(&self.schema), arrays)?);
         }
         if batches.is_empty() {
@@ -229,11 +261,14 @@ impl TableProvider for LakeTable {
             |file: &Arc<DataFile>| file.deleted.as_ref().is_some_and(|d| !d.is_empty());
         let (dirty, clean): (Vec<_>, Vec<_>) = kept.into_iter().partition(has_deletes);
         let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
-        if self.addressed {
+        let is_asked = |name: &str| projection.iter().any(|c| self.schema.field(*c).name() == name);
+        let sequenced = self.sequenced && is_asked(SEQUENCE_COLUMN);
+        if self.addressed || sequenced {
             let files: Vec<_> = clean.into_iter().chain(dirty).collect();
             if !files.is_empty() {
                 let input = self.files(session, &files, projection, true)?;
-                parts.push(Arc::new(DeletesExec::new(input, &files, true)?));
+                let live = Arc::new(DeletesExec::new(input, &files, true)?);
+                parts.push(if sequenced { sequence::numbered(live)? } else { live });
             }
         } else {
             if !clean.is_empty() {
@@ -271,7 +306,8 @@ fn partitioned(file: &DataFile, numbered: bool) -> Result<PartitionedFile> {
         DataFusionError::External(Box::new(Error::Object { path, reason }))
     })?;
     if numbered {
-        partitioned.partition_values = vec![ScalarValue::Int64(Some(file.id))];
+        partitioned.partition_values =
+            vec![ScalarValue::Int64(Some(file.id)), sequence::start(file)];
     }
     Ok(partitioned)
 }

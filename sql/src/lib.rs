@@ -4,6 +4,7 @@
 //! to stream or the tag of a finished command. Nothing here knows the wire.
 
 pub mod access;
+pub mod asof;
 pub mod changes;
 pub mod copy;
 pub mod error;

@@ -38,7 +38,7 @@ use crate::names;
 use crate::system::Live;
 
 pub use convert::{JsonOperators, NumberOperators};
-pub(crate) use convert::{Rules, function};
+pub(crate) use convert::{Rules, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
 pub use interval::IntervalProducts;
@@ -145,6 +145,7 @@ pub(crate) async fn plan_at_depth(
     convert::fold_casts(&mut statement);
     names::current_user(&mut statement);
     let mut statement = (environment.rewrite)(statement);
+    crate::asof::nest(&mut statement)?;
     let special = fold::special_tables(&mut statement)?;
     environment.may_call(lakes, &statement)?;
     crate::system::sizes::load(environment, lakes, &statement).await?;

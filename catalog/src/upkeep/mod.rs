@@ -16,18 +16,18 @@ mod flush;
 mod merge;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use datafusion::arrow::datatypes::{DataType, Field};
 
 use crate::commit::Commit;
 use crate::deletes::{SNAPSHOT_COLUMN, SNAPSHOT_FIELD};
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::metadata::{Session, layout};
-use crate::model::{Column, DataFile, FileId, NewFile, Snapshot, SnapshotId, Table};
+use crate::model::{
+    Column, DataFile, FileId, NewFile, ROW_ID_COLUMN, ROW_ID_FIELD, Snapshot, SnapshotId, Table,
+};
 use crate::write::TableWriter;
 
 pub use clean::Removed;
@@ -38,10 +38,6 @@ pub use merge::Merged;
 const RUNS: usize = 1000;
 /// How often upkeep starts over because other servers commit to the same table.
 const ATTEMPTS: usize = 5;
-/// Column of a file's rows: the row id, where it is not the first row's plus the position.
-const ROW_ID_COLUMN: &str = "_ducklake_internal_row_id";
-const ROW_ID_FIELD: i64 = 2_147_483_540;
-
 /// What is left alone because it is young.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
@@ -95,20 +91,10 @@ impl Lake {
 
 /// The table with the columns that say where each row of a file comes from.
 fn with_origins(table: &Table, snapshots: bool) -> Table {
-    let origin = |id: i64, name: &str| Column {
-        id,
-        name: name.to_owned(),
-        field: Arc::new(Field::new(name, DataType::Int64, true)),
-        children: Vec::new(),
-        nullable: true,
-        default: None,
-        initial_default: None,
-        comment: None,
-    };
     let mut table = table.clone();
-    table.columns.push(origin(ROW_ID_FIELD, ROW_ID_COLUMN));
+    table.columns.push(Column::origin(ROW_ID_FIELD, ROW_ID_COLUMN));
     if snapshots {
-        table.columns.push(origin(SNAPSHOT_FIELD, SNAPSHOT_COLUMN));
+        table.columns.push(Column::origin(SNAPSHOT_FIELD, SNAPSHOT_COLUMN));
     }
     table
 }

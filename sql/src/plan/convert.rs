@@ -49,7 +49,7 @@ use crate::functions::{as_type, interval};
 use crate::system::references;
 
 pub use arithmetic::NumberOperators;
-pub(crate) use fold::function;
+pub(crate) use fold::{function, has_column};
 pub use json::JsonOperators;
 pub(crate) use tagged::functions as input_functions;
 pub(crate) use text::read_texts;

@@ -46,7 +46,7 @@ fn node_lasts(node: &LogicalPlan) -> EngineResult<bool> {
             let table = provider.downcast_ref::<LakeTable>();
             table.is_some_and(|table| !table.is_past()) || provider.is::<Held>()
         }
-        LogicalPlan::Extension(_) => false,
+        LogicalPlan::Extension(extension) => extension.node.as_any().is::<crate::asof::AsOf>(),
         _ => true,
     })
 }

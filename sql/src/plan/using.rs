@@ -1,4 +1,5 @@
-//! FULL and RIGHT JOIN … USING: the joined column has the value of whichever side has one.
+//! FULL, RIGHT and ASOF JOIN … USING: the joined column has the value of whichever side has one; of
+//! an AS OF join that is the label's.
 //!
 //! The engine takes the left side's, so the statement says what is meant before it is planned:
 //!
@@ -24,13 +25,18 @@ use crate::names::folded;
 struct Merged {
     column: String,
     relations: Vec<String>,
+    /// Those among them that may have the value when the first has none.
+    others: Vec<String>,
 }
 
 impl Merged {
     fn value(&self) -> Expr {
-        let columns: Vec<Expr> =
-            self.relations.iter().map(|r| qualified(r, &self.column)).collect();
-        super::convert::function("coalesce", &columns.iter().collect::<Vec<_>>())
+        let relations = self.relations.iter().take(1).chain(&self.others);
+        let mut columns: Vec<Expr> = relations.map(|r| qualified(r, &self.column)).collect();
+        match columns.len() {
+            1 => columns.swap_remove(0),
+            _ => super::convert::function("coalesce", &columns.iter().collect::<Vec<_>>()),
+        }
     }
 }
 
@@ -43,6 +49,7 @@ pub(super) fn rewrite(select: &mut Select, order: Option<&mut OrderBy>) {
             JoinOperator::FullOuter(JoinConstraint::Using(_))
                 | JoinOperator::Right(JoinConstraint::Using(_))
                 | JoinOperator::RightOuter(JoinConstraint::Using(_))
+                | JoinOperator::AsOf { constraint: JoinConstraint::Using(_), .. }
         )
     });
     if !outer {
@@ -90,23 +97,32 @@ fn merge(from: &mut TableWithJoins) -> Option<(Vec<Merged>, Vec<String>)> {
             continue;
         };
         let mut condition: Option<Expr> = None;
+        let as_of = match &join.join_operator {
+            JoinOperator::AsOf { match_condition, .. } => Some(match_condition),
+            _ => None,
+        };
+        let time = as_of.is_some_and(crate::asof::lacks_time).then(|| columns.last()).flatten();
         for column in columns {
+            let op = match time == Some(column) {
+                true => BinaryOperator::GtEq,
+                false => BinaryOperator::Eq,
+            };
             let column = folded(column.0.last()?.as_ident()?);
             let known = merged.iter().position(|m| m.column == column);
             let at = match (known, relations.as_slice()) {
                 (Some(at), _) => at,
                 (None, [left]) => {
-                    merged.push(Merged { column: column.clone(), relations: vec![left.clone()] });
+                    let (column, relations) = (column.clone(), vec![left.clone()]);
+                    merged.push(Merged { column, relations, others: Vec::new() });
                     merged.len() - 1
                 }
                 (None, _) => return None,
             };
-            let left = match merged[at].relations.as_slice() {
-                [one] => qualified(one, &column),
-                _ => merged[at].value(),
-            };
-            let equal = binary(left, BinaryOperator::Eq, qualified(&right, &column));
+            let equal = binary(merged[at].value(), op, qualified(&right, &column));
             merged[at].relations.push(right.clone());
+            if as_of.is_none() {
+                merged[at].others.push(right.clone());
+            }
             condition = Some(match condition {
                 None => equal,
                 Some(before) => binary(before, BinaryOperator::And, equal),
@@ -131,7 +147,8 @@ fn constraint(join: &Join) -> Option<&JoinConstraint> {
         | JoinOperator::LeftOuter(c)
         | JoinOperator::Right(c)
         | JoinOperator::RightOuter(c)
-        | JoinOperator::FullOuter(c) => Some(c),
+        | JoinOperator::FullOuter(c)
+        | JoinOperator::AsOf { constraint: c, .. } => Some(c),
         _ => None,
     }
 }
@@ -144,7 +161,8 @@ fn constraint_mut(join: &mut Join) -> Option<&mut JoinConstraint> {
         | JoinOperator::LeftOuter(c)
         | JoinOperator::Right(c)
         | JoinOperator::RightOuter(c)
-        | JoinOperator::FullOuter(c) => Some(c),
+        | JoinOperator::FullOuter(c)
+        | JoinOperator::AsOf { constraint: c, .. } => Some(c),
         _ => None,
     }
 }

@@ -269,7 +269,7 @@ fn plain_argument(argument: &ast::FunctionArg) -> Option<&Expr> {
     }
 }
 
-pub(super) fn has_column(expression: &Expr) -> bool {
+pub(crate) fn has_column(expression: &Expr) -> bool {
     let found = visit_expressions(expression, |e| match e {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),

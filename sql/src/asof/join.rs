@@ -1,0 +1,401 @@
+//! The join itself: labels are collected, rows stream by in all threads, what wins is put beside.
+//!
+//! ```text
+//!   left  ═▶ batches ─ keys, times ─▶ Labels ──┐ shared
+//!   right ─▶ partition 0 ─▶ Winners, Kept ─────┤
+//!         ─▶ partition 1 ─▶ Winners, Kept ─────┴▶ merged ─▶ settled ─▶ one row a label, in order
+//! ```
+//! If memory does not hold the labels, `spill` does the same part by part.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use datafusion::common::Result as EngineResult;
+use datafusion::common::runtime::JoinSet;
+use datafusion::common::utils::memory::get_record_batch_memory_size;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, SpillMetrics,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::{StreamExt, TryStreamExt};
+use kernels::asof::{Labels, NOWHERE, Row, Settled, Winners};
+
+use super::exec::{AsOfExec, Side, Terms};
+use super::keep::Kept;
+use super::keys::Keys;
+use super::node::Kind;
+use super::output::Output;
+use super::spill::{self, Parts};
+use super::{filter, times};
+
+/// What a value of unknown length is taken to need, bytes.
+const VALUE_BYTES: usize = 32;
+
+/// The joined rows, once all is read.
+pub(super) fn stream(
+    exec: &AsOfExec,
+    schema: SchemaRef,
+    context: Arc<TaskContext>,
+    metrics: &ExecutionPlanMetricsSet,
+) -> EngineResult<SendableRecordBatchStream> {
+    let counts = Counts::new(metrics);
+    let baseline = counts.baseline.clone();
+    let work = Work {
+        left: Arc::clone(&exec.left),
+        right: Arc::clone(&exec.right),
+        terms: Arc::clone(&exec.terms),
+        filter: exec.filter.clone(),
+        schema: Arc::clone(&schema),
+        context,
+        counts,
+    };
+    let rows = futures::stream::once(work.run()).try_flatten();
+    let rows = rows.inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+}
+
+/// What EXPLAIN ANALYZE tells.
+#[derive(Debug, Clone)]
+pub(super) struct Counts {
+    pub baseline: BaselineMetrics,
+    labels: Count,
+    rows: Count,
+    /// Rows whose key a label has.
+    candidates: Count,
+    pub matches: Count,
+    pub spill: SpillMetrics,
+}
+
+impl Counts {
+    fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
+        let count = |name: &'static str| MetricBuilder::new(metrics).counter(name, 0);
+        Self {
+            baseline: BaselineMetrics::new(metrics, 0),
+            labels: count("labels"),
+            rows: count("rows"),
+            candidates: count("candidates"),
+            matches: count("matches"),
+            spill: SpillMetrics::new(metrics, 0),
+        }
+    }
+}
+
+pub(super) struct Work {
+    left: Arc<dyn ExecutionPlan>,
+    pub right: Arc<dyn ExecutionPlan>,
+    pub terms: Arc<Terms>,
+    filter: Option<Arc<DynamicFilterPhysicalExpr>>,
+    pub schema: SchemaRef,
+    pub context: Arc<TaskContext>,
+    pub counts: Counts,
+}
+
+/// The labels, arranged.
+#[derive(Debug)]
+pub(super) struct Arranged {
+    pub batches: Vec<RecordBatch>,
+    keys: Keys,
+    pub labels: Labels,
+}
+
+/// Labels of one partition: in memory, or in parts on disk.
+enum Collected {
+    Held(Vec<RecordBatch>),
+    Spilled(Parts),
+}
+
+impl Work {
+    async fn run(self) -> EngineResult<SendableRecordBatchStream> {
+        let memory = self.memory("AsOfLabels");
+        let collected = self.collected(&memory).await?;
+        let mut held = Vec::with_capacity(collected.len());
+        let mut spilled = Vec::new();
+        for (partition, labels) in collected.into_iter().enumerate() {
+            match labels {
+                Collected::Held(batches) => held.push((partition, batches)),
+                Collected::Spilled(parts) => spilled.push((partition, parts)),
+            }
+        }
+        if spilled.is_empty() {
+            let batches: Vec<RecordBatch> =
+                held.iter().flat_map(|(_, batches)| batches.clone()).collect();
+            match self.arranged(batches, &memory) {
+                Ok(arranged) => {
+                    let streams = self.streams(&arranged)?;
+                    let schema = Arc::clone(&self.schema);
+                    return Ok(self.joined(arranged, streams, schema, memory).await?.stream());
+                }
+                Err(error) if !self.may_spill(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        for (partition, batches) in held {
+            let mut parts = self.label_parts(partition);
+            batches.iter().try_for_each(|batch| parts.write(batch))?;
+            spilled.push((partition, parts));
+        }
+        memory.free();
+        spilled.sort_by_key(|(partition, _)| *partition);
+        let parts = spilled.into_iter().map(|(_, parts)| parts.finish());
+        spill::joined(self, parts.collect::<EngineResult<Vec<_>>>()?).await
+    }
+
+    pub fn memory(&self, name: &'static str) -> MemoryReservation {
+        MemoryConsumer::new(name).register(self.context.memory_pool())
+    }
+
+    /// Whether to go on part by part: without keys there are no parts.
+    fn may_spill(&self, error: &DataFusionError) -> bool {
+        !self.terms.keys.is_empty()
+            && matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+    }
+
+    fn label_parts(&self, partition: usize) -> Parts {
+        let keys = self.terms.keys.iter().map(|(label, _)| Arc::clone(label)).collect();
+        Parts::of_labels(&self.context, &self.counts, &self.left.schema(), keys, partition)
+    }
+
+    /// All of the left side, by partition.
+    async fn collected(&self, memory: &MemoryReservation) -> EngineResult<Vec<Collected>> {
+        let mut tasks = JoinSet::new();
+        for partition in 0..self.left.output_partitioning().partition_count() {
+            let mut rows = self.left.execute(partition, Arc::clone(&self.context))?;
+            let memory = memory.new_empty();
+            let (mut parts, mut spills) = (self.label_parts(partition), false);
+            let may_spill = !self.terms.keys.is_empty();
+            tasks.spawn(async move {
+                let mut batches: Vec<RecordBatch> = Vec::new();
+                while let Some(batch) = rows.next().await.transpose()? {
+                    if !spills {
+                        match memory.try_grow(get_record_batch_memory_size(&batch)) {
+                            Ok(()) => {
+                                batches.push(batch);
+                                continue;
+                            }
+                            Err(error) if !may_spill => return Err(error),
+                            Err(_) => spills = true,
+                        }
+                        batches.iter().try_for_each(|batch| parts.write(batch))?;
+                        batches.clear();
+                        memory.free();
+                    }
+                    parts.write(&batch)?;
+                }
+                let labels =
+                    if spills { Collected::Spilled(parts) } else { Collected::Held(batches) };
+                Ok::<_, DataFusionError>((partition, labels, memory))
+            });
+        }
+        let mut all = Vec::new();
+        while let Some(part) = tasks.join_next().await {
+            let (partition, labels, taken) = part.map_err(failed)??;
+            memory.grow(taken.size());
+            taken.free();
+            all.push((partition, labels));
+        }
+        all.sort_by_key(|(partition, _)| *partition);
+        Ok(all.into_iter().map(|(_, labels)| labels).collect())
+    }
+
+    /// Arranges labels, and makes sure that there is room for what they may take.
+    pub fn arranged(
+        &self,
+        batches: Vec<RecordBatch>,
+        memory: &MemoryReservation,
+    ) -> EngineResult<Arranged> {
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if rows >= NOWHERE as usize {
+            let message = format!("an AS OF join of {rows} labels at once");
+            return Err(crate::Error::unsupported(message).into());
+        }
+        memory.try_grow(rows * Labels::BYTES)?;
+        let keys = batches.iter().map(|batch| {
+            let labels = self.terms.keys.iter().map(|(label, _)| label);
+            labels.map(|label| evaluated(label, batch)).collect::<EngineResult<Vec<_>>>()
+        });
+        let keys = keys.collect::<EngineResult<Vec<_>>>()?;
+        let (numbers, mut slots) = Keys::number(&keys, rows)?;
+        memory.try_grow(numbers.bytes())?;
+        let slot_count = numbers.slot_count(&slots);
+        let mut instants = Vec::with_capacity(rows);
+        for batch in &batches {
+            let times = times::ticks(&evaluated(&self.terms.time.0, batch)?)?;
+            let guard = self.terms.guard.as_ref().map(|guard| evaluated(guard, batch));
+            let guard = guard.transpose()?;
+            let guard = guard.as_ref().map(|guard| guard.as_boolean());
+            for (row, time) in times.iter().enumerate() {
+                let passes = guard.is_none_or(|guard| guard.is_valid(row) && guard.value(row));
+                if time.is_none() || !passes {
+                    slots[instants.len()] = NOWHERE;
+                }
+                instants.push(time.unwrap_or_default());
+            }
+        }
+        let labels = Labels::new(slot_count, &slots, &instants);
+        let partitions = self.right.output_partitioning().partition_count();
+        let states = Winners::bytes(self.terms.rule, labels.place_count()) * partitions;
+        let taken = labels.place_count() * row_bytes(&self.rows()?) * 3;
+        memory.try_grow(states + taken)?;
+        memory.shrink(states + taken);
+        if let Some(filter) = &self.filter {
+            let schema = self.right.schema();
+            filter.update(filter::expression(&self.terms, &keys, &labels, &schema)?)?;
+        }
+        self.counts.labels.add(rows);
+        Ok(Arranged { batches, keys: numbers, labels })
+    }
+
+    /// The right side's partitions; none if no label can match.
+    fn streams(&self, arranged: &Arranged) -> EngineResult<Vec<SendableRecordBatchStream>> {
+        let partitions = match arranged.labels.place_count() {
+            0 => 0,
+            _ => self.right.output_partitioning().partition_count(),
+        };
+        let of = |partition| self.right.execute(partition, Arc::clone(&self.context));
+        (0..partitions).map(of).collect()
+    }
+
+    /// Columns of the right side that come out.
+    fn rows(&self) -> EngineResult<Schema> {
+        Ok(match self.terms.kind {
+            Kind::Inner | Kind::Left => self.right.schema().project(&self.terms.shown)?,
+            Kind::Semi | Kind::Anti => Schema::empty(),
+        })
+    }
+
+    /// What the labels take of the rows of all `streams`, as batches of `schema`.
+    pub async fn joined(
+        &self,
+        arranged: Arranged,
+        streams: Vec<SendableRecordBatchStream>,
+        schema: SchemaRef,
+        memory: MemoryReservation,
+    ) -> EngineResult<Output> {
+        let arranged = Arc::new(arranged);
+        let (settled, kept) = self.matched(&arranged, streams).await?;
+        Ok(Output {
+            terms: Arc::clone(&self.terms),
+            arranged,
+            settled,
+            kept,
+            rows: self.rows()?,
+            width: self.left.schema().fields().len(),
+            schema,
+            counts: self.counts.clone(),
+            _memory: memory,
+        })
+    }
+
+    /// What every label takes, and the rows taken.
+    async fn matched(
+        &self,
+        arranged: &Arc<Arranged>,
+        streams: Vec<SendableRecordBatchStream>,
+    ) -> EngineResult<(Settled, Kept)> {
+        let mut tasks = JoinSet::new();
+        let bytes = Winners::bytes(self.terms.rule, arranged.labels.place_count());
+        let states = self.memory("AsOfStates");
+        for rows in streams {
+            states.try_grow(bytes)?;
+            let stream = Stream {
+                terms: Arc::clone(&self.terms),
+                arranged: Arc::clone(arranged),
+                winners: Winners::new(self.terms.rule, &arranged.labels),
+                kept: Kept::new(self.memory("AsOfRows")),
+                counts: self.counts.clone(),
+            };
+            tasks.spawn(stream.drained(rows));
+        }
+        let mut whole = None;
+        while let Some(part) = tasks.join_next().await {
+            let (mut part, rows) = part.map_err(failed)??;
+            let Some((winners, kept)) = &mut whole else {
+                whole = Some((part, rows));
+                continue;
+            };
+            let kept: &mut Kept = kept;
+            let offset = kept.append(rows);
+            part.handles_mut().for_each(|handle| *handle += offset);
+            Winners::merge(winners, &part, |held, other| kept.is_later(held, other));
+            states.shrink(bytes);
+        }
+        let nothing = || {
+            let winners = Winners::new(self.terms.rule, &arranged.labels);
+            (winners, Kept::new(self.memory("AsOfRows")))
+        };
+        let (winners, kept) = whole.unwrap_or_else(nothing);
+        Ok((winners.settle(&arranged.labels), kept))
+    }
+}
+
+/// Bytes that a row of a schema takes, about.
+fn row_bytes(schema: &Schema) -> usize {
+    let fields = schema.fields().iter();
+    fields.map(|field| field.data_type().primitive_width().unwrap_or(VALUE_BYTES)).sum()
+}
+
+pub(super) fn failed(error: tokio::task::JoinError) -> DataFusionError {
+    DataFusionError::ExecutionJoin(Box::new(error))
+}
+
+pub(super) fn evaluated(side: &Side, batch: &RecordBatch) -> EngineResult<ArrayRef> {
+    side.evaluate(batch)?.into_array(batch.num_rows())
+}
+
+/// One partition of the rows.
+struct Stream {
+    terms: Arc<Terms>,
+    arranged: Arc<Arranged>,
+    winners: Winners,
+    kept: Kept,
+    counts: Counts,
+}
+
+impl Stream {
+    async fn drained(
+        mut self,
+        mut rows: SendableRecordBatchStream,
+    ) -> EngineResult<(Winners, Kept)> {
+        while let Some(batch) = rows.next().await.transpose()? {
+            let elapsed = self.counts.baseline.elapsed_compute().clone();
+            let _timer = elapsed.timer();
+            self.offer(&batch)?;
+        }
+        Ok((self.winners, self.kept))
+    }
+
+    fn offer(&mut self, batch: &RecordBatch) -> EngineResult<()> {
+        let rows = batch.num_rows();
+        let keys = self.terms.keys.iter().map(|(_, row)| evaluated(row, batch));
+        let slots = self.arranged.keys.find(&keys.collect::<EngineResult<Vec<_>>>()?, rows)?;
+        let times = times::ticks(&evaluated(&self.terms.time.1, batch)?)?;
+        let payload = match self.terms.kind {
+            Kind::Inner | Kind::Left => batch.project(&self.terms.shown)?,
+            // Only whether there is one is of use.
+            Kind::Semi | Kind::Anti => batch.project(&[0])?,
+        };
+        let sequence = self.terms.sequence.as_ref().map(|side| evaluated(side, batch));
+        let sequence = sequence.transpose()?;
+        let sequence = sequence.as_ref().map(|array| array.as_primitive::<Int64Type>().values());
+        self.kept.begin(payload);
+        let mut candidates = 0;
+        for (row, slot) in slots.into_iter().enumerate() {
+            if slot == NOWHERE || times.is_null(row) {
+                continue;
+            }
+            candidates += 1;
+            let seq = sequence.map_or(0, |sequence| sequence[row]);
+            let offered = Row { ts: times.value(row), created: None, seq };
+            self.winners.offer(&self.arranged.labels, slot, offered, self.kept.offering(row));
+        }
+        self.counts.rows.add(rows);
+        self.counts.candidates.add(candidates);
+        self.kept.finish(&mut self.winners)
+    }
+}

@@ -1,0 +1,160 @@
+//! The logical node: what is joined, how, and what comes out.
+//!
+//! Conditions are held as comparisons, as in a join, so that what converts and coerces comparisons
+//! does so here: `keys` are `l = r`, `time` is `l.t >= r.t` or one of its like.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use catalog::SEQUENCE_COLUMN;
+use datafusion::common::{DFSchema, DFSchemaRef, Result as EngineResult, internal_err};
+use datafusion::logical_expr::builder::build_join_schema;
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, UserDefinedLogicalNodeCore};
+
+/// What becomes of labels with and without a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
+pub enum Kind {
+    /// Those without are dropped.
+    Inner,
+    /// Those without have NULLs.
+    Left,
+    /// Those with one, without its columns.
+    Semi,
+    /// Those without one.
+    Anti,
+}
+
+impl Kind {
+    /// The join that has the same columns.
+    pub fn join_type(self) -> JoinType {
+        match self {
+            Self::Inner => JoinType::Inner,
+            Self::Left => JoinType::Left,
+            Self::Semi => JoinType::LeftSemi,
+            Self::Anti => JoinType::LeftAnti,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AsOf {
+    pub left: LogicalPlan,
+    pub right: LogicalPlan,
+    pub kind: Kind,
+    /// Either side of the label's time; the comparison only says whether equal times match.
+    pub nearest: bool,
+    /// `l = r` of each key; none: every row is of every label.
+    pub keys: Vec<Expr>,
+    pub time: Expr,
+    /// Decides between rows of one time; a column of the right side that does not come out.
+    pub sequence: Option<Expr>,
+    /// How far the match may be from the label, a constant.
+    pub tolerance: Option<Expr>,
+    /// What a label must fulfil to have a match.
+    pub guard: Option<Expr>,
+    schema: DFSchemaRef,
+}
+
+impl AsOf {
+    /// The node; `keys` and `time` are over the columns of both sides, `guard` of the left.
+    pub fn new(
+        (left, right): (LogicalPlan, LogicalPlan),
+        (kind, nearest): (Kind, bool),
+        keys: Vec<Expr>,
+        (time, sequence): (Expr, Option<Expr>),
+        (tolerance, guard): (Option<Expr>, Option<Expr>),
+    ) -> EngineResult<Self> {
+        let rows = right.schema();
+        let shown = rows.iter().filter(|(_, field)| field.name() != SEQUENCE_COLUMN);
+        let shown = shown.map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
+        let shown = DFSchema::new_with_metadata(shown.collect(), rows.metadata().clone())?;
+        let schema = build_join_schema(left.schema(), &shown, &kind.join_type())?;
+        let schema = schema.into();
+        Ok(Self { left, right, kind, nearest, keys, time, sequence, tolerance, guard, schema })
+    }
+}
+
+impl PartialOrd for AsOf {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        let key = |node: &Self| (node.kind, node.nearest, node.expressions());
+        let order = key(self).partial_cmp(&key(other))?;
+        Some(order.then(self.left.partial_cmp(&other.left)?))
+            .filter(|order| *order != Ordering::Equal || self == other)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for AsOf {
+    fn name(&self) -> &str {
+        "AsOfJoin"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.left, &self.right]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        let conditions = self.keys.iter().chain([&self.time]);
+        conditions
+            .chain(&self.sequence)
+            .chain(&self.tolerance)
+            .chain(&self.guard)
+            .cloned()
+            .collect()
+    }
+
+    /// All of them: the engine would push a predicate below both sides. `push` does it for one.
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "AsOfJoin: {:?}, {}", self.kind, self.time)?;
+        if self.nearest {
+            f.write_str(", nearest")?;
+        }
+        if let Some(tolerance) = &self.tolerance {
+            write!(f, ", tolerance={tolerance}")?;
+        }
+        if let Some(guard) = &self.guard {
+            write!(f, ", only labels with {guard}")?;
+        }
+        self.keys.iter().try_for_each(|key| write!(f, ", {key}"))
+    }
+
+    fn with_exprs_and_inputs(
+        &self,
+        exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+    ) -> EngineResult<Self> {
+        let mut exprs = exprs.into_iter();
+        let keys: Vec<Expr> = exprs.by_ref().take(self.keys.len()).collect();
+        let Some(time) = exprs.next() else { return internal_err!("an AS OF join lost its time") };
+        let sequence = self.sequence.as_ref().and_then(|_| exprs.next());
+        let tolerance = self.tolerance.as_ref().and_then(|_| exprs.next());
+        let guard = self.guard.as_ref().and_then(|_| exprs.next());
+        let Ok([left, right]) = <[LogicalPlan; 2]>::try_from(inputs) else {
+            return internal_err!("an AS OF join has two inputs");
+        };
+        let (kind, time) = ((self.kind, self.nearest), (time, sequence));
+        Self::new((left, right), kind, keys, time, (tolerance, guard))
+    }
+
+    /// The output is the left side's columns, then the right side's.
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let width = self.left.schema().fields().len();
+        let rows = self.right.schema().fields().iter().enumerate();
+        let shown = rows.filter(|(_, field)| field.name() != SEQUENCE_COLUMN);
+        let shown: Vec<usize> = shown.map(|(index, _)| index).collect();
+        let (left, right): (Vec<usize>, Vec<usize>) =
+            output_columns.iter().partition(|column| **column < width);
+        let right = right.iter().filter_map(|column| shown.get(column - width).copied());
+        Some(vec![left, right.collect()])
+    }
+}

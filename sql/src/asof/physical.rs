@@ -1,0 +1,141 @@
+//! From the logical node to the operator: sides of comparisons, direction, tolerance.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use catalog::SEQUENCE_COLUMN;
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue, internal_err};
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::logical_expr::expr::BinaryExpr;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlan, Operator, UserDefinedLogicalNode,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{
+    DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner as _,
+};
+use kernels::asof::{Direction, Rule};
+
+use super::exec::{AsOfExec, Terms};
+use super::node::AsOf;
+use super::times;
+use super::tolerance::Tolerance;
+
+/// Plans as the engine does, and AS OF joins.
+#[derive(Debug, Default)]
+pub struct AsOfQueries;
+
+#[async_trait]
+impl QueryPlanner for AsOfQueries {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Joins)]);
+        planner.create_physical_plan(plan, session).await
+    }
+}
+
+#[derive(Debug)]
+struct Joins;
+
+#[async_trait]
+impl ExtensionPlanner for Joins {
+    async fn plan_extension(
+        &self,
+        planner: &dyn datafusion::physical_planner::PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _: &[&LogicalPlan],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
+    ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(node) = node.as_any().downcast_ref::<AsOf>() else { return Ok(None) };
+        let [left, right] = inputs else { return internal_err!("an AS OF join has two inputs") };
+        let over = |expression: &Expr, schema: &DFSchema| {
+            planner.create_physical_expr(expression, schema, session, context)
+        };
+        let (of_left, of_right) = (node.left.schema(), node.right.schema());
+        let pair = |label: &Expr, row: &Expr| {
+            Ok::<_, DataFusionError>((over(label, of_left)?, over(row, of_right)?))
+        };
+        let mut keys = Vec::with_capacity(node.keys.len());
+        for key in &node.keys {
+            let (label, _, row) = across(key, of_left)?;
+            keys.push(pair(&label, &row)?);
+        }
+        let (label, operator, row) = match unaliased(&node.time) {
+            // The optimizer knows that a label time is NULL.
+            Expr::Literal(..) => {
+                let null = || Expr::Literal(ScalarValue::Int64(None), None);
+                (null(), Operator::GtEq, null())
+            }
+            time => across(time, of_left)?,
+        };
+        let time_type = label.get_type(of_left)?;
+        if !times::is_supported(&time_type) || time_type != row.get_type(of_right)? {
+            return internal_err!("the times of an AS OF join were not coerced");
+        }
+        let time = pair(&label, &row)?;
+        let tolerance = node.tolerance.as_ref().map(|tolerance| {
+            let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
+                return internal_err!("the session has no state");
+            };
+            let value = crate::plan::folded(state, tolerance.clone())?;
+            Ok(Tolerance::new(&value, &time_type)?)
+        });
+        let rows = right.schema();
+        let is_shown = |index: &usize| rows.field(*index).name() != SEQUENCE_COLUMN;
+        let terms = Terms {
+            kind: node.kind,
+            rule: rule(operator, node.nearest)?,
+            keys,
+            time,
+            tolerance: tolerance.transpose()?,
+            guard: node.guard.as_ref().map(|guard| over(guard, of_left)).transpose()?,
+            sequence: node.sequence.as_ref().map(|s| over(s, of_right)).transpose()?,
+            shown: (0..rows.fields().len()).filter(is_shown).collect(),
+            time_type,
+        };
+        let (left, right) = (Arc::clone(left), Arc::clone(right));
+        Ok(Some(Arc::new(AsOfExec::new(left, right, Arc::new(terms))?)))
+    }
+}
+
+/// Of `label operator row`.
+fn rule(operator: Operator, nearest: bool) -> EngineResult<Rule> {
+    let back = Direction::Backward { delay: 0, known: false };
+    let (direction, strict) = match operator {
+        Operator::GtEq => (back, false),
+        Operator::Gt => (back, true),
+        Operator::LtEq => (Direction::Forward, false),
+        Operator::Lt => (Direction::Forward, true),
+        other => return internal_err!("an AS OF join goes by {other}"),
+    };
+    Ok(Rule { direction: if nearest { Direction::Nearest } else { direction }, strict })
+}
+
+/// The label's side, the operator between, the row's side: the optimizer may have turned it.
+fn across(condition: &Expr, left: &DFSchema) -> EngineResult<(Expr, Operator, Expr)> {
+    let Expr::BinaryExpr(BinaryExpr { left: a, op, right: b }) = unaliased(condition) else {
+        return internal_err!("a condition of an AS OF join is no comparison: {condition}");
+    };
+    let is_left = |side: &Expr| side.column_refs().iter().all(|column| left.has_column(column));
+    match (is_left(a), is_left(b), op.swap()) {
+        (true, false, _) => Ok((*a.clone(), *op, *b.clone())),
+        (false, true, Some(swapped)) => Ok((*b.clone(), swapped, *a.clone())),
+        _ => internal_err!("a condition of an AS OF join is not of both sides: {condition}"),
+    }
+}
+
+fn unaliased(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Alias(alias) => unaliased(&alias.expr),
+        other => other,
+    }
+}

@@ -1,0 +1,68 @@
+//! Predicates over labels are asked before the join: those that fail need no match.
+//!
+//! The engine would push what it may push below both inputs of a node, so that the node lets it
+//! push nothing, and this does it. What is over the right side stays above: it filters matches.
+
+use std::sync::Arc;
+
+use datafusion::common::Result as EngineResult;
+use datafusion::common::tree_node::Transformed;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{Extension, Filter, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
+
+use super::node::AsOf;
+
+/// See the module.
+#[derive(Debug)]
+struct PushBelowAsOf;
+
+/// The engine's rules and this one, before the rule that pushes filters further.
+pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let at = rules.iter().position(|rule| rule.name() == "push_down_filter");
+    rules.insert(at.unwrap_or(rules.len()), Arc::new(PushBelowAsOf));
+    rules
+}
+
+impl OptimizerRule for PushBelowAsOf {
+    fn name(&self) -> &str {
+        "push_below_as_of"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::TopDown)
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        _: &dyn OptimizerConfig,
+    ) -> EngineResult<Transformed<LogicalPlan>> {
+        let LogicalPlan::Filter(filter) = plan else { return Ok(Transformed::no(plan)) };
+        let LogicalPlan::Extension(Extension { node }) = filter.input.as_ref() else {
+            return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+        };
+        let Some(node) = node.as_any().downcast_ref::<AsOf>() else {
+            return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+        };
+        let labels = node.left.schema();
+        let parts = split_conjunction_owned(filter.predicate.clone());
+        let (below, above): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| {
+            let columns = part.column_refs();
+            !part.is_volatile() && columns.iter().all(|column| labels.has_column(column))
+        });
+        let Some(below) = conjunction(below) else {
+            return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+        };
+        let left = Filter::try_new(below, Arc::new(node.left.clone()))?;
+        let inputs = vec![LogicalPlan::Filter(left), node.right.clone()];
+        let node = node.with_exprs_and_inputs(node.expressions(), inputs)?;
+        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        Ok(Transformed::yes(match conjunction(above) {
+            Some(above) => LogicalPlan::Filter(Filter::try_new(above, Arc::new(plan))?),
+            None => plan,
+        }))
+    }
+}

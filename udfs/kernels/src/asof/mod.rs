@@ -1,0 +1,68 @@
+//! AS OF join: for each label, the greatest row that it may take. Labels are held, rows stream by.
+//!
+//! ```text
+//!   labels of a key   ───t1─────────t2────t3──────▶ time      sorted, each time once
+//!   a row at ts           └▶ ● is for t2, and for t3 unless a greater one is
+//!   winners              [   ,     ●  ,      ]                one place a label time
+//!   filled               [   ,     ●  ,  ●   ]                greatest so far, from left to right
+//! ```
+//!
+//! A row can be taken by every label from its place on, so it is kept at that place only, if it is
+//! the greatest by (`ts`, `created` NULLS FIRST, `seq`) that came there; one pass at the end fills
+//! the other places. Rows may come in any order and through any number of states that are merged:
+//! the answer is the same. Rows that come sorted by (key, time) are placed by a step of a cursor,
+//! which is a merge join; others by a binary search. Memory is that of the labels.
+//!
+//! Looking forward is the same with the order of times reversed; nearest is both.
+//! How old a match may be is asked at the end: what is eligible and greatest is also the youngest,
+//! so if it is too old, all are.
+//!
+//! NULL keys and times are in no place: labels say so by `NOWHERE`, rows are not offered.
+
+mod labels;
+#[cfg(test)]
+mod tests;
+mod time;
+mod winners;
+
+pub use labels::{Cursor, Labels, NOWHERE};
+pub use time::{Axis, float_of, time_of_float};
+pub use winners::{Match, Settled, Winners};
+
+/// Where a label looks for its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The latest row with `ts + delay <= t`; `known`: and with `created <= t`, NULL excluded.
+    Backward { delay: i64, known: bool },
+    /// The earliest row with `t <= ts`.
+    Forward,
+    /// Whichever of both is nearer; the earlier one if neither is.
+    Nearest,
+}
+
+/// Which rows a label may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    pub direction: Direction,
+    /// `<` in place of `<=`: a row of the label's own time is not taken.
+    pub strict: bool,
+}
+
+/// A row of the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    pub ts: i64,
+    /// When it became known; of two rows with one `ts` the later wins, NULL being the earliest.
+    pub created: Option<i64>,
+    /// Decides between rows that agree in both.
+    pub seq: i64,
+}
+
+/// Keeps the rows that win a place, under handles of its own; all but `u64::MAX` will do.
+pub trait Keeper {
+    /// Whether the row that is offered comes after the one of a handle, both agreeing in all of
+    /// `Row`.
+    fn is_later(&mut self, held: u64) -> bool;
+    /// The handle of the row that is offered, which has won a place; `replaced` is out of it.
+    fn keep(&mut self, replaced: Option<u64>) -> u64;
+}

@@ -1,0 +1,219 @@
+//! Against the rule itself, in its naive form, on generated cases.
+
+use proptest::prelude::*;
+
+use super::*;
+
+type Label = (Option<u32>, Option<i64>);
+type Feature = (Option<u32>, Option<i64>, Option<i64>);
+
+/// One case: what is joined and how.
+#[derive(Debug, Clone)]
+struct Case {
+    labels: Vec<Label>,
+    /// Key, `ts`, `created`; `seq` is the place in the list.
+    features: Vec<Feature>,
+    rule: Rule,
+    tolerance: Option<i64>,
+    /// Which of `parts` states a row streams through, and in which order rows come.
+    parts: usize,
+    order: Vec<usize>,
+}
+
+/// The rule, word by word: the answer of each label is the greatest of all rows that pass.
+fn naive(case: &Case) -> Vec<Option<u64>> {
+    let wide = i128::from;
+    let of_label = |&(key, t): &Label| {
+        let (key, t) = (key?, wide(t?));
+        let candidates = case.features.iter().enumerate().filter_map(|(seq, &(k, ts, created))| {
+            let (k, ts) = (k?, wide(ts?));
+            let (at, known) = match case.rule.direction {
+                Direction::Backward { delay, known } => (ts + wide(delay), known),
+                Direction::Forward | Direction::Nearest => (ts, false),
+            };
+            let in_order = match case.rule.direction {
+                Direction::Backward { .. } => at <= t,
+                Direction::Forward => t <= at,
+                Direction::Nearest => true,
+            };
+            let age = match case.rule.direction {
+                Direction::Backward { .. } => t - ts,
+                Direction::Forward => ts - t,
+                Direction::Nearest => (t - ts).abs(),
+            };
+            let passes = k == key
+                && in_order
+                && !(case.rule.strict && at == t)
+                && case.tolerance.is_none_or(|tolerance| age <= wide(tolerance))
+                && (!known || created.is_some_and(|created| wide(created) <= t));
+            // Nearest first; of two as near the earlier.
+            let nearness = match case.rule.direction {
+                Direction::Backward { .. } => (ts, 0),
+                Direction::Forward | Direction::Nearest => (-(t - ts).abs(), -ts),
+            };
+            passes.then_some((nearness, created, seq))
+        });
+        candidates.max().map(|(_, _, seq)| seq as u64)
+    };
+    case.labels.iter().map(of_label).collect()
+}
+
+/// Keeps nothing but the number of the row at hand.
+struct Numbers {
+    row: u64,
+    /// Whether of rows that agree the greater number wins; else they are not expected.
+    ties: bool,
+}
+
+impl Keeper for Numbers {
+    fn is_later(&mut self, held: u64) -> bool {
+        assert!(self.ties);
+        self.row > held
+    }
+
+    fn keep(&mut self, _: Option<u64>) -> u64 {
+        self.row
+    }
+}
+
+/// The same by the algorithm.
+fn answer(case: &Case) -> Vec<Option<u64>> {
+    let slots: Vec<u32> = case
+        .labels
+        .iter()
+        .map(|(key, t)| if t.is_some() { key.unwrap_or(NOWHERE) } else { NOWHERE })
+        .collect();
+    let times: Vec<i64> = case.labels.iter().map(|(_, t)| t.unwrap_or(7)).collect();
+    let labels = Labels::new(KEYS as usize, &slots, &times);
+    let mut states: Vec<Winners> =
+        (0..case.parts).map(|_| Winners::new(case.rule, &labels)).collect();
+    for (turn, index) in case.order.iter().enumerate() {
+        if let (Some(key), Some(ts), created) = case.features[*index] {
+            let row = Row { ts, created, seq: *index as i64 };
+            let mut keeper = Numbers { row: *index as u64, ties: false };
+            states[turn % case.parts].offer(&labels, key, row, &mut keeper);
+        }
+    }
+    let mut whole = states.pop().unwrap();
+    for state in states.iter().rev() {
+        whole.merge(state, |_, _| panic!("a tie"));
+    }
+    assert_eq!(whole.handles_mut().count(), whole.held());
+    let settled = whole.settle(&labels);
+    let of_label = |label: usize| {
+        let place = labels.place(label);
+        let t = (place != NOWHERE).then(|| labels.time(place))?;
+        let bounds = match case.tolerance {
+            Some(by) => (Axis::Integer.before(t, by), Axis::Integer.after(t, by)),
+            None => (i64::MIN, i64::MAX),
+        };
+        settled.at(&labels, place, Axis::Integer, bounds).map(|found| found.handle)
+    };
+    (0..labels.len()).map(of_label).collect()
+}
+
+const KEYS: u32 = 3;
+
+/// Few values, so that there are ties, and the ends of the axis.
+fn time() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        12 => 0..12i64,
+        1 => prop::sample::select(vec![i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX]),
+    ]
+}
+
+fn direction() -> impl Strategy<Value = Direction> {
+    let delay = prop_oneof![4 => Just(0i64), 3 => -3..4i64, 1 => time()];
+    prop_oneof![
+        4 => (delay, any::<bool>())
+            .prop_map(|(delay, known)| Direction::Backward { delay, known }),
+        2 => Just(Direction::Forward),
+        2 => Just(Direction::Nearest),
+    ]
+}
+
+fn tolerance() -> impl Strategy<Value = Option<i64>> {
+    let some = prop_oneof![6 => 0..6i64, 1 => Just(i64::MAX)];
+    prop::option::of(some)
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let key = || prop::option::weighted(0.9, 0..KEYS);
+    let label = (key(), prop::option::weighted(0.9, time()));
+    let feature = (key(), prop::option::weighted(0.9, time()), prop::option::weighted(0.8, time()));
+    let rows = (prop::collection::vec(label, 0..10), prop::collection::vec(feature, 0..14));
+    let rule = (direction(), any::<bool>(), tolerance());
+    let parts = prop::sample::select(vec![1usize, 2, 8]);
+    (rows, rule, parts, any::<bool>()).prop_flat_map(|(rows, rule, parts, is_sorted)| {
+        let (labels, features) = rows;
+        let (direction, strict, tolerance) = rule;
+        let mut order: Vec<usize> = (0..features.len()).collect();
+        if is_sorted {
+            order.sort_by_key(|index| (features[*index].0, features[*index].1));
+        }
+        let order = match is_sorted {
+            true => Just(order).boxed(),
+            false => Just(order).prop_shuffle().boxed(),
+        };
+        let rule = Rule { direction, strict };
+        order.prop_map(move |order| {
+            let (labels, features) = (labels.clone(), features.clone());
+            Case { labels, features, rule, tolerance, parts, order }
+        })
+    })
+}
+
+/// Several tests of the same, so that they run beside each other: 120,000 cases.
+fn check_many() {
+    proptest!(ProptestConfig { cases: 30_000, ..ProptestConfig::default() }, |(case in case())| {
+        prop_assert_eq!(answer(&case), naive(&case));
+    });
+}
+
+#[test]
+fn agrees_with_the_rule() {
+    check_many();
+}
+
+#[test]
+fn agrees_with_the_rule_again() {
+    check_many();
+}
+
+#[test]
+fn agrees_with_the_rule_once_more() {
+    check_many();
+}
+
+#[test]
+fn agrees_with_the_rule_at_last() {
+    check_many();
+}
+
+#[test]
+fn rows_that_agree_in_all_are_decided_by_the_caller() {
+    let labels = Labels::new(1, &[0], &[5]);
+    let rule = Rule { direction: Direction::Backward { delay: 0, known: false }, strict: false };
+    let row = Row { ts: 5, created: None, seq: 0 };
+    let mut one = Winners::new(rule, &labels);
+    let mut other = Winners::new(rule, &labels);
+    one.offer(&labels, 0, row, &mut Numbers { row: 1, ties: true });
+    other.offer(&labels, 0, row, &mut Numbers { row: 3, ties: true });
+    other.offer(&labels, 0, row, &mut Numbers { row: 2, ties: true });
+    one.merge(&other, |held, other| other > held);
+    assert_eq!(one.held(), 1);
+    let found = one.settle(&labels).at(&labels, 0, Axis::Integer, (0, 9)).unwrap();
+    assert_eq!(found, Match { ts: 5, created: None, handle: 3 });
+}
+
+#[test]
+fn no_labels_take_nothing() {
+    let labels = Labels::new(0, &[NOWHERE, NOWHERE], &[0, 0]);
+    let rule = Rule { direction: Direction::Nearest, strict: false };
+    let mut winners = Winners::new(rule, &labels);
+    let row = Row { ts: 1, created: None, seq: 0 };
+    winners.offer(&labels, 0, row, &mut Numbers { row: 0, ties: false });
+    assert_eq!(winners.held(), 0);
+    assert_eq!((labels.len(), labels.place_count(), labels.span()), (2, 0, None));
+    assert_eq!(labels.place(0), NOWHERE);
+}
