@@ -5,15 +5,17 @@
 //! for has that name. So a view that is made anew and swapped in, as dbt does it, goes on counting
 //! the versions of its name, and a name that another view has taken is no feature view.
 
+mod leaks;
 mod lineage;
-mod point_in_time;
+mod manifest;
+pub(crate) mod point_in_time;
 mod table;
 mod training_set;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{Relation, State, Transaction, View};
+use catalog::{Relation, State, TRAINING_SET, Transaction, View};
 use datafusion::arrow::datatypes::IntervalMonthDayNanoType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
@@ -23,9 +25,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::plan::{self, Place};
 
+pub use leaks::Leaks;
 pub(crate) use lineage::sources;
+pub(crate) use manifest::{Manifest, UsedView, manifests};
 pub(crate) use table::FeatureViewTable;
-pub(crate) use training_set::{Call as TrainingSetCall, plan as training_set};
+pub(crate) use training_set::{Call as TrainingSetCall, plan as training_set, service_of};
 
 /// Kind of the definitions that feature views are.
 const VIEW: &str = "feature_view";
@@ -246,10 +250,9 @@ pub fn rename_schema(transaction: &mut Transaction, from: &str, to: &str) -> Res
 
 fn of_schema(state: &State, schema: &str) -> Vec<(String, String)> {
     let prefix = key(schema, "");
-    let found = state
-        .definitions
-        .keys()
-        .filter(|(kind, key)| matches!(kind.as_str(), VIEW | SERVICE) && key.starts_with(&prefix));
+    let found = state.definitions.keys().filter(|(kind, key)| {
+        matches!(kind.as_str(), VIEW | SERVICE | TRAINING_SET) && key.starts_with(&prefix)
+    });
     found.cloned().collect()
 }
 

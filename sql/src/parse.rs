@@ -24,8 +24,8 @@ pub use copy::{Copy, CopyPlace, CopyRows, CopyValue};
 pub use cursor::{Direction, Fetch};
 pub use dialect::SextantDialect;
 pub use feature::{
-    AlterFeatureView, CreateFeatureService, CreateFeatureView, FeatureOption, Freshness,
-    OfFeatures, ServiceView,
+    AlterFeatureView, CreateFeatureService, CreateFeatureView, CreateTrainingSet, FeatureOption,
+    Freshness, OfFeatures, ServiceView, TrainingSetSource,
 };
 pub use grant::{GrantPrivileges, GrantRole, Objects, Rights};
 pub use own::{AsOf, ExternalTable, Own, Vacuum};

@@ -41,6 +41,7 @@ pub use convert::{JsonOperators, NumberOperators};
 pub(crate) use convert::{Rules, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
+pub(crate) use fold::training_sets;
 pub use interval::IntervalProducts;
 pub use life::{Life, life};
 pub use parameters::parameter_types;

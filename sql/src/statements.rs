@@ -23,6 +23,7 @@ mod materialized_view;
 mod owner;
 mod role;
 mod tag;
+mod training_set;
 mod truncate;
 mod vacuum;
 
@@ -143,6 +144,10 @@ async fn run_features(
         OfFeatures::CreateService(create) => feature_service::create(context, create),
         OfFeatures::DropServices { names, if_exists } => {
             feature_service::drop_services(context, names, *if_exists)
+        }
+        OfFeatures::CreateTrainingSet(create) => training_set::create(context, create, text).await,
+        OfFeatures::DropTrainingSets { names, if_exists, cascade } => {
+            training_set::drop_sets(context, names, *if_exists, *cascade)
         }
         OfFeatures::CommentService { name, comment } => {
             feature_service::comment(context, name, comment.clone())

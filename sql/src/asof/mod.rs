@@ -30,9 +30,10 @@ mod tolerance;
 mod view;
 
 pub use exec::AsOfExec;
-pub use node::{AsOf, Kind};
+pub use node::{AsOf, Kind, Known};
 pub use physical::AsOfQueries;
 pub use push::optimizer_rules;
 pub use relation::AsOfRelations;
+pub(crate) use relation::{On, join_plans as join};
 pub(crate) use syntax::{lacks_time, nest};
 pub(crate) use tokens::folded;

@@ -14,10 +14,10 @@ use std::collections::BTreeSet;
 use catalog::Relation;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, ScalarValue};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::sql::sqlparser::ast;
 
-use super::point_in_time::{self, Known, Terms};
+use super::point_in_time::{self, Known, Taking, binary, column};
 use super::{FeatureService, FeatureView, ServiceView, Version, services};
 use crate::access::{Object, Privileges, owner_of};
 use crate::asof::Kind;
@@ -67,15 +67,18 @@ pub(crate) async fn plan(
         let (version, rows) = rows(environment, lakes, of, depth).await?;
         let name = format!("{}\u{3}{index}", of.alias);
         let rows = LogicalPlanBuilder::from(rows).alias(name.as_str())?.build()?;
-        let terms = Terms {
+        let keys = of.key.iter().zip(&version.key).map(|(of_label, key)| {
+            Ok(binary(label(of_label), Operator::Eq, column(rows.schema(), key)?))
+        });
+        let taking = Taking {
             version: &version,
-            keys: of.key.iter().map(|key| label(key)).collect(),
-            label_time: label_time.clone(),
             kind: Kind::Left,
+            keys: keys.collect::<Result<_>>()?,
+            label_time: label_time.clone(),
             strict: asked.strict,
-            known: asked.known.clone(),
+            known: asked.known.as_ref(),
         };
-        plan = point_in_time::join(plan, rows, &name, terms)?;
+        plan = point_in_time::join(plan, rows, taking)?;
         for (feature, alias) in features(of, &version) {
             let shown = match asked.full_names {
                 true => format!("{}__{alias}", of.alias),
@@ -87,6 +90,16 @@ pub(crate) async fn plan(
     check_names(&output)?;
     let items = output.into_iter().map(|(column, name)| column.alias(name));
     Ok(LogicalPlanBuilder::from(plan).project(items.collect::<Vec<_>>())?.build()?)
+}
+
+/// The service that a call names.
+pub(crate) fn service_of(
+    environment: &Environment,
+    lakes: &Lakes,
+    call: &Call,
+) -> Result<FeatureService> {
+    let asked = Asked::of(environment, call)?;
+    service(environment, lakes, &asked.service).map(|(_, service)| service)
 }
 
 impl Asked {
@@ -262,7 +275,7 @@ async fn rows(
     let kept = FeatureView::of(state, &of.schema, view).ok_or_else(|| {
         Error::new("42809", format!("\"{}\" is no longer a feature view", of.view))
     })?;
-    let (newest, current) = kept.current().ok_or_else(undefined)?;
+    let (newest, _) = kept.current().ok_or_else(undefined)?;
     let number = of.version.unwrap_or(newest);
     let version = kept.version(number).ok_or_else(undefined)?.clone();
     let rows = if number == newest {
@@ -285,7 +298,6 @@ async fn rows(
         };
         query(&inner, lakes, parse::parse_query(&version.sql)?, depth).await?
     };
-    debug_assert!(number != newest || version == *current);
     Ok((version, rows))
 }
 

@@ -9,6 +9,8 @@
 //!   CREATE [OR REPLACE] FEATURE SERVICE [IF NOT EXISTS] s AS
 //!       v [@ version] [(a, b AS c, …)] [AS alias] [KEY (label_column, …)], …
 //!   DROP FEATURE SERVICE [IF EXISTS] s, … [CASCADE | RESTRICT]
+//!   CREATE TRAINING SET [IF NOT EXISTS] t AS query | AS OF manifest
+//!   DROP TRAINING SET [IF EXISTS] t, … [CASCADE | RESTRICT]
 //!   COMMENT ON FEATURE VIEW v IS … | ON FEATURE SERVICE s IS …
 //! ```
 
@@ -28,6 +30,8 @@ pub enum OfFeatures {
     CreateService(CreateFeatureService),
     DropServices { names: Vec<ObjectName>, if_exists: bool },
     CommentService { name: ObjectName, comment: Option<String> },
+    CreateTrainingSet(CreateTrainingSet),
+    DropTrainingSets { names: Vec<ObjectName>, if_exists: bool, cascade: bool },
 }
 
 /// CREATE FEATURE VIEW.
@@ -78,6 +82,22 @@ pub struct FeatureOption {
     pub value: Option<String>,
 }
 
+/// CREATE TRAINING SET.
+#[derive(Debug, Clone)]
+pub struct CreateTrainingSet {
+    pub name: ObjectName,
+    pub if_not_exists: bool,
+    pub source: TrainingSetSource,
+}
+
+/// Where a training set's rows come from.
+#[derive(Debug, Clone)]
+pub enum TrainingSetSource {
+    Query(Box<Query>),
+    /// Another training set, made again.
+    Manifest(ObjectName),
+}
+
 /// CREATE FEATURE SERVICE.
 #[derive(Debug, Clone)]
 pub struct CreateFeatureService {
@@ -112,6 +132,21 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Option<OfFeatures>, ParserErr
         if words(parser, &with("SERVICE")) {
             return create_service(parser, or_replace).map(|s| Some(OfFeatures::CreateService(s)));
         }
+    }
+    if words(parser, &["CREATE", "TRAINING", "SET"]) {
+        let if_not_exists = words(parser, &["IF", "NOT", "EXISTS"]);
+        let name = parser.parse_object_name(false)?;
+        parser.expect_keyword(Keyword::AS)?;
+        let source = match words(parser, &["OF"]) {
+            true => TrainingSetSource::Manifest(parser.parse_object_name(false)?),
+            false => TrainingSetSource::Query(parser.parse_query()?),
+        };
+        let create = CreateTrainingSet { name, if_not_exists, source };
+        return Ok(Some(OfFeatures::CreateTrainingSet(create)));
+    }
+    if words(parser, &["DROP", "TRAINING", "SET"]) {
+        let (names, if_exists, cascade) = dropped(parser)?;
+        return Ok(Some(OfFeatures::DropTrainingSets { names, if_exists, cascade }));
     }
     if words(parser, &["DROP", "FEATURE", "VIEW"]) {
         let (names, if_exists, cascade) = dropped(parser)?;

@@ -37,6 +37,15 @@ pub(crate) fn special_tables(statement: &mut Statement) -> Result<Vec<Special>> 
     }
 }
 
+/// The calls of `training_set` in a statement, which is folded by it.
+pub(crate) fn training_sets(statement: &mut Statement) -> Result<Vec<TrainingSetCall>> {
+    let call = |special| match special {
+        Special::TrainingSet(call) => Some(call),
+        Special::Version(_) | Special::Files { .. } => None,
+    };
+    Ok(special_tables(statement)?.into_iter().filter_map(call).collect())
+}
+
 /// The list's index in a folded name, and the name before it.
 pub(crate) fn unfold(name: &str) -> Option<(&str, usize)> {
     let (name, index) = name.split_once(MARK)?;

@@ -5,7 +5,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 
 use super::{Cell, Columns, batch};
 use crate::error::Result;
-use crate::features::{self, FeatureView, Version, duration_text, services, views};
+use crate::features::{self, FeatureView, Version, duration_text, manifests, services, views};
 use crate::parse;
 use crate::plan::{self, Environment, Lakes};
 
@@ -58,6 +58,17 @@ const LINEAGE: Columns = &[
     ("source_column", 't'),
 ];
 
+const TRAINING_SETS: Columns = &[
+    ("schema_name", 't'),
+    ("table_name", 't'),
+    ("snapshot_id", 'l'),
+    ("created_at", 'z'),
+    ("row_count", 'l'),
+    ("feature_views", 't'),
+    ("null_rates", 't'),
+    ("query", 't'),
+];
+
 /// One relation's rows; None if there is none of this name.
 pub(super) async fn table(
     environment: &Environment,
@@ -68,6 +79,7 @@ pub(super) async fn table(
         "feature_views" => batch(FEATURE_VIEWS, feature_views(lakes)).map(Some),
         "features" => batch(FEATURES, all_features(lakes)).map(Some),
         "feature_services" => batch(FEATURE_SERVICES, feature_services(lakes)).map(Some),
+        "training_sets" => batch(TRAINING_SETS, training_sets(lakes)).map(Some),
         "lineage" => batch(LINEAGE, lineage(environment, lakes).await).map(Some),
         _ => Ok(None),
     }
@@ -171,6 +183,25 @@ fn feature_services(lakes: &Lakes) -> Vec<Vec<Cell>> {
         }
     }
     rows
+}
+
+fn training_sets(lakes: &Lakes) -> Vec<Vec<Cell>> {
+    let row = |(schema, name, manifest): (&str, &str, features::Manifest)| {
+        let created = chrono::DateTime::parse_from_rfc3339(&manifest.created_at).ok();
+        let views = manifest.views.iter();
+        let views = views.map(|of| format!("{}.{}@{}", of.schema, of.view, of.version));
+        vec![
+            schema.into(),
+            name.into(),
+            manifest.snapshot_id.into(),
+            created.map_or(Cell::Null, |created| Cell::Time(created.timestamp_micros())),
+            i64::try_from(manifest.row_count).unwrap_or(i64::MAX).into(),
+            views.collect::<Vec<_>>().join(", ").into(),
+            serde_json::to_string(&manifest.null_rates).unwrap_or_default().into(),
+            manifest.sql.into(),
+        ]
+    };
+    manifests(lakes.main.state()).into_iter().map(row).collect()
 }
 
 /// What each feature is made from; a view that cannot be planned now has none.
