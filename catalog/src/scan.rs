@@ -263,20 +263,21 @@ impl TableProvider for LakeTable {
         let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         let is_asked = |name: &str| projection.iter().any(|c| self.schema.field(*c).name() == name);
         let sequenced = self.sequenced && is_asked(SEQUENCE_COLUMN);
-        if self.addressed || sequenced {
+        if self.addressed {
             let files: Vec<_> = clean.into_iter().chain(dirty).collect();
             if !files.is_empty() {
                 let input = self.files(session, &files, projection, true)?;
-                let live = Arc::new(DeletesExec::new(input, &files, true)?);
-                parts.push(if sequenced { sequence::numbered(live)? } else { live });
+                parts.push(Arc::new(DeletesExec::new(input, &files, true)?));
             }
         } else {
             if !clean.is_empty() {
-                parts.push(self.files(session, &clean, projection, false)?);
+                let rows = self.files(session, &clean, projection, sequenced)?;
+                parts.push(if sequenced { sequence::numbered(rows)? } else { rows });
             }
             if !dirty.is_empty() {
                 let input = self.files(session, &dirty, projection, true)?;
-                parts.push(Arc::new(DeletesExec::new(input, &dirty, false)?));
+                let rows = Arc::new(DeletesExec::new(input, &dirty, sequenced)?);
+                parts.push(if sequenced { sequence::numbered(rows)? } else { rows });
             }
         }
         let parts: Result<Vec<_>> = parts

@@ -1,14 +1,17 @@
 //! `AsOfExec`: the operator as the engine sees it. What it does is in `join`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::Result as EngineResult;
+use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::{DynamicFilterPhysicalExpr, lit};
+use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr, lit};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::filter_pushdown::{
@@ -17,6 +20,8 @@ use datafusion::physical_plan::filter_pushdown::{
 };
 use datafusion::physical_plan::joins::utils::build_join_schema;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
@@ -91,6 +96,11 @@ impl AsOfExec {
         })
     }
 
+    /// The same, telling `filter` what the labels ask of the rows.
+    pub(super) fn with_filter(self, filter: Option<Arc<DynamicFilterPhysicalExpr>>) -> Self {
+        Self { filter, ..self }
+    }
+
     /// Rows that come by key and time need no search.
     fn strategy(&self) -> &'static str {
         let Some(order) = self.right.output_ordering() else { return "stream" };
@@ -120,7 +130,7 @@ impl DisplayAs for AsOfExec {
             write!(f, "{comma}{label} = {row}")?;
         }
         f.write_str("]")?;
-        tolerance.iter().try_for_each(|tolerance| write!(f, ", tolerance={tolerance:?}"))?;
+        tolerance.iter().try_for_each(|tolerance| write!(f, ", tolerance={tolerance}"))?;
         guard.iter().try_for_each(|guard| write!(f, ", only labels with {guard}"))
     }
 }
@@ -174,7 +184,8 @@ impl ExecutionPlan for AsOfExec {
             return datafusion::common::internal_err!("an AS OF join has two inputs");
         };
         let filter = self.filter.clone();
-        Ok(Arc::new(Self { filter, ..Self::new(left, right, Arc::clone(&self.terms))? }))
+        let exec = Self::new(left, right, Arc::clone(&self.terms))?;
+        Ok(Arc::new(exec.with_filter(filter)))
     }
 
     fn execute(
@@ -186,6 +197,65 @@ impl ExecutionPlan for AsOfExec {
             return datafusion::common::internal_err!("an AS OF join has one partition");
         }
         join::stream(self, Arc::clone(&self.schema), context, &self.metrics)
+    }
+
+    /// Columns of rows that are not asked for need not be put together.
+    fn try_swapping_with_projection(
+        &self,
+        projection: &ProjectionExec,
+    ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>> {
+        let width = self.left.schema().fields().len();
+        let mut asked = BTreeSet::new();
+        for item in projection.expr() {
+            asked.extend(collect_columns(&item.expr).iter().map(Column::index));
+        }
+        let rows: Vec<usize> = asked.into_iter().filter(|index| *index >= width).collect();
+        let has_rows = matches!(self.terms.kind, Kind::Inner | Kind::Left);
+        if !has_rows || rows.len() == self.terms.shown.len() {
+            return Ok(None);
+        }
+        let shown = rows.iter().map(|index| self.terms.shown[index - width]).collect();
+        let terms = Terms { shown, ..self.terms.as_ref().clone() };
+        let (left, right) = (Arc::clone(&self.left), Arc::clone(&self.right));
+        let narrow = Self::new(left, right, Arc::new(terms))?.with_filter(self.filter.clone());
+        let place = |index: usize| match rows.iter().position(|row| *row == index) {
+            Some(place) => width + place,
+            None => index,
+        };
+        let mut items = Vec::with_capacity(projection.expr().len());
+        for item in projection.expr() {
+            let moved = Arc::clone(&item.expr).transform(|node| {
+                Ok(match node.downcast_ref::<Column>() {
+                    Some(column) => {
+                        let column = Column::new(column.name(), place(column.index()));
+                        Transformed::yes(Arc::new(column) as Arc<dyn PhysicalExpr>)
+                    }
+                    None => Transformed::no(node),
+                })
+            })?;
+            items.push((moved.data, item.alias.clone()));
+        }
+        Ok(Some(Arc::new(ProjectionExec::try_new(items, Arc::new(narrow))?)))
+    }
+
+    fn child_stats_requests(&self, _: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(None), ChildStats::Skip]
+    }
+
+    /// As many rows as labels, at most.
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _: &StatisticsArgs,
+    ) -> EngineResult<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        if let Some(labels) = inputs.first() {
+            statistics.num_rows = match self.terms.kind {
+                Kind::Left => labels.num_rows,
+                Kind::Inner | Kind::Semi | Kind::Anti => labels.num_rows.to_inexact(),
+            };
+        }
+        Ok(Arc::new(statistics))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -222,7 +292,7 @@ impl ExecutionPlan for AsOfExec {
         let pushed = FilterPushdownPropagation::if_any(result);
         Ok(match filter {
             Some(filter) => {
-                let node = Self { filter: Some(filter), ..self.clone() };
+                let node = self.clone().with_filter(Some(filter));
                 pushed.with_updated_node(Arc::new(node) as Arc<dyn ExecutionPlan>)
             }
             None => pushed,

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, Int64Array};
 use datafusion::arrow::compute::{cast, concat};
 use datafusion::arrow::datatypes::{DataType, Schema};
-use datafusion::common::{Result as EngineResult, ScalarValue};
+use datafusion::common::{Result as EngineResult, ScalarValue, Statistics};
 use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
 use datafusion::logical_expr::{Accumulator, Operator};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, InListExpr, lit};
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, InListExpr, lit};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use kernels::asof::{Direction, Labels};
 
 use super::exec::{Side, Terms};
@@ -24,17 +26,22 @@ const LISTED: usize = 4096;
 /// Ranges of keys that pages are compared with; lists longer than 20 the engine does not compare.
 const RANGES: usize = 64;
 
+/// Of a column's range: less than this between a bound and the range's end is not worth asking.
+const TELLING_SHARE: f64 = 0.03;
+
 type Filter = Option<Arc<dyn PhysicalExpr>>;
 
-/// The condition that every row that can match fulfils; `keys` are the labels', batch by batch,
-/// `schema` is of the rows.
+/// The condition that every row that can match fulfils; `keys` are the labels', batch by batch.
+/// Bounds that all rows keep anyway are left out: to compare each row with them costs.
 pub(super) fn expression(
     terms: &Terms,
     keys: &[Vec<ArrayRef>],
     labels: &Labels,
-    schema: &Schema,
+    rows: &dyn ExecutionPlan,
 ) -> EngineResult<Arc<dyn PhysicalExpr>> {
-    let mut filter = time(terms, labels)?;
+    let schema = rows.schema();
+    let known = StatisticsContext::new().compute(rows, &StatisticsArgs::new())?;
+    let mut filter = time(terms, labels, &known)?;
     for (index, (_, row)) in terms.keys.iter().enumerate() {
         let values: Vec<&ArrayRef> = keys.iter().filter_map(|k| k.get(index)).collect();
         let Some(first) = values.first() else { continue };
@@ -42,8 +49,8 @@ pub(super) fn expression(
             continue;
         }
         let asked = match labels.len() <= LISTED {
-            true => listed(row, &values, schema)?,
-            false => ranged(row, &values, first.data_type())?,
+            true => listed(row, &values, &schema)?,
+            false => ranged(row, &values, first.data_type(), &known)?,
         };
         filter = both(filter, asked, Operator::And);
     }
@@ -66,6 +73,40 @@ fn compared(
     Arc::new(BinaryExpr::new(left, operator, right))
 }
 
+/// A bound that hardly any row is beyond, as far as is known, is none: to ask it of every row costs
+/// more than it saves. What is known may be too narrow: then more rows are read than need be.
+fn telling(
+    side: &Side,
+    (low, high): (Option<ScalarValue>, Option<ScalarValue>),
+    known: &Statistics,
+) -> (Option<ScalarValue>, Option<ScalarValue>) {
+    let of = side.downcast_ref::<Column>();
+    let Some(of) = of.and_then(|column| known.column_statistics.get(column.index())) else {
+        return (low, high);
+    };
+    let (Some(least), Some(greatest)) = (of.min_value.get_value(), of.max_value.get_value()) else {
+        return (low, high);
+    };
+    let tells = |from: &ScalarValue, to: &ScalarValue| match share(from, to, (least, greatest)) {
+        Some(share) => share > TELLING_SHARE,
+        None => from < to,
+    };
+    (low.filter(|low| tells(least, low)), high.filter(|high| tells(high, greatest)))
+}
+
+/// How much of a range of numbers or times lies between two values.
+fn share(
+    from: &ScalarValue,
+    to: &ScalarValue,
+    (least, greatest): (&ScalarValue, &ScalarValue),
+) -> Option<f64> {
+    let number = |value: &ScalarValue| match value.cast_to(&DataType::Int64).ok()? {
+        ScalarValue::Int64(value) => value.map(|value| value as f64),
+        _ => None,
+    };
+    Some((number(to)? - number(from)?) / (number(greatest)? - number(least)?).max(1.0))
+}
+
 fn range(side: &Side, low: Option<ScalarValue>, high: Option<ScalarValue>) -> Filter {
     let bound = |operator, value: Option<ScalarValue>| {
         let value = value.filter(|value| !value.is_null())?;
@@ -75,7 +116,7 @@ fn range(side: &Side, low: Option<ScalarValue>, high: Option<ScalarValue>) -> Fi
 }
 
 /// Times that some label may match.
-fn time(terms: &Terms, labels: &Labels) -> EngineResult<Filter> {
+fn time(terms: &Terms, labels: &Labels, known: &Statistics) -> EngineResult<Filter> {
     let Some((first, last)) = labels.span() else { return Ok(None) };
     if terms.time_type.is_floating() {
         return Ok(None);
@@ -94,7 +135,8 @@ fn time(terms: &Terms, labels: &Labels) -> EngineResult<Filter> {
         Some(ticks) => of_ticks(ticks, &terms.time_type),
         None => Ok(None),
     };
-    Ok(range(&terms.time.1, value(low)?, value(high)?))
+    let (low, high) = telling(&terms.time.1, (value(low)?, value(high)?), known);
+    Ok(range(&terms.time.1, low, high))
 }
 
 /// The value at a tick; None if the type has none there.
@@ -110,13 +152,19 @@ fn of_ticks(ticks: i64, data_type: &DataType) -> EngineResult<Option<ScalarValue
     Ok(Some(ScalarValue::try_from_array(&array, 0)?).filter(|value| !value.is_null()))
 }
 
-fn ranged(side: &Side, values: &[&ArrayRef], of: &DataType) -> EngineResult<Filter> {
+fn ranged(
+    side: &Side,
+    values: &[&ArrayRef],
+    of: &DataType,
+    known: &Statistics,
+) -> EngineResult<Filter> {
     let (mut low, mut high) = (MinAccumulator::try_new(of)?, MaxAccumulator::try_new(of)?);
     for array in values {
         low.update_batch(&[Arc::clone(array)])?;
         high.update_batch(&[Arc::clone(array)])?;
     }
-    Ok(range(side, Some(low.evaluate()?), Some(high.evaluate()?)))
+    let (low, high) = telling(side, (Some(low.evaluate()?), Some(high.evaluate()?)), known);
+    Ok(range(side, low, high))
 }
 
 /// The keys themselves, and ranges of them that can be compared with what a page has.

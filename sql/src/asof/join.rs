@@ -12,7 +12,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::common::Result as EngineResult;
-use datafusion::common::runtime::JoinSet;
+use datafusion::common::runtime::{JoinSet, SpawnedTask};
 use datafusion::common::utils::memory::get_record_batch_memory_size;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -48,7 +48,7 @@ pub(super) fn stream(
     let counts = Counts::new(metrics);
     let baseline = counts.baseline.clone();
     let told = tell(exec.terms.counts_unknown, counts.clone(), Arc::clone(&context));
-    let work = Work {
+    let work = Arc::new(Work {
         left: Arc::clone(&exec.left),
         right: Arc::clone(&exec.right),
         terms: Arc::clone(&exec.terms),
@@ -56,7 +56,7 @@ pub(super) fn stream(
         schema: Arc::clone(&schema),
         context,
         counts,
-    };
+    });
     let rows = futures::stream::once(work.run()).try_flatten();
     let rows = rows.inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
     let rows = rows.chain(told.into_stream().filter_map(std::future::ready));
@@ -130,8 +130,8 @@ enum Collected {
 }
 
 impl Work {
-    async fn run(self) -> EngineResult<SendableRecordBatchStream> {
-        let memory = self.memory("AsOfLabels");
+    async fn run(self: Arc<Self>) -> EngineResult<SendableRecordBatchStream> {
+        let mut memory = self.memory("AsOfLabels");
         let collected = self.collected(&memory).await?;
         let mut held = Vec::with_capacity(collected.len());
         let mut spilled = Vec::new();
@@ -144,8 +144,8 @@ impl Work {
         if spilled.is_empty() {
             let batches: Vec<RecordBatch> =
                 held.iter().flat_map(|(_, batches)| batches.clone()).collect();
-            match self.arranged(batches, &memory) {
-                Ok(arranged) => {
+            match self.arranged(batches, memory.take()).await {
+                Ok((arranged, memory)) => {
                     let streams = self.streams(&arranged)?;
                     let schema = Arc::clone(&self.schema);
                     return Ok(self.joined(arranged, streams, schema, memory).await?.stream());
@@ -159,7 +159,6 @@ impl Work {
             batches.iter().try_for_each(|batch| parts.write(batch))?;
             spilled.push((partition, parts));
         }
-        memory.free();
         spilled.sort_by_key(|(partition, _)| *partition);
         let parts = spilled.into_iter().map(|(_, parts)| parts.finish());
         spill::joined(self, parts.collect::<EngineResult<Vec<_>>>()?).await
@@ -222,8 +221,19 @@ impl Work {
         Ok(all.into_iter().map(|(_, labels)| labels).collect())
     }
 
-    /// Arranges labels, and makes sure that there is room for what they may take.
-    pub fn arranged(
+    /// Arranges labels beside the tasks that answer, so that who waits can be told of a cancel.
+    pub async fn arranged(
+        self: &Arc<Self>,
+        batches: Vec<RecordBatch>,
+        memory: MemoryReservation,
+    ) -> EngineResult<(Arranged, MemoryReservation)> {
+        let work = Arc::clone(self);
+        let arrange = move || Ok((work.arrange(batches, &memory)?, memory));
+        SpawnedTask::spawn_blocking(arrange).await.map_err(failed)?
+    }
+
+    /// Makes sure that there is room for what the labels may take, too.
+    fn arrange(
         &self,
         batches: Vec<RecordBatch>,
         memory: &MemoryReservation,
@@ -263,8 +273,8 @@ impl Work {
         memory.try_grow(states + taken)?;
         memory.shrink(states + taken);
         if let Some(filter) = &self.filter {
-            let schema = self.right.schema();
-            filter.update(filter::expression(&self.terms, &keys, &labels, &schema)?)?;
+            let rows = self.right.as_ref();
+            filter.update(filter::expression(&self.terms, &keys, &labels, rows)?)?;
         }
         self.counts.labels.add(rows);
         Ok(Arranged { batches, keys: numbers, labels })
@@ -394,10 +404,10 @@ impl Stream {
         let keys = self.terms.keys.iter().map(|(_, row)| evaluated(row, batch));
         let slots = self.arranged.keys.find(&keys.collect::<EngineResult<Vec<_>>>()?, rows)?;
         let times = times::ticks(&evaluated(&self.terms.time.1, batch)?)?;
-        let payload = match self.terms.kind {
-            Kind::Inner | Kind::Left => batch.project(&self.terms.shown)?,
+        let payload = match (self.terms.kind, self.terms.shown.as_slice()) {
             // Only whether there is one is of use.
-            Kind::Semi | Kind::Anti => batch.project(&[0])?,
+            (Kind::Semi | Kind::Anti, _) | (_, []) => batch.project(&[0])?,
+            (Kind::Inner | Kind::Left, shown) => batch.project(shown)?,
         };
         let created = self.terms.created.as_ref().map(|side| evaluated(side, batch));
         let created = created.transpose()?.map(|array| times::ticks(&array)).transpose()?;

@@ -53,7 +53,8 @@ impl Kept {
         if self.taken.is_empty() {
             return Ok(());
         }
-        let kept = match self.taken.len() == batch.num_rows() && self.taken.is_sorted() {
+        let all = self.taken.len() == batch.num_rows() && self.taken.is_sorted_by(|a, b| a < b);
+        let kept = match all {
             true => batch,
             false => take_record_batch(&batch, &UInt32Array::from(self.taken.clone()))?,
         };
@@ -112,8 +113,8 @@ impl Kept {
 }
 
 impl Keeper for Kept {
-    /// Rows of one time, without anything else that tells them apart, go by what is in them: so
-    /// the order in which they come does not decide.
+    /// Rows of one time, without anything else that tells them apart, go by what is in them, as far
+    /// as it is asked for: so the order in which they come does not decide.
     fn is_later(&mut self, held: u64) -> bool {
         let (batch, row) = place(held);
         let Some(current) = &self.current else { return false };

@@ -9,6 +9,7 @@
 //! rule of its optimizer. A version of the engine that brings the form it parses makes `tokens`
 //! smaller; it has no tolerance, no kinds and no order of ties.
 
+mod codec;
 mod exec;
 mod filter;
 mod join;
@@ -29,6 +30,7 @@ mod tokens;
 mod tolerance;
 mod view;
 
+pub use codec::AsOfCodec;
 pub use exec::AsOfExec;
 pub use node::{AsOf, Kind, Known};
 pub use physical::AsOfQueries;

@@ -166,7 +166,7 @@ fn numbered(schema: &Schema) -> SchemaRef {
 
 /// The joined rows of labels that are on disk, in their order.
 pub(super) async fn joined(
-    work: Work,
+    work: Arc<Work>,
     labels: Vec<Finished>,
 ) -> EngineResult<SendableRecordBatchStream> {
     let rows = rows(&work).await?;
@@ -184,7 +184,7 @@ pub(super) async fn joined(
                 batches.push(batch);
             }
         }
-        let arranged = work.arranged(batches, &memory)?;
+        let (arranged, memory) = work.arranged(batches, memory).await?;
         let streams = rows.iter().filter_map(|partition| partition.read(part).transpose());
         let streams = streams.collect::<EngineResult<Vec<_>>>()?;
         let output = work.joined(arranged, streams, Arc::clone(&schema), memory).await?;

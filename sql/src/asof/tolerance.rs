@@ -1,5 +1,7 @@
 //! `TOLERANCE x`: the oldest and the newest time that a label's match may have.
 
+use std::fmt;
+
 use chrono::{DateTime, Months, NaiveDateTime, TimeDelta};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
@@ -20,6 +22,15 @@ pub(super) enum Tolerance {
         nanos: i64,
         tick_nanos: i64,
     },
+}
+
+impl fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Ticks(ticks) => write!(f, "{ticks}"),
+            Self::Months { months, nanos, .. } => write!(f, "{months} months and {nanos} ns"),
+        }
+    }
 }
 
 impl Tolerance {

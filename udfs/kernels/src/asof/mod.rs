@@ -20,13 +20,17 @@
 //! NULL keys and times are in no place: labels say so by `NOWHERE`, rows are not offered.
 
 mod labels;
+mod states;
 #[cfg(test)]
 mod tests;
 mod time;
+mod windows;
 mod winners;
 
 pub use labels::{Cursor, Labels, NOWHERE};
+pub use states::{Ends, Extremes, Spread, Sum};
 pub use time::{Axis, float_of, time_of_float};
+pub use windows::{State, Windows};
 pub use winners::{Match, Settled, Winners};
 
 /// Where a label looks for its row.

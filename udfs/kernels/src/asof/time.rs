@@ -51,7 +51,7 @@ fn distance(low: i64, high: i64) -> f64 {
 pub fn time_of_float(value: f64) -> i64 {
     let value = match value {
         v if v.is_nan() => f64::NAN.abs(),
-        v if v == 0.0 => 0.0,
+        0.0 => 0.0,
         v => v,
     };
     flip(value.to_bits() as i64)

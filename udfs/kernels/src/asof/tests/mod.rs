@@ -1,5 +1,7 @@
 //! Against the rule itself, in its naive form, on generated cases.
 
+mod windows;
+
 use proptest::prelude::*;
 
 use super::*;

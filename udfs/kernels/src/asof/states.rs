@@ -1,0 +1,301 @@
+//! What a window gathers: counts, exact sums, extremes, the last rows, distinct values.
+//!
+//! A sum of floats is kept as Shewchuk's expansion: a few floats whose bits do not overlap and
+//! whose sum is the exact one. It is rounded once, at the end, so that the answer does not depend on
+//! the order of rows or on how they were parted (Shewchuk 1997, "Adaptive Precision Floating-Point
+//! Arithmetic"; the rounding is that of Python's `math.fsum`). Infinities and NaN give what IEEE
+//! addition gives.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use super::windows::State;
+use super::{float_of, time_of_float};
+
+impl State for u64 {
+    fn merge(&mut self, other: &Self) {
+        *self += other;
+    }
+}
+
+impl<T: Clone + Eq + Hash> State for HashSet<T> {
+    fn merge(&mut self, other: &Self) {
+        self.extend(other.iter().cloned());
+    }
+}
+
+/// An exact sum of floats.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sum {
+    /// From small to large.
+    parts: Vec<f64>,
+    /// Sum of what is not finite, or became so.
+    beyond: Option<f64>,
+}
+
+impl Sum {
+    /// Adds a value.
+    pub fn push(&mut self, value: f64) {
+        if !value.is_finite() {
+            return self.push_beyond(value);
+        }
+        let mut rest = value;
+        let mut kept = 0;
+        for index in 0..self.parts.len() {
+            let (sum, error) = two_sum(rest, self.parts[index]);
+            if error != 0.0 {
+                self.parts[kept] = error;
+                kept += 1;
+            }
+            rest = sum;
+        }
+        self.parts.truncate(kept);
+        match rest.is_finite() {
+            true if rest == 0.0 => {}
+            true => self.parts.push(rest),
+            false => self.push_beyond(rest),
+        }
+    }
+
+    fn push_beyond(&mut self, value: f64) {
+        self.beyond = Some(self.beyond.map_or(value, |beyond| beyond + value));
+    }
+
+    /// Adds `factor` times a value, exactly.
+    fn push_product(&mut self, value: f64, factor: f64) {
+        let product = value * factor;
+        self.push(product);
+        if product.is_finite() {
+            self.push(value.mul_add(factor, -product));
+        }
+    }
+
+    /// The sum, rounded once; 0 of nothing.
+    pub fn value(&self) -> f64 {
+        if let Some(beyond) = self.beyond {
+            return beyond;
+        }
+        let mut parts = self.parts.iter().rev();
+        let mut sum = parts.next().copied().unwrap_or_default();
+        let mut rest = 0.0;
+        for part in parts.by_ref() {
+            (sum, rest) = two_sum(sum, *part);
+            if rest != 0.0 {
+                break;
+            }
+        }
+        // Half way between two floats, what is left decides.
+        if let Some(next) = parts.next()
+            && rest != 0.0
+            && (rest < 0.0) == (*next < 0.0)
+        {
+            let doubled = rest * 2.0;
+            let rounded = sum + doubled;
+            if rounded - sum == doubled {
+                return rounded;
+            }
+        }
+        sum
+    }
+}
+
+impl State for Sum {
+    fn merge(&mut self, other: &Self) {
+        other.parts.iter().for_each(|part| self.push(*part));
+        if let Some(beyond) = other.beyond {
+            self.push_beyond(beyond);
+        }
+    }
+}
+
+/// `a + b` and what rounding it lost.
+fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let of_b = sum - a;
+    (sum, (a - (sum - of_b)) + (b - of_b))
+}
+
+/// Count, sum and sum of squares, both exact: for mean and standard deviation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Spread {
+    count: u64,
+    sum: Sum,
+    squares: Sum,
+}
+
+impl Spread {
+    /// Adds a value.
+    pub fn push(&mut self, value: f64) {
+        self.count += 1;
+        self.sum.push(value);
+        self.squares.push_product(value, value);
+    }
+
+    /// How many values there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// None of nothing.
+    pub fn sum(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum.value())
+    }
+
+    /// None of nothing.
+    pub fn mean(&self) -> Option<f64> {
+        Some(self.sum()? / self.count as f64)
+    }
+
+    /// Of a sample, with `n - 1`; None of fewer than two. `Σ(x - m)² = Σx² - 2mΣx + nm²`, exact
+    /// until it is rounded, less what the mean's own rounding has put in.
+    pub fn variance(&self) -> Option<f64> {
+        if self.count < 2 {
+            return None;
+        }
+        let mean = self.mean()?;
+        if !mean.is_finite() {
+            return Some(f64::NAN);
+        }
+        let mut squares = self.squares.clone();
+        self.sum.parts.iter().for_each(|part| squares.push_product(*part, -2.0 * mean));
+        let mut of_mean = Sum::default();
+        of_mean.push_product(mean, mean);
+        of_mean.parts.iter().for_each(|part| squares.push_product(*part, self.count as f64));
+        let mut deviation = self.sum.clone();
+        deviation.push_product(mean, -(self.count as f64));
+        let deviation = deviation.value();
+        let sum = squares.value() - deviation * deviation / self.count as f64;
+        Some(sum.max(0.0) / (self.count - 1) as f64)
+    }
+
+    /// The square root of `variance`.
+    pub fn deviation(&self) -> Option<f64> {
+        self.variance().map(f64::sqrt)
+    }
+}
+
+impl State for Spread {
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum.merge(&other.sum);
+        self.squares.merge(&other.squares);
+    }
+}
+
+/// The least and the greatest value; NaN is above all, as SQL sorts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extremes {
+    bounds: Option<(i64, i64)>,
+}
+
+impl Extremes {
+    /// Adds a value.
+    pub fn push(&mut self, value: f64) {
+        let value = time_of_float(value);
+        self.add((value, value));
+    }
+
+    fn add(&mut self, (low, high): (i64, i64)) {
+        self.bounds = Some(match self.bounds {
+            Some((least, greatest)) => (least.min(low), greatest.max(high)),
+            None => (low, high),
+        });
+    }
+
+    /// Least and greatest; None of nothing.
+    pub fn values(&self) -> Option<(f64, f64)> {
+        self.bounds.map(|(low, high)| (float_of(low), float_of(high)))
+    }
+}
+
+impl State for Extremes {
+    fn merge(&mut self, other: &Self) {
+        if let Some(bounds) = other.bounds {
+            self.add(bounds);
+        }
+    }
+}
+
+/// The last rows by `(ts, seq)`, newest first, or the first ones, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Nothing is kept beyond this many.
+    limit: usize,
+    first: bool,
+    rows: Vec<(i64, i64, u64)>,
+}
+
+impl Ends {
+    /// Adds a row; `limit` and `first` are the same for all rows of all windows.
+    pub fn push(&mut self, (limit, first): (usize, bool), ts: i64, seq: i64, handle: u64) {
+        (self.limit, self.first) = (limit, first);
+        self.insert((ts, seq, handle));
+    }
+
+    fn insert(&mut self, row: (i64, i64, u64)) {
+        let is_before = |held: &(i64, i64, u64)| if self.first { *held < row } else { *held > row };
+        let place = self.rows.partition_point(is_before);
+        if place < self.limit {
+            self.rows.insert(place, row);
+            self.rows.truncate(self.limit);
+        }
+    }
+
+    /// Handles of the rows.
+    pub fn handles(&self) -> impl Iterator<Item = u64> + '_ {
+        self.rows.iter().map(|(_, _, handle)| *handle)
+    }
+}
+
+impl State for Ends {
+    fn merge(&mut self, other: &Self) {
+        if self.limit == 0 {
+            (self.limit, self.first) = (other.limit, other.first);
+        }
+        other.rows.iter().for_each(|row| self.insert(*row));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(values: &[f64]) -> Sum {
+        let mut sum = Sum::default();
+        values.iter().for_each(|value| sum.push(*value));
+        sum
+    }
+
+    // Values by Python 3.11's math.fsum.
+    #[test]
+    fn sums_are_exact() {
+        assert_eq!(sum(&[1e16, 1.0, -1e16]).value(), 1.0);
+        assert_eq!(sum(&[0.1; 10]).value(), 1.0);
+        assert_eq!(sum(&[1e308, 1e-308, -1e308]).value(), 1e-308);
+        assert_eq!(sum(&[1.0, 2f64.powi(-53), 2f64.powi(-106)]).value(), 1.0 + f64::EPSILON);
+        assert_eq!(sum(&[]).value(), 0.0);
+    }
+
+    #[test]
+    fn sums_beyond_are_those_of_ieee() {
+        assert_eq!(sum(&[f64::INFINITY, 1.0]).value(), f64::INFINITY);
+        assert!(sum(&[f64::INFINITY, f64::NEG_INFINITY]).value().is_nan());
+        assert!(sum(&[f64::NAN, 1.0]).value().is_nan());
+        assert_eq!(sum(&[f64::MAX, f64::MAX]).value(), f64::INFINITY);
+    }
+
+    // Values by Python 3.11's statistics.stdev, which computes in fractions.
+    #[test]
+    fn deviations_do_not_cancel() {
+        let of = |values: &[f64]| {
+            let mut spread = Spread::default();
+            values.iter().for_each(|value| spread.push(*value));
+            spread.deviation()
+        };
+        assert_eq!(of(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]), Some(2.138_089_935_299_395));
+        assert_eq!(of(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]), Some(1.0));
+        assert_eq!(of(&[1e15, 1e15 + 2.0]), Some(std::f64::consts::SQRT_2));
+        assert_eq!(of(&[0.1; 7]), Some(0.0));
+        assert_eq!(of(&[3.0]), None);
+    }
+}

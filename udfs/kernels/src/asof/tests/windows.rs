@@ -1,0 +1,141 @@
+//! Windows against all rows of each, one by one.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::super::*;
+
+/// A row: key, time and a value that is a small integer times a power of two.
+type Event = (u32, i64, i64);
+
+/// What all windows gather of their rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct All {
+    count: u64,
+    sum: Sum,
+    extremes: Extremes,
+    last: Ends,
+    first: Ends,
+    distinct: HashSet<i64>,
+}
+
+const LIMIT: usize = 3;
+
+impl All {
+    fn push(&mut self, number: usize, ts: i64, value: i64) {
+        self.count += 1;
+        self.sum.push(value as f64);
+        self.extremes.push(value as f64);
+        self.last.push((LIMIT, false), ts, number as i64, number as u64);
+        self.first.push((LIMIT, true), ts, number as i64, number as u64);
+        self.distinct.insert(value);
+    }
+}
+
+impl State for All {
+    fn merge(&mut self, other: &Self) {
+        self.count.merge(&other.count);
+        self.sum.merge(&other.sum);
+        self.extremes.merge(&other.extremes);
+        self.last.merge(&other.last);
+        self.first.merge(&other.first);
+        self.distinct.merge(&other.distinct);
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    labels: Vec<(u32, i64)>,
+    events: Vec<Event>,
+    width: i64,
+    excludes_current: bool,
+    parts: usize,
+    order: Vec<usize>,
+}
+
+/// Count, sum, least and greatest, last and first rows, number of values.
+type Answer = (u64, f64, Option<(f64, f64)>, Vec<u64>, Vec<u64>, usize);
+
+fn naive(case: &Case) -> Vec<Answer> {
+    let of_label = |&(key, t): &(u32, i64)| {
+        let wide = i128::from;
+        let (end, start) = (wide(t), wide(t) - wide(case.width));
+        let is_in = |ts: i128| match case.excludes_current {
+            true => start <= ts && ts < end,
+            false => start < ts && ts <= end,
+        };
+        let events = case.events.iter().enumerate();
+        let mut rows: Vec<(i64, u64, i64)> = events
+            .filter(|(_, (k, ts, _))| *k == key && is_in(wide(*ts)))
+            .map(|(number, (_, ts, value))| (*ts, number as u64, *value))
+            .collect();
+        rows.sort_unstable();
+        // The sum of integers is exact; rounding it is what a sum of floats may do once.
+        let sum: i128 = rows.iter().map(|(_, _, value)| wide(*value as f64 as i64)).sum();
+        let values = rows.iter().map(|(_, _, value)| *value as f64);
+        let bounds = values.clone().reduce(f64::min).zip(values.reduce(f64::max));
+        let numbers = rows.iter().map(|(_, number, _)| *number);
+        let distinct: HashSet<i64> = rows.iter().map(|(_, _, value)| *value).collect();
+        let last = numbers.clone().rev().take(LIMIT).collect();
+        (rows.len() as u64, sum as f64, bounds, last, numbers.take(LIMIT).collect(), distinct.len())
+    };
+    case.labels.iter().map(of_label).collect()
+}
+
+fn answer(case: &Case) -> Vec<Answer> {
+    let (slots, times): (Vec<u32>, Vec<i64>) = case.labels.iter().copied().unzip();
+    let labels = Labels::new(2, &slots, &times);
+    let empty = Windows::<All>::new(&labels, case.width, case.excludes_current);
+    let mut states = vec![empty; case.parts];
+    for (turn, number) in case.order.iter().enumerate() {
+        let (key, ts, value) = case.events[*number];
+        if let Some(state) = states[turn % case.parts].at(key, ts) {
+            state.push(*number, ts, value);
+        }
+    }
+    let mut whole = states.pop().unwrap();
+    states.iter().for_each(|state| whole.merge(state));
+    let windows = whole.finish(&labels);
+    assert_eq!(windows.len(), labels.place_count());
+    let of_label = |label: usize| {
+        let all = &windows[labels.place(label) as usize];
+        let (last, first) = (all.last.handles().collect(), all.first.handles().collect());
+        let bounds = all.extremes.values();
+        (all.count, all.sum.value(), bounds, last, first, all.distinct.len())
+    };
+    (0..labels.len()).map(of_label).collect()
+}
+
+fn time() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        12 => 0..14i64,
+        1 => prop::sample::select(vec![i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX]),
+    ]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    // Up to 57 bits and of both signs: floats of very different sizes meet.
+    let value = (-9..10i64, 0..54u32).prop_map(|(value, shift)| value << shift);
+    let labels = prop::collection::vec((0..2u32, time()), 0..9);
+    let events = prop::collection::vec((0..3u32, time(), value), 0..16);
+    let width = prop_oneof![8 => 1..9i64, 1 => Just(i64::MAX)];
+    let parts = prop::sample::select(vec![1usize, 2, 8]);
+    (labels, events, width, any::<bool>(), parts).prop_flat_map(|case| {
+        let (labels, events, width, excludes_current, parts) = case;
+        let order: Vec<usize> = (0..events.len()).collect();
+        Just(order).prop_shuffle().prop_map(move |order| {
+            let (labels, events) = (labels.clone(), events.clone());
+            Case { labels, events, width, excludes_current, parts, order }
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn windows_hold_their_rows(case in case()) {
+        prop_assert_eq!(answer(&case), naive(&case));
+    }
+}
