@@ -30,7 +30,7 @@ mod winners;
 pub use labels::{Cursor, Labels, NOWHERE};
 pub use states::{Ends, Extremes, Spread, Sum};
 pub use time::{Axis, float_of, time_of_float};
-pub use windows::{State, Windows};
+pub use windows::{State, Windows, merge_cells};
 pub use winners::{Match, Settled, Winners};
 
 /// Where a label looks for its row.

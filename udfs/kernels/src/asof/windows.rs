@@ -8,8 +8,8 @@
 //!   window of t2                 [  1   +    2   ]
 //! ```
 //!
-//! A row is added to the state of its cell, so that rows may come in any order and through any
-//! number of `Windows` that are merged; memory is that of the labels. At the end the windows of a
+//! A row is added to the state of its cell, so that rows may come in any order and in any number of
+//! streams, whose states are merged; memory is that of the labels. At the end the windows of a
 //! key slide over its cells, both ends only forward: a queue of two stacks merges each cell a few
 //! times and takes nothing out of a state again, since floats would not forget it.
 
@@ -21,21 +21,22 @@ pub trait State: Clone + Default {
     fn merge(&mut self, other: &Self);
 }
 
-/// The states of one stream of rows.
-#[derive(Debug, Clone)]
-pub struct Windows<S> {
+/// Where windows begin and end, for all that are of one width.
+#[derive(Debug)]
+pub struct Windows {
     excludes_current: bool,
+    width: i64,
     /// Per slot: its first cut, and the end.
     starts: Vec<usize>,
-    /// Where windows begin and end, ascending within a slot; wide, so that none is out of range.
+    /// Ascending within a slot; wide, so that none is out of range.
     cuts: Vec<i128>,
-    /// The cell after each cut. The one after a slot's last cut is in no window.
-    cells: Vec<S>,
-    width: i64,
 }
 
-impl<S: State> Windows<S> {
-    /// Empty windows of `width` ticks, above 0, for all labels.
+impl Windows {
+    /// Bytes that a label needs, beside two states.
+    pub const BYTES: usize = 2 * size_of::<i128>() + size_of::<usize>();
+
+    /// Windows of `width` ticks, above 0, for all labels.
     pub fn new(labels: &Labels, width: i64, excludes_current: bool) -> Self {
         let (mut starts, mut cuts) = (vec![0], Vec::new());
         for places in labels.slots() {
@@ -50,34 +51,29 @@ impl<S: State> Windows<S> {
             cuts.truncate(kept);
             starts.push(kept);
         }
-        let cells = vec![S::default(); cuts.len()];
-        Self { excludes_current, starts, cuts, cells, width }
+        Self { excludes_current, width, starts, cuts }
     }
 
-    /// The state to which a row of the key at `slot` belongs; None if no window has it.
-    pub fn at(&mut self, slot: u32, ts: i64) -> Option<&mut S> {
+    /// How many states a stream of rows needs, one a cell.
+    pub fn cells(&self) -> usize {
+        self.cuts.len()
+    }
+
+    /// The cell in which a row of the key at `slot` is; None if no window has it.
+    pub fn cell(&self, slot: u32, ts: i64) -> Option<usize> {
         let (start, end) = self.slot(slot as usize)?;
         let ts = i128::from(ts);
         let before = |cut: &i128| if self.excludes_current { *cut <= ts } else { *cut < ts };
-        let passed = self.cuts[start..end].partition_point(before);
-        match passed {
-            0 => None,
-            passed if start + passed == end => None,
-            passed => self.cells.get_mut(start + passed - 1),
-        }
+        let passed = start + self.cuts[start..end].partition_point(before);
+        (start < passed && passed < end).then(|| passed - 1)
     }
 
     fn slot(&self, slot: usize) -> Option<(usize, usize)> {
         Some((*self.starts.get(slot)?, *self.starts.get(slot.checked_add(1)?)?))
     }
 
-    /// Adds what another stream has gathered over the same labels.
-    pub fn merge(&mut self, other: &Self) {
-        self.cells.iter_mut().zip(&other.cells).for_each(|(cell, other)| cell.merge(other));
-    }
-
-    /// The state of each place's window, in order.
-    pub fn finish(self, labels: &Labels) -> Vec<S> {
+    /// The state of each place's window, in order, from those of the cells.
+    pub fn slide<S: State>(&self, labels: &Labels, cells: &[S]) -> Vec<S> {
         let mut windows = Vec::with_capacity(labels.place_count());
         for (slot, places) in labels.slots().enumerate() {
             let Some((start, end)) = self.slot(slot) else { break };
@@ -86,7 +82,7 @@ impl<S: State> Windows<S> {
             for place in places {
                 let t = i128::from(labels.time(place as u32));
                 while cuts[next] < t {
-                    sliding.push(&self.cells[start + next]);
+                    sliding.push(&cells[start + next]);
                     next += 1;
                 }
                 while cuts[begin] < t - i128::from(self.width) {
@@ -98,6 +94,11 @@ impl<S: State> Windows<S> {
         }
         windows
     }
+}
+
+/// Adds the states of another stream over the same windows.
+pub fn merge_cells<S: State>(cells: &mut [S], others: &[S]) {
+    cells.iter_mut().zip(others).for_each(|(cell, other)| cell.merge(other));
 }
 
 /// Moves each value once to the front; how many there are.

@@ -86,17 +86,17 @@ fn naive(case: &Case) -> Vec<Answer> {
 fn answer(case: &Case) -> Vec<Answer> {
     let (slots, times): (Vec<u32>, Vec<i64>) = case.labels.iter().copied().unzip();
     let labels = Labels::new(2, &slots, &times);
-    let empty = Windows::<All>::new(&labels, case.width, case.excludes_current);
-    let mut states = vec![empty; case.parts];
+    let cuts = Windows::new(&labels, case.width, case.excludes_current);
+    let mut states = vec![vec![All::default(); cuts.cells()]; case.parts];
     for (turn, number) in case.order.iter().enumerate() {
         let (key, ts, value) = case.events[*number];
-        if let Some(state) = states[turn % case.parts].at(key, ts) {
-            state.push(*number, ts, value);
+        if let Some(cell) = cuts.cell(key, ts) {
+            states[turn % case.parts][cell].push(*number, ts, value);
         }
     }
     let mut whole = states.pop().unwrap();
-    states.iter().for_each(|state| whole.merge(state));
-    let windows = whole.finish(&labels);
+    states.iter().for_each(|state| merge_cells(&mut whole, state));
+    let windows = cuts.slide(&labels, &whole);
     assert_eq!(windows.len(), labels.place_count());
     let of_label = |label: usize| {
         let all = &windows[labels.place(label) as usize];
