@@ -10,7 +10,6 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use super::windows::State;
-use super::{float_of, time_of_float};
 
 impl State for u64 {
     fn merge(&mut self, other: &Self) {
@@ -182,58 +181,90 @@ impl State for Spread {
     }
 }
 
-/// The least and the greatest value; NaN is above all, as SQL sorts it.
+/// An exact sum of integers, and how many there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extremes {
-    bounds: Option<(i64, i64)>,
+pub struct Whole {
+    pub count: u64,
+    pub sum: i128,
 }
 
-impl Extremes {
+impl Whole {
     /// Adds a value.
-    pub fn push(&mut self, value: f64) {
-        let value = time_of_float(value);
-        self.add((value, value));
+    pub fn push(&mut self, value: i128) {
+        self.count += 1;
+        self.sum = self.sum.saturating_add(value);
     }
+}
 
-    fn add(&mut self, (low, high): (i64, i64)) {
-        self.bounds = Some(match self.bounds {
-            Some((least, greatest)) => (least.min(low), greatest.max(high)),
-            None => (low, high),
-        });
+impl State for Whole {
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+}
+
+/// The least and the greatest value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extremes<V> {
+    bounds: Option<(V, V)>,
+}
+
+impl<V> Default for Extremes<V> {
+    fn default() -> Self {
+        Self { bounds: None }
+    }
+}
+
+impl<V: Clone + Ord> Extremes<V> {
+    /// Adds a value.
+    pub fn push(&mut self, value: V) {
+        match &mut self.bounds {
+            Some((least, _)) if value < *least => *least = value,
+            Some((_, greatest)) if value > *greatest => *greatest = value,
+            Some(_) => {}
+            none => *none = Some((value.clone(), value)),
+        }
     }
 
     /// Least and greatest; None of nothing.
-    pub fn values(&self) -> Option<(f64, f64)> {
-        self.bounds.map(|(low, high)| (float_of(low), float_of(high)))
+    pub fn values(&self) -> Option<&(V, V)> {
+        self.bounds.as_ref()
     }
 }
 
-impl State for Extremes {
+impl<V: Clone + Ord> State for Extremes<V> {
     fn merge(&mut self, other: &Self) {
-        if let Some(bounds) = other.bounds {
-            self.add(bounds);
+        if let Some((least, greatest)) = &other.bounds {
+            self.push(least.clone());
+            self.push(greatest.clone());
         }
     }
 }
 
 /// The last rows by `(ts, seq)`, newest first, or the first ones, oldest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ends {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends<V> {
     /// Nothing is kept beyond this many.
     limit: usize,
     first: bool,
-    rows: Vec<(i64, i64, u64)>,
+    rows: Vec<(i64, i64, V)>,
 }
 
-impl Ends {
+impl<V> Default for Ends<V> {
+    fn default() -> Self {
+        Self { limit: 0, first: false, rows: Vec::new() }
+    }
+}
+
+impl<V: Clone + Ord> Ends<V> {
     /// Adds a row; `limit` and `first` are the same for all rows of all windows.
-    pub fn push(&mut self, (limit, first): (usize, bool), ts: i64, seq: i64, handle: u64) {
+    pub fn push(&mut self, (limit, first): (usize, bool), ts: i64, seq: i64, value: V) {
         (self.limit, self.first) = (limit, first);
-        self.insert((ts, seq, handle));
+        self.insert((ts, seq, value));
     }
 
-    fn insert(&mut self, row: (i64, i64, u64)) {
-        let is_before = |held: &(i64, i64, u64)| if self.first { *held < row } else { *held > row };
+    fn insert(&mut self, row: (i64, i64, V)) {
+        let is_before = |held: &(i64, i64, V)| if self.first { *held < row } else { *held > row };
         let place = self.rows.partition_point(is_before);
         if place < self.limit {
             self.rows.insert(place, row);
@@ -241,18 +272,18 @@ impl Ends {
         }
     }
 
-    /// Handles of the rows.
-    pub fn handles(&self) -> impl Iterator<Item = u64> + '_ {
-        self.rows.iter().map(|(_, _, handle)| *handle)
+    /// What the rows have.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.rows.iter().map(|(_, _, value)| value)
     }
 }
 
-impl State for Ends {
+impl<V: Clone + Ord> State for Ends<V> {
     fn merge(&mut self, other: &Self) {
         if self.limit == 0 {
             (self.limit, self.first) = (other.limit, other.first);
         }
-        other.rows.iter().for_each(|row| self.insert(*row));
+        other.rows.iter().for_each(|row| self.insert(row.clone()));
     }
 }
 

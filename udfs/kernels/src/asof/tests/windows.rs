@@ -14,9 +14,10 @@ type Event = (u32, i64, i64);
 struct All {
     count: u64,
     sum: Sum,
-    extremes: Extremes,
-    last: Ends,
-    first: Ends,
+    whole: Whole,
+    extremes: Extremes<i64>,
+    last: Ends<u64>,
+    first: Ends<u64>,
     distinct: HashSet<i64>,
 }
 
@@ -26,7 +27,8 @@ impl All {
     fn push(&mut self, number: usize, ts: i64, value: i64) {
         self.count += 1;
         self.sum.push(value as f64);
-        self.extremes.push(value as f64);
+        self.whole.push(i128::from(value));
+        self.extremes.push(value);
         self.last.push((LIMIT, false), ts, number as i64, number as u64);
         self.first.push((LIMIT, true), ts, number as i64, number as u64);
         self.distinct.insert(value);
@@ -37,6 +39,7 @@ impl State for All {
     fn merge(&mut self, other: &Self) {
         self.count.merge(&other.count);
         self.sum.merge(&other.sum);
+        self.whole.merge(&other.whole);
         self.extremes.merge(&other.extremes);
         self.last.merge(&other.last);
         self.first.merge(&other.first);
@@ -54,8 +57,8 @@ struct Case {
     order: Vec<usize>,
 }
 
-/// Count, sum, least and greatest, last and first rows, number of values.
-type Answer = (u64, f64, Option<(f64, f64)>, Vec<u64>, Vec<u64>, usize);
+/// Count, sum of floats and of integers, least and greatest, last and first rows, number of values.
+type Answer = (u64, f64, i128, Option<(i64, i64)>, Vec<u64>, Vec<u64>, usize);
 
 fn naive(case: &Case) -> Vec<Answer> {
     let of_label = |&(key, t): &(u32, i64)| {
@@ -73,12 +76,21 @@ fn naive(case: &Case) -> Vec<Answer> {
         rows.sort_unstable();
         // The sum of integers is exact; rounding it is what a sum of floats may do once.
         let sum: i128 = rows.iter().map(|(_, _, value)| wide(*value as f64 as i64)).sum();
-        let values = rows.iter().map(|(_, _, value)| *value as f64);
-        let bounds = values.clone().reduce(f64::min).zip(values.reduce(f64::max));
+        let values = rows.iter().map(|(_, _, value)| *value);
+        let bounds = values.clone().min().zip(values.clone().max());
+        let whole = values.map(wide).sum();
         let numbers = rows.iter().map(|(_, number, _)| *number);
         let distinct: HashSet<i64> = rows.iter().map(|(_, _, value)| *value).collect();
         let last = numbers.clone().rev().take(LIMIT).collect();
-        (rows.len() as u64, sum as f64, bounds, last, numbers.take(LIMIT).collect(), distinct.len())
+        (
+            rows.len() as u64,
+            sum as f64,
+            whole,
+            bounds,
+            last,
+            numbers.take(LIMIT).collect(),
+            distinct.len(),
+        )
     };
     case.labels.iter().map(of_label).collect()
 }
@@ -100,9 +112,10 @@ fn answer(case: &Case) -> Vec<Answer> {
     assert_eq!(windows.len(), labels.place_count());
     let of_label = |label: usize| {
         let all = &windows[labels.place(label) as usize];
-        let (last, first) = (all.last.handles().collect(), all.first.handles().collect());
-        let bounds = all.extremes.values();
-        (all.count, all.sum.value(), bounds, last, first, all.distinct.len())
+        let last = all.last.values().copied().collect();
+        let first = all.first.values().copied().collect();
+        let bounds = all.extremes.values().copied();
+        (all.count, all.sum.value(), all.whole.sum, bounds, last, first, all.distinct.len())
     };
     (0..labels.len()).map(of_label).collect()
 }
