@@ -10,8 +10,11 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use crate::config::Config;
 use crate::{Error, Server};
 
-/// A whole system as SQL.
-const FIRST_LOOK: &str = include_str!("../sql/pipelines/first_look.sql");
+/// Parts of a whole system as SQL, each going on where the one before ends.
+const PIPELINES: [&str; 2] = [
+    include_str!("../sql/pipelines/first_look.sql"),
+    include_str!("../sql/pipelines/features.sql"),
+];
 /// The files that the pipelines read.
 const FILES: &[(&str, &[u8])] = &[
     ("obd_impressions.parquet", include_bytes!("../sql/pipelines/data/obd_impressions.parquet")),
@@ -30,7 +33,9 @@ pub async fn run(config: Config, exit: bool) -> Result<(), Error> {
     let folder = demo_folder(&config)?;
     let server = Server::start(config).await?;
     let address = server.local_addr();
-    run_pipeline(address, &database, FIRST_LOOK, &folder, &mut std::io::stdout()).await?;
+    for pipeline in PIPELINES {
+        run_pipeline(address, &database, pipeline, &folder, &mut std::io::stdout()).await?;
+    }
     if exit {
         return server.shutdown().await;
     }
@@ -83,7 +88,7 @@ pub async fn run_pipeline(
     for (index, step) in steps.iter().enumerate() {
         let (title, sql) = step.split_once('\n').unwrap_or((step, ""));
         writeln!(out, "\n[{}/{}] {title}", index + 1, steps.len()).map_err(output)?;
-        let sql = filled(&client, sql, data).await?;
+        let sql = sql.replace(":data", &data.to_string_lossy());
         let (elapsed, messages) = timed(&client, &sql).await?;
         show(&messages, out).map_err(output)?;
         writeln!(out, "      {:.1} ms", elapsed.as_secs_f64() * 1e3).map_err(output)?;
@@ -93,21 +98,6 @@ pub async fn run_pipeline(
     drop(client);
     let _ = connection.await;
     Ok(())
-}
-
-/// The step with its variables: `:data` the folder, `:before` the snapshot of the demo's tag.
-async fn filled(client: &Client, sql: &str, data: &Path) -> Result<String, Error> {
-    let mut sql = sql.replace(":data", &data.to_string_lossy());
-    if sql.contains(":before") {
-        let tags = "SELECT snapshot_id FROM lake.tags WHERE name = 'before_cleaning'";
-        let rows = client.simple_query(tags).await.map_err(failed)?;
-        let id = rows.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0),
-            _ => None,
-        });
-        sql = sql.replace(":before", id.unwrap_or("0"));
-    }
-    Ok(sql)
 }
 
 async fn timed(client: &Client, sql: &str) -> Result<(Duration, Vec<SimpleQueryMessage>), Error> {

@@ -1,15 +1,17 @@
-//! EXPLAIN [ANALYZE] as Postgres shows it: one text column, "QUERY PLAN", a row a line.
+//! EXPLAIN [ANALYZE] as Postgres shows it: one column, "QUERY PLAN", a row a line; with FORMAT JSON
+//! one row, an object a node.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::StringArray;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
-use datafusion::physical_plan::{execute_stream, stream::RecordBatchStreamAdapter};
-use datafusion::sql::sqlparser::ast::{self, AnalyzeFormat, AnalyzeFormatKind, Expr};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream, stream::RecordBatchStreamAdapter};
+use datafusion::sql::sqlparser::ast::{self, AnalyzeFormatKind, Expr};
 use futures::{StreamExt, stream};
+use serde_json::{Value, json};
 use sql::changes;
 use sql::plan::{Environment, Lakes};
 
@@ -21,11 +23,35 @@ use crate::run::{Outcome, Plan};
 pub(crate) struct Explain {
     analyze: bool,
     verbose: bool,
+    json: bool,
 }
 
-/// The one column.
-pub(crate) fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)]))
+impl Explain {
+    /// The one column.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        let column = Field::new("QUERY PLAN", DataType::Utf8, false);
+        let tag = |name: &str| [(catalog::TYPE_KEY.to_owned(), name.to_owned())].into();
+        Arc::new(Schema::new(vec![match self.json {
+            true => column.with_metadata(tag("json")),
+            false => column,
+        }]))
+    }
+
+    fn set_format(&mut self, format: &str) -> Result<(), Error> {
+        self.json = match format.to_ascii_lowercase().as_str() {
+            "text" => false,
+            "json" => true,
+            "xml" | "yaml" => {
+                return Err(Error::new("0A000", "EXPLAIN's formats here are TEXT and JSON"));
+            }
+            other => {
+                let message =
+                    format!("unrecognized value for EXPLAIN option \"format\": \"{other}\"");
+                return Err(Error::new("22023", message));
+            }
+        };
+        Ok(())
+    }
 }
 
 /// EXPLAIN's options and the statement it is about; None for other statements.
@@ -36,11 +62,10 @@ pub(crate) fn parse(
     else {
         return Ok(None);
     };
-    let mut explain = Explain { analyze: *analyze, verbose: *verbose };
+    let mut explain = Explain { analyze: *analyze, verbose: *verbose, json: false };
     if let Some(AnalyzeFormatKind::Keyword(format) | AnalyzeFormatKind::Assignment(format)) = format
-        && *format != AnalyzeFormat::TEXT
     {
-        return Err(unsupported_format());
+        explain.set_format(&format.to_string())?;
     }
     for option in options.iter().flatten() {
         let on = match &option.arg {
@@ -52,10 +77,10 @@ pub(crate) fn parse(
             "analyze" => explain.analyze = on,
             "verbose" => explain.verbose = on,
             "costs" | "timing" | "buffers" | "summary" | "settings" | "wal" | "memory" => {}
-            "format" => match &option.arg {
-                Some(value) if value.to_string().eq_ignore_ascii_case("text") => {}
-                _ => return Err(unsupported_format()),
-            },
+            "format" => {
+                let format = option.arg.as_ref().map(ToString::to_string).unwrap_or_default();
+                explain.set_format(format.trim_matches('\''))?;
+            }
             other => {
                 let message = format!("unrecognized EXPLAIN option \"{other}\"");
                 return Err(Error::new("42601", message));
@@ -63,10 +88,6 @@ pub(crate) fn parse(
         }
     }
     Ok(Some((explain, statement)))
-}
-
-fn unsupported_format() -> Error {
-    Error::new("0A000", "only EXPLAIN (FORMAT TEXT) is supported")
 }
 
 /// The plan's lines; with ANALYZE after running it.
@@ -90,7 +111,6 @@ pub(crate) async fn run(
     };
     let physical = environment.engine.create_physical_plan(&logical).await?;
     let planned = started.elapsed();
-    let mut lines: Vec<String> = title.into_iter().collect();
     let mut rows = None;
     if explain.analyze {
         match &change {
@@ -107,21 +127,78 @@ pub(crate) async fn run(
             }
         }
     }
-    let shown = match explain.analyze && change.is_none() {
-        true => DisplayableExecutionPlan::with_metrics(physical.as_ref()),
-        false => DisplayableExecutionPlan::new(physical.as_ref()),
+    let times = rows.map(|rows| (rows, planned, started.elapsed() - planned));
+    let metrics = explain.analyze && change.is_none();
+    let lines = match explain.json {
+        true => vec![as_json(physical.as_ref(), title, metrics, times)],
+        false => as_lines(explain, physical.as_ref(), title, metrics, times),
     };
-    let indent = if lines.is_empty() { "" } else { "  ->  " };
-    let text = shown.indent(explain.verbose).to_string();
-    lines.extend(text.lines().map(|line| format!("{indent}{line}")));
-    if let Some(rows) = rows {
-        lines.push(format!("Rows: {rows}"));
-        lines.push(format!("Planning Time: {:.3} ms", planned.as_secs_f64() * 1e3));
-        let total = started.elapsed() - planned;
-        lines.push(format!("Execution Time: {:.3} ms", total.as_secs_f64() * 1e3));
-    }
-    let batch = RecordBatch::try_new(schema(), vec![Arc::new(StringArray::from(lines))])?;
+    let schema = explain.schema();
+    let batch =
+        RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(StringArray::from(lines))])?;
     let rows = stream::iter([Ok(batch)]);
-    let rows = Box::pin(RecordBatchStreamAdapter::new(schema(), rows));
-    Ok(Outcome::Rows { schema: schema(), rows, tag: "EXPLAIN", count: false, binary: false })
+    let rows = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), rows));
+    Ok(Outcome::Rows { schema, rows, tag: "EXPLAIN", count: false, binary: false })
+}
+
+/// Rows, planning time, execution time.
+type Times = (u64, Duration, Duration);
+
+fn as_lines(
+    explain: &Explain,
+    physical: &dyn ExecutionPlan,
+    title: Option<String>,
+    metrics: bool,
+    times: Option<Times>,
+) -> Vec<String> {
+    let shown = match metrics {
+        true => DisplayableExecutionPlan::with_metrics(physical),
+        false => DisplayableExecutionPlan::new(physical),
+    };
+    let indent = if title.is_none() { "" } else { "  ->  " };
+    let text = shown.indent(explain.verbose).to_string();
+    let mut lines: Vec<String> = title.into_iter().collect();
+    lines.extend(text.lines().map(|line| format!("{indent}{line}")));
+    if let Some((rows, planning, execution)) = times {
+        lines.push(format!("Rows: {rows}"));
+        lines.push(format!("Planning Time: {:.3} ms", planning.as_secs_f64() * 1e3));
+        lines.push(format!("Execution Time: {:.3} ms", execution.as_secs_f64() * 1e3));
+    }
+    lines
+}
+
+/// Postgres' form: a list of one object with the tree under "Plan".
+fn as_json(
+    physical: &dyn ExecutionPlan,
+    title: Option<String>,
+    metrics: bool,
+    times: Option<Times>,
+) -> String {
+    let mut plan = node(physical, metrics);
+    if let Some(title) = title {
+        plan = json!({ "Node Type": "ModifyTable", "Detail": title, "Plans": [plan] });
+    }
+    let mut whole = json!({ "Plan": plan });
+    if let Some((rows, planning, execution)) = times {
+        whole["Rows"] = rows.into();
+        whole["Planning Time"] = (planning.as_secs_f64() * 1e3).into();
+        whole["Execution Time"] = (execution.as_secs_f64() * 1e3).into();
+    }
+    format!("{:#}", json!([whole]))
+}
+
+fn node(plan: &dyn ExecutionPlan, metrics: bool) -> Value {
+    let detail = DisplayableExecutionPlan::new(plan).one_line().to_string();
+    let mut node = json!({ "Node Type": plan.name(), "Detail": detail.trim() });
+    if let Some(found) = plan.metrics().filter(|_| metrics) {
+        for metric in found.aggregate_by_name().iter() {
+            node[metric.value().name()] = metric.value().as_usize().into();
+        }
+    }
+    let children: Vec<Value> =
+        plan.children().iter().map(|child| self::node(child.as_ref(), metrics)).collect();
+    if !children.is_empty() {
+        node["Plans"] = children.into();
+    }
+    node
 }

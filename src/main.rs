@@ -97,12 +97,15 @@ fn run(command: Command) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(|error| Error::new("58000", format!("cannot start threads: {error}")))?;
-    runtime.block_on(async move {
+    let done = runtime.block_on(async move {
         match demo {
             Some(exit) => demo::run(config, exit).await,
             None => serve(config).await,
         }
-    })
+    });
+    // What still computes for clients that have left is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 async fn serve(config: Config) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::ParamValues;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::Optimizer;
@@ -123,8 +124,34 @@ pub enum Outcome {
     Empty,
 }
 
+/// Text from this length on is planned on a task of its own, bytes: a cancel reaches the connection
+/// while a very long expression is planned, which never waits.
+const LONG: usize = 4 << 10;
+
 /// Plans a statement against the lakes.
 pub(crate) async fn plan(
+    environment: &Environment,
+    lakes: &Lakes,
+    statement: &Statement,
+    types: &[Option<FieldRef>],
+) -> Result<Plan, Error> {
+    if statement.text.len() < LONG {
+        return plan_here(environment, lakes, statement, types).await;
+    }
+    let (environment, lakes) = (environment.clone(), lakes.copy());
+    let (statement, types) = (statement.clone(), types.to_vec());
+    apart(async move { plan_here(&environment, &lakes, &statement, &types).await }).await
+}
+
+/// Runs work on a task that ends with the caller.
+async fn apart<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let done = SpawnedTask::spawn(work).join().await;
+    done.unwrap_or_else(|failed| Err(Error::new("XX000", format!("planning failed: {failed}"))))
+}
+
+async fn plan_here(
     environment: &Environment,
     lakes: &Lakes,
     statement: &Statement,
@@ -206,7 +233,7 @@ pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
         Plan::Query(plan) => Some(Arc::clone(plan.schema().inner())),
         Plan::Optimized(_, schema) => Some(Arc::clone(schema)),
         Plan::Change(change) => change.returning.as_ref().map(Returning::schema),
-        Plan::Explain(..) => Some(explain::schema()),
+        Plan::Explain(explain, _) => Some(explain.schema()),
         Plan::Command | Plan::Cursor(..) | Plan::CopyIn(_) | Plan::CopyOut(..) => None,
     }
 }
@@ -254,7 +281,13 @@ pub(crate) async fn execute(
     plan: Plan,
 ) -> Result<Option<Outcome>, Error> {
     match plan {
-        Plan::Query(plan) | Plan::Cursor(_, plan) => query(environment, plan).await.map(Some),
+        Plan::Query(plan) | Plan::Cursor(_, plan) if statement.text.len() < LONG => {
+            query(&environment.engine, plan).await.map(Some)
+        }
+        Plan::Query(plan) | Plan::Cursor(_, plan) => {
+            let engine = environment.engine.clone();
+            apart(async move { query(&engine, plan).await }).await.map(Some)
+        }
         Plan::Optimized(plan, schema) => {
             optimized(&environment.engine, &plan, schema).await.map(Some)
         }
@@ -280,10 +313,10 @@ pub(crate) async fn execute(
     }
 }
 
-async fn query(environment: &Environment, plan: LogicalPlan) -> Result<Outcome, Error> {
+async fn query(engine: &SessionState, plan: LogicalPlan) -> Result<Outcome, Error> {
     let schema = Arc::clone(plan.schema().inner());
-    let plan = environment.engine.optimize(&plan)?;
-    optimized(&environment.engine, &plan, schema).await
+    let plan = engine.optimize(&plan)?;
+    optimized(engine, &plan, schema).await
 }
 
 /// Runs a plan that the optimizer has seen.

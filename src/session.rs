@@ -24,6 +24,7 @@ use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
+use sql::features::Leaks;
 use sql::plan::Lakes;
 use sql::statements;
 use sql::system::functions::{Connection, Seen};
@@ -96,6 +97,8 @@ pub struct Session {
     kept: Recent<Prepared>,
     /// The `timezone` setting.
     zone: String,
+    /// What training sets have matched that was not yet known.
+    leaks: Arc<Leaks>,
 }
 
 /// A transaction under way.
@@ -161,7 +164,10 @@ impl Session {
             parsed: Recent::default(),
             kept: Recent::default(),
             zone: String::new(),
+            leaks: Arc::default(),
         };
+        let leaks = Arc::clone(&session.leaks);
+        session.engine.config_mut().set_extension(leaks);
         let own = functions::of_session(&session.server, &session.who, pid, &session.settings);
         let (settings, who) = (Arc::clone(&session.settings), Arc::clone(&session.who));
         let path = move || {
@@ -328,7 +334,8 @@ impl Session {
 
     /// What the client is to be told, once.
     pub fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.notices).into_iter().map(Notice::from).collect()
+        let told = std::mem::take(&mut self.notices).into_iter().chain(self.leaks.take());
+        told.map(Notice::from).collect()
     }
 
     /// Settings that changed and that clients follow, once.
@@ -417,7 +424,9 @@ impl Session {
 
     /// Commits what is open; nothing open is nothing to do.
     async fn commit(&mut self) -> Result<(), Error> {
-        let Some(open) = self.open.take() else { return Ok(()) };
+        let lock_timeout = self.read_settings()?.duration("lock_timeout");
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        open.lakes.main.set_lock_timeout(lock_timeout);
         let committed = commit(open.lakes).await;
         self.cursors.end(committed.is_ok());
         committed

@@ -42,6 +42,8 @@ pub enum Error {
     Damaged { path: String, reason: String },
     #[error("no space left for \"{path}\"")]
     DiskFull { path: String },
+    #[error("could not obtain the catalog's write lock in time")]
+    LockTimeout,
     #[error("catalog database: {0}")]
     Database(String),
     #[error("{0}")]
@@ -71,6 +73,7 @@ impl Error {
             Self::Object { .. } => "58030",
             Self::Damaged { .. } => "58030",
             Self::DiskFull { .. } => "53100",
+            Self::LockTimeout => "55P03",
             Self::Database(_) => "58000",
             Self::Engine(_) => "XX000",
         }
@@ -83,6 +86,9 @@ impl Error {
                 Some("Use DROP ... CASCADE to drop the dependent objects too.".into())
             }
             Self::Conflict { .. } => Some("Run the transaction again.".into()),
+            Self::LockTimeout => {
+                Some("Another program writes to the catalog; run the statement again.".into())
+            }
             Self::UndefinedSnapshot { .. } => {
                 Some("List snapshots: SELECT * FROM lake.snapshots.".into())
             }

@@ -31,6 +31,6 @@ pub use error::{Error, Result};
 pub use lake::{INLINE_ROW_LIMIT, Lake, LakeOptions};
 pub use model::*;
 pub use scan::{DeletesExec, LakeCodec, LakeScan, LakeTable};
-pub use transaction::Transaction;
+pub use transaction::{Names, Transaction};
 pub use upkeep::{Flushed, Kept, Merged, Removed, Retention, Run};
 pub use write::TableWriter;

@@ -40,6 +40,8 @@ pub const TYPE_KEY: &str = "sextant.type";
 /// Kind of the definitions that hold owners and grants, named by the object's uuid: they go when
 /// the object goes.
 pub const ACCESS: &str = "access";
+/// Kind of the definitions that are manifests of training sets; like tags they keep a snapshot.
+pub const TRAINING_SET: &str = "training_set";
 
 /// Arrow field metadata: what a view's query calls a column that the view names otherwise.
 pub const VIEW_COLUMN_OF: &str = "sextant.column_of";
@@ -342,6 +344,13 @@ impl Relation {
         match self {
             Self::Table(table) => &table.uuid,
             Self::View(view) => &view.uuid,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Table(table) => &table.name,
+            Self::View(view) => &view.name,
         }
     }
 

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use roaring::RoaringTreemap;
@@ -34,6 +35,7 @@ pub struct Transaction {
     /// Provisional ids are never handed out twice, rolled back or not.
     next_id: i64,
     savepoints: Vec<(String, Work)>,
+    patience: Option<Duration>,
     _reading: Reading,
 }
 
@@ -45,7 +47,23 @@ pub(crate) struct Work {
     pub overlays: HashMap<ObjectId, Overlay>,
     /// Tables whose rows an ALTER has looked at: a concurrent insert conflicts.
     pub checked: BTreeSet<ObjectId>,
+    /// Relations that queries kept here name: one that is dropped or renamed elsewhere conflicts.
+    pub named: BTreeSet<ObjectId>,
+    /// Relations whose name is given up here: a query kept elsewhere that names one conflicts.
+    pub given_up: Vec<GivenUp>,
 }
+
+/// A relation that a drop or rename takes from under its name.
+#[derive(Debug, Clone)]
+pub(crate) struct GivenUp {
+    pub schema: String,
+    pub name: String,
+    pub names: Names,
+}
+
+/// Whether a relation's query names another relation: (the lake, the relation, schema, name). The
+/// catalog keeps queries without reading them.
+pub type Names = fn(&State, &Relation, &str, &str) -> bool;
 
 impl Transaction {
     pub fn begin(lake: Arc<Lake>, base: Arc<State>) -> Self {
@@ -54,10 +72,22 @@ impl Transaction {
             operations: Vec::new(),
             overlays: HashMap::new(),
             checked: BTreeSet::new(),
+            named: BTreeSet::new(),
+            given_up: Vec::new(),
         };
         let reading = lake.reading(base.snapshot.id);
         let savepoints = Vec::new();
-        Self { lake, base, work, next_id: PROVISIONAL, savepoints, _reading: reading }
+        let (next_id, patience) = (PROVISIONAL, None);
+        Self { lake, base, work, next_id, savepoints, patience, _reading: reading }
+    }
+
+    /// What is seen now, for reading while this one waits.
+    pub fn copy(&self) -> Self {
+        let reading = self.lake.reading(self.base.snapshot.id);
+        let (lake, base) = (Arc::clone(&self.lake), Arc::clone(&self.base));
+        let (work, next_id, savepoints) = (self.work.clone(), self.next_id, Vec::new());
+        let patience = self.patience;
+        Self { lake, base, work, next_id, savepoints, patience, _reading: reading }
     }
 
     /// The lake it changes.
@@ -369,11 +399,27 @@ impl Transaction {
         self.work.overlays.entry(table).or_default().depends = true;
     }
 
+    /// A query that is kept names this relation: it must be there under its name at commit.
+    pub fn query_names(&mut self, relation: ObjectId) {
+        self.work.named.insert(relation);
+    }
+
+    /// The relation leaves its name: no query that names it may have been kept since the base.
+    pub fn gives_up(&mut self, schema: &str, name: &str, names: Names) {
+        let (schema, name) = (schema.to_owned(), name.to_owned());
+        self.work.given_up.push(GivenUp { schema, name, names });
+    }
+
+    /// Longest wait for other commits; None: as long as it takes.
+    pub fn set_lock_timeout(&mut self, timeout: Option<Duration>) {
+        self.patience = timeout;
+    }
+
     /// Makes everything visible at once, or nothing.
     pub async fn commit(self) -> Result<SnapshotId> {
         if self.is_empty() {
             return Ok(self.base.snapshot.id);
         }
-        commit::commit(&self.lake, &self.base, &self.work).await
+        commit::commit(&self.lake, &self.base, &self.work, self.patience).await
     }
 }

@@ -57,5 +57,5 @@ SELECT name, snapshot_id FROM lake.tags;
 
 -- step: the rows as they were
 SELECT policy, count(*) AS impressions
-FROM shop.impressions VERSION AS OF :before
+FROM shop.impressions VERSION AS OF 'before_cleaning'
 GROUP BY policy ORDER BY policy;

@@ -30,8 +30,8 @@ use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, Table
 
 use crate::access::{self, Privileges};
 use crate::error::{Error, Result};
-use crate::parse;
 use crate::plan::{self, Environment, Found, Given, Lakes, Place};
+use crate::{parse, system};
 
 pub use apply::{Applied, apply};
 pub(crate) use held::Held;
@@ -208,7 +208,7 @@ impl Planner<'_> {
     fn target(&self, name: &ObjectName) -> Result<(Place, Arc<Table>)> {
         let parts = plan::parts(name)?;
         if let [.., schema, _] = parts.as_slice()
-            && matches!(schema.as_str(), "pg_catalog" | "information_schema" | "lake")
+            && system::is_schema(schema)
         {
             return Err(Error::new("42501", format!("permission denied for schema {schema}")));
         }

@@ -27,6 +27,7 @@ use crate::parse::{Copy, CopyPlace, CopyRows};
 use crate::plan::{
     self, Environment, ExternalFiles, Found, Given, Lakes, Place, external_provider,
 };
+use crate::system;
 
 pub use feed::Feed;
 pub use options::{Columns, Format, Header, Options};
@@ -212,7 +213,7 @@ fn target(
 ) -> Result<(Place, Arc<Table>)> {
     let parts = plan::parts(name)?;
     if let [.., schema, _] = parts.as_slice()
-        && matches!(schema.as_str(), "pg_catalog" | "information_schema" | "lake")
+        && system::is_schema(schema)
     {
         return Err(Error::new("42501", format!("permission denied for schema {schema}")));
     }

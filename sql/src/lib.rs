@@ -8,6 +8,7 @@ pub mod asof;
 pub mod changes;
 pub mod copy;
 pub mod error;
+pub mod features;
 pub mod functions;
 pub mod names;
 pub mod parse;

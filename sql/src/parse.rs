@@ -3,7 +3,9 @@
 
 mod copy;
 mod cursor;
+mod depth;
 mod dialect;
+mod feature;
 mod fold;
 mod grant;
 mod own;
@@ -21,6 +23,10 @@ use crate::error::{Error, Result};
 pub use copy::{Copy, CopyPlace, CopyRows, CopyValue};
 pub use cursor::{Direction, Fetch};
 pub use dialect::SextantDialect;
+pub use feature::{
+    AlterFeatureView, CreateFeatureService, CreateFeatureView, CreateTrainingSet, FeatureOption,
+    Freshness, OfFeatures, ServiceView, TrainingSetSource,
+};
 pub use grant::{GrantPrivileges, GrantRole, Objects, Rights};
 pub use own::{AsOf, ExternalTable, Own, Vacuum};
 pub use role::{OfRole, RoleName, RoleOption};
@@ -45,12 +51,20 @@ pub enum Parsed {
 /// Nesting of expressions and subqueries that is still parsed.
 const RECURSION_LIMIT: usize = 200;
 
+/// Stands for a snapshot that is named by a tag, see `fold`.
+pub(crate) const TAGGED: &str = "\u{3}tagged";
+
 /// Splits a message into statements; none for an empty message.
 pub fn parse(text: &str) -> Result<Vec<Statement>> {
     let dialect = SextantDialect;
     let tokens = Tokenizer::new(&dialect, text)
         .tokenize_with_location()
         .map_err(|e| syntax_error(&e.message, Some(offset(text, e.location))))?;
+    if let Some(token) = depth::too_deep(&tokens) {
+        return Err(Error::new("54001", "stack depth limit exceeded")
+            .with_hint(format!("At most {} operators in a row are planned.", depth::LIMIT))
+            .at(Some(offset(text, token.span.start))));
+    }
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_LIMIT)
         .with_tokens_with_locations(crate::asof::folded(fold::tokens(tokens)));
@@ -101,6 +115,9 @@ pub fn parse_query(text: &str) -> Result<ast::Query> {
 fn one(parser: &mut Parser) -> Result<Parsed, ParserError> {
     if let Some(own) = own::parse(parser)? {
         return Ok(Parsed::Own(Arc::new(own)));
+    }
+    if let Some(comment) = feature::comment_on_view(parser)? {
+        return Ok(Parsed::Sql(Arc::new(comment)));
     }
     if parser.peek_keyword(Keyword::TABLE) {
         let query = own::table_command(parser)?;
@@ -208,6 +225,18 @@ mod tests {
         let text = format!("select {}1{}", "(".repeat(5000), ")".repeat(5000));
         let Err(Error::Statement { sqlstate, .. }) = parse(&text) else { panic!("parsed") };
         assert_eq!(sqlstate, "54001");
+    }
+
+    #[test]
+    fn long_rows_of_operators_are_refused() {
+        let row = |terms: usize| format!("select {}", vec!["1"; terms].join("+"));
+        let unions = |count: usize| vec!["select 1"; count].join(" union all ");
+        let list = format!("select {}", vec!["-1"; 3 * depth::LIMIT].join(","));
+        assert_eq!(parse(&list).unwrap().len(), 1);
+        for deep in [row(depth::LIMIT + 2), unions(depth::LIMIT + 2)] {
+            let Err(Error::Statement { sqlstate, .. }) = parse(&deep) else { panic!("parsed") };
+            assert_eq!(sqlstate, "54001");
+        }
     }
 
     #[test]

@@ -41,13 +41,14 @@ pub use convert::{JsonOperators, NumberOperators};
 pub(crate) use convert::{Rules, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
+pub(crate) use fold::training_sets;
 pub use interval::IntervalProducts;
 pub use life::{Life, life};
 pub use parameters::parameter_types;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
-pub(crate) use resolve::{object_name, table_factor};
+pub(crate) use resolve::{object_name, reference_place, table_factor};
 pub use scope::Scope;
-pub(crate) use scope::{integer, lake_table, time_us};
+pub(crate) use scope::{lake_table, snapshot, time_us};
 
 /// Views inside views that are still planned.
 const VIEW_DEPTH: usize = 32;
@@ -89,6 +90,11 @@ impl Lakes {
             (Some(temp), true) => temp,
             _ => &mut self.main,
         }
+    }
+
+    /// What is seen now, for planning apart.
+    pub fn copy(&self) -> Self {
+        Self { main: self.main.copy(), temp: self.temp.as_ref().map(Transaction::copy) }
     }
 
     /// See `of`.

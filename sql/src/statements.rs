@@ -14,6 +14,8 @@ mod default_privileges;
 mod definition;
 mod drop;
 mod drop_role;
+mod feature_service;
+mod feature_view;
 mod follow;
 mod grant;
 mod index;
@@ -21,6 +23,7 @@ mod materialized_view;
 mod owner;
 mod role;
 mod tag;
+mod training_set;
 mod truncate;
 mod vacuum;
 
@@ -29,7 +32,7 @@ use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
 
 use crate::access::Object;
 use crate::error::{Error, Result};
-use crate::parse::{Own, Parsed, Rights, Statement};
+use crate::parse::{OfFeatures, Own, Parsed, Rights, Statement};
 use crate::plan::{Environment, Found, Lakes, Place, TEMP_SCHEMA};
 use crate::{Notice, plan};
 
@@ -120,10 +123,36 @@ async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Opt
         Own::Vacuum(vacuum) => vacuum::run(context, vacuum).await,
         Own::Role(of_role) => return role::run(context, of_role),
         Own::Rights(rights) => run_rights(context, rights),
+        Own::Features(of_features) => run_features(context, of_features, text).await,
         // Cursors are the connection's; COPY is planned.
         Own::Fetch(_) | Own::Close(_) | Own::Copy(_) => return Ok(None),
     }?;
     Ok(Some(tag))
+}
+
+async fn run_features(
+    context: &mut Context<'_>,
+    of_features: &OfFeatures,
+    text: &str,
+) -> Result<String> {
+    match of_features {
+        OfFeatures::CreateView(create) => feature_view::create(context, create, text).await,
+        OfFeatures::AlterView(alter) => feature_view::set(context, alter),
+        OfFeatures::DropViews { names, if_exists, cascade } => {
+            feature_view::drop_views(context, names, *if_exists, *cascade)
+        }
+        OfFeatures::CreateService(create) => feature_service::create(context, create),
+        OfFeatures::DropServices { names, if_exists } => {
+            feature_service::drop_services(context, names, *if_exists)
+        }
+        OfFeatures::CreateTrainingSet(create) => training_set::create(context, create, text).await,
+        OfFeatures::DropTrainingSets { names, if_exists, cascade } => {
+            training_set::drop_sets(context, names, *if_exists, *cascade)
+        }
+        OfFeatures::CommentService { name, comment } => {
+            feature_service::comment(context, name, comment.clone())
+        }
+    }
 }
 
 /// What DROP and ALTER call a relation.

@@ -1,4 +1,4 @@
-//! Relations that are computed from the catalog: `information_schema`, `pg_catalog` and `lake`.
+//! Relations that are computed from the catalog: `information_schema`, `pg_catalog`, `lake`, `ml`.
 //!
 //! Each is a function from the statement's state to rows; a name not listed here is not one.
 
@@ -9,6 +9,7 @@ pub mod functions;
 mod grants;
 mod information_schema;
 mod lake;
+mod ml;
 pub mod oid;
 mod pg_catalog;
 pub mod privileges;
@@ -21,7 +22,7 @@ mod type_names;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -31,6 +32,19 @@ use crate::error::{Error, Result};
 use crate::plan::{Environment, Lakes};
 
 pub use pg_catalog::{Live, Row};
+
+/// Schemas that hold what is computed, with their ids.
+pub(crate) const SCHEMAS: [(&str, i64); 4] = [
+    ("information_schema", oid::INFORMATION_SCHEMA),
+    ("lake", oid::LAKE),
+    ("ml", oid::ML),
+    ("pg_catalog", oid::PG_CATALOG),
+];
+
+/// Whether a schema is one of `SCHEMAS`.
+pub(crate) fn is_schema(name: &str) -> bool {
+    SCHEMAS.iter().any(|(schema, _)| *schema == name)
+}
 
 /// The system relation of this name; None if there is none.
 pub async fn table(
@@ -42,6 +56,7 @@ pub async fn table(
     let batch = match schema {
         "information_schema" => information_schema::table(environment, lakes, name)?,
         "lake" => lake::table(environment, lakes, name).await?,
+        "ml" => ml::table(environment, lakes, name).await?,
         "pg_catalog" => pg_catalog::table(environment, lakes, name)?,
         _ => None,
     };
@@ -54,6 +69,7 @@ pub(crate) enum Cell {
     Text(String),
     Integer(i32),
     Long(i64),
+    Boolean(bool),
     /// Microseconds since 1970 UTC.
     Time(i64),
     Null,
@@ -96,10 +112,10 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
     }
 }
 
-/// A column's name and type: `text`, `int4`, `int8` or `timestamptz`.
+/// A column's name and the letter of its type, see `batch`.
 pub(crate) type Columns = &'static [(&'static str, char)];
 
-/// Rows as a batch; `t` is text, `i` a 32-bit and `l` a 64-bit integer, `z` a time.
+/// Rows as a batch; `t` is text, `i` a 32-bit and `l` a 64-bit integer, `z` a time, `b` boolean.
 pub(crate) fn batch(columns: Columns, rows: Vec<Vec<Cell>>) -> Result<RecordBatch> {
     let schema = schema(columns);
     let arrays = columns.iter().enumerate().map(|(index, (_, kind))| array(*kind, index, &rows));
@@ -112,6 +128,7 @@ pub(crate) fn batch(columns: Columns, rows: Vec<Vec<Cell>>) -> Result<RecordBatc
 fn schema(columns: Columns) -> SchemaRef {
     let field = |(name, kind): &(&str, char)| {
         let data_type = match kind {
+            'b' => DataType::Boolean,
             'i' => DataType::Int32,
             'l' => DataType::Int64,
             'z' => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -141,6 +158,13 @@ fn array(kind: char, index: usize, rows: &[Vec<Cell>]) -> ArrayRef {
                 _ => builder.append_null(),
             });
             Arc::new(builder.finish())
+        }
+        'b' => {
+            let flags = cells.map(|cell| match cell {
+                Some(Cell::Boolean(flag)) => Some(*flag),
+                _ => None,
+            });
+            Arc::new(flags.collect::<BooleanArray>())
         }
         'z' => {
             let times = cells.map(|cell| match cell {

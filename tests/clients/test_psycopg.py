@@ -3,7 +3,9 @@
 Expected values follow from what was inserted, and from PostgreSQL where its behaviour is meant.
 """
 
+import sqlite3
 import threading
+import time
 import uuid
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -215,3 +217,53 @@ def test_now_is_the_time_of_the_transaction(server):
         assert connection.execute("SELECT now()").fetchone() == first
         connection.commit()
         assert connection.execute("SELECT now()").fetchone() > first
+
+
+def test_a_plan_is_shown_as_json(server):
+    connection = server.connect()
+    connection.execute("CREATE TABLE e (id int); INSERT INTO e VALUES (1), (2)")
+    cursor = connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) SELECT id FROM e WHERE id > 1")
+    # PostgreSQL's OID of json, its column name, and its shape: a list of one plan.
+    assert [(c.name, c.type_code) for c in cursor.description] == [("QUERY PLAN", 114)]
+    ((shown,),) = cursor.fetchall()
+    (whole,) = shown
+    assert whole["Rows"] == 1 and whole["Execution Time"] > 0
+    assert whole["Plan"]["Node Type"] and whole["Plan"]["output_rows"] == 1
+    inner = whole["Plan"]
+    while "Plans" in inner:
+        inner = inner["Plans"][0]
+    assert "file" in inner["Detail"] or "Exec" in inner["Node Type"]
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        connection.execute("EXPLAIN (FORMAT nope) SELECT 1")
+
+
+def test_lock_timeout_ends_the_wait_for_another_writer(server):
+    connection = server.connect()
+    connection.execute("CREATE TABLE l (id int)")
+    # A writer of another kind, such as DuckDB, holds the catalog.
+    other = sqlite3.connect(f"{server.data}/catalog.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    connection.execute("SET lock_timeout = '200ms'")
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        connection.execute("INSERT INTO l VALUES (1)")
+    assert connection.execute("SELECT count(*) FROM l").fetchone() == (0,)
+    other.execute("ROLLBACK")
+    connection.execute("INSERT INTO l VALUES (2)")
+    assert connection.execute("SELECT id FROM l").fetchall() == [(2,)]
+
+
+def test_a_long_expression_can_be_cancelled_while_it_is_planned(server):
+    connection = server.connect()
+    connection.execute("SET statement_timeout = '300ms'")
+    long = "+".join(["1"] * 5_000)
+    started = time.monotonic()
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        connection.execute(f"SELECT {long}")
+    # Far less than planning takes; the bound is against hanging, not a measure of speed.
+    assert time.monotonic() - started < 20
+    connection.execute("RESET statement_timeout")
+    # What would be deeper than the stack is refused before it is tried.
+    for deep in ["SELECT " + "+".join(["1"] * 100_000), " UNION ALL ".join(["SELECT 1"] * 20_000)]:
+        with pytest.raises(psycopg.errors.StatementTooComplex):
+            connection.execute(deep)
+    assert connection.execute("SELECT 1").fetchone() == (1,)

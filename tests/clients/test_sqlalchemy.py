@@ -64,7 +64,7 @@ def reflected(engine):
         "sequences": inspector.get_sequence_names(),
         "has": [inspector.has_table(name) for name in ["people", "rich", "nobody"]],
         "has index": inspector.has_index("people", "people_name"),
-        "schemas": [name for name in inspector.get_schema_names() if name not in ("lake", "main")],
+        "schemas": [name for name in inspector.get_schema_names() if name not in ("lake", "main", "ml")],
         "options": inspector.get_table_options("people"),
     }
     for schema, name in [(None, "people"), ("shop", "orders"), (None, "rich"), (None, "counted")]:

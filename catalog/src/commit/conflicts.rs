@@ -14,7 +14,7 @@ use crate::lake::Lake;
 use crate::model::{
     FileId, INLINED, ObjectId, PROVISIONAL, Relation, Schema, State, Table, TableRows, View,
 };
-use crate::transaction::Work;
+use crate::transaction::{GivenUp, Work};
 
 pub(super) async fn check(lake: &Lake, base: &State, newest: &State, work: &Work) -> Result<()> {
     if base.snapshot.id == newest.snapshot.id {
@@ -43,6 +43,35 @@ pub(super) async fn check(lake: &Lake, base: &State, newest: &State, work: &Work
         if *id < PROVISIONAL && written {
             let name = base.table_by_id(*id).map_or("", |(_, table)| &table.name);
             return Err(concurrent("change of rows", name));
+        }
+    }
+    work.named.iter().try_for_each(|id| check_named(base, newest, *id))?;
+    work.given_up.iter().try_for_each(|given_up| check_given_up(base, newest, given_up))
+}
+
+/// What a new query names must still be where it is found.
+fn check_named(base: &State, newest: &State, id: ObjectId) -> Result<()> {
+    let Some((schema, old)) = place_of(base, id) else { return Ok(()) };
+    match place_of(newest, id) {
+        Some((at, new)) if at.name == schema.name && new.name() == old.name() => Ok(()),
+        _ => Err(concurrent("change", old.name())),
+    }
+}
+
+/// No query kept since the base may name what is no longer there.
+fn check_given_up(base: &State, newest: &State, given_up: &GivenUp) -> Result<()> {
+    let GivenUp { schema, name, names } = given_up;
+    for (key, held) in &newest.schemas {
+        let before = base.schemas.get(key);
+        if before.is_some_and(|before| Arc::ptr_eq(before, held)) {
+            continue;
+        }
+        for (key, new) in &held.relations {
+            let old = before.and_then(|before| before.relations.get(key));
+            let known = old.is_some_and(|old| same_relation(old, new));
+            if !known && names(newest, new, schema, name) {
+                return Err(concurrent("use", name));
+            }
         }
     }
     Ok(())
@@ -89,8 +118,14 @@ fn unchanged_table<'a>(base: &State, newest: &'a State, id: ObjectId) -> Result<
 }
 
 fn relation(state: &State, id: ObjectId) -> Option<&Relation> {
-    let relations = state.schemas.values().flat_map(|schema| schema.relations.values());
-    relations.into_iter().find(|relation| relation.id() == id)
+    place_of(state, id).map(|(_, relation)| relation)
+}
+
+fn place_of(state: &State, id: ObjectId) -> Option<(&Schema, &Relation)> {
+    state.schemas.values().find_map(|schema| {
+        let relation = schema.relations.values().find(|relation| relation.id() == id)?;
+        Some((schema.as_ref(), relation))
+    })
 }
 
 fn check_relation(base: &State, newest: &State, id: ObjectId) -> Result<()> {

@@ -16,6 +16,7 @@ mod tables;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -61,15 +62,21 @@ struct Replayed {
 }
 
 /// Writes the work of a transaction that began at `base`; says which snapshot it became.
-pub(crate) async fn commit(lake: &Lake, base: &State, work: &Work) -> Result<SnapshotId> {
-    let _turn = lake.committing.lock().await;
+/// `patience` is how long each lock may take.
+pub(crate) async fn commit(
+    lake: &Lake,
+    base: &State,
+    work: &Work,
+    patience: Option<Duration>,
+) -> Result<SnapshotId> {
+    let _turn = within(patience, async { Ok(lake.committing.lock().await) }).await?;
     let known = lake.cache().newest().cloned();
     let mut newest = match known {
         Some(newest) => newest,
         None => lake.current().await?,
     };
     for _ in 0..ATTEMPTS {
-        match attempt(lake, base, work, &newest).await {
+        match attempt(lake, base, work, &newest, patience).await {
             Ok(Some(snapshot)) => return Ok(snapshot),
             Ok(None) => newest = lake.current().await?,
             Err(error) if metadata::is_duplicate_key(&error) => newest = lake.current().await?,
@@ -79,12 +86,25 @@ pub(crate) async fn commit(lake: &Lake, base: &State, work: &Work) -> Result<Sna
     Err(Error::Conflict { change: "commits of other servers".to_owned() })
 }
 
+async fn within<T>(
+    patience: Option<Duration>,
+    waiting: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match patience {
+        None => waiting.await,
+        Some(longest) => {
+            tokio::time::timeout(longest, waiting).await.unwrap_or(Err(Error::LockTimeout))
+        }
+    }
+}
+
 /// None: somebody else has committed.
 async fn attempt(
     lake: &Lake,
     base: &State,
     work: &Work,
     newest: &Arc<State>,
+    patience: Option<Duration>,
 ) -> Result<Option<SnapshotId>> {
     if base.snapshot.id > newest.snapshot.id {
         return Ok(None);
@@ -92,7 +112,8 @@ async fn attempt(
     conflicts::check(lake, base, newest, work).await?;
     let replayed = replay(base, newest, work)?;
     let deletes = deletions::prepare(lake, newest, &replayed.state, work, &replayed.ids).await?;
-    let Some(mut commit) = Commit::begin(lake, newest, Purpose::Transaction).await? else {
+    let begin = Commit::begin(lake, newest, Purpose::Transaction);
+    let Some(mut commit) = within(patience, begin).await? else {
         return Ok(None);
     };
     commit.next_catalog_id = replayed.next_catalog_id;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool};
 use values::{postgres_arguments, postgres_row, sqlite_arguments, sqlite_row};
 
 use crate::error::{Error, Result};
@@ -26,6 +26,8 @@ use crate::error::{Error, Result};
 const READERS: u32 = 4;
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a Postgres catalog may take to answer at start.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 256;
 /// Bound parameters of one INSERT (SQLite allows 32,766, Postgres 65,535).
@@ -55,12 +57,15 @@ impl Database {
     /// `postgres://…` or the path of a SQLite file, which is made if it is missing.
     pub async fn connect(location: &str, ephemeral: bool) -> Result<Self> {
         if location.starts_with("postgres://") || location.starts_with("postgresql://") {
-            let options = PgConnectOptions::from_str(location).map_err(database)?;
-            let pool = PgPoolOptions::new().max_connections(READERS + 1);
-            let pool = pool.connect_with(options.statement_cache_capacity(STATEMENTS));
-            return Ok(Self::Postgres(pool.await.map_err(database)?));
+            return Self::connect_postgres(location).await;
         }
         let location = location.strip_prefix("sqlite://").unwrap_or(location);
+        if let Some((scheme, _)) = location.split_once("://") {
+            return Err(Error::InvalidParameter {
+                message: format!("no catalog can be kept in \"{scheme}://…\""),
+                hint: Some("Use postgres://… or the path of a SQLite file.".to_owned()),
+            });
+        }
         // What nobody needs after a crash does not wait for the disk.
         let synchronous = if ephemeral { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
         let options = SqliteConnectOptions::new()
@@ -91,6 +96,19 @@ impl Database {
         let readers = pool(READERS).connect_with(options);
         let readers = readers.await.map_err(database)?;
         Ok(Self::Sqlite { writer, readers })
+    }
+
+    async fn connect_postgres(location: &str) -> Result<Self> {
+        let options = PgConnectOptions::from_str(location).map_err(database)?;
+        let options = options.statement_cache_capacity(STATEMENTS);
+        // The pool would try again and again where nobody listens.
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options));
+        let first = first.await.map_err(|_| {
+            Error::Database(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
+        })?;
+        first.map_err(database)?.close().await.map_err(database)?;
+        let pool = PgPoolOptions::new().max_connections(READERS + 1).connect_with(options);
+        Ok(Self::Postgres(pool.await.map_err(database)?))
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -359,6 +377,10 @@ pub fn database(error: sqlx::Error) -> Error {
         || text.contains("database or disk is full");
     if full {
         return Error::DiskFull { path: "catalog database".to_owned() };
+    }
+    // SQLITE_BUSY after the time-out, lock_not_available.
+    if matches!(code.as_str(), "5" | "261" | "517" | "55P03") {
+        return Error::LockTimeout;
     }
     Error::Database(text)
 }

@@ -25,6 +25,13 @@ enum Step {
     CreateInSchema,
     RenameSchema,
     ReplaceView,
+    ViewOfTable,
+}
+
+/// Stands for a reader of queries: "t" is what every view of a table names.
+fn names(_: &State, relation: &Relation, schema: &str, name: &str) -> bool {
+    let named = matches!(relation, Relation::View(view) if view.sql == "TABLE t");
+    named && (schema, name) == ("main", "t")
 }
 
 async fn step(transaction: &mut Transaction, step: Step, name: &str) {
@@ -51,8 +58,14 @@ async fn step(transaction: &mut Transaction, step: Step, name: &str) {
             insert(transaction, "t", &[(1, name)]).await;
         }
         Step::Truncate => transaction.truncate(t),
-        Step::Rename => transaction.rename_relation("main", "t", name).unwrap(),
-        Step::Drop => transaction.drop_relation("main", "t").unwrap(),
+        Step::Rename => {
+            transaction.gives_up("main", "t", names);
+            transaction.rename_relation("main", "t", name).unwrap();
+        }
+        Step::Drop => {
+            transaction.gives_up("main", "t", names);
+            transaction.drop_relation("main", "t").unwrap();
+        }
         Step::CreateSame => _ = transaction.create_table("main", pairs("same")).unwrap(),
         Step::CreateOther => _ = transaction.create_table("main", pairs(name)).unwrap(),
         Step::Define => transaction.define("tag", "x", json!(name), true).unwrap(),
@@ -60,17 +73,19 @@ async fn step(transaction: &mut Transaction, step: Step, name: &str) {
         Step::CreateInSchema => _ = transaction.create_table("s", pairs(name)).unwrap(),
         Step::RenameSchema => transaction.rename_schema("s", name).unwrap(),
         Step::ReplaceView => {
-            let view = NewView {
-                name: "w".into(),
-                sql: format!("SELECT '{name}'"),
-                search_path: Vec::new(),
-                columns: Vec::new(),
-                comment: None,
-            };
-            transaction.create_view("main", view, true).unwrap();
+            transaction.create_view("main", view("w", format!("SELECT '{name}'")), true).unwrap();
+        }
+        Step::ViewOfTable => {
+            transaction.create_view("main", view(name, "TABLE t".into()), false).unwrap();
+            transaction.query_names(t);
         }
         Step::AddColumn | Step::SetNotNull | Step::Comment => {}
     }
+}
+
+fn view(name: &str, sql: String) -> NewView {
+    let (name, search_path, columns) = (name.to_owned(), Vec::new(), Vec::new());
+    NewView { name, sql, search_path, columns, comment: None }
 }
 
 /// Whether the second transaction commits after the first.
@@ -121,6 +136,10 @@ async fn commuting_pairs_commit() {
         (CreateInSchema, CreateInSchema),
         (CreateInSchema, RenameSchema),
         (ReplaceView, Insert),
+        (ViewOfTable, ViewOfTable),
+        (ViewOfTable, Insert),
+        (AddColumn, ViewOfTable),
+        (ReplaceView, Drop),
     ] {
         assert!(commutes(first, second).await, "{first:?} then {second:?}");
     }
@@ -154,6 +173,10 @@ async fn conflicting_pairs_fail() {
         (DropSchema, CreateInSchema),
         (RenameSchema, CreateInSchema),
         (ReplaceView, ReplaceView),
+        (ViewOfTable, Drop),
+        (Drop, ViewOfTable),
+        (ViewOfTable, Rename),
+        (Rename, ViewOfTable),
     ] {
         assert!(!commutes(first, second).await, "{first:?} then {second:?}");
     }

@@ -15,7 +15,7 @@ use crate::commit::Purpose;
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::metadata::{Row, Session, Value, inlined};
-use crate::model::{FileId, ObjectId, SnapshotId, State};
+use crate::model::{FileId, ObjectId, SnapshotId, State, TRAINING_SET};
 
 /// Kind of the definitions that keep a snapshot; their bodies name it.
 const TAG: &str = "tag";
@@ -89,7 +89,8 @@ impl Lake {
 }
 
 fn kept(newest: &State, open: &BTreeSet<SnapshotId>) -> BTreeSet<SnapshotId> {
-    let tags = newest.definitions.values().filter(|definition| definition.kind == TAG);
+    let keeps = |kind: &str| kind == TAG || kind == TRAINING_SET;
+    let tags = newest.definitions.values().filter(|definition| keeps(&definition.kind));
     let mut kept: BTreeSet<SnapshotId> = tags.filter_map(|tag| tag.body[TAGGED].as_i64()).collect();
     kept.insert(newest.snapshot.id);
     kept.extend(open);

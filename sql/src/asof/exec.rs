@@ -43,7 +43,11 @@ pub(super) struct Terms {
     pub keys: Vec<(Side, Side)>,
     pub time: (Side, Side),
     pub time_type: DataType,
-    /// Of a row: decides between rows of one time. If none does, what is in them decides.
+    /// Of a row, in the times' type: of one time, what became known latest counts.
+    pub created: Option<Side>,
+    /// Matches that were not yet known are counted for the statement.
+    pub counts_unknown: bool,
+    /// Of a row: decides then. If nothing does, what is in them decides.
     pub sequence: Option<Side>,
     /// Columns of the right side that come out.
     pub shown: Vec<usize>,
@@ -62,6 +66,8 @@ impl Terms {
             keys: Vec::new(),
             time: (null(), null()),
             time_type: DataType::Int64,
+            created: None,
+            counts_unknown: false,
             sequence: None,
             shown: Vec::new(),
             tolerance: None,
@@ -173,7 +179,9 @@ impl ExecutionPlan for AsOfExec {
     ) -> EngineResult<TreeNodeRecursion> {
         let pairs = self.terms.keys.iter().chain([&self.terms.time]);
         let sides = pairs.flat_map(|(label, row)| [label, row]);
-        for side in sides.chain(&self.terms.guard).chain(&self.terms.sequence) {
+        for side in
+            sides.chain(&self.terms.guard).chain(&self.terms.created).chain(&self.terms.sequence)
+        {
             if f(side)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);
             }

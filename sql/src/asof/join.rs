@@ -23,7 +23,7 @@ use datafusion::physical_plan::metrics::{
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use kernels::asof::{Labels, NOWHERE, Row, Settled, Winners};
 
 use super::exec::{AsOfExec, Side, Terms};
@@ -33,6 +33,7 @@ use super::node::Kind;
 use super::output::Output;
 use super::spill::{self, Parts};
 use super::{filter, times};
+use crate::features::Leaks;
 
 /// What a value of unknown length is taken to need, bytes.
 const VALUE_BYTES: usize = 32;
@@ -49,9 +50,24 @@ pub(super) fn stream(
     let work = Work::new(inputs, terms, Arc::clone(&schema), context, metrics);
     let work = Arc::new(Work { filter: exec.filter.clone(), ..work });
     let baseline = work.counts.baseline.clone();
+    let told = tell(exec.terms.counts_unknown, work.counts.clone(), Arc::clone(&work.context));
     let rows = futures::stream::once(work.run()).try_flatten();
     let rows = rows.inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
+    let rows = rows.chain(told.into_stream().filter_map(std::future::ready));
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+}
+
+/// Once all rows are out, says how many were not yet known; gives none itself.
+async fn tell(
+    counts_unknown: bool,
+    counts: Counts,
+    context: Arc<TaskContext>,
+) -> Option<EngineResult<RecordBatch>> {
+    let leaks = context.session_config().get_extension::<Leaks>();
+    if let Some(leaks) = leaks.filter(|_| counts_unknown) {
+        leaks.add(counts.matches.value() as u64, counts.unknown.value() as u64);
+    }
+    None
 }
 
 /// What EXPLAIN ANALYZE tells.
@@ -63,6 +79,8 @@ pub(super) struct Counts {
     /// Rows whose key a label has.
     candidates: Count,
     pub matches: Count,
+    /// Matches that became known after the label's time.
+    pub unknown: Count,
     pub spill: SpillMetrics,
 }
 
@@ -75,6 +93,7 @@ impl Counts {
             rows: count("rows"),
             candidates: count("candidates"),
             matches: count("matches"),
+            unknown: count("unknown"),
             spill: SpillMetrics::new(metrics, 0),
         }
     }
@@ -410,6 +429,8 @@ impl Stream {
             (Kind::Semi | Kind::Anti, _) | (_, []) => batch.project(&[0])?,
             (Kind::Inner | Kind::Left, shown) => batch.project(shown)?,
         };
+        let created = self.terms.created.as_ref().map(|side| evaluated(side, batch));
+        let created = created.transpose()?.map(|array| times::ticks(&array)).transpose()?;
         let sequence = self.terms.sequence.as_ref().map(|side| evaluated(side, batch));
         let sequence = sequence.transpose()?;
         let sequence = sequence.as_ref().map(|array| array.as_primitive::<Int64Type>().values());
@@ -421,7 +442,9 @@ impl Stream {
             }
             candidates += 1;
             let seq = sequence.map_or(0, |sequence| sequence[row]);
-            let offered = Row { ts: times.value(row), created: None, seq };
+            let created = created.as_ref().filter(|created| created.is_valid(row));
+            let created = created.map(|created| created.value(row));
+            let offered = Row { ts: times.value(row), created, seq };
             self.winners.offer(&self.arranged.labels, slot, offered, self.kept.offering(row));
         }
         self.counts.rows.add(rows);

@@ -38,6 +38,29 @@ impl Kind {
     }
 }
 
+/// What becomes of rows that were not yet known at the label's time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Known {
+    #[default]
+    Ignored,
+    /// The statement's `Leaks` count them.
+    Counted,
+    /// They are not taken.
+    Required,
+}
+
+/// What decides between rows beside their times. All are over the right side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Choice {
+    /// When a row became known: of rows of one time the latest counts, NULL before all.
+    pub created: Option<Expr>,
+    pub known: Known,
+    /// A constant: how long after its time a row counts.
+    pub delay: Option<Expr>,
+    /// Decides last; a column that does not come out.
+    pub sequence: Option<Expr>,
+}
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AsOf {
@@ -49,8 +72,7 @@ pub struct AsOf {
     /// `l = r` of each key; none: every row is of every label.
     pub keys: Vec<Expr>,
     pub time: Expr,
-    /// Decides between rows of one time; a column of the right side that does not come out.
-    pub sequence: Option<Expr>,
+    pub choice: Choice,
     /// How far the match may be from the label, a constant.
     pub tolerance: Option<Expr>,
     /// What a label must fulfil to have a match.
@@ -64,7 +86,7 @@ impl AsOf {
         (left, right): (LogicalPlan, LogicalPlan),
         (kind, nearest): (Kind, bool),
         keys: Vec<Expr>,
-        (time, sequence): (Expr, Option<Expr>),
+        (time, choice): (Expr, Choice),
         (tolerance, guard): (Option<Expr>, Option<Expr>),
     ) -> EngineResult<Self> {
         let rows = right.schema();
@@ -73,7 +95,7 @@ impl AsOf {
         let shown = DFSchema::new_with_metadata(shown.collect(), rows.metadata().clone())?;
         let schema = build_join_schema(left.schema(), &shown, &kind.join_type())?;
         let schema = schema.into();
-        Ok(Self { left, right, kind, nearest, keys, time, sequence, tolerance, guard, schema })
+        Ok(Self { left, right, kind, nearest, keys, time, choice, tolerance, guard, schema })
     }
 }
 
@@ -102,7 +124,9 @@ impl UserDefinedLogicalNodeCore for AsOf {
     fn expressions(&self) -> Vec<Expr> {
         let conditions = self.keys.iter().chain([&self.time]);
         conditions
-            .chain(&self.sequence)
+            .chain(&self.choice.created)
+            .chain(&self.choice.delay)
+            .chain(&self.choice.sequence)
             .chain(&self.tolerance)
             .chain(&self.guard)
             .cloned()
@@ -122,6 +146,14 @@ impl UserDefinedLogicalNodeCore for AsOf {
         if let Some(tolerance) = &self.tolerance {
             write!(f, ", tolerance={tolerance}")?;
         }
+        if let Some(delay) = &self.choice.delay {
+            write!(f, ", delay={delay}")?;
+        }
+        if let Some(created) = &self.choice.created {
+            let required = self.choice.known == Known::Required;
+            let known = if required { " known" } else { "" };
+            write!(f, ", created={created}{known}")?;
+        }
         if let Some(guard) = &self.guard {
             write!(f, ", only labels with {guard}")?;
         }
@@ -136,13 +168,18 @@ impl UserDefinedLogicalNodeCore for AsOf {
         let mut exprs = exprs.into_iter();
         let keys: Vec<Expr> = exprs.by_ref().take(self.keys.len()).collect();
         let Some(time) = exprs.next() else { return internal_err!("an AS OF join lost its time") };
-        let sequence = self.sequence.as_ref().and_then(|_| exprs.next());
+        let choice = Choice {
+            created: self.choice.created.as_ref().and_then(|_| exprs.next()),
+            known: self.choice.known,
+            delay: self.choice.delay.as_ref().and_then(|_| exprs.next()),
+            sequence: self.choice.sequence.as_ref().and_then(|_| exprs.next()),
+        };
         let tolerance = self.tolerance.as_ref().and_then(|_| exprs.next());
         let guard = self.guard.as_ref().and_then(|_| exprs.next());
         let Ok([left, right]) = <[LogicalPlan; 2]>::try_from(inputs) else {
             return internal_err!("an AS OF join has two inputs");
         };
-        let (kind, time) = ((self.kind, self.nearest), (time, sequence));
+        let (kind, time) = ((self.kind, self.nearest), (time, choice));
         Self::new((left, right), kind, keys, time, (tolerance, guard))
     }
 

@@ -110,7 +110,12 @@ impl Output {
             Some(tolerance) => tolerance.bounds(labels.time(place), axis),
             None => (i64::MIN, i64::MAX),
         };
-        self.settled.at(labels, place, axis, bounds).map(|found| found.handle)
+        let found = self.settled.at(labels, place, axis, bounds)?;
+        let known = found.created.is_some_and(|created| created <= labels.time(place));
+        if self.terms.counts_unknown && !known {
+            self.counts.unknown.add(1);
+        }
+        Some(found.handle)
     }
 
     /// Labels and the rows at `places` beside them.

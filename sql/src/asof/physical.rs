@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use catalog::SEQUENCE_COLUMN;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue, internal_err};
 use datafusion::error::DataFusionError;
@@ -21,7 +22,7 @@ use datafusion::physical_planner::{
 use kernels::asof::{Direction, Rule};
 
 use super::exec::{AsOfExec, Terms};
-use super::node::AsOf;
+use super::node::{AsOf, Known};
 use super::times;
 use super::tolerance::Tolerance;
 use super::windowed::Windows;
@@ -86,23 +87,36 @@ impl ExtensionPlanner for Joins {
             return internal_err!("the times of an AS OF join were not coerced");
         }
         let time = pair(&label, &row)?;
-        let tolerance = node.tolerance.as_ref().map(|tolerance| {
+        let distance = |constant: &Expr| {
             let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
                 return internal_err!("the session has no state");
             };
-            let value = crate::plan::folded(state, tolerance.clone())?;
+            let value = crate::plan::folded(state, constant.clone())?;
             Ok(Tolerance::new(&value, &time_type)?)
+        };
+        let tolerance = node.tolerance.as_ref().map(distance).transpose()?;
+        let choice = &node.choice;
+        let delay = match choice.delay.as_ref().map(distance).transpose()? {
+            None => 0,
+            Some(Tolerance::Ticks(ticks)) => ticks,
+            Some(Tolerance::Months { .. }) => return internal_err!("a delay has no months"),
+        };
+        let created = choice.created.as_ref().map(|created| {
+            let created = cast_to(created.clone(), &time_type, of_right)?;
+            over(&created, of_right)
         });
         let rows = right.schema();
         let is_shown = |index: &usize| rows.field(*index).name() != SEQUENCE_COLUMN;
         let terms = Terms {
             kind: node.kind,
-            rule: rule(operator, node.nearest)?,
+            rule: rule(operator, node.nearest, (delay, choice.known == Known::Required))?,
             keys,
             time,
-            tolerance: tolerance.transpose()?,
+            tolerance,
             guard: node.guard.as_ref().map(|guard| over(guard, of_left)).transpose()?,
-            sequence: node.sequence.as_ref().map(|s| over(s, of_right)).transpose()?,
+            created: created.transpose()?,
+            counts_unknown: choice.known == Known::Counted && choice.created.is_some(),
+            sequence: choice.sequence.as_ref().map(|s| over(s, of_right)).transpose()?,
             shown: (0..rows.fields().len()).filter(is_shown).collect(),
             time_type,
         };
@@ -111,9 +125,16 @@ impl ExtensionPlanner for Joins {
     }
 }
 
-/// Of `label operator row`.
-fn rule(operator: Operator, nearest: bool) -> EngineResult<Rule> {
-    let back = Direction::Backward { delay: 0, known: false };
+fn cast_to(expression: Expr, to: &DataType, schema: &DFSchema) -> EngineResult<Expr> {
+    match expression.get_type(schema)? == *to {
+        true => Ok(expression),
+        false => expression.cast_to(to, schema),
+    }
+}
+
+/// Of `label operator row`; delay and whether a row must be known count looking backward.
+fn rule(operator: Operator, nearest: bool, (delay, known): (i64, bool)) -> EngineResult<Rule> {
+    let back = Direction::Backward { delay, known };
     let (direction, strict) = match operator {
         Operator::GtEq => (back, false),
         Operator::Gt => (back, true),

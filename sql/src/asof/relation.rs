@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use std::sync::Arc;
 
-use super::node::{AsOf, Kind};
+use super::node::{AsOf, Choice, Kind, Known};
 use super::syntax::{self, Terms};
 use super::{sequence, times, view};
 use crate::error::Error;
@@ -64,11 +64,10 @@ fn planned(
         let error = Error::unsupported("LATERAL on the right of an AS OF join");
         return Err(error.at_place(place(&join.relation)).into());
     }
-    let mut terms = Terms::of(match_condition);
-    if terms.condition.is_none() && matches!(constraint, JoinConstraint::None) {
-        terms = Terms::of(view::condition(&join.relation, None, terms.kind)?);
-    }
+    let terms = Terms::of(match_condition);
     let of_right = join.relation.clone();
+    let view = view::of(&of_right, context);
+    let bare = matches!(constraint, JoinConstraint::None);
     let left = context.plan(relation)?;
     let right = context.plan(join.relation)?;
     let schema = left.schema().join(right.schema())?;
@@ -89,12 +88,25 @@ fn planned(
         }
         JoinConstraint::Using(columns) => sides.using(&columns, context)?,
     }
-    let Some(time) = sides.time.take() else {
-        // A feature view has times of its own.
-        view::condition(&of_right, None, terms.kind)?;
-        return Err(no_time(place(&of_right)).into());
-    };
-    times::check(&time, &schema, place(&of_right))?;
+    let place_of_right = place(&of_right);
+    let mut limits = On::default();
+    if let Some(version) = &view {
+        let label_time = terms.label_time.map(|time| context.sql_to_expr(time, left.schema()));
+        let said = view::Said {
+            left: left.schema(),
+            right: right.schema(),
+            keys: &mut sides.keys,
+            time: &mut sides.time,
+            label_time: label_time.transpose()?,
+            nearest: terms.nearest,
+            bare,
+        };
+        limits = view::complete(version, said).map_err(|error| error.at_place(place_of_right))?;
+    } else if terms.label_time.is_some() || sides.time.is_none() {
+        return Err(view::not_one(&of_right, place_of_right).into());
+    }
+    let Some(time) = sides.time.take() else { return Err(no_time(place_of_right).into()) };
+    times::check(&time, &schema, place_of_right)?;
     let tolerance = terms.tolerance.map(|t| context.sql_to_expr(t, &DFSchema::empty()));
     let (keys, left_only, right_only) = (sides.keys, sides.of_left, sides.of_right);
     // Where a label without a match goes anyway, it need not come.
@@ -108,12 +120,42 @@ fn planned(
         Some(filter) => LogicalPlanBuilder::from(right).filter(filter)?.build()?,
         None => right,
     };
+    // What the join itself says counts.
+    let tolerance = tolerance.transpose()?.or(limits.tolerance);
+    let on = On { keys, time: Some(time), tolerance, guard, ..limits };
+    join_plans((left, right), (terms.kind, terms.nearest), on)
+}
+
+/// What an AS OF join compares.
+#[derive(Debug, Default)]
+pub(crate) struct On {
+    /// `label = row` of each key.
+    pub keys: Vec<Expr>,
+    /// `label >= row` or one of its like.
+    pub time: Option<Expr>,
+    pub created: Option<Expr>,
+    pub known: Known,
+    pub delay: Option<Expr>,
+    pub tolerance: Option<Expr>,
+    pub guard: Option<Expr>,
+}
+
+/// The join of two plans; see `AsOf` for its parts.
+pub(crate) fn join_plans(
+    (left, right): (LogicalPlan, LogicalPlan),
+    kind: (Kind, bool),
+    on: On,
+) -> EngineResult<LogicalPlan> {
     let (right, sequence) = match sequence::sequenced(&right)? {
         Some((right, sequence)) => (right, Some(sequence)),
         None => (right, None),
     };
-    let (kind, limits) = ((terms.kind, terms.nearest), (tolerance.transpose()?, guard));
-    let node = AsOf::new((left, right), kind, keys, (time, sequence), limits)?;
+    let On { keys, time, created, known, delay, tolerance, guard } = on;
+    let Some(time) = time else {
+        return datafusion::common::internal_err!("an AS OF join has no time");
+    };
+    let choice = Choice { created, known, delay, sequence };
+    let node = AsOf::new((left, right), kind, keys, (time, choice), (tolerance, guard))?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 

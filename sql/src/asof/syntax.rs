@@ -9,9 +9,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Join, JoinOperator,
-    ObjectName, Query, SetExpr, Spanned, TableFactor, TableVersion, TableWithJoins, Value,
-    VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    Join, JoinOperator, ObjectName, Query, SetExpr, Spanned, TableFactor, TableVersion,
+    TableWithJoins, Value, VisitMut, VisitorMut,
 };
 
 use super::node::Kind;
@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 
 /// The name of the call that carries what sqlparser has no place for; see `tokens`.
 pub(super) const MARK: &str = "\u{2}asof";
+
+/// In the place of NEAREST: what stands for the condition is the label's time alone.
+const AT: &str = "at";
 
 /// What an AS OF join says beside its relations and its ON or USING.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub(super) struct Terms {
     pub tolerance: Option<Expr>,
     /// The condition on times, if it stands apart.
     pub condition: Option<Expr>,
+    /// The label's time alone: the row's is the feature view's.
+    pub label_time: Option<Expr>,
 }
 
 impl Terms {
@@ -38,6 +43,7 @@ impl Terms {
             nearest: false,
             tolerance: None,
             condition: Some(condition),
+            label_time: None,
         };
         let Some(arguments) = marked(&condition) else { return plain(condition) };
         let [kind, nearest, tolerance, time] = arguments;
@@ -51,12 +57,14 @@ impl Terms {
             Some("anti") => Kind::Anti,
             _ => Kind::Left,
         };
-        Self {
-            kind,
-            nearest: text(nearest).as_deref() == Some("nearest"),
-            tolerance: given(tolerance),
-            condition: given(time).map(unnested),
-        }
+        let way = text(nearest);
+        let time = given(time).map(unnested);
+        let (condition, label_time) = match way.as_deref() {
+            Some(AT) => (None, time),
+            _ => (time, None),
+        };
+        let nearest = way.as_deref() == Some("nearest");
+        Self { kind, nearest, tolerance: given(tolerance), condition, label_time }
     }
 }
 
@@ -89,6 +97,29 @@ fn marked(condition: &Expr) -> Option<[&Expr; 4]> {
         })
         .collect();
     arguments?.try_into().ok()
+}
+
+/// The match condition that says the label's time alone.
+fn marked_time(kind: Kind, time: Expr) -> Expr {
+    let literal = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
+    let kind = literal(if kind == Kind::Inner { "inner" } else { "left" });
+    let parts = [kind, literal(AT), Expr::value(Value::Null), time];
+    let arguments = parts.map(|part| FunctionArg::Unnamed(FunctionArgExpr::Expr(part)));
+    let list = FunctionArgumentList {
+        duplicate_treatment: None,
+        args: arguments.into(),
+        clauses: Vec::new(),
+    };
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(MARK)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(list),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 fn text(expression: &Expr) -> Option<String> {
@@ -203,7 +234,7 @@ fn versioned(join: &mut Join) -> Result<()> {
                 .at_place(Some((place.line, place.column))));
         }
     };
-    let match_condition = super::view::condition(&join.relation, Some(&time), kind)?;
+    let match_condition = marked_time(kind, time);
     join.join_operator = JoinOperator::AsOf { match_condition, constraint };
     if let TableFactor::Table { version, .. } = &mut join.relation {
         *version = None;

@@ -1,28 +1,104 @@
 //! What a feature view says of its times, for joins that leave them out.
 //!
-//! Feature views are the one place that will answer here: keys, time, TTL, delay and `created`.
+//! | the join says                    | the view adds                                              |
+//! |----------------------------------|------------------------------------------------------------|
+//! | nothing                          | keys and time by its columns' names, and its limits        |
+//! | `AS OF l.ts`, ON its keys        | its time and its limits                                    |
+//! | its keys and its time            | its limits: TTL, DELAY, and CREATED between equal times    |
+//! | another time or direction        | nothing                                                    |
 
-use datafusion::sql::sqlparser::ast::{Expr, Spanned, TableFactor};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::expr::BinaryExpr;
+use datafusion::logical_expr::planner::RelationPlannerContext;
+use datafusion::logical_expr::{Expr, Operator};
+use datafusion::sql::sqlparser::ast::TableFactor;
 
-use super::node::Kind;
+use super::relation::On;
 use crate::error::{Error, Result};
+use crate::features::{FeatureViewTable, Version, point_in_time};
 
-/// The match condition of a join with a feature view; `label_time`: as the statement gives it,
-/// else the label's column of the view's time's name. 42809 if it is no feature view.
-pub(super) fn condition(
-    relation: &TableFactor,
-    _label_time: Option<&Expr>,
-    _kind: Kind,
-) -> Result<Expr> {
+/// The feature view that a relation is.
+pub(super) fn of(relation: &TableFactor, context: &dyn RelationPlannerContext) -> Option<Version> {
+    let TableFactor::Table { name, args: None, .. } = relation else { return None };
+    let reference = context.object_name_to_table_reference(name.clone()).ok()?;
+    let source = context.context_provider().get_table_source(reference).ok()?;
+    FeatureViewTable::version(&source)
+}
+
+/// What a join with a feature view has said so far.
+pub(super) struct Said<'a> {
+    pub left: &'a DFSchema,
+    pub right: &'a DFSchema,
+    pub keys: &'a mut Vec<Expr>,
+    pub time: &'a mut Option<Expr>,
+    pub label_time: Option<Expr>,
+    pub nearest: bool,
+    /// Neither ON nor USING.
+    pub bare: bool,
+}
+
+/// Adds what the join left out; the answer holds the view's limits.
+pub(super) fn complete(version: &Version, said: Said<'_>) -> Result<On> {
+    let Said { left, right, keys, time, label_time, nearest, bare } = said;
+    if bare && keys.is_empty() {
+        for key in &version.key {
+            let label = of_label(left, key, "KEY")?;
+            let row = point_in_time::column(right, key)?;
+            keys.push(point_in_time::binary(label, Operator::Eq, row));
+        }
+    }
+    for key in &version.key {
+        let row = point_in_time::column(right, key)?;
+        let compared = |condition: &Expr| matches!(condition, Expr::BinaryExpr(BinaryExpr { right, .. }) if **right == row);
+        if !keys.iter().any(compared) {
+            return Err(Error::new(
+                "42601",
+                format!("the join leaves out the view's key \"{key}\""),
+            )
+            .with_hint("Compare every key of the feature view with a column of the labels."));
+        }
+    }
+    let label_time = match (&*time, label_time) {
+        (None, None) => Some(of_label(left, &version.timestamp, "TIMESTAMP")?),
+        (_, label_time) => label_time,
+    };
+    if let Some(label_time) = label_time {
+        *time = Some(point_in_time::time(version, (label_time, left), right, false)?);
+        return point_in_time::limits(version, right);
+    }
+    let row = point_in_time::column(right, &version.timestamp)?;
+    match time {
+        Some(Expr::BinaryExpr(BinaryExpr {
+            op: Operator::GtEq | Operator::Gt, right: of, ..
+        })) if **of == row && !nearest => point_in_time::limits(version, right),
+        _ => Ok(On::default()),
+    }
+}
+
+/// The label's column of this name; of several the leftmost.
+fn of_label(labels: &DFSchema, name: &str, what: &str) -> Result<Expr> {
+    let columns = labels.columns();
+    let found = columns.iter().find(|column| column.name == name).cloned();
+    found.map(Expr::Column).ok_or_else(|| {
+        let message = format!("the left side has no column \"{name}\", the view's {what} column");
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        Error::new("42703", message).with_hint(format!(
+            "It has: {}. ON … AND l.time >= v.{name} compares columns of other names.",
+            names.join(", ")
+        ))
+    })
+}
+
+/// 42809: the join leaves out what only a feature view says.
+pub(super) fn not_one(relation: &TableFactor, place: Option<(u64, u64)>) -> Error {
     let name = match relation {
         TableFactor::Table { name, .. } => name.to_string(),
         TableFactor::Derived { alias: Some(alias), .. } => alias.name.to_string(),
         _ => "the relation".to_owned(),
     };
-    let place = relation.span().start;
     let message = format!("\"{}\" is not a feature view", name.trim_matches('"'));
-    Err(Error::new("42809", message)
+    Error::new("42809", message)
         .with_detail("The join does not say which times it compares.")
         .with_hint("Write ASOF JOIN r MATCH_CONDITION (l.ts >= r.ts) ON l.key = r.key.")
-        .at_place((place.line > 0).then_some((place.line, place.column))))
+        .at_place(place)
 }

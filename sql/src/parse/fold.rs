@@ -6,11 +6,12 @@
 //!   else a list of one column of that name;
 //! - `ON CONFLICT (a) WHERE b DO …` loses its predicate: it chooses among partial indexes, and
 //!   every key that we have covers all rows;
+//! - `VERSION AS OF 'tag'` becomes TIMESTAMP AS OF a function, for a number is expected there;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
-use super::SextantDialect;
+use super::{SextantDialect, TAGGED};
 use crate::changes::{NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER};
 
 /// The tokens, folded; positions stay those of the text.
@@ -48,6 +49,12 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         } else if let Some((target, next)) = conflict_predicate(rest) {
             folded.extend(rest[..target].iter().cloned());
             index += next;
+        } else if let Some(length) = tagged_version(rest) {
+            let text = format!("TIMESTAMP AS OF \"{TAGGED}\"(");
+            folded.extend(synthetic(&text, &rest[0]));
+            folded.push(rest[length].clone());
+            folded.extend(synthetic(")", &rest[length]));
+            index += length + 1;
         } else if first && words(rest, &["ABORT"]).is_some() {
             folded.extend(synthetic("ROLLBACK", &rest[0]));
             index += 1;
@@ -80,6 +87,14 @@ fn overriding(tokens: &[TokenWithSpan]) -> Option<(usize, &'static str)> {
     kinds.into_iter().find_map(|(word, mark)| {
         words(tokens, &["OVERRIDING", word, "VALUE"]).map(|length| (length, mark))
     })
+}
+
+/// `VERSION AS OF 'tag'`: where the tag is.
+fn tagged_version(tokens: &[TokenWithSpan]) -> Option<usize> {
+    let after = words(tokens, &["VERSION", "AS", "OF"])?;
+    let space = tokens.get(after..)?.iter().position(|t| !matches!(t.token, Token::Whitespace(_)));
+    let at = after + space?;
+    matches!(tokens.get(at)?.token, Token::SingleQuotedString(_)).then_some(at)
 }
 
 /// `ON CONFLICT (…) WHERE … DO`: where the target ends and where DO stands.

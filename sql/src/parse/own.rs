@@ -12,6 +12,7 @@
 //!   COPY                                             (module `copy`)
 //!   CREATE ROLE and its like                         (module `role`)
 //!   GRANT and its like                               (module `grant`)
+//!   CREATE FEATURE VIEW and its like                 (module `feature`)
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
 //! ```
 
@@ -24,6 +25,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::copy::{self, Copy};
 use super::cursor::{self, Fetch};
+use super::feature::{self, OfFeatures};
 use super::grant::{self, Rights};
 use super::role::{self, OfRole};
 
@@ -76,6 +78,7 @@ pub enum Own {
     Copy(Box<Copy>),
     Role(OfRole),
     Rights(Rights),
+    Features(OfFeatures),
 }
 
 /// What is to be tidied up: the tables, or all of them.
@@ -126,6 +129,9 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     }
     if let Some(rights) = grant::parse(parser)? {
         return Ok(Some(Own::Rights(rights)));
+    }
+    if let Some(of_features) = feature::parse(parser)? {
+        return Ok(Some(Own::Features(of_features)));
     }
     if parser.peek_keyword(Keyword::ALTER) {
         return parser.maybe_parse(alter).map(Option::flatten);
@@ -232,7 +238,7 @@ fn with_data(parser: &mut Parser) -> bool {
 }
 
 /// Whether the words come next, whatever their case.
-fn peek_words(parser: &Parser, expected: &[&str]) -> bool {
+pub(super) fn peek_words(parser: &Parser, expected: &[&str]) -> bool {
     expected.iter().enumerate().all(|(index, word)| {
         let token = parser.peek_nth_token(index).token;
         matches!(token, Token::Word(w)

@@ -1,4 +1,4 @@
-//! Table factors that need waiting for before planning: old versions and files.
+//! Table factors that need waiting for before planning: old versions, files, training sets.
 //!
 //! `t VERSION AS OF 3` and `read_parquet('…')` become plain names that end in `MARK` and a number;
 //! the number says which entry of the list they stand for.
@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result};
+use crate::features::TrainingSetCall;
 
 /// Separates a folded name from its number.
 pub(crate) const MARK: char = '\u{2}';
@@ -23,6 +24,8 @@ pub(crate) enum Special {
     Version(TableVersion),
     /// `read_parquet('location', option => 'value', …)`.
     Files { format: String, location: String, options: Vec<(String, String)> },
+    /// `training_set('labels', 'service', option => value, …)`.
+    TrainingSet(TrainingSetCall),
 }
 
 /// Folds every special table factor in `statement`.
@@ -32,6 +35,15 @@ pub(crate) fn special_tables(statement: &mut Statement) -> Result<Vec<Special>> 
         ControlFlow::Continue(()) => Ok(folder.found),
         ControlFlow::Break(error) => Err(error),
     }
+}
+
+/// The calls of `training_set` in a statement, which is folded by it.
+pub(crate) fn training_sets(statement: &mut Statement) -> Result<Vec<TrainingSetCall>> {
+    let call = |special| match special {
+        Special::TrainingSet(call) => Some(call),
+        Special::Version(_) | Special::Files { .. } => None,
+    };
+    Ok(special_tables(statement)?.into_iter().filter_map(call).collect())
 }
 
 /// The list's index in a folded name, and the name before it.
@@ -108,15 +120,39 @@ fn special(factor: &mut TableFactor) -> Result<Option<Special>> {
     };
     let function = name.0.last().and_then(ObjectNamePart::as_ident);
     let function = function.map(crate::names::folded).unwrap_or_default();
-    let Some(format) = function.strip_prefix("read_") else { return Ok(None) };
-    if !matches!(format, "parquet" | "csv" | "json") {
-        return Ok(None);
-    }
-    let (location, options) = file_arguments(&function, arguments)?;
-    let special = Special::Files { format: format.to_uppercase(), location, options };
+    let special = match function.strip_prefix("read_") {
+        Some(format @ ("parquet" | "csv" | "json")) => {
+            let (location, options) = file_arguments(&function, arguments)?;
+            Special::Files { format: format.to_uppercase(), location, options }
+        }
+        None if function == "training_set" => Special::TrainingSet(training_set(arguments)?),
+        _ => return Ok(None),
+    };
     let (name, alias) = (name.clone(), alias.clone());
     *factor = super::table_factor(name, alias);
     Ok(Some(special))
+}
+
+fn training_set(arguments: &[FunctionArg]) -> Result<TrainingSetCall> {
+    let mut call = TrainingSetCall { arguments: Vec::new(), named: Vec::new() };
+    for argument in arguments {
+        match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) if call.named.is_empty() => {
+                call.arguments.push(value.clone());
+            }
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. }
+            | FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg: FunctionArgExpr::Expr(value),
+                ..
+            } => call.named.push((crate::names::folded(name), value.clone())),
+            _ => {
+                let message = "training_set takes its named arguments last, as name => value";
+                return Err(Error::new("42601", message));
+            }
+        }
+    }
+    Ok(call)
 }
 
 fn file_arguments(

@@ -10,6 +10,7 @@ use super::{Environment, Lakes};
 use crate::error::{Error, Result, near_names};
 use crate::names::folded;
 use crate::statements::external;
+use crate::system;
 
 /// The schema that holds a connection's temp tables.
 pub const TEMP_SCHEMA: &str = "pg_temp";
@@ -119,7 +120,7 @@ impl Environment {
 
     /// Fails if `schema` is not one that relations can be made in.
     pub fn check_schema(&self, state: &State, schema: &str) -> Result<()> {
-        if matches!(schema, "pg_catalog" | "information_schema" | "lake") {
+        if system::is_schema(schema) {
             return Err(Error::new("42501", format!("schema \"{schema}\" cannot be changed")));
         }
         if state.schemas.contains_key(schema) {
@@ -180,6 +181,15 @@ pub(crate) fn reference_parts(reference: &TableReference) -> Vec<String> {
         .flatten()
         .map(str::to_string)
         .collect()
+}
+
+/// The relation that a reference means, if it is one of the lake's.
+pub(crate) fn reference_place(
+    environment: &Environment,
+    lakes: &Lakes,
+    reference: &TableReference,
+) -> Option<Place> {
+    environment.find(lakes, &reference_parts(reference)).ok().flatten().map(|(place, _)| place)
 }
 
 /// A table in FROM.

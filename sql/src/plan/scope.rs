@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use catalog::{Lake, LakeTable, Relation, Table, TableRows, VIEW_COLUMN_OF, View};
+use catalog::{Lake, LakeTable, Relation, State, Table, TableRows, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
@@ -32,6 +32,8 @@ use super::resolve::{Found, Place, parts, reference_parts};
 use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
+use crate::features::{FeatureView, FeatureViewTable, training_set};
+use crate::statements::TAG_KIND;
 use crate::types::PostgresTypes;
 use crate::{parse, statements, system};
 
@@ -140,7 +142,7 @@ impl Loader<'_> {
                 let provider = lake_table(self.lakes, place, table, false).await?;
                 Ok(provider_as_source(provider))
             }
-            Found::Relation(Relation::View(view)) => self.view(&view, place.temp).await,
+            Found::Relation(Relation::View(view)) => self.view(&view, place).await,
             Found::External(definition) => {
                 let files = statements::external::files(&definition)?;
                 let provider = external_provider(&self.environment.engine, &files).await?;
@@ -150,16 +152,14 @@ impl Loader<'_> {
     }
 
     /// A view is planned where it is used, with the names that its creator saw.
-    async fn view(&self, view: &Arc<View>, temp: bool) -> Result<Arc<dyn TableSource>> {
+    async fn view(&self, view: &Arc<View>, place: &Place) -> Result<Arc<dyn TableSource>> {
         let query = parse::parse_query(&view.sql)?;
         let search_path = view.search_path.clone();
         // A view reads what its owner may, whoever reads the view.
-        let authority = match temp {
+        let state = self.lakes.main.state();
+        let authority = match place.temp {
             true => Arc::clone(&self.environment.authority),
-            false => {
-                let state = self.lakes.main.state();
-                Arc::new(owner_of(state, &Object::of(&Relation::View(Arc::clone(view)))))
-            }
+            false => Arc::new(owner_of(state, &Object::of(&Relation::View(Arc::clone(view))))),
         };
         let inner = Environment { search_path, authority, ..self.environment.clone() };
         let statement = ast::Statement::Query(Box::new(query));
@@ -167,8 +167,12 @@ impl Loader<'_> {
             super::plan_at_depth(&inner, self.lakes, statement, &[], Vec::new(), self.depth + 1)
                 .await?;
         let plan = rename_columns(plan, view)?;
-        let provider: Arc<dyn TableProvider> =
-            Arc::new(ViewTable::new(plan, Some(view.sql.clone())));
+        let table = ViewTable::new(plan, Some(view.sql.clone()));
+        let kept = FeatureView::of(state, &place.schema, view).filter(|_| !place.temp);
+        let provider: Arc<dyn TableProvider> = match kept.as_ref().and_then(FeatureView::current) {
+            Some((_, version)) => Arc::new(FeatureViewTable::new(table, version.clone())),
+            None => Arc::new(table),
+        };
         Ok(provider_as_source(provider))
     }
 
@@ -186,6 +190,10 @@ impl Loader<'_> {
                 Ok(provider_as_source(provider))
             }
             Special::Version(version) => self.version(version, name).await,
+            Special::TrainingSet(call) => {
+                let plan = training_set(self.environment, self.lakes, call, self.depth).await?;
+                Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
+            }
         }
     }
 
@@ -196,7 +204,12 @@ impl Loader<'_> {
     ) -> Result<Arc<dyn TableSource>> {
         let state = match version {
             TableVersion::VersionAsOf(expr) => {
-                let id = integer(constant(&self.environment.engine, expr.clone())?)?;
+                let value = constant(&self.environment.engine, expr.clone())?;
+                let id = snapshot(self.lakes.main.state(), value)?;
+                self.environment.lake.at_snapshot(id).await?
+            }
+            TableVersion::TimestampAsOf(expr) if let Some(tag) = tagged(expr) => {
+                let id = snapshot(self.lakes.main.state(), tag.into())?;
                 self.environment.lake.at_snapshot(id).await?
             }
             TableVersion::ForSystemTimeAsOf(expr) | TableVersion::TimestampAsOf(expr) => {
@@ -251,6 +264,19 @@ impl Loader<'_> {
     }
 }
 
+/// The tag in what `VERSION AS OF 'tag'` is folded to.
+fn tagged(version: &ast::Expr) -> Option<String> {
+    let ast::Expr::Function(function) = version else { return None };
+    let [ast::ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
+    let ast::FunctionArguments::List(arguments) = &function.args else { return None };
+    let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Value(tag)))] =
+        arguments.args.as_slice()
+    else {
+        return None;
+    };
+    tag.value.clone().into_string().filter(|_| name.value == parse::TAGGED)
+}
+
 /// The provider of a table in the statement's own snapshot.
 pub(crate) async fn lake_table(
     lakes: &Lakes,
@@ -296,11 +322,19 @@ fn no_longer(view: &View) -> Error {
     Error::new("42P10", message).with_hint("CREATE OR REPLACE VIEW makes it again.")
 }
 
-pub(crate) fn integer(value: ScalarValue) -> Result<i64> {
-    match value.cast_to(&DataType::Int64) {
-        Ok(ScalarValue::Int64(Some(id))) => Ok(id),
-        _ => Err(Error::new("22023", "a snapshot is named by an integer")),
+/// The snapshot that a number or a tag names.
+pub(crate) fn snapshot(state: &State, value: ScalarValue) -> Result<i64> {
+    if let Ok(ScalarValue::Int64(Some(id))) = value.cast_to(&DataType::Int64) {
+        return Ok(id);
     }
+    let ScalarValue::Utf8(Some(tag)) = value.cast_to(&DataType::Utf8)? else {
+        return Err(Error::new("22023", "a snapshot is named by its number or a tag"));
+    };
+    let definition = state.definitions.get(&(TAG_KIND.to_owned(), tag.clone()));
+    definition.and_then(|tag| tag.body.get("snapshot_id")?.as_i64()).ok_or_else(|| {
+        Error::new("42704", format!("tag \"{tag}\" does not exist"))
+            .with_hint("List tags: SELECT * FROM lake.tags.")
+    })
 }
 
 pub(crate) fn time_us(value: ScalarValue) -> Result<i64> {

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{AlterSchema, AlterSchemaOperation};
 use super::Context;
 use crate::access::{Object, Privileges};
 use crate::error::{Error, Result};
-use crate::plan;
+use crate::{features, plan};
 
 pub(super) fn run(context: &mut Context<'_>, alter: &AlterSchema) -> Result<String> {
     let name = plan::parts(&alter.name)?.pop().unwrap_or_default();
@@ -22,6 +22,7 @@ pub(super) fn run(context: &mut Context<'_>, alter: &AlterSchema) -> Result<Stri
             environment.authority.require(state, &database, Privileges::CREATE)?;
         }
         context.lakes.main.rename_schema(&name, &to)?;
+        features::rename_schema(&mut context.lakes.main, &name, &to)?;
     }
     Ok("ALTER SCHEMA".into())
 }

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::constraint::table_constraint;
 use super::create_table::{column, default_text};
 use super::definition::{self, Present};
-use super::{Context, alter_view, create_view, drop, follow};
+use super::{Context, alter_view, create_view, drop, feature_view, follow};
 use crate::changes::{self, column_index, validate};
 use crate::error::{Error, Result};
 use crate::names::folded;
@@ -262,7 +262,11 @@ fn check_definition(context: &Context<'_>, table: &Table, new: &Constraint) -> R
 }
 
 /// A change must leave the views that read the table whole.
-async fn views_still_stand(context: &Context<'_>, place: &Place, change: &str) -> Result<()> {
+pub(super) async fn views_still_stand(
+    context: &Context<'_>,
+    place: &Place,
+    change: &str,
+) -> Result<()> {
     for (kind, view) in drop::dependents(context.lakes.view(place).state(), place) {
         if let Err(error) = create_view::plan(context, &view).await {
             let message = format!("cannot {change} because other objects depend on it");
@@ -309,8 +313,10 @@ pub(super) fn set_schema(
         context.environment.require_create(state, &schema)?;
         let new = Place { schema: schema.clone(), ..place.clone() };
         let followers = follow::followers(context.lakes.view(&place).state(), &place, &new);
+        drop::gives_up(context, &place);
         context.lakes.of(&place).move_relation(&place.schema, &place.name, &schema)?;
         follow::follow(context, followers)?;
+        feature_view::renamed(context, &place, &new)?;
     }
     Ok(format!("ALTER {kind}"))
 }

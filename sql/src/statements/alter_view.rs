@@ -3,7 +3,8 @@
 use catalog::Relation;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectType, Query};
 
-use super::{Context, create_view, follow, kind_of};
+use super::create_view::Replace;
+use super::{Context, create_view, drop, feature_view, follow, kind_of};
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::plan::{Found, Place};
@@ -42,8 +43,10 @@ pub(super) fn rename_to(
     }
     let new = Place { name: to.to_owned(), ..place.clone() };
     let followers = follow::followers(context.lakes.view(place).state(), place, &new);
+    drop::gives_up(context, place);
     context.lakes.of(place).rename_relation(&place.schema, &place.name, to)?;
-    follow::follow(context, followers)
+    follow::follow(context, followers)?;
+    feature_view::renamed(context, place, &new)
 }
 
 /// ALTER VIEW name AS query.
@@ -56,6 +59,8 @@ pub(super) async fn replace(
     if !matches!(found, Found::Relation(Relation::View(_))) {
         return Err(Error::new("42809", format!("\"{}\" is not a view", place.name)));
     }
-    create_view::store(context, &place, query.clone(), query.to_string(), &[], true).await?;
+    let replace = Replace::SameColumns;
+    create_view::store(context, &place, query.clone(), query.to_string(), &[], replace).await?;
+    feature_view::revised(context, &place)?;
     Ok("ALTER VIEW".into())
 }

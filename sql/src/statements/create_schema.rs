@@ -7,7 +7,7 @@ use crate::access::{Object, Privileges};
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::parse::RoleName;
-use crate::{Notice, plan};
+use crate::{Notice, plan, system};
 
 pub(super) fn run(
     context: &mut Context<'_>,
@@ -32,7 +32,7 @@ pub(super) fn run(
         return Err(Error::new("42939", format!("unacceptable schema name \"{name}\""))
             .with_detail("The prefix \"pg_\" is reserved for system schemas."));
     }
-    let reserved = matches!(name.as_str(), "information_schema" | "lake" | "ml");
+    let reserved = system::is_schema(name);
     if reserved || context.lakes.main.state().schemas.contains_key(name) {
         let message = format!("schema \"{name}\" already exists");
         if !if_not_exists {

@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::FieldRef;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{CreateView, Query, SetExpr, Spanned};
 
-use super::{Context, materialized_view, storable};
+use super::{Context, alter_table, drop, feature_view, materialized_view, storable};
 use crate::error::{Error, Result};
 use crate::names::{folded, shown};
 use crate::plan::{Found, Place};
@@ -39,9 +39,21 @@ pub(super) async fn run(
         None => {}
     }
     let names: Vec<String> = create.columns.iter().map(|c| folded(&c.name)).collect();
-    let sql = query_text(create, text);
-    store(context, &place, create.query.as_ref().clone(), sql, &names, create.or_replace).await?;
+    let sql = query_text(&create.query, text);
+    let replace = if create.or_replace { Replace::SameColumns } else { Replace::No };
+    store(context, &place, create.query.as_ref().clone(), sql, &names, replace).await?;
+    feature_view::revised(context, &place)?;
     Ok(tag)
+}
+
+/// What a view may take the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replace {
+    No,
+    /// A view of the same columns, as Postgres has it.
+    SameColumns,
+    /// Any view that is read by none that would break.
+    Any,
 }
 
 /// Plans the query, so that a wrong one is refused now, and keeps it.
@@ -51,7 +63,7 @@ pub(super) async fn store(
     query: Query,
     sql: String,
     names: &[String],
-    replace: bool,
+    replace: Replace,
 ) -> Result<()> {
     let plan = plan::plan_query(context.environment, context.lakes, query, &[], Vec::new()).await?;
     let fields = plan.schema().inner().fields().clone();
@@ -76,7 +88,9 @@ pub(super) async fn store(
     let state = context.lakes.view(place).state();
     let existing = state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name));
     if let Some(Relation::View(old)) = existing {
-        replaceable(old, &columns)?;
+        if replace == Replace::SameColumns {
+            replaceable(old, &columns)?;
+        }
         let found = Found::Relation(Relation::View(Arc::clone(old)));
         context.environment.must_own(context.lakes, place, &found)?;
     }
@@ -88,7 +102,11 @@ pub(super) async fn store(
         comment: None,
     };
     let new = existing.is_none();
-    context.lakes.of(place).create_view(&place.schema, view, replace)?;
+    context.lakes.of(place).create_view(&place.schema, view, replace != Replace::No)?;
+    drop::keeps_query(context, place);
+    if replace == Replace::Any && !new {
+        alter_table::views_still_stand(context, place, "replace the view").await?;
+    }
     match new {
         true => context.own_new(place),
         false => Ok(()),
@@ -140,10 +158,10 @@ fn replaceable(old: &View, columns: &[FieldRef]) -> Result<()> {
 }
 
 /// The query as the user wrote it; printed anew only if its place in the text is unknown.
-pub(super) fn query_text(create: &CreateView, text: &str) -> String {
-    let span = create.query.span();
+pub(super) fn query_text(query: &Query, text: &str) -> String {
+    let span = query.span();
     let upper = text.to_uppercase();
-    let body = create.query.to_string();
+    let body = query.to_string();
     if span.start.line == 0 {
         return body;
     }

@@ -1,14 +1,16 @@
 //! DROP TABLE, [MATERIALIZED] VIEW, INDEX, SCHEMA [IF EXISTS] … [CASCADE].
 
+use std::sync::Arc;
+
 use catalog::{Relation, State};
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
-use super::{Context, external, index, kind_of};
+use super::{Context, external, feature_view, index, kind_of};
 use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
 use crate::system::definitions;
-use crate::{Notice, plan};
+use crate::{Notice, features, plan};
 
 pub(super) fn run(
     context: &mut Context<'_>,
@@ -84,11 +86,13 @@ pub(super) fn drop_place(
     cascade: bool,
 ) -> Result<()> {
     drop_dependents(context, place, &object.to_string().to_lowercase(), cascade)?;
+    gives_up(context, place);
+    feature_view::dropped(context, place)?;
     Ok(context.lakes.of(place).drop_relation(&place.schema, &place.name)?)
 }
 
 /// A relation may be dropped by its owner and by that of its schema.
-fn may_drop(context: &Context<'_>, place: &Place, found: &Found) -> Result<()> {
+pub(super) fn may_drop(context: &Context<'_>, place: &Place, found: &Found) -> Result<()> {
     let environment = context.environment;
     let owned = environment.must_own(context.lakes, place, found);
     let state = context.lakes.main.state();
@@ -135,6 +139,8 @@ fn drop_dependents(
         if still_there {
             context.notices.push(Notice::notice(format!("drop cascades to {kind} {}", view.name)));
             drop_dependents(context, &view, kind, true)?;
+            gives_up(context, &view);
+            feature_view::dropped(context, &view)?;
             context.lakes.of(&view).drop_relation(&view.schema, &view.name)?;
         }
     }
@@ -159,6 +165,35 @@ pub(super) fn dependents(state: &State, place: &Place) -> Vec<(&'static str, Pla
         }
     }
     found
+}
+
+/// For conflicts at commit: whether a relation's query names another.
+fn names(state: &State, relation: &Relation, schema: &str, name: &str) -> bool {
+    let place = Place { temp: false, schema: schema.to_owned(), name: name.to_owned() };
+    definitions::query(relation).is_some_and(|query| reads(state, &query, &place))
+}
+
+/// The place loses its relation: a query that names it must not have come in between.
+pub(super) fn gives_up(context: &mut Context<'_>, place: &Place) {
+    context.lakes.of(place).gives_up(&place.schema, &place.name, names);
+}
+
+/// The query that a new relation keeps names others, which must not go in between.
+pub(super) fn keeps_query(context: &mut Context<'_>, place: &Place) {
+    let state = Arc::clone(context.lakes.view(place).state());
+    let relation = state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name));
+    let Some(query) = relation.and_then(definitions::query) else { return };
+    for reference in query.reads() {
+        let (schema, table) = (reference.schema(), reference.table());
+        let within = |schema: &str| state.schemas.get(schema)?.relations.get(table);
+        let found = match schema {
+            Some(schema) => within(schema),
+            None => query.search_path.iter().find_map(|schema| within(schema)),
+        };
+        if let Some(found) = found {
+            context.lakes.of(place).query_names(found.id());
+        }
+    }
 }
 
 fn reads(state: &State, query: &definitions::Query<'_>, place: &Place) -> bool {
@@ -205,8 +240,12 @@ pub(super) fn drop_schema(
         return Err(Error::new("3F000", message));
     };
     context.environment.authority.must_own(&state, &Object::schema(schema))?;
-    if !schema.relations.is_empty() && !cascade {
-        let lines: Vec<String> = schema
+    let services = features::services(&state).into_iter().filter(|(of, ..)| *of == name);
+    let services: Vec<String> = services
+        .map(|(_, service, _)| format!("feature service {name}.{service} depends on schema {name}"))
+        .collect();
+    if !(schema.relations.is_empty() && services.is_empty()) && !cascade {
+        let mut lines: Vec<String> = schema
             .relations
             .iter()
             .map(|(relation, found)| {
@@ -214,6 +253,7 @@ pub(super) fn drop_schema(
                 format!("{kind} {name}.{relation} depends on schema {name}")
             })
             .collect();
+        lines.extend(services);
         let message = format!("cannot drop schema {name} because other objects depend on it");
         return Err(Error::new("2BP01", message)
             .with_detail(lines.join("\n"))
@@ -223,9 +263,10 @@ pub(super) fn drop_schema(
         let place = Place { temp: false, schema: name.clone(), name: relation.clone() };
         drop_dependents(context, &place, "table", true)?;
     }
-    if !schema.relations.is_empty() {
-        let count = schema.relations.len();
+    let count = schema.relations.len() + services.len();
+    if count > 0 {
         context.notices.push(Notice::notice(format!("drop cascades to {count} other objects")));
     }
-    Ok(context.lakes.main.drop_schema(&name, cascade)?)
+    context.lakes.main.drop_schema(&name, cascade)?;
+    features::forget_schema(&mut context.lakes.main, &name)
 }

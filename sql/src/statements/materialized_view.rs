@@ -6,7 +6,7 @@
 use catalog::{Relation, StoredQuery, TableChange};
 use datafusion::sql::sqlparser::ast::{CreateView, ObjectName};
 
-use super::{Context, create_table, create_view};
+use super::{Context, create_table, create_view, drop};
 use crate::changes::{self, Change};
 use crate::error::{Error, Result};
 use crate::names::folded;
@@ -31,7 +31,7 @@ pub(super) async fn create(
         return Ok(tag);
     }
     let stored = StoredQuery {
-        sql: create_view::query_text(create, text),
+        sql: create_view::query_text(&create.query, text),
         search_path: context.environment.search_path.clone(),
         populated: with_data,
     };
@@ -39,6 +39,7 @@ pub(super) async fn create(
     let plan = plan::plan_query(context.environment, context.lakes, query, &[], Vec::new()).await?;
     let names = create.columns.iter().map(|c| folded(&c.name)).collect();
     let (table, plan) = create_table::from_query(context, &place, plan, names, Some(stored))?;
+    drop::keeps_query(context, &place);
     if !with_data {
         return Ok(tag);
     }

@@ -8,7 +8,7 @@ use crate::Notice;
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::parse::AsOf;
-use crate::plan::{constant, integer, time_us};
+use crate::plan::{constant, snapshot, time_us};
 
 /// Kind of the definitions that tags are.
 pub(crate) const KIND: &str = "tag";
@@ -34,7 +34,8 @@ pub(super) async fn create(
             lake.current().await?
         }
         Some(AsOf::Version(id)) => {
-            lake.at_snapshot(integer(constant(engine, id.clone())?)?).await?
+            let id = constant(engine, id.clone())?;
+            lake.at_snapshot(snapshot(context.lakes.main.state(), id)?).await?
         }
         Some(AsOf::Timestamp(Expr::Value(value))) if matches!(value.value, Value::Number(..)) => {
             return Err(Error::new("42601", "AS OF takes a snapshot's number or its time")

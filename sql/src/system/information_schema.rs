@@ -158,7 +158,7 @@ impl<'a> Objects<'a> {
 
     fn schemata(&self) -> Vec<Row> {
         let mut names: Vec<&str> = self.schemas().into_iter().map(|(name, ..)| name).collect();
-        names.extend(["information_schema", "lake", "pg_catalog"]);
+        names.extend(super::SCHEMAS.iter().map(|(name, _)| *name));
         let row = |name: &str| {
             vec![
                 ("catalog_name", self.database()),

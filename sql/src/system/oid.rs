@@ -18,6 +18,8 @@ pub const PG_CATALOG: i64 = 11;
 pub const INFORMATION_SCHEMA: i64 = 13_207;
 /// The schema `lake`.
 pub const LAKE: i64 = 13_001;
+/// The schema `ml`.
+pub const ML: i64 = 13_002;
 /// The one database.
 pub const DATABASE: i64 = 5;
 /// The owner of everything.

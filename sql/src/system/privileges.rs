@@ -244,7 +244,7 @@ impl Call {
             ("has_schema_privilege", Argument::Name(name)) => {
                 let missing = || Error::new("3F000", format!("schema \"{name}\" does not exist"));
                 match name.as_str() {
-                    "pg_catalog" | "information_schema" | "lake" => None,
+                    name if super::is_schema(name) => None,
                     name => Some(Object::schema(state.schemas.get(name).ok_or_else(missing)?)),
                 }
             }

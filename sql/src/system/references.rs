@@ -249,14 +249,9 @@ impl<'a> Names<'a> {
     }
 
     fn schemas(&self) -> impl Iterator<Item = (String, i64)> {
-        let built_in = [
-            ("pg_catalog", oid::PG_CATALOG),
-            ("information_schema", oid::INFORMATION_SCHEMA),
-            ("lake", oid::LAKE),
-        ];
         let state = self.state.iter().flat_map(|state| state.schemas.iter());
         let own = state.map(|(name, s)| (name.clone(), oid::of(s.id, name == TEMP_SCHEMA)));
-        own.chain(built_in.map(|(name, oid)| (name.to_owned(), oid)))
+        own.chain(super::SCHEMAS.map(|(name, oid)| (name.to_owned(), oid)))
             .collect::<Vec<_>>()
             .into_iter()
     }

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
 };
 
 use super::functions::Connection;
+use super::is_schema;
 use crate::plan::TEMP_SCHEMA;
 
 /// The functions of a connection.
@@ -42,8 +43,7 @@ impl Schemas {
         let temp = state.schemas.contains_key(TEMP_SCHEMA).then(|| TEMP_SCHEMA.to_owned());
         let catalog = (!named).then(|| "pg_catalog".to_owned());
         let before = temp.into_iter().chain(catalog).filter(|_| implicit);
-        let system = |name: &str| matches!(name, "pg_catalog" | "information_schema" | "lake");
-        let found = path.iter().filter(|name| state.schemas.contains_key(*name) || system(name));
+        let found = path.iter().filter(|name| state.schemas.contains_key(*name) || is_schema(name));
         let mut all: Vec<String> = before.collect();
         found.for_each(|name| {
             if !all.contains(name) {

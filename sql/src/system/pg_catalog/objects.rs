@@ -15,7 +15,7 @@ use crate::pg_type::PgType;
 use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
 use crate::system::defaults;
 use crate::system::definitions::{self, Query};
-use crate::system::oid;
+use crate::system::{self, oid};
 use keys::{is_check, keys};
 use of_system::built_in;
 pub(super) use of_system::of_system;
@@ -116,15 +116,10 @@ impl<'a> Objects<'a> {
     fn namespaces(&self) -> Vec<Row> {
         let own =
             self.schemas().into_iter().map(|(name, schema, temp)| (name, oid::of(schema.id, temp)));
-        let built_in = [
-            ("pg_catalog", oid::PG_CATALOG),
-            ("information_schema", oid::INFORMATION_SCHEMA),
-            ("lake", oid::LAKE),
-        ];
         let row = |(name, oid): (&str, i64)| {
             vec![("oid", oid.into()), ("nspname", text(name)), ("nspowner", oid::OWNER.into())]
         };
-        let mut rows: Vec<Row> = own.chain(built_in).map(row).collect();
+        let mut rows: Vec<Row> = own.chain(system::SCHEMAS).map(row).collect();
         for row in &mut rows {
             self.access_of_schema(row);
         }

@@ -1,0 +1,35 @@
+-- Features of the shop's items, as they were known at each impression: no value from the future.
+-- Goes on where first_look ends.
+
+-- step: click-through of every item by the hour, as a feature view
+DROP FEATURE SERVICE IF EXISTS shop.ranker;
+DROP FEATURE VIEW IF EXISTS shop.item_clicks;
+CREATE FEATURE VIEW shop.item_clicks
+  KEY (campaign, item_id) TIMESTAMP hour_end TTL INTERVAL '7 days' WITH (owner = 'ranking') AS
+SELECT campaign, item_id, hour_end,
+       sum(shown) OVER so_far AS impressions,
+       sum(clicked) OVER so_far AS clicks
+FROM (SELECT campaign, item_id, date_trunc('hour', timestamp) + INTERVAL '1 hour' AS hour_end,
+             count(*) AS shown, sum(click) AS clicked
+      FROM shop.impressions GROUP BY 1, 2, 3) AS hours
+WINDOW so_far AS (PARTITION BY campaign, item_id ORDER BY hour_end);
+CREATE FEATURE SERVICE shop.ranker AS shop.item_clicks;
+SELECT view_name, version, key, timestamp_column, ttl, owner FROM ml.feature_views;
+
+-- step: where the features come from
+SELECT feature_name, source_name, source_column FROM ml.lineage
+WHERE feature_name IN ('impressions', 'clicks') ORDER BY 1, 3;
+
+-- step: a training set: every impression with what was known of its item then
+CREATE TABLE shop.training AS
+SELECT * FROM training_set(
+  'SELECT campaign, item_id, timestamp, position, click FROM shop.impressions', 'shop.ranker');
+SELECT count(*) AS labels, count(impressions) AS with_features, sum(impressions) AS impressions,
+       sum(clicks) AS clicks
+FROM shop.training;
+
+-- step: the same join spelled out, for one day
+SELECT count(*) AS labels, count(f.impressions) AS with_features, sum(f.clicks) AS clicks
+FROM (SELECT * FROM shop.impressions WHERE CAST(timestamp AS date) = '2019-11-26') AS i
+LEFT JOIN shop.item_clicks AS OF i.timestamp f
+       ON f.campaign = i.campaign AND f.item_id = i.item_id;

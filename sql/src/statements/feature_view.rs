@@ -1,0 +1,381 @@
+//! CREATE, ALTER and DROP FEATURE VIEW: a view, and beside it what makes its rows features.
+
+use std::sync::Arc;
+
+use catalog::{Relation, View};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectType, Value};
+
+use super::create_view::{self, Replace};
+use super::{Context, drop};
+use crate::error::{Error, Result};
+use crate::features::{
+    Feature, FeatureService, FeatureView, Metadata, ServiceView, Version, duration_us, services,
+};
+use crate::names::folded;
+use crate::parse::{AlterFeatureView, CreateFeatureView, Freshness};
+use crate::plan::{Found, Place};
+use crate::{Notice, types};
+
+/// Options of `ALTER VIEW … SET` that make a view a feature view.
+const PREFIX: &str = "feature_";
+
+pub(super) async fn create(
+    context: &mut Context<'_>,
+    create: &CreateFeatureView,
+    text: &str,
+) -> Result<String> {
+    let tag = "CREATE FEATURE VIEW".to_owned();
+    let place = context.environment.target(context.lakes, &create.name, false)?;
+    check_name(&place.name)?;
+    let state = Arc::clone(context.lakes.main.state());
+    match state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name)) {
+        Some(Relation::View(_)) if create.or_replace => {}
+        Some(Relation::Table(_)) if create.or_replace => {
+            return Err(Error::new("42809", format!("\"{}\" is not a view", place.name)));
+        }
+        Some(_) => {
+            let message = format!("relation \"{}\" already exists", place.name);
+            if !create.if_not_exists {
+                return Err(Error::new("42P07", message));
+            }
+            context.notices.push(Notice::notice(format!("{message}, skipping")));
+            return Ok(tag);
+        }
+        None => {}
+    }
+    let sql = create_view::query_text(&create.query, text);
+    create_view::store(context, &place, create.query.clone(), sql, &[], Replace::Any).await?;
+    let asked = asked(context, create)?;
+    define(context, &place, asked)?;
+    Ok(tag)
+}
+
+/// What a statement says of a feature view.
+#[derive(Default)]
+struct Asked {
+    key: Vec<String>,
+    timestamp: String,
+    created: Option<String>,
+    ttl_us: Option<i64>,
+    delay_us: i64,
+    metadata: Metadata,
+}
+
+fn asked(context: &Context<'_>, create: &CreateFeatureView) -> Result<Asked> {
+    let engine = &context.environment.engine;
+    let clauses = &create.clauses;
+    let length = |value: &Option<Expr>, what: &str| {
+        value.as_ref().map(|value| duration_us(engine, value.clone(), what)).transpose()
+    };
+    let freshness_us = match &clauses.freshness {
+        None => None,
+        Some(Freshness::Realtime) => Some(0),
+        Some(Freshness::Within(value)) => Some(duration_us(engine, value.clone(), "FRESHNESS")?),
+    };
+    let mut metadata = Metadata { freshness_us, online: clauses.online, ..Metadata::default() };
+    for option in &clauses.options {
+        metadata.options.insert(folded(&option.name), option.value.clone().unwrap_or_default());
+    }
+    Ok(Asked {
+        key: clauses.key.iter().map(folded).collect(),
+        timestamp: folded(&create.timestamp),
+        created: clauses.created.as_ref().map(folded),
+        // Zero is "unlimited", as where features are usually kept.
+        ttl_us: length(&clauses.ttl, "TTL")?.filter(|ttl| *ttl > 0),
+        delay_us: length(&clauses.delay, "DELAY")?.unwrap_or(0),
+        metadata,
+    })
+}
+
+/// `v@2` names a version, and `s:v` is how other stores name a view of a service.
+fn check_name(name: &str) -> Result<()> {
+    match name.contains(['@', ':']) {
+        false => Ok(()),
+        true => Err(Error::new("42602", format!("invalid name of a feature view: \"{name}\""))
+            .with_hint("\"@\" and \":\" have a meaning in names of feature views.")),
+    }
+}
+
+fn view_at(context: &Context<'_>, place: &Place) -> Result<Arc<View>> {
+    let state = context.lakes.main.state();
+    match state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name)) {
+        Some(Relation::View(view)) => Ok(Arc::clone(view)),
+        _ => Err(Error::new("42809", format!("\"{}\" is not a view", place.name))),
+    }
+}
+
+/// Keeps what is asked for; another version if it changes rows or their choice.
+fn define(context: &mut Context<'_>, place: &Place, asked: Asked) -> Result<()> {
+    let view = view_at(context, place)?;
+    check_columns(&view, &asked)?;
+    let state = context.lakes.main.state();
+    let column = |field: &FieldRef| Feature {
+        name: field.name().clone(),
+        data_type: types::describe(field).data_type,
+    };
+    let new = Version {
+        sql: view.sql.clone(),
+        search_path: view.search_path.clone(),
+        columns: view.columns.iter().map(column).collect(),
+        key: asked.key,
+        timestamp: asked.timestamp,
+        created: asked.created,
+        ttl_us: asked.ttl_us,
+        delay_us: asked.delay_us,
+        snapshot_id: state.snapshot.id,
+    };
+    let history = FeatureView::history(state, &place.schema, &place.name);
+    let mut versions = history.map(|kept| kept.versions).unwrap_or_default();
+    if !versions.last().is_some_and(|last| last.same(&new)) {
+        versions.push(new);
+    }
+    let (view, metadata) = (view.uuid.clone(), asked.metadata);
+    let kept = FeatureView { view, versions, metadata, moved: false };
+    kept.keep(&mut context.lakes.main, &place.schema, &place.name)
+}
+
+/// ALTER [FEATURE] VIEW … SET (…), RESET (…).
+pub(super) fn set(context: &mut Context<'_>, alter: &AlterFeatureView) -> Result<String> {
+    let word = if alter.of_feature_view { "FEATURE VIEW" } else { "VIEW" };
+    let tag = format!("ALTER {word}");
+    let Some((place, found)) = context.relation(&alter.name, alter.if_exists)? else {
+        return Ok(tag);
+    };
+    context.environment.must_own(context.lakes, &place, &found)?;
+    if place.temp || !matches!(found, Found::Relation(Relation::View(_))) {
+        return Err(Error::new("42809", format!("\"{}\" is not a lasting view", place.name)));
+    }
+    let view = view_at(context, &place)?;
+    let state = context.lakes.main.state();
+    let old = FeatureView::of(state, &place.schema, &view);
+    if alter.of_feature_view && old.is_none() {
+        return Err(not_one(&place.name));
+    }
+    let mut asked = old.as_ref().and_then(Asked::of).unwrap_or_default();
+    for option in &alter.set {
+        let name = plain_name(&option.name, alter.of_feature_view)?;
+        let value = option.value.as_deref().unwrap_or("true");
+        asked.set(context, &name, value)?;
+    }
+    for name in &alter.reset {
+        let name = plain_name(name, alter.of_feature_view)?;
+        if name == "time" {
+            FeatureView::forget(&mut context.lakes.main, &place.schema, &place.name)?;
+            return Ok(tag);
+        }
+        asked.reset(&name);
+    }
+    if asked.timestamp.is_empty() {
+        return Err(Error::new("42601", "a feature view needs the column of its time")
+            .with_hint("Set feature_time, and feature_key for the columns of its key."));
+    }
+    check_name(&place.name)?;
+    define(context, &place, asked)?;
+    Ok(tag)
+}
+
+/// `feature_ttl` of a view is `ttl` of a feature view.
+fn plain_name(name: &Ident, of_feature_view: bool) -> Result<String> {
+    let name = folded(name);
+    match (name.strip_prefix(PREFIX), of_feature_view) {
+        (Some(plain), _) => Ok(plain.to_owned()),
+        (None, true) => Ok(name),
+        (None, false) => Err(Error::new("22023", format!("unrecognized parameter \"{name}\""))
+            .with_hint("Options of views that are features begin with \"feature_\".")),
+    }
+}
+
+impl Asked {
+    /// What a feature view is now.
+    fn of(kept: &FeatureView) -> Option<Self> {
+        let (_, version) = kept.current()?;
+        Some(Self {
+            key: version.key.clone(),
+            timestamp: version.timestamp.clone(),
+            created: version.created.clone(),
+            ttl_us: version.ttl_us,
+            delay_us: version.delay_us,
+            metadata: kept.metadata.clone(),
+        })
+    }
+
+    fn set(&mut self, context: &Context<'_>, name: &str, value: &str) -> Result<()> {
+        let text = Expr::value(Value::SingleQuotedString(value.to_owned()));
+        let length = |what| duration_us(&context.environment.engine, text.clone(), what);
+        match name {
+            "key" => {
+                let names = value.split(',').map(|name| name.trim().to_owned());
+                self.key = names.filter(|name| !name.is_empty()).collect();
+            }
+            "time" | "timestamp" => self.timestamp = value.to_owned(),
+            "created" => self.created = Some(value.to_owned()),
+            "ttl" => self.ttl_us = Some(length("TTL")?).filter(|ttl| *ttl > 0),
+            "delay" => self.delay_us = length("DELAY")?,
+            "freshness" => {
+                let realtime = value.eq_ignore_ascii_case("realtime");
+                self.metadata.freshness_us = Some(if realtime { 0 } else { length("FRESHNESS")? });
+            }
+            "online" => {
+                self.metadata.online = match value.to_ascii_lowercase().as_str() {
+                    "true" | "on" | "yes" | "1" => true,
+                    "false" | "off" | "no" | "0" => false,
+                    _ => {
+                        let message =
+                            format!("invalid value for boolean option \"online\": {value}");
+                        return Err(Error::new("22023", message));
+                    }
+                };
+            }
+            other => _ = self.metadata.options.insert(other.to_owned(), value.to_owned()),
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self, name: &str) {
+        match name {
+            "key" => self.key.clear(),
+            "created" => self.created = None,
+            "ttl" => self.ttl_us = None,
+            "delay" => self.delay_us = 0,
+            "freshness" => self.metadata.freshness_us = None,
+            "online" => self.metadata.online = false,
+            other => _ = self.metadata.options.remove(other),
+        }
+    }
+}
+
+fn not_one(name: &str) -> Error {
+    Error::new("42809", format!("\"{name}\" is not a feature view"))
+        .with_hint("List feature views: SELECT * FROM ml.feature_views.")
+}
+
+/// DROP FEATURE VIEW: the view and every version of it.
+pub(super) fn drop_views(
+    context: &mut Context<'_>,
+    names: &[ObjectName],
+    if_exists: bool,
+    cascade: bool,
+) -> Result<String> {
+    for name in names {
+        let Some((place, found)) = context.relation(name, if_exists)? else { continue };
+        drop::may_drop(context, &place, &found)?;
+        let state = Arc::clone(context.lakes.main.state());
+        let is_one = match &found {
+            Found::Relation(Relation::View(view)) if !place.temp => {
+                FeatureView::of(&state, &place.schema, view).is_some()
+            }
+            _ => false,
+        };
+        if !is_one {
+            return Err(not_one(&place.name));
+        }
+        let reads = |view: &ServiceView| view.schema == place.schema && view.view == place.name;
+        for (schema, service, kept) in services(&state) {
+            if !kept.views.iter().any(reads) {
+                continue;
+            }
+            if !cascade {
+                let message = format!(
+                    "cannot drop feature view {} because other objects depend on it",
+                    place.name
+                );
+                return Err(Error::new("2BP01", message)
+                    .with_detail(format!(
+                        "feature service {service} depends on feature view {}",
+                        place.name
+                    ))
+                    .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            }
+            let notice = format!("drop cascades to feature service {service}");
+            context.notices.push(Notice::notice(notice));
+            let at = Place { temp: false, schema: schema.to_owned(), name: service.to_owned() };
+            FeatureService::forget(&mut context.lakes.main, &at)?;
+        }
+        drop::drop_place(context, &place, ObjectType::View, cascade)?;
+        FeatureView::forget(&mut context.lakes.main, &place.schema, &place.name)?;
+    }
+    Ok("DROP FEATURE VIEW".to_owned())
+}
+
+/// A plain CREATE OR REPLACE VIEW may have given a feature view another query.
+pub(super) fn revised(context: &mut Context<'_>, place: &Place) -> Result<()> {
+    match kept_at(context, place).as_ref().and_then(Asked::of) {
+        Some(asked) => define(context, place, asked),
+        None => Ok(()),
+    }
+}
+
+/// The view at `from` is now at `to`: what it is goes with it. The versions of the old name stay,
+/// for the view that is swapped in under it.
+pub(super) fn renamed(context: &mut Context<'_>, from: &Place, to: &Place) -> Result<()> {
+    let state = context.lakes.main.state();
+    let Some(kept) = FeatureView::history(state, &from.schema, &from.name) else { return Ok(()) };
+    if from.temp || view_at(context, to).map_or(true, |view| view.uuid != kept.view) {
+        return Ok(());
+    }
+    let kept = FeatureView { moved: true, ..kept };
+    kept.keep(&mut context.lakes.main, &to.schema, &to.name)
+}
+
+/// The view goes; what a rename brought here goes with it.
+pub(super) fn dropped(context: &mut Context<'_>, place: &Place) -> Result<()> {
+    match kept_at(context, place) {
+        Some(kept) if kept.moved => {
+            FeatureView::forget(&mut context.lakes.main, &place.schema, &place.name)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn kept_at(context: &Context<'_>, place: &Place) -> Option<FeatureView> {
+    if place.temp {
+        return None;
+    }
+    let view = view_at(context, place).ok()?;
+    FeatureView::of(context.lakes.main.state(), &place.schema, &view)
+}
+
+/// Keys and times must be columns, of types that can be that.
+fn check_columns(view: &View, asked: &Asked) -> Result<()> {
+    let column = |name: &str, what: &str| {
+        view.columns.iter().find(|field| field.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = view.columns.iter().map(|c| c.name().as_str()).collect();
+            Error::new("42703", format!("{what} column \"{name}\" does not exist in the query"))
+                .with_hint(format!("Its columns are: {}.", names.join(", ")))
+        })
+    };
+    for (index, name) in asked.key.iter().enumerate() {
+        let field = column(name, "KEY")?;
+        if asked.key[..index].contains(name) {
+            return Err(Error::new("42701", format!("KEY column \"{name}\" appears twice")));
+        }
+        if field.data_type().is_nested() || json(field) {
+            return Err(mistyped("KEY", field, "a type with equality"));
+        }
+    }
+    for (name, what) in [(Some(&asked.timestamp), "TIMESTAMP"), (asked.created.as_ref(), "CREATED")]
+    {
+        let Some(name) = name else { continue };
+        let field = column(name, what)?;
+        match field.data_type() {
+            DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => {}
+            _ => return Err(mistyped(what, field, "a timestamp or date")),
+        }
+        if asked.key.contains(name) {
+            let message = format!("column \"{name}\" cannot be both KEY and {what}");
+            return Err(Error::new("42701", message));
+        }
+    }
+    Ok(())
+}
+
+fn json(field: &Field) -> bool {
+    matches!(types::describe(field).udt_name.as_str(), "json" | "jsonb")
+}
+
+fn mistyped(what: &str, field: &Field, expected: &str) -> Error {
+    let name = field.name();
+    let of = types::describe(field).data_type;
+    Error::new("42804", format!("{what} column \"{name}\" is of type {of}, not {expected}"))
+}

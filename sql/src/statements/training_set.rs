@@ -1,0 +1,180 @@
+//! CREATE and DROP TRAINING SET: a table of labels with their features, and the manifest that says
+//! how it came about.
+//!
+//! ```text
+//!   CREATE TRAINING SET t AS query              rows of now; the snapshot is kept from expiry
+//!   CREATE TRAINING SET u AS OF t               the same rows again, from the manifest of t
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use catalog::{Relation, State, Transaction};
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::Int64Type;
+use datafusion::physical_plan::collect;
+use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
+
+use super::{Context, create_table, create_view, drop};
+use crate::error::{Error, Result};
+use crate::features::{FeatureView, Manifest, TrainingSetCall, UsedView, service_of};
+use crate::parse::{self, CreateTrainingSet, TrainingSetSource};
+use crate::plan::{self, Environment, Lakes, Place};
+use crate::system::definitions::{Query, quoted};
+use crate::{Notice, names};
+
+pub(super) async fn create(
+    context: &mut Context<'_>,
+    create: &CreateTrainingSet,
+    text: &str,
+) -> Result<String> {
+    let tag = "CREATE TRAINING SET".to_owned();
+    let place = context.environment.target(context.lakes, &create.name, false)?;
+    if !context.lakes.main.is_empty() {
+        let message = "CREATE TRAINING SET reads what is committed, and must be able to again";
+        return Err(Error::new("25001", message).with_hint("COMMIT what it reads first."));
+    }
+    if create_table::exists(context, &place) {
+        let message = format!("relation \"{}\" already exists", place.name);
+        if !create.if_not_exists {
+            return Err(Error::new("42P07", message));
+        }
+        context.notices.push(Notice::notice(format!("{message}, skipping")));
+        return Ok(tag);
+    }
+    let asked = match &create.source {
+        TrainingSetSource::Query(query) => Asked {
+            sql: create_view::query_text(query, text),
+            search_path: context.environment.search_path.clone(),
+            snapshot_id: context.lakes.main.state().snapshot.id,
+        },
+        TrainingSetSource::Manifest(name) => {
+            let manifest = manifest(context, name)?;
+            let Manifest { sql, search_path, snapshot_id, .. } = manifest;
+            Asked { sql, search_path, snapshot_id }
+        }
+    };
+    let query = parse::parse_query(&asked.sql)?;
+    let environment =
+        Environment { search_path: asked.search_path.clone(), ..context.environment.clone() };
+    // As everything was then, definitions included.
+    let state = context.environment.lake.at_snapshot(asked.snapshot_id).await?;
+    let main = Transaction::begin(std::sync::Arc::clone(&context.environment.lake), state);
+    let then = Lakes { main, temp: None };
+    let views = used_views(&environment, &then, &query)?;
+    let plan = plan::plan_query(&environment, &then, query, &[], Vec::new()).await?;
+    let (table, plan) = create_table::from_query(context, &place, plan, Vec::new(), None)?;
+    let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+    let row_count = create_table::fill(context, &place, table, plan).await?;
+    let null_rates = null_rates(context, &place, &columns).await?;
+    let Asked { sql, search_path, snapshot_id } = asked;
+    let started = context.environment.engine.execution_props().query_execution_start_time;
+    let created_at = started.unwrap_or_default().to_rfc3339();
+    let manifest =
+        Manifest { sql, search_path, snapshot_id, created_at, views, row_count, null_rates };
+    manifest.keep(&mut context.lakes.main, &place)?;
+    Ok(tag)
+}
+
+/// What is read, and when.
+struct Asked {
+    sql: String,
+    search_path: Vec<String>,
+    snapshot_id: i64,
+}
+
+fn manifest(context: &Context<'_>, name: &ObjectName) -> Result<Manifest> {
+    let parts = plan::parts(name)?;
+    let state = context.lakes.main.state();
+    let places = context.environment.candidates(&parts)?;
+    places.iter().find_map(|place| Manifest::of(state, place)).ok_or_else(|| {
+        Error::new("42704", format!("training set \"{name}\" does not exist"))
+            .with_hint("List training sets: SELECT * FROM ml.training_sets.")
+    })
+}
+
+/// The feature views that a query reads, and the version of each.
+fn used_views(
+    environment: &Environment,
+    lakes: &Lakes,
+    query: &ast::Query,
+) -> Result<Vec<UsedView>> {
+    let state = lakes.main.state();
+    let mut found = BTreeSet::new();
+    let text = query.to_string();
+    let named = Query { sql: &text, search_path: &environment.search_path };
+    for reference in named.reads() {
+        let place = plan::reference_place(environment, lakes, &reference);
+        found.extend(place.and_then(|place| current(state, &place.schema, &place.name)));
+    }
+    for call in calls(query)? {
+        for of in service_of(environment, lakes, &call)?.views {
+            found.extend(match of.version {
+                Some(version) => Some(UsedView { schema: of.schema, view: of.view, version }),
+                None => current(state, &of.schema, &of.view),
+            });
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn calls(query: &ast::Query) -> Result<Vec<TrainingSetCall>> {
+    let mut statement = ast::Statement::Query(Box::new(query.clone()));
+    plan::training_sets(&mut statement)
+}
+
+fn current(state: &State, schema: &str, name: &str) -> Option<UsedView> {
+    let Relation::View(view) = state.schemas.get(schema)?.relations.get(name)? else {
+        return None;
+    };
+    let kept = FeatureView::of(state, schema, view)?;
+    let (version, _) = kept.current()?;
+    Some(UsedView { schema: schema.to_owned(), view: name.to_owned(), version })
+}
+
+/// How much of each column is NULL, from 0 to 1; none of an empty table.
+async fn null_rates(
+    context: &Context<'_>,
+    place: &Place,
+    columns: &[String],
+) -> Result<BTreeMap<String, f64>> {
+    let counts: Vec<String> =
+        columns.iter().map(|name| format!("count({})", quoted(name))).collect();
+    let from = format!("{}.{}", quoted(&place.schema), quoted(&place.name));
+    let query = format!("SELECT count(*), {} FROM {from}", counts.join(", "));
+    let query = parse::parse_query(&query)?;
+    let plan = plan::plan_query(context.environment, context.lakes, query, &[], Vec::new()).await?;
+    let engine = &context.environment.engine;
+    let physical = engine.create_physical_plan(&plan).await?;
+    let batches = collect(physical, engine.task_ctx()).await?;
+    let Some(batch) = batches.first().filter(|batch| batch.num_rows() == 1) else {
+        return Err(Error::new("XX000", "a count has no row"));
+    };
+    let counted = batch.columns().iter().map(|counts| counts.as_primitive::<Int64Type>().value(0));
+    let mut counted = counted.map(|count| count as f64);
+    let rows = counted.next().unwrap_or(0.0);
+    let rates = columns
+        .iter()
+        .zip(counted)
+        .map(|(name, count)| (names::shown(name).to_owned(), (rows - count) / rows));
+    Ok(if rows > 0.0 { rates.collect() } else { BTreeMap::new() })
+}
+
+/// DROP TRAINING SET: the table and its manifest.
+pub(super) fn drop_sets(
+    context: &mut Context<'_>,
+    sets: &[ObjectName],
+    if_exists: bool,
+    cascade: bool,
+) -> Result<String> {
+    for name in sets {
+        let Some((place, found)) = context.relation(name, if_exists)? else { continue };
+        drop::may_drop(context, &place, &found)?;
+        if place.temp || Manifest::of(context.lakes.main.state(), &place).is_none() {
+            return Err(Error::new("42809", format!("\"{}\" is not a training set", place.name))
+                .with_hint("List training sets: SELECT * FROM ml.training_sets."));
+        }
+        drop::drop_place(context, &place, ObjectType::Table, cascade)?;
+        Manifest::forget(&mut context.lakes.main, &place)?;
+    }
+    Ok("DROP TRAINING SET".to_owned())
+}
