@@ -1,13 +1,13 @@
 //! What windows gather of rows, by type: the states of one feature, as arrays go in and out.
 //!
-//! | function               | argument           | of nothing | result                             |
-//! |------------------------|--------------------|------------|------------------------------------|
-//! | count, count distinct  | any, or none       | 0          | bigint                             |
-//! | sum                    | integer, numeric   | NULL       | bigint of small ones, else numeric |
-//! | sum                    | float              | NULL       | double, exact before it is rounded |
-//! | avg, stddev (sample)   | number             | NULL       | double                             |
-//! | min, max               | any that has order | NULL       | as the argument                    |
-//! | last n, first n        | any that has order | empty      | list, newest or oldest first       |
+//! | function              | argument         | of nothing | result                            |
+//! |-----------------------|------------------|------------|-----------------------------------|
+//! | count, count distinct | any, or none     | 0          | bigint                            |
+//! | sum                   | integer, numeric | NULL       | bigint of small ones, or numeric  |
+//! | sum                   | float            | NULL       | double, exact before it is rounded |
+//! | avg, stddev (sample)  | number           | NULL       | double                            |
+//! | min, max              | any with order   | NULL       | as the argument                   |
+//! | last n, first n       | any with order   | empty      | list, newest or oldest first      |
 //!
 //! NULLs are passed over. Values of any type are kept in the row form of Arrow, whose bytes compare
 //! as the values do.

@@ -9,8 +9,7 @@ use datafusion::prelude::DataFrame;
 
 use super::*;
 
-/// A label: count, count of even rows, sum, average, deviation, least, greatest, newest three, oldest
-/// two, number of keys `j`.
+/// Of a label's window: `newest` has three rows, `oldest` two, `distinct` counts keys `j`.
 #[derive(Debug, PartialEq)]
 struct Told {
     count: i64,
