@@ -54,6 +54,10 @@ struct Node {
     delay: i64,
     #[prost(bool, tag = "12")]
     known: bool,
+    #[prost(message, optional, tag = "13")]
+    created: Option<PhysicalExprNode>,
+    #[prost(bool, tag = "14")]
+    counts_unknown: bool,
 }
 
 /// Ticks if there are no months.
@@ -106,6 +110,8 @@ impl PhysicalExtensionCodec for AsOfCodec {
             keys,
             time_type: time.0.data_type(&of_left)?,
             time,
+            created: maybe(&node.created, &of_right)?,
+            counts_unknown: node.counts_unknown,
             sequence: maybe(&node.sequence, &of_right)?,
             shown: node.shown.iter().map(|index| *index as usize).collect(),
             tolerance: node.tolerance.map(tolerance),
@@ -153,6 +159,8 @@ impl PhysicalExtensionCodec for AsOfCodec {
             filter: maybe(&filter)?,
             delay,
             known,
+            created: maybe(&terms.created)?,
+            counts_unknown: terms.counts_unknown,
         };
         node.encode(bytes).map_err(|error| DataFusionError::External(Box::new(error)))
     }
