@@ -53,6 +53,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("regex", "2201B"),
     ("scalar subquery", "21000"),
     ("more than one row", "21000"),
+    ("inconsistent data type across values list", "42804"),
     ("wrong number of columns", "42601"),
     ("number of columns", "42601"),
     ("duplicate expression", "42701"),

@@ -17,6 +17,7 @@ mod text;
 mod timezone;
 mod to_char;
 mod type_of;
+pub(crate) mod unknown;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
@@ -48,6 +49,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         to_char::to_date(),
         to_char::to_timestamp(),
         type_of::function(),
+        unknown::function(),
     ]);
     functions
 }

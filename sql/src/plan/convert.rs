@@ -11,7 +11,9 @@
 //! | text that is a uuid or json         | checked, and known as such: `tagged.rs`             |
 //! | operators and casts of json         | functions: `json.rs`                                |
 //! | times with a zone                   | the session's clock, in views UTC's: `zone.rs`      |
-//! | a numeric that meets a float        | a float: `mixed.rs`                                 |
+//! | a numeric compared with a float     | a float: `mixed.rs`                                 |
+//! | values of several types that meet   | values of one: `unify.rs`                           |
+//! | `text = integer`                    | an error: `operators.rs`                            |
 //! | subqueries that are values          | aggregates, which can be decorrelated: `subquery.rs` |
 //! | other correlated subqueries, LATERAL | joins: `dependent.rs`                              |
 //!
@@ -26,11 +28,14 @@ mod guard;
 mod json;
 mod mixed;
 mod number;
+mod numeric;
+mod operators;
 mod quantified;
 mod subquery;
 mod tagged;
 mod text;
 mod time;
+mod unify;
 mod zone;
 
 use catalog::TYPE_KEY;
@@ -45,12 +50,14 @@ use datafusion::sql::sqlparser::ast::VisitMut;
 
 use super::parameters;
 use crate::error::Error;
-use crate::functions::{as_type, interval};
+use crate::functions::{as_type, interval, unknown};
 use crate::system::references;
+use crate::types::{NUMERIC, NUMERIC_SCALE};
 
 pub use arithmetic::NumberOperators;
 pub(crate) use fold::function;
 pub use json::JsonOperators;
+pub use operators::KnownOperators;
 pub(crate) use tagged::functions as input_functions;
 pub(crate) use text::read_texts;
 
@@ -81,7 +88,7 @@ impl<'a> Rules<'a> {
     /// A plan with Postgres' conversions.
     pub(crate) fn plan(&self, plan: LogicalPlan) -> EngineResult<LogicalPlan> {
         let rewritten = plan.transform_up_with_subqueries(|node| {
-            let node = json::sorted(subquery::rows(node)?)?;
+            let node = unify::with_floats(json::sorted(subquery::rows(node)?)?);
             let filters = matches!(node, LogicalPlan::Filter(_));
             let joins = matches!(node, LogicalPlan::Join(_));
             let schema = merge_schema(&node.inputs());
@@ -96,7 +103,7 @@ impl<'a> Rules<'a> {
                 }
             })?;
             node.transform_data(average::divided)?
-                .transform_data(mixed::rows)?
+                .transform_data(|node| self.unified_rows(node))?
                 .transform_data(dependent::joined)?
                 .map_data(LogicalPlan::recompute_schema)
         })?;
@@ -148,6 +155,26 @@ impl<'a> Rules<'a> {
         zone::cast(self, value, from, to)
     }
 
+    /// A cast to `numeric`, which keeps the digits that a column of it has no place for.
+    fn numeric(&self, value: &Expr, from: &DataType) -> Option<Expr> {
+        let wide = |of: &DataType| match of {
+            DataType::Decimal128(_, scale) => {
+                *scale > NUMERIC_SCALE || number::whole(of) > number::whole(&NUMERIC)
+            }
+            _ => false,
+        };
+        if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = value
+            && let Some(to) = numeric::type_of(text)
+            && wide(&to)
+        {
+            return Some(text::input(value.clone(), &to, self.zone));
+        }
+        match wide(from) {
+            true => Some(value.clone()),
+            false => self.cast_from(value.clone(), from, &NUMERIC),
+        }
+    }
+
     /// A value as the wire writes it.
     fn output(&self, value: Expr) -> Option<Expr> {
         let function = self.engine.scalar_functions().get("text_output")?;
@@ -163,6 +190,23 @@ impl<'a> Rules<'a> {
         })
     }
 
+    fn cast(&self, cast: &Cast, schema: &DFSchema) -> Option<Expr> {
+        let (value, to) = (cast.expr.as_ref(), cast.field.data_type());
+        if let Some(text) = unknown::literal(value) {
+            return Some(self.read(text.clone(), to, None));
+        }
+        let from = value.get_type(schema).ok()?;
+        let tag = tag(value, schema);
+        let untag =
+            is_text(&from) && is_text(to) && tag.as_ref().is_some_and(|t| tagged::is_known(t));
+        match tag.and_then(|tag| references::kind(&tag)) {
+            _ if untag => Some(tagged::plain(value.clone())),
+            Some(kind) if is_text(to) => self.name(value, kind),
+            _ if to == &NUMERIC => self.numeric(value, &from),
+            _ => self.cast_from(value.clone(), &from, to),
+        }
+    }
+
     fn converted(&self, expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
         let sum = arithmetic::operated(expression, schema);
         if sum.transformed {
@@ -170,34 +214,36 @@ impl<'a> Rules<'a> {
         }
         let expression = sum.data;
         let new = match &expression {
-            Expr::Cast(Cast { expr, field }) => {
-                let Ok(from) = expr.get_type(schema) else {
-                    return Ok(Transformed::no(expression));
-                };
-                let untag = is_text(&from)
-                    && is_text(field.data_type())
-                    && tag(expr, schema).is_some_and(|tag| tagged::is_known(&tag));
-                let reference = tag(expr, schema).and_then(|tag| references::kind(&tag));
-                match (untag, reference) {
-                    (true, _) => Some(tagged::plain(expr.as_ref().clone())),
-                    (_, Some(kind)) if is_text(field.data_type()) => self.name(expr, kind),
-                    _ => self.cast_from(expr.as_ref().clone(), &from, field.data_type()),
-                }
-            }
+            Expr::Cast(cast) => self.cast(cast, schema),
             Expr::BinaryExpr(binary) => self.operated(binary, schema),
-            Expr::InList(list) => self.in_list(list, schema),
-            Expr::Between(between) => self.between(between, schema),
+            Expr::InList(list) => {
+                let items = list.list.iter().map(|item| (item, "="));
+                operators::check(&list.expr, items, schema)?;
+                self.in_list(list, schema)
+            }
+            Expr::Between(between) => {
+                let bounds = [(between.low.as_ref(), ">="), (between.high.as_ref(), "<=")];
+                operators::check(&between.expr, bounds, schema)?;
+                self.between(between, schema)
+            }
+            Expr::Like(like) => operators::check_like(like, schema).map(|()| None)?,
             Expr::Case(case) => {
-                parameters::in_case(case, schema).or_else(|| mixed::case(case, schema))
+                operators::check_case(case, schema)?;
+                match parameters::in_case(case, schema) {
+                    None => self.unified_case(case, schema)?,
+                    typed => typed,
+                }
             }
             Expr::ScalarFunction(call) if call.func.name() == as_type::NAME => {
                 call.args.first().cloned()
             }
-            Expr::ScalarFunction(call) => parameters::in_call(call, schema)
-                .or_else(|| zone::call(self, call, schema))
-                .or_else(|| mixed::call(call, schema))
-                .or_else(|| arithmetic::typed_anew(call, schema))
-                .or_else(|| calls::converted(call, schema)),
+            Expr::ScalarFunction(call) => match parameters::in_call(call, schema) {
+                None => self.unified_call(call, schema)?,
+                typed => typed,
+            }
+            .or_else(|| zone::call(self, call, schema))
+            .or_else(|| arithmetic::typed_anew(call, schema))
+            .or_else(|| calls::converted(call, schema)),
             Expr::WindowFunction(call) => {
                 let sums = || number::wide_window_sum(call, schema);
                 json::ordered(&expression, schema)?.or_else(sums)
@@ -297,7 +343,7 @@ impl<'a> Rules<'a> {
 
     /// A text literal beside a value of a type is of that type; None if it stays text.
     fn literal_of(&self, literal: &Expr, beside: &Expr, schema: &DFSchema) -> Option<Expr> {
-        let Expr::Literal(ScalarValue::Utf8(Some(_)), _) = literal else { return None };
+        let Expr::Literal(value @ ScalarValue::Utf8(Some(_)), _) = literal else { return None };
         let to = beside.get_type(schema).ok()?;
         match is_text(&to) {
             true => tag(beside, schema)
@@ -309,7 +355,8 @@ impl<'a> Rules<'a> {
                 let input = self.engine.scalar_functions().get(name.as_str())?;
                 Some(input.call(vec![literal.clone()]))
             }
-            false => text::reads(&to).then(|| text::input(literal.clone(), &to, self.zone)),
+            false => (text::reads(&to) || to.is_numeric() || to == DataType::Boolean)
+                .then(|| self.read(literal.clone(), &unify::beside(value, &to), None)),
         }
     }
 }

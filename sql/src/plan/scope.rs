@@ -28,6 +28,7 @@ use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{self, Spanned, TableVersion};
 
 use super::fold::{self, Special};
+use super::missing;
 use super::resolve::{Found, Place, parts, reference_parts};
 use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
@@ -79,6 +80,10 @@ impl<'a> Scope<'a> {
                 Some((_, Given::Plan(_))) => None,
                 None => Box::pin(loader.source(&reference)).await.map_err(|error| match error {
                     Error::Statement { sqlstate: "42P01", .. } if depth == 0 => {
+                        let error = match is_called(statement, &reference) {
+                            true => missing::in_from(&reference),
+                            false => error,
+                        };
                         error.at_place(place_of(statement, &reference))
                     }
                     other => other,
@@ -91,6 +96,27 @@ impl<'a> Scope<'a> {
         let types = Arc::clone(&environment.types);
         Ok(Scope { engine: &environment.engine, types, tables })
     }
+}
+
+/// Whether the name is that of a function in FROM.
+fn is_called(statement: &EngineStatement, reference: &TableReference) -> bool {
+    struct Calls(Vec<String>);
+    impl ast::Visitor for Calls {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<()> {
+            match factor {
+                ast::TableFactor::Table { name, args: Some(_), .. }
+                    if parts(name).is_ok_and(|parts| parts == self.0) =>
+                {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    let EngineStatement::Statement(statement) = statement else { return false };
+    ast::Visit::visit(statement.as_ref(), &mut Calls(reference_parts(reference))).is_break()
 }
 
 /// Where a statement names a relation first.
@@ -316,6 +342,19 @@ fn step(text: Expr) -> Expr {
     datafusion::logical_expr::cast(text, interval)
 }
 
+impl Scope<'_> {
+    /// What stands for a function that nothing else is called.
+    fn missing(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let engine = self.engine;
+        let known = engine.aggregate_functions().contains_key(name)
+            || engine.window_functions().contains_key(name)
+            || engine.higher_order_functions().contains_key(name);
+        let names = engine.scalar_functions().keys().chain(engine.aggregate_functions().keys());
+        let names = names.chain(engine.window_functions().keys());
+        (!known).then(|| missing::function(name, names.map(String::as_str))).flatten()
+    }
+}
+
 impl ContextProvider for Scope<'_> {
     fn get_table_source(&self, name: TableReference) -> EngineResult<Arc<dyn TableSource>> {
         let source = self.tables.get(&name).cloned();
@@ -384,7 +423,8 @@ impl ContextProvider for Scope<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.engine.scalar_functions().get(name).cloned()
+        let known = self.engine.scalar_functions().get(name).cloned();
+        known.or_else(|| self.missing(name))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

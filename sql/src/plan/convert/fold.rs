@@ -13,6 +13,7 @@
 //! - comparisons with ANY, ALL and of rows: `quantified.rs`.
 
 mod literal;
+mod values;
 
 use std::ops::ControlFlow;
 
@@ -108,7 +109,7 @@ impl VisitorMut for Folder {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        row_conditions(&mut query.body);
+        before(&mut query.body);
         ControlFlow::Continue(())
     }
 
@@ -207,12 +208,14 @@ fn object_kind(data_type: &DataType) -> Option<&'static str> {
     }
 }
 
-fn row_conditions(body: &mut SetExpr) {
+/// What a body needs before its expressions are folded.
+fn before(body: &mut SetExpr) {
     match body {
+        SetExpr::Values(values) => values::open_literals(values),
         SetExpr::Select(select) => select.selection.iter_mut().for_each(quantified::in_where),
         SetExpr::SetOperation { left, right, .. } => {
-            row_conditions(left);
-            row_conditions(right);
+            before(left);
+            before(right);
         }
         _ => {}
     }
