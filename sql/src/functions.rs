@@ -7,9 +7,11 @@ mod extract;
 pub(crate) mod interval;
 pub(crate) mod json;
 mod like_escape;
+mod make;
 pub(crate) mod number;
 mod only_value;
 mod row_field;
+pub(crate) mod series;
 mod similar;
 mod size_pretty;
 pub(crate) mod subscripts;
@@ -32,6 +34,8 @@ pub fn scalar() -> Vec<ScalarUDF> {
     functions.extend(text::quoting());
     functions.extend(interval::justify());
     functions.extend(json::functions());
+    functions.extend(make::functions());
+    functions.extend(number::floats());
     functions.extend([
         array_or_empty::function(),
         as_type::function(),
@@ -39,7 +43,9 @@ pub fn scalar() -> Vec<ScalarUDF> {
         extract::extract(),
         interval::age(),
         like_escape::function(),
+        number::div(),
         number::width_bucket(),
+        series::function(),
         similar::function(),
         size_pretty::function(),
         subscripts::function(),

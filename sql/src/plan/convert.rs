@@ -43,14 +43,14 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
 use datafusion::sql::sqlparser::ast::VisitMut;
 
 use super::parameters;
 use crate::error::Error;
-use crate::functions::{as_type, interval, unknown};
+use crate::functions::{as_type, interval, series, unknown};
 use crate::system::references;
 use crate::types::{NUMERIC, NUMERIC_SCALE};
 
@@ -66,6 +66,9 @@ pub(crate) fn fold_casts<T: VisitMut>(tree: &mut T) {
     fold::casts(tree);
     json::fold(tree);
 }
+
+/// Digits before the point of the quotient of a plain numeric.
+const QUOTIENT_DIGITS: i16 = 18;
 
 /// What conversions depend on.
 pub(crate) struct Rules<'a> {
@@ -163,13 +166,16 @@ impl<'a> Rules<'a> {
             }
             _ => false,
         };
+        // Of the digits of a literal a quotient needs room for all.
+        let long = |of: &DataType| wide(of) || number::whole(of) > QUOTIENT_DIGITS;
+        let literal = matches!(value, Expr::Literal(ScalarValue::Decimal128(..), _));
         if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = value
             && let Some(to) = numeric::type_of(text)
-            && wide(&to)
+            && long(&to)
         {
             return Some(text::input(value.clone(), &to, self.zone));
         }
-        match wide(from) {
+        match wide(from) || (literal && long(from)) {
             true => Some(value.clone()),
             false => self.cast_from(value.clone(), from, &NUMERIC),
         }
@@ -242,6 +248,7 @@ impl<'a> Rules<'a> {
                 typed => typed,
             }
             .or_else(|| zone::call(self, call, schema))
+            .or_else(|| self.series(call, schema))
             .or_else(|| arithmetic::typed_anew(call, schema))
             .or_else(|| calls::converted(call, schema)),
             Expr::WindowFunction(call) => {
@@ -261,6 +268,28 @@ impl<'a> Rules<'a> {
                 Ok(Transformed::yes(new.alias_if_changed(name)?))
             }
         }
+    }
+
+    /// A series whose arguments have the types that it is of, and the zone behind them.
+    fn series(&self, call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+        if call.func.name() != series::NAME || call.args.len() > 3 {
+            return None;
+        }
+        let given: Option<Vec<DataType>> =
+            call.args.iter().map(|value| value.get_type(schema).ok()).collect();
+        let given = given?;
+        let [of, step] = series::types(&given)?;
+        let typed = call.args.iter().zip(&given).enumerate().map(|(at, (value, from))| {
+            let to = if at == 2 { &step } else { &of };
+            let new = self.cast_from(value.clone(), from, to).filter(|_| from != to);
+            new.unwrap_or_else(|| cast(value.clone(), to.clone()))
+        });
+        let mut typed: Vec<Expr> = typed.collect();
+        if typed.len() < 3 {
+            return (given.iter().any(|from| *from != of)).then(|| call.func.call(typed));
+        }
+        typed.push(lit(self.zone));
+        Some(call.func.call(typed))
     }
 
     fn operated(&self, binary: &BinaryExpr, schema: &DFSchema) -> Option<Expr> {

@@ -33,6 +33,7 @@ use super::resolve::{Found, Place, parts, reference_parts};
 use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
+use crate::functions::series;
 use crate::types::PostgresTypes;
 use crate::{parse, statements, system};
 
@@ -336,13 +337,28 @@ pub(crate) fn time_us(value: ScalarValue) -> Result<i64> {
     }
 }
 
-/// The step of a series as text is an interval.
-fn step(text: Expr) -> Expr {
-    let interval = DataType::Interval(datafusion::arrow::datatypes::IntervalUnit::MonthDayNano);
-    datafusion::logical_expr::cast(text, interval)
-}
-
 impl Scope<'_> {
+    /// The rows of a series of constants.
+    fn series(&self, args: Vec<Expr>) -> EngineResult<Arc<dyn TableSource>> {
+        let Some(function) = self.engine.scalar_functions().get(series::NAME) else {
+            return Err(Error::unsupported(series::NAME).into());
+        };
+        let rules = super::Rules::new(self.engine, false);
+        let call = rules.expression(function.call(args), &DFSchema::empty())?.unalias();
+        let Expr::ScalarFunction(call) = call else {
+            return Err(Error::unsupported("this series").into());
+        };
+        let values = call.args.into_iter().map(|value| super::folded(self.engine, value));
+        let mut values = values.collect::<Result<Vec<_>>>()?;
+        let zone = values.pop_if(|value| value.data_type() == DataType::Utf8);
+        let zone = zone.as_ref().and_then(|zone| zone.try_as_str().flatten()).unwrap_or("UTC");
+        let given: Vec<DataType> = values.iter().map(ScalarValue::data_type).collect();
+        match series::types(&given) {
+            Some(_) => Ok(provider_as_source(series::table(&values, zone)?)),
+            None => Err(series::undefined(&given).into()),
+        }
+    }
+
     /// What stands for a function that nothing else is called.
     fn missing(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let engine = self.engine;
@@ -366,6 +382,9 @@ impl ContextProvider for Scope<'_> {
         name: &str,
         args: Vec<Expr>,
     ) -> EngineResult<Arc<dyn TableSource>> {
+        if name == series::NAME {
+            return self.series(args);
+        }
         let Some(function) = self.engine.table_functions().get(name).cloned() else {
             let message = format!("function {name}() does not exist");
             return Err(Error::new("42883", message).into());
@@ -377,22 +396,12 @@ impl ContextProvider for Scope<'_> {
         let schema = DFSchema::empty();
         let args = args
             .into_iter()
-            .enumerate()
-            .map(|(index, arg)| {
-                let arg = match (&arg, index) {
-                    (Expr::Literal(ScalarValue::Utf8(_), _), 2) => step(arg),
-                    _ => arg,
-                };
+            .map(|arg| {
                 let arg = super::Rules::new(self.engine, false).expression(arg, &schema)?;
                 match simplifier.simplify(simplifier.coerce(arg, &schema)?)? {
                     // The engine's functions know bigint only.
                     Expr::Literal(ScalarValue::Int32(n), _) => {
                         Ok(lit(ScalarValue::Int64(n.map(i64::from))))
-                    }
-                    // … and timestamps in nanoseconds only.
-                    Expr::Literal(ScalarValue::TimestampMicrosecond(us, zone), _) => {
-                        let ns = us.and_then(|us| us.checked_mul(1000));
-                        Ok(lit(ScalarValue::TimestampNanosecond(ns, zone)))
                     }
                     other => Ok(other),
                 }

@@ -12,7 +12,6 @@ select avg(n) from t;
 select g, count(*) from t group by 1 having count(*) > 1 order by 1;
 select g as k, sum(b) s from t group by k order by s desc nulls last;
 select sum(b::bigint), sum(b::float8), max(b::float4), max(b::int) from t;
--- differs: the sum of reals is double precision
 select sum(b::float4) from t;
 select id, sum(b) over (order by id), row_number() over (partition by g order by id), lag(x) over (order by id) from t order by id;
 select id, rank() over (order by g), dense_rank() over (order by g), first_value(id) over w from t window w as (order by id) order by id;

@@ -5,7 +5,7 @@
 //! - `x::uuid`, `x::json`, `x::name`, `x::regclass` are calls of the types' input functions;
 //! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
-//! - `generate_series(…)` in a select list gives rows, so it is `unnest(generate_series(…))`;
+//! - functions that give rows are lists that are unnested: `rows.rs`;
 //! - `date('2024-01-01')` is a cast, as is a call of other types' names;
 //! - `FETCH FIRST n ROWS ONLY` is `LIMIT n`;
 //! - `x SIMILAR TO p` is `x ~ similar_to_escape(p)`;
@@ -13,6 +13,7 @@
 //! - comparisons with ANY, ALL and of rows: `quantified.rs`.
 
 mod literal;
+mod rows;
 mod values;
 
 use std::ops::ControlFlow;
@@ -25,7 +26,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::super::using;
 use super::quantified;
-use crate::functions::{RENAMED, as_type, subscripts};
+use crate::functions::{RENAMED, as_type};
 use crate::names::folded;
 use crate::parse;
 use crate::system::references;
@@ -86,7 +87,9 @@ impl VisitorMut for Folder {
                 }
                 rename(call);
                 name_casts(call);
-                if let Some(cast) = type_call(call) {
+                if let Some(rows) = rows::in_list(call) {
+                    *expression = rows;
+                } else if let Some(cast) = type_call(call) {
                     *expression = cast;
                 } else if is(call, "mod")
                     && let Some([left, right]) = arguments(call)
@@ -114,7 +117,7 @@ impl VisitorMut for Folder {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
-        if let Some(new) = lateral_series(factor).or_else(|| unnested(factor)) {
+        if let Some(new) = rows::in_from(factor) {
             *factor = new;
         }
         // The alias of a function that gives one column is that column's name too.
@@ -221,57 +224,6 @@ fn before(body: &mut SetExpr) {
     }
 }
 
-/// `FROM t, generate_series(1, t.n) AS g(x)` as `LATERAL (SELECT unnest(…)) AS g(x)`.
-fn lateral_series(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
-    let ast::TableFactor::Table { name, alias, args: Some(args), .. } = factor else { return None };
-    let called = name.0.last()?.as_ident().map(folded)?;
-    let arguments: Option<Vec<&Expr>> = args.args.iter().map(plain_argument).collect();
-    let arguments = arguments?;
-    // A series of constants is a table function of the engine's.
-    let series = called == "generate_series" && arguments.iter().any(|e| has_column(e));
-    if !series && called != subscripts::NAME {
-        return None;
-    }
-    let series = function("unnest", &[&function(&called, &arguments)]);
-    let mut query = parse::parse_query("SELECT 1").ok()?;
-    let SetExpr::Select(select) = query.body.as_mut() else { return None };
-    select.projection = vec![SelectItem::UnnamedExpr(series)];
-    let mut alias = alias.clone()?;
-    if alias.columns.is_empty() {
-        alias.columns =
-            vec![ast::TableAliasColumnDef { name: alias.name.clone(), data_type: None }];
-    }
-    let (subquery, alias) = (Box::new(query), Some(alias));
-    Some(ast::TableFactor::Derived { lateral: true, subquery, alias, sample: None })
-}
-
-/// `FROM pg_catalog.unnest(x)` is `FROM unnest(x)`.
-fn unnested(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
-    let ast::TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor
-    else {
-        return None;
-    };
-    let [_, called] = name.0.as_slice() else { return None };
-    if called.as_ident().map(folded).as_deref() != Some("unnest") {
-        return None;
-    }
-    let arguments: Option<Vec<&Expr>> = args.args.iter().map(plain_argument).collect();
-    Some(ast::TableFactor::UNNEST {
-        alias: alias.clone(),
-        array_exprs: arguments?.into_iter().cloned().collect(),
-        with_offset: false,
-        with_offset_alias: None,
-        with_ordinality: *with_ordinality,
-    })
-}
-
-fn plain_argument(argument: &ast::FunctionArg) -> Option<&Expr> {
-    match argument {
-        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(e),
-        _ => None,
-    }
-}
-
 pub(super) fn has_column(expression: &Expr) -> bool {
     let found = visit_expressions(expression, |e| match e {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
@@ -301,21 +253,53 @@ fn select_parts(select: &mut Select) {
         keys.iter_mut().for_each(plain);
     }
     if let Some(ast::Distinct::On(keys)) = &mut select.distinct {
-        keys.iter_mut().for_each(plain);
+        keys.iter_mut().for_each(|key| selected(key, &select.projection));
     }
     for window in &mut select.named_window {
         if let ast::NamedWindowExpr::WindowSpec(window) = &mut window.1 {
             plain_frame(window);
         }
     }
-    for item in &mut select.projection {
-        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
-            && let Expr::Function(series) = expr
-            && (is(series, "generate_series") || is(series, subscripts::NAME))
-        {
-            *expr = function("unnest", &[&*expr]);
+}
+
+/// A number in DISTINCT ON is the place of an item in the select list.
+fn selected(key: &mut Expr, items: &[SelectItem]) {
+    plain(key);
+    let Expr::Value(value) = &*key else { return };
+    let Value::Number(place, _) = &value.value else { return };
+    let item = place.parse::<usize>().ok().and_then(|place| items.get(place.checked_sub(1)?));
+    if let Some(SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }) = item
+    {
+        *key = item.clone();
+    }
+}
+
+/// `make_interval(days => 10)`: the other fields are zero.
+fn fields_of_interval(call: &mut ast::Function) {
+    let ast::FunctionArguments::List(list) = &mut call.args else { return };
+    let names = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+    let zero = || Expr::Value(Value::Number("0".into(), false).into());
+    let mut fields = vec![cast(zero(), DataType::Int4(None)); names.len()];
+    for (at, argument) in list.args.iter().enumerate() {
+        let (place, value) = match argument {
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) => (Some(at), value),
+            ast::FunctionArg::Named { name, arg: ast::FunctionArgExpr::Expr(value), .. } => {
+                (names.iter().position(|known| *known == folded(name)), value)
+            }
+            ast::FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg: ast::FunctionArgExpr::Expr(value),
+                ..
+            } => (names.iter().position(|known| *known == folded(name)), value),
+            _ => return,
+        };
+        match place.and_then(|place| fields.get_mut(place)) {
+            Some(field) => *field = value.clone(),
+            None => return,
         }
     }
+    let given = |field| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(field));
+    list.args = fields.into_iter().map(given).collect();
 }
 
 fn is(call: &ast::Function, name: &str) -> bool {
@@ -352,6 +336,9 @@ fn type_call(call: &ast::Function) -> Option<Expr> {
 
 /// Postgres' names for the engine's.
 fn rename(call: &mut ast::Function) {
+    if is(call, "make_interval") {
+        return fields_of_interval(call);
+    }
     let Some((_, to)) = RENAMED.iter().find(|(from, _)| is(call, from)) else {
         // `base64` pads, as the standard says; the engine has another name for that.
         if let ast::FunctionArguments::List(list) = &mut call.args

@@ -40,6 +40,12 @@ impl ExprPlanner for KnownOperators {
             | BinaryOperator::Modulo => {
                 ![left, right].iter().any(|of| matches!(of, Some(Kind::Text | Kind::Boolean)))
             }
+            BinaryOperator::And | BinaryOperator::Or => {
+                for value in [&expr.left, &expr.right] {
+                    check_boolean(value, &expr.op.to_string(), schema)?;
+                }
+                true
+            }
             BinaryOperator::StringConcat => {
                 let other = |of| matches!(of, Some(kind) if !joins(kind));
                 !(other(left) && other(right))
@@ -96,9 +102,24 @@ pub(super) fn check<'e>(
     Ok(())
 }
 
-/// The same of `CASE value WHEN other …`.
+/// Refuses what is no condition.
+fn check_boolean(value: &Expr, of: &str, schema: &DFSchema) -> Result<(), Error> {
+    match side(value, schema) {
+        None | Some(Kind::Boolean) => Ok(()),
+        Some(_) => {
+            let found = name(value, schema);
+            let message = format!("argument of {of} must be type boolean, not type {found}");
+            Err(Error::new("42804", message))
+        }
+    }
+}
+
+/// The same of `CASE value WHEN other …`; without a value the others are conditions.
 pub(super) fn check_case(case: &Case, schema: &DFSchema) -> Result<(), Error> {
-    let Some(value) = &case.expr else { return Ok(()) };
+    let Some(value) = &case.expr else {
+        let mut conditions = case.when_then_expr.iter().map(|(when, _)| when);
+        return conditions.try_for_each(|when| check_boolean(when, "CASE/WHEN", schema));
+    };
     check(value, case.when_then_expr.iter().map(|(when, _)| (when.as_ref(), "=")), schema)
 }
 
