@@ -10,11 +10,13 @@ mod like_escape;
 mod make;
 pub(crate) mod number;
 mod only_value;
+pub(crate) mod regexp;
 mod row_field;
 pub(crate) mod series;
 mod similar;
 mod size_pretty;
 pub(crate) mod subscripts;
+mod substr;
 mod text;
 mod timezone;
 mod to_char;
@@ -25,6 +27,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use only_value::function as only_value;
 pub(crate) use row_field::row_field;
+pub(crate) use substr::function as substr;
 pub(crate) use text::{identifier, literal};
 pub(crate) use timezone::{Zone, shift, timezone};
 
@@ -36,6 +39,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
     functions.extend(json::functions());
     functions.extend(make::functions());
     functions.extend(number::floats());
+    functions.extend(regexp::functions());
     functions.extend([
         array_or_empty::function(),
         as_type::function(),
@@ -49,6 +53,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         similar::function(),
         size_pretty::function(),
         subscripts::function(),
+        substr(),
         text::format_function(),
         timezone(),
         to_char::to_char(),

@@ -1,12 +1,10 @@
-//! `width_bucket`, `div`, rounding of floats to even, and the domains of logarithms, powers and
-//! lengths. NULL gives NULL.
+//! `width_bucket`, `div`, rounding of floats to even, and the domains of logarithms and powers.
+//! NULL gives NULL.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Decimal128Array, Float64Array, Int32Array};
-use datafusion::arrow::datatypes::{
-    DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, i256,
-};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, i256};
 use datafusion::common::Result as EngineResult;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf,
@@ -87,19 +85,6 @@ pub(crate) fn positive() -> ScalarUDF {
     };
     let float = DataType::Float64;
     create_udf("positive", vec![float.clone()], float, Volatility::Immutable, Arc::new(check))
-}
-
-/// The length of a substring, which must not be negative (22011).
-pub(crate) fn length() -> ScalarUDF {
-    let check = |arguments: &[ColumnarValue]| -> EngineResult<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(arguments)?;
-        if arrays[0].as_primitive::<Int64Type>().iter().flatten().any(|length| length < 0) {
-            return Err(Error::new("22011", "negative substring length not allowed").into());
-        }
-        Ok(ColumnarValue::Array(Arc::clone(&arrays[0])))
-    };
-    let int = DataType::Int64;
-    create_udf("substring_length", vec![int.clone()], int, Volatility::Immutable, Arc::new(check))
 }
 
 /// Functions of double precision whose answer must be one too: 22003, or 2201F of a power.

@@ -14,6 +14,7 @@
 //! | a numeric compared with a float     | a float: `mixed.rs`                                 |
 //! | values of several types that meet   | values of one: `unify.rs`                           |
 //! | `text = integer`                    | an error: `operators.rs`                            |
+//! | `text ~ pattern`                    | Postgres' regular expressions: `matching.rs`        |
 //! | subqueries that are values          | aggregates, which can be decorrelated: `subquery.rs` |
 //! | other correlated subqueries, LATERAL | joins: `dependent.rs`                              |
 //!
@@ -26,6 +27,7 @@ mod dependent;
 mod fold;
 mod guard;
 mod json;
+mod matching;
 mod mixed;
 mod number;
 mod numeric;
@@ -221,7 +223,10 @@ impl<'a> Rules<'a> {
         let expression = sum.data;
         let new = match &expression {
             Expr::Cast(cast) => self.cast(cast, schema),
-            Expr::BinaryExpr(binary) => self.operated(binary, schema),
+            Expr::BinaryExpr(binary) => match matching::matched(binary)? {
+                None => self.operated(binary, schema),
+                matched => matched,
+            },
             Expr::InList(list) => {
                 let items = list.list.iter().map(|item| (item, "="));
                 operators::check(&list.expr, items, schema)?;

@@ -7,7 +7,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, cast, lit};
 
 use crate::functions::COUNT_IN_INTEGER;
-use crate::functions::number::{length, positive, round_even};
+use crate::functions::number::{positive, round_even};
 
 /// The call as Postgres answers it; None: as the engine does.
 pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
@@ -33,11 +33,6 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
         ("trunc" | "ceil" | "floor" | "round", DataType::Decimal128(precision, _), 1) => {
             Some(cast(whole()?, DataType::Decimal128(*precision, 0)))
         }
-        ("substr" | "substring", of, 3) if of.is_string() && !is_counted(&call.args[2]) => {
-            let mut arguments = call.args.clone();
-            arguments[2] = length().call(vec![cast(arguments[2].clone(), DataType::Int64)]);
-            Some(call.func.call(arguments))
-        }
         ("ln" | "log" | "log2" | "log10", of, _) if of.is_numeric() => {
             let checked = |value: &Expr| match value {
                 Expr::ScalarFunction(inner) if inner.func.name() == "positive" => value.clone(),
@@ -47,9 +42,4 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
         }
         _ => None,
     }
-}
-
-/// Whether the length has been checked.
-fn is_counted(value: &Expr) -> bool {
-    matches!(value, Expr::ScalarFunction(inner) if inner.func.name() == length().name())
 }

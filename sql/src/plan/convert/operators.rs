@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Like, cast};
 use super::unify::unifies;
 use super::{Kind, kind, tag};
 use crate::error::Error;
+use crate::functions::substr;
 use crate::system::references;
 use crate::types::shown;
 
@@ -56,6 +57,10 @@ impl ExprPlanner for KnownOperators {
             true => Ok(PlannerResult::Original(expr)),
             false => Err(undefined(&expr.left, &expr.op.to_string(), &expr.right, schema).into()),
         }
+    }
+
+    fn plan_substring(&self, args: Vec<Expr>) -> EngineResult<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Planned(substr().call(args)))
     }
 }
 

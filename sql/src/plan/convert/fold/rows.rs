@@ -71,7 +71,9 @@ pub(super) fn in_from(factor: &TableFactor) -> Option<TableFactor> {
         items.push(SelectItem::ExprWithAlias { expr, alias });
     }
     if ordinality {
-        let counts: Vec<Expr> = lists.iter().map(|list| function("cardinality", &[list])).collect();
+        let first = Expr::Value(Value::Number("1".into(), false).into());
+        let count = |list| function("array_length", &[list, &first]);
+        let counts: Vec<Expr> = lists.iter().map(count).collect();
         let longest = function("greatest", &counts.iter().collect::<Vec<_>>());
         let one = cast(Expr::Value(Value::Number("1".into(), false).into()), DataType::Int8(None));
         let expr = function(UNNEST, &[&function(series::NAME, &[&one, &longest])]);
