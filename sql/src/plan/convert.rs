@@ -9,6 +9,7 @@
 //! | `avg` of integers and numerics      | a numeric, `sum / count`: `average.rs`              |
 //! | `x <> 0 AND 1 / x > 0`              | a division after what guards it: `guard.rs`         |
 //! | text that is a uuid or json         | checked, and known as such: `tagged.rs`             |
+//! | `char(n)`                           | text without its blanks: `character.rs`             |
 //! | operators and casts of json         | functions: `json.rs`                                |
 //! | times with a zone                   | the session's clock, in views UTC's: `zone.rs`      |
 //! | a numeric compared with a float     | a float: `mixed.rs`                                 |
@@ -23,6 +24,7 @@
 mod arithmetic;
 mod average;
 mod calls;
+mod character;
 mod dependent;
 mod fold;
 mod guard;
@@ -47,7 +49,7 @@ use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, Like, LogicalPlan, Operator, cast, lit};
 use datafusion::sql::sqlparser::ast::VisitMut;
 
 use super::parameters;
@@ -131,6 +133,9 @@ impl<'a> Rules<'a> {
         assignable(&from, field)?;
         let tagged = tag(&value, schema);
         match field.metadata().get(TYPE_KEY) {
+            Some(wanted) if is_text(&from) && character::is_character(wanted) => {
+                return Ok(character::read(value));
+            }
             Some(wanted) if is_text(&from) && tagged.as_deref() != Some(wanted) => {
                 if let Some(checked) = tagged::input(value.clone(), wanted) {
                     return Ok(checked);
@@ -237,7 +242,13 @@ impl<'a> Rules<'a> {
                 operators::check(&between.expr, bounds, schema)?;
                 self.between(between, schema)
             }
-            Expr::Like(like) => operators::check_like(like, schema).map(|()| None)?,
+            Expr::Like(like) => {
+                operators::check_like(like, schema)?;
+                self.padded(&like.expr, schema).map(|text| {
+                    let expr = Box::new(text);
+                    Expr::Like(Like { expr, ..like.clone() })
+                })
+            }
             Expr::Case(case) => {
                 operators::check_case(case, schema)?;
                 match parameters::in_case(case, schema) {
@@ -255,7 +266,8 @@ impl<'a> Rules<'a> {
             .or_else(|| zone::call(self, call, schema))
             .or_else(|| self.series(call, schema))
             .or_else(|| arithmetic::typed_anew(call, schema))
-            .or_else(|| calls::converted(call, schema)),
+            .or_else(|| calls::converted(call, schema))
+            .or_else(|| self.with_blanks(call, schema)),
             Expr::WindowFunction(call) => {
                 let sums = || number::wide_window_sum(call, schema);
                 json::ordered(&expression, schema)?.or_else(sums)
@@ -336,8 +348,10 @@ impl<'a> Rules<'a> {
             let by = |side: &Expr| Box::new(interval::order().call(vec![side.clone()]));
             return Some(Expr::BinaryExpr(BinaryExpr::new(by(left), *op, by(right))));
         }
-        let new_left = self.literal_of(left, right, schema);
-        let new_right = self.literal_of(right, left, schema);
+        let new_left =
+            self.literal_of(left, right, schema).or_else(|| character::blanks(left, right, schema));
+        let new_right =
+            self.literal_of(right, left, schema).or_else(|| character::blanks(right, left, schema));
         if new_left.is_none() && new_right.is_none() {
             return None;
         }
@@ -380,9 +394,11 @@ impl<'a> Rules<'a> {
         let Expr::Literal(value @ ScalarValue::Utf8(Some(_)), _) = literal else { return None };
         let to = beside.get_type(schema).ok()?;
         match is_text(&to) {
-            true => tag(beside, schema)
-                .filter(|tag| tag == "uuid")
-                .and_then(|tag| tagged::input(literal.clone(), &tag)),
+            true => match tag(beside, schema)?.as_str() {
+                "uuid" => tagged::input(literal.clone(), "uuid"),
+                tag if character::is_character(tag) => Some(character::read(literal.clone())),
+                _ => None,
+            },
             false if to == DataType::Int64 => {
                 let tag = tag(beside, schema)?;
                 let name = format!("{}_input", references::kind(&tag)?);

@@ -1,8 +1,8 @@
 //! What the planner would take for something else, folded in the syntax tree:
 //!
 //! - `1` is an integer and not a bigint, so it is a cast, except where a number must be plain;
-//! - `x::varchar(3)` and `x::char(3)` cut the text, so they are `left(x::text, 3)`;
-//! - `x::uuid`, `x::json`, `x::name`, `x::regclass` are calls of the types' input functions;
+//! - `x::varchar(3)` cuts the text, so it is `left(x::text, 3)`;
+//! - `x::char(3)`, `x::uuid`, `x::json`, `x::name`, `x::regclass` are calls of the types' input functions;
 //! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
 //! - functions that give rows are lists that are unnested: `rows.rs`;
@@ -432,7 +432,11 @@ fn call(data_type: &DataType) -> Option<String> {
     let length = match data_type {
         DataType::Varchar(n) | DataType::CharVarying(n) | DataType::CharacterVarying(n) => *n,
         DataType::Char(n) | DataType::Character(n) => {
-            Some(n.unwrap_or(CharacterLength::IntegerLength { length: 1, unit: None }))
+            let length = match n {
+                Some(CharacterLength::IntegerLength { length, .. }) => *length,
+                _ => 1,
+            };
+            return Some(format!("character_input(NULL, {length})"));
         }
         DataType::Uuid => return Some("uuid_input(NULL)".into()),
         DataType::JSON => return Some("json_input(NULL)".into()),
@@ -441,6 +445,7 @@ fn call(data_type: &DataType) -> Option<String> {
             let name = name.0.last()?.as_ident()?;
             return match (folded(name).as_str(), name.quote_style) {
                 ("name", _) => Some("name_input(NULL)".into()),
+                ("bpchar", _) => Some("character_input(NULL, 0)".into()),
                 ("char", Some(_)) => Some("char_input(NULL)".into()),
                 _ => None,
             };
