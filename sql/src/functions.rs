@@ -4,6 +4,7 @@ pub(crate) mod arithmetic;
 mod array_or_empty;
 pub(crate) mod as_type;
 mod extract;
+mod finite;
 pub(crate) mod interval;
 pub(crate) mod json;
 mod like_escape;
@@ -45,6 +46,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         as_type::function(),
         extract::date_part(),
         extract::extract(),
+        finite::function(),
         interval::age(),
         like_escape::function(),
         number::div(),

@@ -40,6 +40,7 @@ mod tagged;
 mod text;
 mod time;
 mod unify;
+mod words;
 mod zone;
 
 use catalog::TYPE_KEY;
@@ -347,6 +348,14 @@ impl<'a> Rules<'a> {
         if matches!((&of_left, &of_right), (DataType::Interval(_), DataType::Interval(_))) {
             let by = |side: &Expr| Box::new(interval::order().call(vec![side.clone()]));
             return Some(Expr::BinaryExpr(BinaryExpr::new(by(left), *op, by(right))));
+        }
+        if let Some(to) = zone::compared(&of_left, &of_right) {
+            let at = |side: &Expr, of: &DataType| {
+                let new = self.cast_from(side.clone(), of, to).filter(|_| of != to);
+                Box::new(new.unwrap_or_else(|| cast(side.clone(), to.clone())))
+            };
+            let (left, right) = (at(left, &of_left), at(right, &of_right));
+            return Some(Expr::BinaryExpr(BinaryExpr::new(left, *op, right)));
         }
         let new_left =
             self.literal_of(left, right, schema).or_else(|| character::blanks(left, right, schema));

@@ -2,9 +2,11 @@
 //!
 //! - `1` is an integer and not a bigint, so it is a cast, except where a number must be plain;
 //! - `x::varchar(3)` cuts the text, so it is `left(x::text, 3)`;
-//! - `x::char(3)`, `x::uuid`, `x::json`, `x::name`, `x::regclass` are calls of the types' input functions;
+//! - `x::char(3)`, `x::uuid`, `x::json`, `x::name`, `x::regclass` are calls of the types' input
+//!   functions;
 //! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
+//! - `'now'::timestamp` and its like are calls: `clock.rs`;
 //! - functions that give rows are lists that are unnested: `rows.rs`;
 //! - `date('2024-01-01')` is a cast, as is a call of other types' names;
 //! - `FETCH FIRST n ROWS ONLY` is `LIMIT n`;
@@ -12,6 +14,7 @@
 //! - the column of FULL JOIN … USING is both sides': `using.rs`;
 //! - comparisons with ANY, ALL and of rows: `quantified.rs`.
 
+mod clock;
 mod literal;
 mod rows;
 mod values;
@@ -44,6 +47,9 @@ impl VisitorMut for Folder {
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         quantified::fold(expression);
+        if let Some(time) = clock::literal(expression) {
+            *expression = time;
+        }
         match expression {
             Expr::SimilarTo { .. } => similar(expression),
             Expr::Like { .. } | Expr::ILike { .. } => like(expression),
@@ -57,14 +63,7 @@ impl VisitorMut for Folder {
                     wrap(expression, &call);
                 }
             }
-            Expr::Interval(interval) => {
-                if let Some(text) = interval_text(interval) {
-                    *expression = cast(
-                        Expr::Value(text.into()),
-                        DataType::Interval { fields: None, precision: None },
-                    );
-                }
-            }
+            Expr::Interval(_) => interval(expression),
             Expr::Value(value) => {
                 if let Some(number) = number(&value.value) {
                     *expression = number;
@@ -87,8 +86,8 @@ impl VisitorMut for Folder {
                 }
                 rename(call);
                 name_casts(call);
-                if let Some(rows) = rows::in_list(call) {
-                    *expression = rows;
+                if let Some(new) = rows::in_list(call).or_else(|| clock::call(call)) {
+                    *expression = new;
                 } else if let Some(cast) = type_call(call) {
                     *expression = cast;
                 } else if is(call, "mod")
@@ -177,6 +176,15 @@ fn like(expression: &mut Expr) {
     };
     if let Some(escape) = escape_char.take() {
         **pattern = function("like_escape", &[&*pattern, &Expr::Value(escape)]);
+    }
+}
+
+/// `INTERVAL '1 day'` as a cast of its text.
+fn interval(expression: &mut Expr) {
+    let Expr::Interval(interval) = expression else { return };
+    if let Some(text) = interval_text(interval) {
+        let of = DataType::Interval { fields: None, precision: None };
+        *expression = cast(Expr::Value(text.into()), of);
     }
 }
 
