@@ -11,6 +11,7 @@ mod files;
 mod fold;
 mod interval;
 mod life;
+mod missing;
 mod parameters;
 mod resolve;
 mod scope;
@@ -37,7 +38,7 @@ use crate::error::{Error, Result};
 use crate::names;
 use crate::system::Live;
 
-pub use convert::{JsonOperators, NumberOperators};
+pub use convert::{JsonOperators, KnownOperators, NumberOperators};
 pub(crate) use convert::{Rules, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
