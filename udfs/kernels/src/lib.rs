@@ -1,1 +1,6 @@
-//! Pure algorithms: slices in, numbers out. Nothing here knows Arrow, DataFusion, tokio, I/O or a clock.
+//! Pure algorithms: slices in, numbers out. Nothing here knows Arrow, DataFusion, tokio, I/O or a
+//! clock.
+
+pub mod assignment;
+pub mod simd;
+pub mod statistics;
