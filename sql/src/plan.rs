@@ -11,8 +11,10 @@ mod files;
 mod fold;
 mod interval;
 mod life;
+mod named;
 mod parameters;
 mod resolve;
+mod rows;
 mod scope;
 mod using;
 mod wildcard;
@@ -46,6 +48,7 @@ pub use life::{Life, life};
 pub use parameters::parameter_types;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub(crate) use resolve::{object_name, table_factor};
+pub(crate) use rows::ALL_FIELDS;
 pub use scope::Scope;
 pub(crate) use scope::{integer, lake_table, time_us};
 
@@ -140,6 +143,8 @@ pub(crate) async fn plan_at_depth(
     convert::fold_casts(&mut statement);
     names::current_user(&mut statement);
     let mut statement = (environment.rewrite)(statement);
+    named::fill(&environment.engine, &mut statement)?;
+    let unnested = rows::fold(&environment.engine, &mut statement);
     let special = fold::special_tables(&mut statement)?;
     environment.may_call(lakes, &statement)?;
     crate::system::sizes::load(environment, lakes, &statement).await?;
@@ -165,7 +170,8 @@ pub(crate) async fn plan_at_depth(
         (Err(error), Some(marked)) => plan(marked).map_err(|_| wildcards.locate(error))?,
         (planned, _) => planned.map_err(|error| wildcards.locate(error))?,
     };
-    signed(Rules::new(&environment.engine, depth > 0).plan(plan)?)
+    let plan = signed(Rules::new(&environment.engine, depth > 0).plan(plan)?)?;
+    if unnested { rows::named(plan) } else { Ok(plan) }
 }
 
 /// Postgres has no unsigned integers: `row_number()` and its like are bigint.
@@ -194,6 +200,8 @@ pub fn expression(
 ) -> Result<Expr> {
     let mut expression = expression;
     convert::fold_casts(&mut expression);
+    named::fill(&environment.engine, &mut expression)?;
+    rows::fold(&environment.engine, &mut expression);
     let scope = Scope::empty(&environment.engine);
     let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
     let expression = planner.sql_to_expr(expression, schema, &mut PlannerContext::new())?;
@@ -204,6 +212,8 @@ pub fn expression(
 pub fn constant(engine: &SessionState, expression: ast::Expr) -> Result<ScalarValue> {
     let mut expression = expression;
     convert::fold_casts(&mut expression);
+    named::fill(engine, &mut expression)?;
+    rows::fold(engine, &mut expression);
     let scope = Scope::empty(engine);
     let planner = SqlToRel::new_with_options(&scope, options(engine));
     let schema = DFSchema::empty();

@@ -6,12 +6,14 @@
 //!   else a list of one column of that name;
 //! - `ON CONFLICT (a) WHERE b DO …` loses its predicate: it chooses among partial indexes, and
 //!   every key that we have covers all rows;
+//! - the `*` of `(r).*` becomes a field of a name that no field has;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
 use super::SextantDialect;
 use crate::changes::{NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER};
+use crate::plan::ALL_FIELDS;
 
 /// The tokens, folded; positions stay those of the text.
 pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -48,6 +50,11 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         } else if let Some((target, next)) = conflict_predicate(rest) {
             folded.extend(rest[..target].iter().cloned());
             index += next;
+        } else if is_whole_row(&folded, rest) {
+            let name = format!("\"{ALL_FIELDS}\"");
+            folded.push(rest[0].clone());
+            folded.extend(synthetic(&name, &rest[1]));
+            index += 2;
         } else if first && words(rest, &["ABORT"]).is_some() {
             folded.extend(synthetic("ROLLBACK", &rest[0]));
             index += 1;
@@ -117,6 +124,12 @@ fn words(tokens: &[TokenWithSpan], expected: &[&str]) -> Option<usize> {
         }
     }
     next.is_none().then_some(tokens.len())
+}
+
+/// `.*` after a closing parenthesis.
+fn is_whole_row(before: &[TokenWithSpan], rest: &[TokenWithSpan]) -> bool {
+    matches!(before.last().map(|t| &t.token), Some(Token::RParen))
+        && matches!(rest, [dot, star, ..] if dot.token == Token::Period && star.token == Token::Mul)
 }
 
 fn is(word: &Word, expected: &str) -> bool {
