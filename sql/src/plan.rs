@@ -139,6 +139,7 @@ pub(crate) async fn plan_at_depth(
         return Err(Error::new("54001", "views are nested too deeply"));
     }
     let mut statement = statement;
+    crate::relations::expand(&mut statement)?;
     names::assign(&mut statement);
     convert::fold_casts(&mut statement);
     names::current_user(&mut statement);
