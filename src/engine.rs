@@ -104,5 +104,12 @@ fn own_functions(state: &mut SessionState) -> Result<(), Error> {
     for function in sql::functions::aggregate() {
         state.register_udaf(Arc::new(function))?;
     }
+    for function in udfs::functions() {
+        match function.engine {
+            udfs::Engine::Scalar(function) => drop(state.register_udf(Arc::new(function))?),
+            udfs::Engine::Aggregate(function) => drop(state.register_udaf(Arc::new(function))?),
+            udfs::Engine::Window(function) => drop(state.register_udwf(Arc::new(function))?),
+        }
+    }
     Ok(())
 }

@@ -225,6 +225,11 @@ fn from_any(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
     if let Some(inner) = error.downcast_ref::<catalog::Error>() {
         return from_catalog(inner);
     }
+    if let Some(inner) = error.downcast_ref::<udfs::Error>() {
+        let mut out = Error::new(inner.sqlstate(), inner.to_string());
+        out.hint = inner.hint();
+        return out;
+    }
     if let Some(inner) = error.downcast_ref::<DataFusionError>() {
         return from_engine(inner);
     }
@@ -264,6 +269,11 @@ fn from_plan(message: &str) -> Error {
     if let Some(name) = between(&text, "table '", "' not found") {
         let name = name.rsplit('.').next().unwrap_or(name);
         return Error::new("42P01", format!("relation \"{name}\" does not exist"));
+    }
+    // A function of our own that does not take such arguments says so itself.
+    if let Some(own) = between(&text, "failed with: External error: ", ". No function matches") {
+        let usage = between(&text, "Candidate functions:\n\t", ")").unwrap_or_default();
+        return Error::new("42883", own).with_hint(format!("Call it as {usage})."));
     }
     if let Some(qualifier) = text.strip_prefix("Invalid qualifier ") {
         return missing_from(qualifier);
