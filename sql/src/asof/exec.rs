@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::Result as EngineResult;
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr, lit};
 use datafusion::physical_expr::utils::collect_columns;
@@ -54,6 +54,26 @@ pub(super) struct Terms {
     pub tolerance: Option<Tolerance>,
     /// What a label must fulfil to have a match.
     pub guard: Option<Side>,
+}
+
+impl Terms {
+    /// Of nothing but a kind and a rule: no keys, every time NULL.
+    pub fn plain(kind: Kind, rule: Rule) -> Self {
+        let null = || lit(ScalarValue::Int64(None));
+        Self {
+            kind,
+            rule,
+            keys: Vec::new(),
+            time: (null(), null()),
+            time_type: DataType::Int64,
+            created: None,
+            counts_unknown: false,
+            sequence: None,
+            shown: Vec::new(),
+            tolerance: None,
+            guard: None,
+        }
+    }
 }
 
 /// See the module.

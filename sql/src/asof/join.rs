@@ -45,18 +45,12 @@ pub(super) fn stream(
     context: Arc<TaskContext>,
     metrics: &ExecutionPlanMetricsSet,
 ) -> EngineResult<SendableRecordBatchStream> {
-    let counts = Counts::new(metrics);
-    let baseline = counts.baseline.clone();
-    let told = tell(exec.terms.counts_unknown, counts.clone(), Arc::clone(&context));
-    let work = Arc::new(Work {
-        left: Arc::clone(&exec.left),
-        right: Arc::clone(&exec.right),
-        terms: Arc::clone(&exec.terms),
-        filter: exec.filter.clone(),
-        schema: Arc::clone(&schema),
-        context,
-        counts,
-    });
+    let (inputs, terms) =
+        ((Arc::clone(&exec.left), Arc::clone(&exec.right)), Arc::clone(&exec.terms));
+    let work = Work::new(inputs, terms, Arc::clone(&schema), context, metrics);
+    let work = Arc::new(Work { filter: exec.filter.clone(), ..work });
+    let baseline = work.counts.baseline.clone();
+    let told = tell(exec.terms.counts_unknown, work.counts.clone(), Arc::clone(&work.context));
     let rows = futures::stream::once(work.run()).try_flatten();
     let rows = rows.inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
     let rows = rows.chain(told.into_stream().filter_map(std::future::ready));
@@ -81,7 +75,7 @@ async fn tell(
 pub(super) struct Counts {
     pub baseline: BaselineMetrics,
     labels: Count,
-    rows: Count,
+    pub rows: Count,
     /// Rows whose key a label has.
     candidates: Count,
     pub matches: Count,
@@ -119,7 +113,7 @@ pub(super) struct Work {
 #[derive(Debug)]
 pub(super) struct Arranged {
     pub batches: Vec<RecordBatch>,
-    keys: Keys,
+    pub keys: Keys,
     pub labels: Labels,
 }
 
@@ -130,6 +124,17 @@ enum Collected {
 }
 
 impl Work {
+    pub fn new(
+        (left, right): (Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>),
+        terms: Arc<Terms>,
+        schema: SchemaRef,
+        context: Arc<TaskContext>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Self {
+        let counts = Counts::new(metrics);
+        Self { left, right, terms, filter: None, schema, context, counts }
+    }
+
     async fn run(self: Arc<Self>) -> EngineResult<SendableRecordBatchStream> {
         let mut memory = self.memory("AsOfLabels");
         let collected = self.collected(&memory).await?;
@@ -177,6 +182,21 @@ impl Work {
     fn label_parts(&self, partition: usize) -> Parts {
         let keys = self.terms.keys.iter().map(|(label, _)| Arc::clone(label)).collect();
         Parts::of_labels(&self.context, &self.counts, &self.left.schema(), keys, partition)
+    }
+
+    /// All of the left side in memory, else 53200.
+    pub async fn held(&self, memory: &MemoryReservation) -> EngineResult<Vec<RecordBatch>> {
+        let mut held = Vec::new();
+        for labels in self.collected(memory).await? {
+            match labels {
+                Collected::Held(batches) => held.extend(batches),
+                Collected::Spilled(_) => {
+                    let message = "memory does not hold the labels".to_owned();
+                    return Err(DataFusionError::ResourcesExhausted(message));
+                }
+            }
+        }
+        Ok(held)
     }
 
     /// All of the left side, by partition.
@@ -281,7 +301,7 @@ impl Work {
     }
 
     /// The right side's partitions; none if no label can match.
-    fn streams(&self, arranged: &Arranged) -> EngineResult<Vec<SendableRecordBatchStream>> {
+    pub fn streams(&self, arranged: &Arranged) -> EngineResult<Vec<SendableRecordBatchStream>> {
         let partitions = match arranged.labels.place_count() {
             0 => 0,
             _ => self.right.output_partitioning().partition_count(),

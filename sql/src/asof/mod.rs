@@ -4,6 +4,8 @@
 //!   text ─ tokens ─▶ text ─ syntax ─▶ AST ─ relation ─▶ AsOf ─ push ─▶ AsOf ─ physical ─▶ AsOfExec
 //!     all spellings    one form      in parentheses    node   filters             join, keys, keep
 //! ```
+//! `windowed` is the same for windows at label time: what all rows of one tell in place of the nearest.
+//!
 //! The algorithm is `kernels::asof`; this folder adapts types, memory and threads to it. What the
 //! engine knows of it is registered in three places: its planner of relations, of queries, and a
 //! rule of its optimizer. A version of the engine that brings the form it parses makes `tokens`
@@ -12,6 +14,7 @@
 mod codec;
 mod exec;
 mod filter;
+mod gather;
 mod join;
 mod keep;
 mod keys;
@@ -29,9 +32,12 @@ mod times;
 mod tokens;
 mod tolerance;
 mod view;
+mod windowed;
+mod windowed_exec;
 
 pub use codec::AsOfCodec;
 pub use exec::AsOfExec;
+pub use gather::Gathered;
 pub use node::{AsOf, Kind, Known};
 pub use physical::AsOfQueries;
 pub use push::optimizer_rules;
@@ -39,3 +45,5 @@ pub use relation::AsOfRelations;
 pub(crate) use relation::{On, join_plans as join};
 pub(crate) use syntax::{lacks_time, nest};
 pub(crate) use tokens::folded;
+pub use windowed::{WindowFeature, Windowed, windowed};
+pub use windowed_exec::WindowedExec;

@@ -25,6 +25,7 @@ use super::exec::{AsOfExec, Terms};
 use super::node::{AsOf, Known};
 use super::times;
 use super::tolerance::Tolerance;
+use super::windowed::Windows;
 
 /// Plans as the engine does, and AS OF joins.
 #[derive(Debug, Default)]
@@ -37,7 +38,10 @@ impl QueryPlanner for AsOfQueries {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Joins)]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(Joins),
+            Arc::new(Windows),
+        ]);
         planner.create_physical_plan(plan, session).await
     }
 }
@@ -147,7 +151,7 @@ fn rule(operator: Operator, nearest: bool, (delay, known): (i64, bool)) -> Engin
 }
 
 /// The label's side, the operator between, the row's side: the optimizer may have turned it.
-fn across(condition: &Expr, left: &DFSchema) -> EngineResult<(Expr, Operator, Expr)> {
+pub(super) fn across(condition: &Expr, left: &DFSchema) -> EngineResult<(Expr, Operator, Expr)> {
     let Expr::BinaryExpr(BinaryExpr { left: a, op, right: b }) = unaliased(condition) else {
         return internal_err!("a condition of an AS OF join is no comparison: {condition}");
     };

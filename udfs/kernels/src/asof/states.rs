@@ -145,26 +145,22 @@ impl Spread {
         Some(self.sum()? / self.count as f64)
     }
 
-    /// Of a sample, with `n - 1`; None of fewer than two. `Σ(x - m)² = Σx² - 2mΣx + nm²`, exact
-    /// until it is rounded, less what the mean's own rounding has put in.
+    /// Of a sample: `(nΣx² - (Σx)²) / n(n - 1)`, whose numerator is exact until it is rounded; None
+    /// of fewer than two.
     pub fn variance(&self) -> Option<f64> {
         if self.count < 2 {
             return None;
         }
-        let mean = self.mean()?;
-        if !mean.is_finite() {
+        if self.sum.beyond.is_some() || self.squares.beyond.is_some() {
             return Some(f64::NAN);
         }
-        let mut squares = self.squares.clone();
-        self.sum.parts.iter().for_each(|part| squares.push_product(*part, -2.0 * mean));
-        let mut of_mean = Sum::default();
-        of_mean.push_product(mean, mean);
-        of_mean.parts.iter().for_each(|part| squares.push_product(*part, self.count as f64));
-        let mut deviation = self.sum.clone();
-        deviation.push_product(mean, -(self.count as f64));
-        let deviation = deviation.value();
-        let sum = squares.value() - deviation * deviation / self.count as f64;
-        Some(sum.max(0.0) / (self.count - 1) as f64)
+        let count = self.count as f64;
+        let mut numerator = Sum::default();
+        self.squares.parts.iter().for_each(|part| numerator.push_product(*part, count));
+        for part in &self.sum.parts {
+            self.sum.parts.iter().for_each(|other| numerator.push_product(*part, -other));
+        }
+        Some(numerator.value() / (count * (count - 1.0)))
     }
 
     /// The square root of `variance`.

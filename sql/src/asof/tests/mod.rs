@@ -1,6 +1,8 @@
 //! Joins of generated rows against the rule in its naive form: any cut into batches and partitions,
 //! any order, keys and times of several types, and memory that does not hold the labels.
 
+mod windows;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
