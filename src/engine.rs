@@ -46,7 +46,10 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             // Before the engine's own, which take a value of jsonb for text.
-            .with_expr_planners(vec![Arc::new(sql::plan::JsonOperators)])
+            .with_expr_planners(vec![
+                Arc::new(sql::plan::JsonOperators),
+                Arc::new(sql::plan::KnownOperators),
+            ])
             .with_default_features()
             .with_query_planner(Arc::new(sql::asof::AsOfQueries))
             .with_relation_planners(vec![Arc::new(sql::asof::AsOfRelations)])
@@ -100,6 +103,13 @@ fn own_functions(state: &mut SessionState) -> Result<(), Error> {
     }
     for function in sql::functions::aggregate() {
         state.register_udaf(Arc::new(function))?;
+    }
+    for function in udfs::functions() {
+        match function.engine {
+            udfs::Engine::Scalar(function) => drop(state.register_udf(Arc::new(function))?),
+            udfs::Engine::Aggregate(function) => drop(state.register_udaf(Arc::new(function))?),
+            udfs::Engine::Window(function) => drop(state.register_udwf(Arc::new(function))?),
+        }
     }
     Ok(())
 }

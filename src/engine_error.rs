@@ -53,6 +53,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("regex", "2201B"),
     ("scalar subquery", "21000"),
     ("more than one row", "21000"),
+    ("inconsistent data type across values list", "42804"),
     ("wrong number of columns", "42601"),
     ("number of columns", "42601"),
     ("duplicate expression", "42701"),
@@ -61,8 +62,14 @@ const MESSAGES: &[(&str, &str)] = &[
     ("recursion limit", "54001"),
     ("square root of a negative", "2201F"),
     ("limit must be >= 0", "2201W"),
-    ("offset must be >= 0", "2201X"),
+    ("offset must be >=", "2201X"),
     ("order by column out of bounds", "42P10"),
+    ("order by index starts at 1", "42P10"),
+    ("in select clause. valid columns", "42P10"),
+    ("names given as column alias", "42P10"),
+    ("specified more than once", "42712"),
+    ("cannot be nested", "42803"),
+    ("requires a boolean expression", "42804"),
     ("to be an integer or null", "22P02"),
     ("filter with non-boolean predicate", "42804"),
     ("unary operator", "42883"),
@@ -218,6 +225,11 @@ fn from_any(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
     if let Some(inner) = error.downcast_ref::<catalog::Error>() {
         return from_catalog(inner);
     }
+    if let Some(inner) = error.downcast_ref::<udfs::Error>() {
+        let mut out = Error::new(inner.sqlstate(), inner.to_string());
+        out.hint = inner.hint();
+        return out;
+    }
     if let Some(inner) = error.downcast_ref::<DataFusionError>() {
         return from_engine(inner);
     }
@@ -257,6 +269,11 @@ fn from_plan(message: &str) -> Error {
     if let Some(name) = between(&text, "table '", "' not found") {
         let name = name.rsplit('.').next().unwrap_or(name);
         return Error::new("42P01", format!("relation \"{name}\" does not exist"));
+    }
+    // A function of our own that does not take such arguments says so itself.
+    if let Some(own) = between(&text, "failed with: External error: ", ". No function matches") {
+        let usage = between(&text, "Candidate functions:\n\t", ")").unwrap_or_default();
+        return Error::new("42883", own).with_hint(format!("Call it as {usage})."));
     }
     if let Some(qualifier) = text.strip_prefix("Invalid qualifier ") {
         return missing_from(qualifier);

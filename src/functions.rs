@@ -1,5 +1,7 @@
 //! Scalar functions about the server and the connection.
 
+mod clock;
+
 use std::sync::{Arc, RwLock};
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, StringArray};
@@ -20,7 +22,9 @@ pub fn constant() -> Vec<ScalarUDF> {
         crate::POSTGRES_VERSION.split(' ').next().unwrap_or_default(),
         env!("CARGO_PKG_VERSION")
     );
-    vec![text("version", version)]
+    let mut all = clock::functions();
+    all.push(text("version", version));
+    all
 }
 
 /// Functions whose answer is the connection's own.
@@ -37,6 +41,7 @@ pub fn of_session(
         named("user", who, |who| who.current.clone()),
         current_schema(who, settings),
         backend_pid(process_id),
+        clock::statement(server, process_id),
         signal("pg_cancel_backend", server, who, Registry::cancel_backend),
         signal("pg_terminate_backend", server, who, Registry::terminate_backend),
         current_setting(settings),

@@ -28,6 +28,28 @@ fn four_threads() {
     run_all(4);
 }
 
+/// The reference entry of every function has an example that runs and answers as it says.
+#[test]
+fn examples_of_functions() {
+    let server = Server::start(2);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let failures = runtime.block_on(async {
+        let client = connect(server.port).await;
+        let mut failures = Vec::new();
+        for function in udfs::functions() {
+            let (sql, expected) = function.call.doc.example;
+            let answer = match client.simple_query(sql).await {
+                Ok(messages) => rows(&messages, &mut Vec::new()).join("\n"),
+                Err(error) => format!("{error:?}"),
+            };
+            let name = function.call.name;
+            failures.extend(same(&answer, expected).err().map(|e| format!("{name}: {e}")));
+        }
+        failures
+    });
+    assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
+}
+
 /// One file's server, killed when it is dropped.
 struct Server {
     process: Child,

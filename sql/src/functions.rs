@@ -4,24 +4,31 @@ pub(crate) mod arithmetic;
 mod array_or_empty;
 pub(crate) mod as_type;
 mod extract;
+mod finite;
 pub(crate) mod interval;
 pub(crate) mod json;
 mod like_escape;
+mod make;
 pub(crate) mod number;
 mod only_value;
+pub(crate) mod regexp;
 mod row_field;
+pub(crate) mod series;
 mod similar;
 mod size_pretty;
 pub(crate) mod subscripts;
+mod substr;
 mod text;
 mod timezone;
 mod to_char;
 mod type_of;
+pub(crate) mod unknown;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use only_value::function as only_value;
 pub(crate) use row_field::row_field;
+pub(crate) use substr::function as substr;
 pub(crate) use text::{identifier, literal};
 pub(crate) use timezone::{Zone, shift, timezone};
 
@@ -31,23 +38,31 @@ pub fn scalar() -> Vec<ScalarUDF> {
     functions.extend(text::quoting());
     functions.extend(interval::justify());
     functions.extend(json::functions());
+    functions.extend(make::functions());
+    functions.extend(number::floats());
+    functions.extend(regexp::functions());
     functions.extend([
         array_or_empty::function(),
         as_type::function(),
         extract::date_part(),
         extract::extract(),
+        finite::function(),
         interval::age(),
         like_escape::function(),
+        number::div(),
         number::width_bucket(),
+        series::function(),
         similar::function(),
         size_pretty::function(),
         subscripts::function(),
+        substr(),
         text::format_function(),
         timezone(),
         to_char::to_char(),
         to_char::to_date(),
         to_char::to_timestamp(),
         type_of::function(),
+        unknown::function(),
     ]);
     functions
 }

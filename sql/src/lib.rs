@@ -14,6 +14,7 @@ pub mod names;
 pub mod parse;
 pub mod pg_type;
 pub mod plan;
+mod relations;
 pub mod statements;
 pub mod system;
 pub mod types;

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Function, Ident, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Statement, VisitMut, VisitorMut, visit_expressions_mut,
+    AccessExpr, DataType, Expr, Function, Ident, ObjectName, OrderByKind, Query, Select,
+    SelectItem, SetExpr, Statement, VisitMut, VisitorMut, visit_expressions_mut,
 };
 
 /// Separates a column's name from the number that keeps it apart from its like.
@@ -189,7 +189,10 @@ fn figure(expression: &Expr) -> Option<String> {
     match expression {
         Expr::Identifier(name) => Some(folded(name)),
         Expr::CompoundIdentifier(parts) => parts.last().map(folded),
-        Expr::CompoundFieldAccess { root, .. } => figure(root),
+        Expr::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
+            Some(AccessExpr::Dot(Expr::Identifier(field))) => Some(folded(field)),
+            _ => figure(root),
+        },
         Expr::Function(function) => Some(function_name(function)),
         Expr::Cast { expr, data_type, .. } => strong(expr).or_else(|| Some(type_name(data_type))),
         Expr::TypedString(typed) => Some(type_name(&typed.data_type)),

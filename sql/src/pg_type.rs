@@ -42,6 +42,7 @@ const BASES: &[Base] = &[
     ("regclass", 2205, 2210, 4),
     ("regtype", 2206, 2211, 4),
     ("record", 2249, 2287, -1),
+    ("void", 2278, 0, 4),
     ("uuid", 2950, 2951, 16),
     ("regconfig", 3734, 3735, 4),
     ("regdictionary", 3769, 3770, 4),

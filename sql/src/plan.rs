@@ -11,8 +11,11 @@ mod files;
 mod fold;
 mod interval;
 mod life;
+mod missing;
+mod named;
 mod parameters;
 mod resolve;
+mod rows;
 mod scope;
 mod using;
 mod wildcard;
@@ -37,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::names;
 use crate::system::Live;
 
-pub use convert::{JsonOperators, NumberOperators};
+pub use convert::{JsonOperators, KnownOperators, NumberOperators};
 pub(crate) use convert::{Rules, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
@@ -47,6 +50,7 @@ pub use life::{Life, life};
 pub use parameters::parameter_types;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub(crate) use resolve::{object_name, reference_place, table_factor};
+pub(crate) use rows::ALL_FIELDS;
 pub use scope::Scope;
 pub(crate) use scope::{lake_table, snapshot, time_us};
 
@@ -142,11 +146,14 @@ pub(crate) async fn plan_at_depth(
         return Err(Error::new("54001", "views are nested too deeply"));
     }
     let mut statement = statement;
+    crate::relations::expand(&mut statement)?;
     names::assign(&mut statement);
     convert::fold_casts(&mut statement);
     names::current_user(&mut statement);
     let mut statement = (environment.rewrite)(statement);
     crate::asof::nest(&mut statement)?;
+    named::fill(&environment.engine, &mut statement)?;
+    let unnested = rows::fold(&environment.engine, &mut statement);
     let special = fold::special_tables(&mut statement)?;
     environment.may_call(lakes, &statement)?;
     crate::system::sizes::load(environment, lakes, &statement).await?;
@@ -172,7 +179,8 @@ pub(crate) async fn plan_at_depth(
         (Err(error), Some(marked)) => plan(marked).map_err(|_| wildcards.locate(error))?,
         (planned, _) => planned.map_err(|error| wildcards.locate(error))?,
     };
-    signed(Rules::new(&environment.engine, depth > 0).plan(plan)?)
+    let plan = signed(Rules::new(&environment.engine, depth > 0).plan(plan)?)?;
+    if unnested { rows::named(plan) } else { Ok(plan) }
 }
 
 /// Postgres has no unsigned integers: `row_number()` and its like are bigint.
@@ -201,6 +209,8 @@ pub fn expression(
 ) -> Result<Expr> {
     let mut expression = expression;
     convert::fold_casts(&mut expression);
+    named::fill(&environment.engine, &mut expression)?;
+    rows::fold(&environment.engine, &mut expression);
     let scope = Scope::empty(&environment.engine);
     let planner = SqlToRel::new_with_options(&scope, options(&environment.engine));
     let expression = planner.sql_to_expr(expression, schema, &mut PlannerContext::new())?;
@@ -211,6 +221,8 @@ pub fn expression(
 pub fn constant(engine: &SessionState, expression: ast::Expr) -> Result<ScalarValue> {
     let mut expression = expression;
     convert::fold_casts(&mut expression);
+    named::fill(engine, &mut expression)?;
+    rows::fold(engine, &mut expression);
     let scope = Scope::empty(engine);
     let planner = SqlToRel::new_with_options(&scope, options(engine));
     let schema = DFSchema::empty();

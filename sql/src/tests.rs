@@ -8,6 +8,7 @@ use std::sync::Arc;
 use catalog::{Lake, LakeOptions, Transaction};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::registry::FunctionRegistry;
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionConfig;
 
@@ -29,11 +30,14 @@ impl Db {
         let mut options = LakeOptions::new(folder.path().to_string_lossy());
         options.inline_row_limit = 3;
         let lake = Lake::open(options).await.unwrap();
-        let engine = SessionStateBuilder::new()
+        let mut engine = SessionStateBuilder::new()
             .with_config(SessionConfig::new().with_target_partitions(2))
             .with_expr_planners(vec![Arc::new(crate::plan::JsonOperators)])
             .with_default_features()
             .build();
+        for function in crate::functions::scalar() {
+            engine.register_udf(Arc::new(function)).unwrap();
+        }
         engine
             .runtime_env()
             .register_object_store(lake.store_url().as_ref(), Arc::clone(lake.store()));

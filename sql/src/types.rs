@@ -16,7 +16,8 @@ use datafusion::sql::sqlparser::ast::{
 use crate::error::{Error, Result};
 
 /// `numeric` without precision: Decimal128 is the widest the engine computes in.
-const NUMERIC: DataType = DataType::Decimal128(38, 9);
+pub(crate) const NUMERIC: DataType = DataType::Decimal128(38, NUMERIC_SCALE);
+pub(crate) const NUMERIC_SCALE: i8 = 9;
 /// A vector's largest dimension, as in pgvector's storage limit.
 const VECTOR_DIMENSIONS: i32 = 16_000;
 
@@ -105,9 +106,38 @@ fn custom(name: &str, arguments: &[String]) -> Result<(DataType, Option<String>)
         "float8" => Ok((DataType::Float64, None)),
         "timestamptz" => Ok((timestamptz(), None)),
         "oid" => Ok((DataType::Int64, Some("oid".into()))),
+        _ if ELSEWHERE.contains(&bare) => Err(Error::unsupported(format!("type {bare}"))),
         _ => Err(undefined_type(bare)),
     }
 }
+
+/// Types of Postgres that are none here.
+const ELSEWHERE: &[&str] = &[
+    "bit",
+    "box",
+    "cidr",
+    "circle",
+    "daterange",
+    "hstore",
+    "inet",
+    "int4range",
+    "int8range",
+    "line",
+    "lseg",
+    "macaddr",
+    "money",
+    "numrange",
+    "path",
+    "point",
+    "polygon",
+    "timetz",
+    "tsquery",
+    "tsrange",
+    "tstzrange",
+    "tsvector",
+    "varbit",
+    "xml",
+];
 
 fn undefined_type(name: &str) -> Error {
     Error::new("42704", format!("type \"{}\" does not exist", name.to_lowercase()))
@@ -152,12 +182,13 @@ pub struct PostgresTypes {
 
 impl TypePlanner for PostgresTypes {
     fn plan_type_field(&self, sql: &Sql) -> EngineResult<Option<FieldRef>> {
-        if let Ok((data_type, _)) = planned(sql) {
-            return Ok(Some(Arc::new(Field::new("", data_type, true))));
-        }
+        let error = match planned(sql) {
+            Ok((data_type, _)) => return Ok(Some(Arc::new(Field::new("", data_type, true)))),
+            Err(error) => error,
+        };
         match &self.fallback {
-            Some(fallback) => fallback.plan_type_field(sql),
-            None => Ok(None),
+            Some(fallback) => fallback.plan_type_field(sql)?.map(Some).ok_or(error.into()),
+            None => Err(error.into()),
         }
     }
 }
@@ -179,6 +210,15 @@ pub fn describe(field: &Field) -> Described {
     match tag {
         Some(tag) => describe_tag(tag),
         None => describe_type(field.data_type()),
+    }
+}
+
+/// The name that errors give a field's type: `integer[]`, where the catalog says ARRAY.
+pub fn shown(field: &Field) -> String {
+    match field.data_type() {
+        DataType::List(element) | DataType::LargeList(element) => format!("{}[]", shown(element)),
+        DataType::FixedSizeList(..) => "vector".into(),
+        _ => describe(field).data_type,
     }
 }
 

@@ -71,8 +71,9 @@ pub enum Kind {
 impl Cells {
     /// The shape of an array of a field.
     pub fn new(array: &ArrayRef, field: &Field, zone: Zone) -> Result<Self, Error> {
-        let oid = PgType::of(field).oid;
+        let PgType { oid, modifier, .. } = PgType::of(field);
         let array = match (array.data_type(), common(array.data_type(), oid)) {
+            (DataType::Utf8, _) if oid == BPCHAR_OID => &padded(array, modifier),
             (DataType::Duration(_), _) => &elapsed(array)?,
             (_, Some(to)) => &cast(array, &to)?,
             (_, None) => array,
@@ -93,6 +94,18 @@ impl Cells {
             None => matches!(self.kind, Kind::Null),
         }
     }
+}
+
+const BPCHAR_OID: u32 = 1042;
+
+/// `char(n)` with the blanks that are not kept.
+fn padded(array: &ArrayRef, modifier: i32) -> ArrayRef {
+    let Ok(width @ 1..) = usize::try_from(modifier.saturating_sub(4)) else {
+        return Arc::clone(array);
+    };
+    let texts = array.as_string::<i32>().iter();
+    let padded = texts.map(|text| text.map(|text| format!("{text:width$}")));
+    Arc::new(padded.collect::<StringArray>())
 }
 
 /// What lies between two times: days and time, as Postgres subtracts timestamps.

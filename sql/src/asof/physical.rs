@@ -74,14 +74,7 @@ impl ExtensionPlanner for Joins {
             let (label, _, row) = across(key, of_left)?;
             keys.push(pair(&label, &row)?);
         }
-        let (label, operator, row) = match unaliased(&node.time) {
-            // The optimizer knows that a label time is NULL.
-            Expr::Literal(..) => {
-                let null = || Expr::Literal(ScalarValue::Int64(None), None);
-                (null(), Operator::GtEq, null())
-            }
-            time => across(time, of_left)?,
-        };
+        let (label, operator, row) = times_of(node)?;
         let time_type = label.get_type(of_left)?;
         if !times::is_supported(&time_type) || time_type != row.get_type(of_right)? {
             return internal_err!("the times of an AS OF join were not coerced");
@@ -122,6 +115,18 @@ impl ExtensionPlanner for Joins {
         };
         let (left, right) = (Arc::clone(left), Arc::clone(right));
         Ok(Some(Arc::new(AsOfExec::new(left, right, Arc::new(terms))?)))
+    }
+}
+
+/// The label's time, the comparison, the row's time.
+fn times_of(node: &AsOf) -> EngineResult<(Expr, Operator, Expr)> {
+    match unaliased(&node.time) {
+        // The optimizer knows that a label time is NULL.
+        Expr::Literal(..) => {
+            let null = || Expr::Literal(ScalarValue::Int64(None), None);
+            Ok((null(), Operator::GtEq, null()))
+        }
+        time => across(time, node.left.schema()),
     }
 }
 

@@ -77,21 +77,12 @@ fn planned(
         let condition = context.sql_to_expr(condition, &schema)?;
         sides.set_match(condition, place)?;
     }
-    match constraint {
-        JoinConstraint::None => {}
-        JoinConstraint::Natural => return Err(Error::unsupported("NATURAL ASOF JOIN").into()),
-        JoinConstraint::On(on) => {
-            let place = place(&on);
-            for condition in split_conjunction_owned(context.sql_to_expr(on, &schema)?) {
-                sides.add(condition, place)?;
-            }
-        }
-        JoinConstraint::Using(columns) => sides.using(&columns, context)?,
-    }
+    sides.constrain(constraint, &schema, context)?;
     let place_of_right = place(&of_right);
     let mut limits = On::default();
     if let Some(version) = &view {
-        let label_time = terms.label_time.map(|time| context.sql_to_expr(time, left.schema()));
+        let label_time =
+            terms.label_time.clone().map(|time| context.sql_to_expr(time, left.schema()));
         let said = view::Said {
             left: left.schema(),
             right: right.schema(),
@@ -102,10 +93,11 @@ fn planned(
             bare,
         };
         limits = view::complete(version, said).map_err(|error| error.at_place(place_of_right))?;
-    } else if terms.label_time.is_some() || sides.time.is_none() {
-        return Err(view::not_one(&of_right, place_of_right).into());
     }
-    let Some(time) = sides.time.take() else { return Err(no_time(place_of_right).into()) };
+    let Some(time) = sides.time.take().filter(|_| view.is_some() || terms.label_time.is_none())
+    else {
+        return Err(view::not_one(&of_right, place_of_right).into());
+    };
     times::check(&time, &schema, place_of_right)?;
     let tolerance = terms.tolerance.map(|t| context.sql_to_expr(t, &DFSchema::empty()));
     let (keys, left_only, right_only) = (sides.keys, sides.of_left, sides.of_right);
@@ -220,6 +212,24 @@ impl Sides<'_> {
         }
     }
 
+    fn constrain(
+        &mut self,
+        constraint: JoinConstraint,
+        schema: &DFSchema,
+        context: &mut dyn RelationPlannerContext,
+    ) -> EngineResult<()> {
+        match constraint {
+            JoinConstraint::None => Ok(()),
+            JoinConstraint::Natural => Err(Error::unsupported("NATURAL ASOF JOIN").into()),
+            JoinConstraint::On(on) => {
+                let place = place(&on);
+                let conditions = split_conjunction_owned(context.sql_to_expr(on, schema)?);
+                conditions.into_iter().try_for_each(|condition| self.add(condition, place))
+            }
+            JoinConstraint::Using(columns) => self.using(&columns, context),
+        }
+    }
+
     fn set_match(&mut self, condition: Expr, place: Place) -> EngineResult<()> {
         let across = self.across(&condition, true).filter(|(_, op, _)| is_time(*op));
         let Some((label, op, row)) = across else { return Err(not_a_time(place).into()) };
@@ -309,10 +319,6 @@ const FORM: &str = "Write MATCH_CONDITION (l.ts >= r.ts).";
 fn not_a_time(place: Place) -> Error {
     let message = "MATCH_CONDITION must compare a time of each side by >=, >, <= or <";
     Error::new("42601", message).with_hint(FORM).at_place(place)
-}
-
-fn no_time(place: Place) -> Error {
-    Error::new("42601", "an AS OF join must compare times").with_hint(FORM).at_place(place)
 }
 
 fn two_times(place: Place) -> Error {

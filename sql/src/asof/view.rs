@@ -1,11 +1,11 @@
 //! What a feature view says of its times, for joins that leave them out.
 //!
-//! | the join says                    | the view adds                                              |
-//! |----------------------------------|------------------------------------------------------------|
-//! | nothing                          | keys and time by its columns' names, and its limits        |
-//! | `AS OF l.ts`, ON its keys        | its time and its limits                                    |
-//! | its keys and its time            | its limits: TTL, DELAY, and CREATED between equal times    |
-//! | another time or direction        | nothing                                                    |
+//! | the join says              | the view adds                                                |
+//! |----------------------------|--------------------------------------------------------------|
+//! | nothing                    | keys and time by its columns' names, and its limits          |
+//! | `AS OF l.ts`, ON its keys  | its time and its limits                                      |
+//! | its keys and its time      | its limits: TTL, DELAY, and CREATED between equal times      |
+//! | another time or direction  | nothing                                                      |
 
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::BinaryExpr;
@@ -49,7 +49,10 @@ pub(super) fn complete(version: &Version, said: Said<'_>) -> Result<On> {
     }
     for key in &version.key {
         let row = point_in_time::column(right, key)?;
-        let compared = |condition: &Expr| matches!(condition, Expr::BinaryExpr(BinaryExpr { right, .. }) if **right == row);
+        let compared = |condition: &Expr| match condition {
+            Expr::BinaryExpr(BinaryExpr { right, .. }) => **right == row,
+            _ => false,
+        };
         if !keys.iter().any(compared) {
             return Err(Error::new(
                 "42601",

@@ -4,7 +4,7 @@
 //!   integers   the wider type; 22003 on overflow, 22012 on division by zero
 //!   floats     22003 when finite numbers give infinity, or others than zero give zero
 //!   numeric    exact while 38 digits hold it, otherwise rounded half away from zero to
-//!              18 decimals (a product); a quotient has 20 decimals, as Postgres' of 1 and 3
+//!              18 decimals (a product); a quotient has 16 to 20 decimals, Postgres' 16 or more
 //! ```
 //!
 //! NULL gives NULL. A chain of terms is one call: names and types of nested calls would be worked
@@ -36,8 +36,12 @@ const DIGITS: u8 = 38;
 /// Decimals that a product keeps when its digits are more than a numeric has.
 const PRODUCT_SCALE: i8 = 18;
 
-/// Decimals of a quotient.
+/// Decimals of a quotient, if the digits before the point leave room for them, and the fewest.
 const QUOTIENT_SCALE: i8 = 20;
+const LEAST_SCALE: i8 = 16;
+
+/// Digits and decimals of a numeric declared without them: most of its values are short.
+const PLAIN: (u8, i8) = (38, 9);
 
 /// `… operation right`, with a result of type `to`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -357,7 +361,13 @@ impl Operation {
         match self {
             Self::Add | Self::Subtract => (digits(most + i16::from(scale) + 1), scale),
             Self::Remainder => (digits(most + i16::from(scale)), scale),
-            Self::Divide => (DIGITS, scale.max(QUOTIENT_SCALE)),
+            Self::Divide => {
+                let digits = whole(left, of_left) + i16::from(of_right);
+                let room = i16::from(DIGITS) - digits;
+                let decimals = i8::try_from(room).unwrap_or(0).clamp(LEAST_SCALE, QUOTIENT_SCALE);
+                let plain = (left, of_left) == PLAIN;
+                (DIGITS, scale.max(if plain { QUOTIENT_SCALE } else { decimals }))
+            }
             Self::Multiply => {
                 let all = i16::from(left) + i16::from(right);
                 let exact = of_left + of_right;

@@ -119,15 +119,19 @@ fn hours(interval: IntervalMonthDayNano) -> IntervalMonthDayNano {
     IntervalMonthDayNano::new(interval.months, days, interval.nanoseconds % DAY_NS)
 }
 
+/// How long an interval is, in microseconds.
+pub(super) fn span_us(interval: IntervalMonthDayNano) -> i64 {
+    let months = i64::from(interval.months) * i64::from(DAYS_PER_MONTH);
+    let days = months + i64::from(interval.days);
+    days.saturating_mul(DAY_NS / 1000).saturating_add(interval.nanoseconds / 1000)
+}
+
 /// `interval_order(i)`: microseconds, by which intervals compare.
 pub(crate) fn order() -> ScalarUDF {
     let order = |arguments: &[ColumnarValue]| -> EngineResult<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
         let intervals = arrays[0].as_primitive::<IntervalMonthDayNanoType>();
-        let micros = intervals.unary::<_, Int64Type>(|i| {
-            let days = i64::from(i.months) * i64::from(DAYS_PER_MONTH) + i64::from(i.days);
-            days.saturating_mul(DAY_NS / 1000).saturating_add(i.nanoseconds / 1000)
-        });
+        let micros = intervals.unary::<_, Int64Type>(span_us);
         Ok(ColumnarValue::Array(Arc::new(micros) as ArrayRef))
     };
     let arguments = vec![INTERVAL];

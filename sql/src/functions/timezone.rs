@@ -8,7 +8,8 @@ use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
+    DataType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    TimestampMicrosecondType,
 };
 use datafusion::common::Result as EngineResult;
 use datafusion::logical_expr::{
@@ -198,26 +199,31 @@ impl ScalarUDFImpl for Shift {
         let (times, by) = (arguments.args[0].to_array(rows)?, arguments.args[1].to_array(rows)?);
         let times = times.as_primitive::<TimestampMicrosecondType>();
         let by = by.as_primitive::<IntervalMonthDayNanoType>();
-        let shifted = times.iter().zip(by.iter()).map(|(us, by)| {
+        let times = times.iter().zip(by.iter()).map(|(us, by)| {
             let (Some(us), Some(by)) = (us, by) else { return Ok(None) };
-            let out = || Error::new("22008", "timestamp out of range");
-            let local = match (by.months, by.days) {
-                (0, 0) => us,
-                (months, days) => {
-                    let clock = DateTime::from_timestamp_micros(zone.local(us)).ok_or_else(out)?;
-                    let steps = chrono::Months::new(months.unsigned_abs());
-                    let clock = match months < 0 {
-                        true => clock.checked_sub_months(steps),
-                        false => clock.checked_add_months(steps),
-                    };
-                    let days = Duration::days(i64::from(days));
-                    let clock = clock.and_then(|c| c.checked_add_signed(days)).ok_or_else(out)?;
-                    zone.instant_us(clock.timestamp_micros())?
-                }
-            };
-            local.checked_add(by.nanoseconds / 1000).ok_or_else(out).map(Some)
+            shifted(zone, us, by).map(Some)
         });
-        let shifted = shifted.collect::<Result<TimestampMicrosecondArray, Error>>()?;
-        Ok(ColumnarValue::Array(Arc::new(shifted.with_timezone("UTC"))))
+        let times = times.collect::<Result<TimestampMicrosecondArray, Error>>()?;
+        Ok(ColumnarValue::Array(Arc::new(times.with_timezone("UTC"))))
     }
+}
+
+/// An instant, in microseconds since 1970, moved by the calendar of a zone.
+pub(super) fn shifted(zone: Zone, us: i64, by: IntervalMonthDayNano) -> Result<i64, Error> {
+    let out = || Error::new("22008", "timestamp out of range");
+    let local = match (by.months, by.days) {
+        (0, 0) => us,
+        (months, days) => {
+            let clock = DateTime::from_timestamp_micros(zone.local(us)).ok_or_else(out)?;
+            let steps = chrono::Months::new(months.unsigned_abs());
+            let clock = match months < 0 {
+                true => clock.checked_sub_months(steps),
+                false => clock.checked_add_months(steps),
+            };
+            let days = Duration::days(i64::from(days));
+            let clock = clock.and_then(|c| c.checked_add_signed(days)).ok_or_else(out)?;
+            zone.instant_us(clock.timestamp_micros())?
+        }
+    };
+    local.checked_add(by.nanoseconds / 1000).ok_or_else(out)
 }

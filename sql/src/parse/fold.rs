@@ -7,12 +7,14 @@
 //! - `ON CONFLICT (a) WHERE b DO …` loses its predicate: it chooses among partial indexes, and
 //!   every key that we have covers all rows;
 //! - `VERSION AS OF 'tag'` becomes TIMESTAMP AS OF a function, for a number is expected there;
+//! - the `*` of `(r).*` becomes a field of a name that no field has;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
 use super::{SextantDialect, TAGGED};
 use crate::changes::{NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER};
+use crate::plan::ALL_FIELDS;
 
 /// The tokens, folded; positions stay those of the text.
 pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -55,6 +57,11 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             folded.push(rest[length].clone());
             folded.extend(synthetic(")", &rest[length]));
             index += length + 1;
+        } else if is_whole_row(&folded, rest) {
+            let name = format!("\"{ALL_FIELDS}\"");
+            folded.push(rest[0].clone());
+            folded.extend(synthetic(&name, &rest[1]));
+            index += 2;
         } else if first && words(rest, &["ABORT"]).is_some() {
             folded.extend(synthetic("ROLLBACK", &rest[0]));
             index += 1;
@@ -132,6 +139,12 @@ fn words(tokens: &[TokenWithSpan], expected: &[&str]) -> Option<usize> {
         }
     }
     next.is_none().then_some(tokens.len())
+}
+
+/// `.*` after a closing parenthesis.
+fn is_whole_row(before: &[TokenWithSpan], rest: &[TokenWithSpan]) -> bool {
+    matches!(before.last().map(|t| &t.token), Some(Token::RParen))
+        && matches!(rest, [dot, star, ..] if dot.token == Token::Period && star.token == Token::Mul)
 }
 
 fn is(word: &Word, expected: &str) -> bool {

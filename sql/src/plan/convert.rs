@@ -9,9 +9,13 @@
 //! | `avg` of integers and numerics      | a numeric, `sum / count`: `average.rs`              |
 //! | `x <> 0 AND 1 / x > 0`              | a division after what guards it: `guard.rs`         |
 //! | text that is a uuid or json         | checked, and known as such: `tagged.rs`             |
+//! | `char(n)`                           | text without its blanks: `character.rs`             |
 //! | operators and casts of json         | functions: `json.rs`                                |
 //! | times with a zone                   | the session's clock, in views UTC's: `zone.rs`      |
-//! | a numeric that meets a float        | a float: `mixed.rs`                                 |
+//! | a numeric compared with a float     | a float: `mixed.rs`                                 |
+//! | values of several types that meet   | values of one: `unify.rs`                           |
+//! | `text = integer`                    | an error: `operators.rs`                            |
+//! | `text ~ pattern`                    | Postgres' regular expressions: `matching.rs`        |
 //! | subqueries that are values          | aggregates, which can be decorrelated: `subquery.rs` |
 //! | other correlated subqueries, LATERAL | joins: `dependent.rs`                              |
 //!
@@ -20,17 +24,23 @@
 mod arithmetic;
 mod average;
 mod calls;
+mod character;
 mod dependent;
 mod fold;
 mod guard;
 mod json;
+mod matching;
 mod mixed;
 mod number;
+mod numeric;
+mod operators;
 mod quantified;
 mod subquery;
 mod tagged;
 mod text;
 mod time;
+mod unify;
+mod words;
 mod zone;
 
 use catalog::TYPE_KEY;
@@ -38,19 +48,21 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, Like, LogicalPlan, Operator, cast, lit};
 use datafusion::sql::sqlparser::ast::VisitMut;
 
 use super::parameters;
 use crate::error::Error;
-use crate::functions::{as_type, interval};
+use crate::functions::{as_type, interval, series, unknown};
 use crate::system::references;
+use crate::types::{NUMERIC, NUMERIC_SCALE};
 
 pub use arithmetic::NumberOperators;
 pub(crate) use fold::{function, has_column};
 pub use json::JsonOperators;
+pub use operators::KnownOperators;
 pub(crate) use tagged::functions as input_functions;
 pub(crate) use text::read_texts;
 
@@ -59,6 +71,9 @@ pub(crate) fn fold_casts<T: VisitMut>(tree: &mut T) {
     fold::casts(tree);
     json::fold(tree);
 }
+
+/// Digits before the point of the quotient of a plain numeric.
+const QUOTIENT_DIGITS: i16 = 18;
 
 /// What conversions depend on.
 pub(crate) struct Rules<'a> {
@@ -81,7 +96,7 @@ impl<'a> Rules<'a> {
     /// A plan with Postgres' conversions.
     pub(crate) fn plan(&self, plan: LogicalPlan) -> EngineResult<LogicalPlan> {
         let rewritten = plan.transform_up_with_subqueries(|node| {
-            let node = json::sorted(subquery::rows(node)?)?;
+            let node = unify::with_floats(json::sorted(subquery::rows(node)?)?);
             let filters = matches!(node, LogicalPlan::Filter(_));
             let joins = matches!(node, LogicalPlan::Join(_));
             let schema = merge_schema(&node.inputs());
@@ -96,7 +111,7 @@ impl<'a> Rules<'a> {
                 }
             })?;
             node.transform_data(average::divided)?
-                .transform_data(mixed::rows)?
+                .transform_data(|node| self.unified_rows(node))?
                 .transform_data(dependent::joined)?
                 .map_data(LogicalPlan::recompute_schema)
         })?;
@@ -119,6 +134,9 @@ impl<'a> Rules<'a> {
         assignable(&from, field)?;
         let tagged = tag(&value, schema);
         match field.metadata().get(TYPE_KEY) {
+            Some(wanted) if is_text(&from) && character::is_character(wanted) => {
+                return Ok(character::read(value));
+            }
             Some(wanted) if is_text(&from) && tagged.as_deref() != Some(wanted) => {
                 if let Some(checked) = tagged::input(value.clone(), wanted) {
                     return Ok(checked);
@@ -148,6 +166,29 @@ impl<'a> Rules<'a> {
         zone::cast(self, value, from, to)
     }
 
+    /// A cast to `numeric`, which keeps the digits that a column of it has no place for.
+    fn numeric(&self, value: &Expr, from: &DataType) -> Option<Expr> {
+        let wide = |of: &DataType| match of {
+            DataType::Decimal128(_, scale) => {
+                *scale > NUMERIC_SCALE || number::whole(of) > number::whole(&NUMERIC)
+            }
+            _ => false,
+        };
+        // Of the digits of a literal a quotient needs room for all.
+        let long = |of: &DataType| wide(of) || number::whole(of) > QUOTIENT_DIGITS;
+        let literal = matches!(value, Expr::Literal(ScalarValue::Decimal128(..), _));
+        if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = value
+            && let Some(to) = numeric::type_of(text)
+            && long(&to)
+        {
+            return Some(text::input(value.clone(), &to, self.zone));
+        }
+        match wide(from) || (literal && long(from)) {
+            true => Some(value.clone()),
+            false => self.cast_from(value.clone(), from, &NUMERIC),
+        }
+    }
+
     /// A value as the wire writes it.
     fn output(&self, value: Expr) -> Option<Expr> {
         let function = self.engine.scalar_functions().get("text_output")?;
@@ -163,6 +204,23 @@ impl<'a> Rules<'a> {
         })
     }
 
+    fn cast(&self, cast: &Cast, schema: &DFSchema) -> Option<Expr> {
+        let (value, to) = (cast.expr.as_ref(), cast.field.data_type());
+        if let Some(text) = unknown::literal(value) {
+            return Some(self.read(text.clone(), to, None));
+        }
+        let from = value.get_type(schema).ok()?;
+        let tag = tag(value, schema);
+        let untag =
+            is_text(&from) && is_text(to) && tag.as_ref().is_some_and(|t| tagged::is_known(t));
+        match tag.and_then(|tag| references::kind(&tag)) {
+            _ if untag => Some(tagged::plain(value.clone())),
+            Some(kind) if is_text(to) => self.name(value, kind),
+            _ if to == &NUMERIC => self.numeric(value, &from),
+            _ => self.cast_from(value.clone(), &from, to),
+        }
+    }
+
     fn converted(&self, expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
         let sum = arithmetic::operated(expression, schema);
         if sum.transformed {
@@ -170,34 +228,47 @@ impl<'a> Rules<'a> {
         }
         let expression = sum.data;
         let new = match &expression {
-            Expr::Cast(Cast { expr, field }) => {
-                let Ok(from) = expr.get_type(schema) else {
-                    return Ok(Transformed::no(expression));
-                };
-                let untag = is_text(&from)
-                    && is_text(field.data_type())
-                    && tag(expr, schema).is_some_and(|tag| tagged::is_known(&tag));
-                let reference = tag(expr, schema).and_then(|tag| references::kind(&tag));
-                match (untag, reference) {
-                    (true, _) => Some(tagged::plain(expr.as_ref().clone())),
-                    (_, Some(kind)) if is_text(field.data_type()) => self.name(expr, kind),
-                    _ => self.cast_from(expr.as_ref().clone(), &from, field.data_type()),
-                }
+            Expr::Cast(cast) => self.cast(cast, schema),
+            Expr::BinaryExpr(binary) => match matching::matched(binary)? {
+                None => self.operated(binary, schema),
+                matched => matched,
+            },
+            Expr::InList(list) => {
+                let items = list.list.iter().map(|item| (item, "="));
+                operators::check(&list.expr, items, schema)?;
+                self.in_list(list, schema)
             }
-            Expr::BinaryExpr(binary) => self.operated(binary, schema),
-            Expr::InList(list) => self.in_list(list, schema),
-            Expr::Between(between) => self.between(between, schema),
+            Expr::Between(between) => {
+                let bounds = [(between.low.as_ref(), ">="), (between.high.as_ref(), "<=")];
+                operators::check(&between.expr, bounds, schema)?;
+                self.between(between, schema)
+            }
+            Expr::Like(like) => {
+                operators::check_like(like, schema)?;
+                self.padded(&like.expr, schema).map(|text| {
+                    let expr = Box::new(text);
+                    Expr::Like(Like { expr, ..like.clone() })
+                })
+            }
             Expr::Case(case) => {
-                parameters::in_case(case, schema).or_else(|| mixed::case(case, schema))
+                operators::check_case(case, schema)?;
+                match parameters::in_case(case, schema) {
+                    None => self.unified_case(case, schema)?,
+                    typed => typed,
+                }
             }
             Expr::ScalarFunction(call) if call.func.name() == as_type::NAME => {
                 call.args.first().cloned()
             }
-            Expr::ScalarFunction(call) => parameters::in_call(call, schema)
-                .or_else(|| zone::call(self, call, schema))
-                .or_else(|| mixed::call(call, schema))
-                .or_else(|| arithmetic::typed_anew(call, schema))
-                .or_else(|| calls::converted(call, schema)),
+            Expr::ScalarFunction(call) => match parameters::in_call(call, schema) {
+                None => self.unified_call(call, schema)?,
+                typed => typed,
+            }
+            .or_else(|| zone::call(self, call, schema))
+            .or_else(|| self.series(call, schema))
+            .or_else(|| arithmetic::typed_anew(call, schema))
+            .or_else(|| calls::converted(call, schema))
+            .or_else(|| self.with_blanks(call, schema)),
             Expr::WindowFunction(call) => {
                 let sums = || number::wide_window_sum(call, schema);
                 json::ordered(&expression, schema)?.or_else(sums)
@@ -215,6 +286,28 @@ impl<'a> Rules<'a> {
                 Ok(Transformed::yes(new.alias_if_changed(name)?))
             }
         }
+    }
+
+    /// A series whose arguments have the types that it is of, and the zone behind them.
+    fn series(&self, call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+        if call.func.name() != series::NAME || call.args.len() > 3 {
+            return None;
+        }
+        let given: Option<Vec<DataType>> =
+            call.args.iter().map(|value| value.get_type(schema).ok()).collect();
+        let given = given?;
+        let [of, step] = series::types(&given)?;
+        let typed = call.args.iter().zip(&given).enumerate().map(|(at, (value, from))| {
+            let to = if at == 2 { &step } else { &of };
+            let new = self.cast_from(value.clone(), from, to).filter(|_| from != to);
+            new.unwrap_or_else(|| cast(value.clone(), to.clone()))
+        });
+        let mut typed: Vec<Expr> = typed.collect();
+        if typed.len() < 3 {
+            return (given.iter().any(|from| *from != of)).then(|| call.func.call(typed));
+        }
+        typed.push(lit(self.zone));
+        Some(call.func.call(typed))
     }
 
     fn operated(&self, binary: &BinaryExpr, schema: &DFSchema) -> Option<Expr> {
@@ -256,8 +349,18 @@ impl<'a> Rules<'a> {
             let by = |side: &Expr| Box::new(interval::order().call(vec![side.clone()]));
             return Some(Expr::BinaryExpr(BinaryExpr::new(by(left), *op, by(right))));
         }
-        let new_left = self.literal_of(left, right, schema);
-        let new_right = self.literal_of(right, left, schema);
+        if let Some(to) = zone::compared(&of_left, &of_right) {
+            let at = |side: &Expr, of: &DataType| {
+                let new = self.cast_from(side.clone(), of, to).filter(|_| of != to);
+                Box::new(new.unwrap_or_else(|| cast(side.clone(), to.clone())))
+            };
+            let (left, right) = (at(left, &of_left), at(right, &of_right));
+            return Some(Expr::BinaryExpr(BinaryExpr::new(left, *op, right)));
+        }
+        let new_left =
+            self.literal_of(left, right, schema).or_else(|| character::blanks(left, right, schema));
+        let new_right =
+            self.literal_of(right, left, schema).or_else(|| character::blanks(right, left, schema));
         if new_left.is_none() && new_right.is_none() {
             return None;
         }
@@ -297,19 +400,22 @@ impl<'a> Rules<'a> {
 
     /// A text literal beside a value of a type is of that type; None if it stays text.
     fn literal_of(&self, literal: &Expr, beside: &Expr, schema: &DFSchema) -> Option<Expr> {
-        let Expr::Literal(ScalarValue::Utf8(Some(_)), _) = literal else { return None };
+        let Expr::Literal(value @ ScalarValue::Utf8(Some(_)), _) = literal else { return None };
         let to = beside.get_type(schema).ok()?;
         match is_text(&to) {
-            true => tag(beside, schema)
-                .filter(|tag| tag == "uuid")
-                .and_then(|tag| tagged::input(literal.clone(), &tag)),
+            true => match tag(beside, schema)?.as_str() {
+                "uuid" => tagged::input(literal.clone(), "uuid"),
+                tag if character::is_character(tag) => Some(character::read(literal.clone())),
+                _ => None,
+            },
             false if to == DataType::Int64 => {
                 let tag = tag(beside, schema)?;
                 let name = format!("{}_input", references::kind(&tag)?);
                 let input = self.engine.scalar_functions().get(name.as_str())?;
                 Some(input.call(vec![literal.clone()]))
             }
-            false => text::reads(&to).then(|| text::input(literal.clone(), &to, self.zone)),
+            false => (text::reads(&to) || to.is_numeric() || to == DataType::Boolean)
+                .then(|| self.read(literal.clone(), &unify::beside(value, &to), None)),
         }
     }
 }

@@ -28,11 +28,13 @@ use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{self, Spanned, TableVersion};
 
 use super::fold::{self, Special};
+use super::missing;
 use super::resolve::{Found, Place, parts, reference_parts};
 use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
 use crate::features::{FeatureView, FeatureViewTable, training_set};
+use crate::functions::series;
 use crate::statements::TAG_KIND;
 use crate::types::PostgresTypes;
 use crate::{parse, statements, system};
@@ -81,6 +83,10 @@ impl<'a> Scope<'a> {
                 Some((_, Given::Plan(_))) => None,
                 None => Box::pin(loader.source(&reference)).await.map_err(|error| match error {
                     Error::Statement { sqlstate: "42P01", .. } if depth == 0 => {
+                        let error = match is_called(statement, &reference) {
+                            true => missing::in_from(&reference),
+                            false => error,
+                        };
                         error.at_place(place_of(statement, &reference))
                     }
                     other => other,
@@ -93,6 +99,27 @@ impl<'a> Scope<'a> {
         let types = Arc::clone(&environment.types);
         Ok(Scope { engine: &environment.engine, types, tables })
     }
+}
+
+/// Whether the name is that of a function in FROM.
+fn is_called(statement: &EngineStatement, reference: &TableReference) -> bool {
+    struct Calls(Vec<String>);
+    impl ast::Visitor for Calls {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<()> {
+            match factor {
+                ast::TableFactor::Table { name, args: Some(_), .. }
+                    if parts(name).is_ok_and(|parts| parts == self.0) =>
+                {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    let EngineStatement::Statement(statement) = statement else { return false };
+    ast::Visit::visit(statement.as_ref(), &mut Calls(reference_parts(reference))).is_break()
 }
 
 /// Where a statement names a relation first.
@@ -344,10 +371,38 @@ pub(crate) fn time_us(value: ScalarValue) -> Result<i64> {
     }
 }
 
-/// The step of a series as text is an interval.
-fn step(text: Expr) -> Expr {
-    let interval = DataType::Interval(datafusion::arrow::datatypes::IntervalUnit::MonthDayNano);
-    datafusion::logical_expr::cast(text, interval)
+impl Scope<'_> {
+    /// The rows of a series of constants.
+    fn series(&self, args: Vec<Expr>) -> EngineResult<Arc<dyn TableSource>> {
+        let Some(function) = self.engine.scalar_functions().get(series::NAME) else {
+            return Err(Error::unsupported(series::NAME).into());
+        };
+        let rules = super::Rules::new(self.engine, false);
+        let call = rules.expression(function.call(args), &DFSchema::empty())?.unalias();
+        let Expr::ScalarFunction(call) = call else {
+            return Err(Error::unsupported("this series").into());
+        };
+        let values = call.args.into_iter().map(|value| super::folded(self.engine, value));
+        let mut values = values.collect::<Result<Vec<_>>>()?;
+        let zone = values.pop_if(|value| value.data_type() == DataType::Utf8);
+        let zone = zone.as_ref().and_then(|zone| zone.try_as_str().flatten()).unwrap_or("UTC");
+        let given: Vec<DataType> = values.iter().map(ScalarValue::data_type).collect();
+        match series::types(&given) {
+            Some(_) => Ok(provider_as_source(series::table(&values, zone)?)),
+            None => Err(series::undefined(&given).into()),
+        }
+    }
+
+    /// What stands for a function that nothing else is called.
+    fn missing(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let engine = self.engine;
+        let known = engine.aggregate_functions().contains_key(name)
+            || engine.window_functions().contains_key(name)
+            || engine.higher_order_functions().contains_key(name);
+        let names = engine.scalar_functions().keys().chain(engine.aggregate_functions().keys());
+        let names = names.chain(engine.window_functions().keys());
+        (!known).then(|| missing::function(name, names.map(String::as_str))).flatten()
+    }
 }
 
 impl ContextProvider for Scope<'_> {
@@ -361,6 +416,9 @@ impl ContextProvider for Scope<'_> {
         name: &str,
         args: Vec<Expr>,
     ) -> EngineResult<Arc<dyn TableSource>> {
+        if name == series::NAME {
+            return self.series(args);
+        }
         let Some(function) = self.engine.table_functions().get(name).cloned() else {
             let message = format!("function {name}() does not exist");
             return Err(Error::new("42883", message).into());
@@ -372,22 +430,12 @@ impl ContextProvider for Scope<'_> {
         let schema = DFSchema::empty();
         let args = args
             .into_iter()
-            .enumerate()
-            .map(|(index, arg)| {
-                let arg = match (&arg, index) {
-                    (Expr::Literal(ScalarValue::Utf8(_), _), 2) => step(arg),
-                    _ => arg,
-                };
+            .map(|arg| {
                 let arg = super::Rules::new(self.engine, false).expression(arg, &schema)?;
                 match simplifier.simplify(simplifier.coerce(arg, &schema)?)? {
                     // The engine's functions know bigint only.
                     Expr::Literal(ScalarValue::Int32(n), _) => {
                         Ok(lit(ScalarValue::Int64(n.map(i64::from))))
-                    }
-                    // … and timestamps in nanoseconds only.
-                    Expr::Literal(ScalarValue::TimestampMicrosecond(us, zone), _) => {
-                        let ns = us.and_then(|us| us.checked_mul(1000));
-                        Ok(lit(ScalarValue::TimestampNanosecond(ns, zone)))
                     }
                     other => Ok(other),
                 }
@@ -418,7 +466,8 @@ impl ContextProvider for Scope<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.engine.scalar_functions().get(name).cloned()
+        let known = self.engine.scalar_functions().get(name).cloned();
+        known.or_else(|| self.missing(name))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

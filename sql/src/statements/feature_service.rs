@@ -13,6 +13,9 @@ use crate::parse::{self, CreateFeatureService};
 use crate::plan::{Found, Place};
 use crate::{Notice, plan};
 
+/// Every view of a service is one join more, one inside the other.
+const MOST_VIEWS: usize = 200;
+
 pub(super) fn create(context: &mut Context<'_>, create: &CreateFeatureService) -> Result<String> {
     let tag = "CREATE FEATURE SERVICE".to_owned();
     let place = context.environment.target(context.lakes, &create.name, false)?;
@@ -24,6 +27,10 @@ pub(super) fn create(context: &mut Context<'_>, create: &CreateFeatureService) -
         }
         context.notices.push(Notice::notice(format!("{message}, skipping")));
         return Ok(tag);
+    }
+    if create.views.len() > MOST_VIEWS {
+        let message = format!("a feature service can have at most {MOST_VIEWS} feature views");
+        return Err(Error::new("54000", message));
     }
     let views: Result<Vec<ServiceView>> =
         create.views.iter().map(|view| service_view(context, view)).collect();

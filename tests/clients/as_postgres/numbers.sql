@@ -37,7 +37,6 @@ select id, i2 + i4 as a, i4 * i8 as b, i8 - i2 as c, n + i4 as d, n * n as e, n 
 select id, i4 / nullif(i2, 0) as a, i8 % nullif(i4, 0) as b, round(n / nullif(i4, 0), 12) as c, f / nullif(r, 0) as d from amounts order by id;
 select id, i4 / i2 from amounts where id < 3 order by id;
 select id, i4 / i2 from amounts order by id;
--- differs: reals are summed in double precision
 select sum(i4) as a, sum(i8) as b, sum(n) as c, sum(i2) as d, sum(f) as e, sum(r) as f from amounts;
 select round(avg(i2), 10) as a, round(avg(i4), 10) as b, round(avg(i8), 10) as c, round(avg(n), 10) as d, avg(f) as e, avg(r) as f from amounts;
 select pg_typeof(avg(i2)), pg_typeof(avg(i8)), pg_typeof(avg(n)), pg_typeof(avg(f)), pg_typeof(avg(r)) from amounts;

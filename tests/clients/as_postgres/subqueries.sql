@@ -61,5 +61,4 @@ select y, x from dep order by y;
 drop table va; drop table ck; drop table dep;
 select y, z from (values (1), (2)) t(y), lateral (values (y), (y * 10)) u(z) order by 1, 2;
 select t.y, u.x from (values (array[1,2]), (array[3])) t(y), unnest(t.y) u(x) order by 2;
--- differs: generate_series gives bigint
 select t.n, g.x from (values (2), (3)) t(n), generate_series(1, t.n) g(x) order by 1, 2;

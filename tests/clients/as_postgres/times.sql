@@ -27,7 +27,6 @@ select date_trunc('month', '2024-01-31 10:00'::timestamp), date_trunc('hour', '2
 select to_char('2024-01-31 10:05:06'::timestamp, 'YYYY-MM-DD HH24:MI:SS'), to_char('2024-01-31'::date, 'Mon DD, YYYY');
 select to_date('31.01.2024', 'DD.MM.YYYY'), to_timestamp('2024-01-31 10:00', 'YYYY-MM-DD HH24:MI'), to_timestamp(0);
 select make_date(2024, 1, 31);
--- differs: missing
 select make_timestamp(2024, 1, 31, 10, 5, 6.5), make_interval(days => 3);
 select age('2024-03-01'::timestamp, '2024-01-31'::timestamp), age('2024-01-01'::date, '2023-01-01'::date);
 select '2024-01-31 10:00'::timestamp at time zone 'Europe/Berlin', '2024-01-31 10:00+00'::timestamptz at time zone 'Europe/Berlin';

@@ -80,12 +80,10 @@ select array_to_string(array[1,null,3], ','), array_to_string(array[1,null,3], '
 select '{1,x}'::int[];
 select '1,2'::int[];
 select unnest(array[1,2,3]);
--- differs: series and ntile count in bigint
 select generate_series(1, 3);
 select generate_series(1::bigint, 3), 'x';
 select * from generate_series(1::bigint, 5, 2);
 select * from generate_series(1::bigint, 3) as g(n);
--- differs: missing
 select * from unnest(array['a','b']) with ordinality;
 select * from generate_series('2024-01-01'::timestamp, '2024-01-03'::timestamp, interval '1 day');
 select * from generate_series('2024-01-01'::timestamp, '2024-01-03'::timestamp, '12 hours');

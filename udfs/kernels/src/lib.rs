@@ -2,3 +2,6 @@
 //! clock.
 
 pub mod asof;
+pub mod assignment;
+pub mod simd;
+pub mod statistics;

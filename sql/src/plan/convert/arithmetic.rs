@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result as EngineResult};
+use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::sqlparser::ast::BinaryOperator;
-use datafusion::logical_expr::{Expr, ExprSchemable, Operator, ScalarUDF};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator, ScalarUDF, cast};
 
+use super::unify;
 use crate::functions::arithmetic::{Arithmetic, Step};
 
 /// Plans them when they are read: the engine's rules refuse products of many decimals.
@@ -30,10 +31,25 @@ impl ExprPlanner for NumberOperators {
             BinaryOperator::Modulo => Operator::Modulo,
             _ => return Ok(PlannerResult::Original(expr)),
         };
+        let RawBinaryExpr { left, right, op: written } = expr;
+        let left = read(left, &right, schema);
+        let right = read(right, &left, schema);
+        let expr = RawBinaryExpr { left, right, op: written };
         Ok(match step(&expr.left, op, &expr.right, schema) {
             Some(step) => PlannerResult::Planned(chained(expr.left, step, expr.right)),
             None => PlannerResult::Original(expr),
         })
+    }
+}
+
+/// A literal in quotes beside a number is one of its type.
+fn read(value: Expr, other: &Expr, schema: &DFSchema) -> Expr {
+    match (&value, type_of(other, schema)) {
+        (Expr::Literal(literal @ ScalarValue::Utf8(Some(_)), _), Some(of)) if of.is_numeric() => {
+            let to = unify::beside(literal, &of);
+            cast(value, to)
+        }
+        _ => value,
     }
 }
 

@@ -1,9 +1,9 @@
 //! `avg` of integers and numerics: a numeric, `sum / count`, where the engine gives a float or cuts
-//! decimals off.
+//! decimals off; and `sum(real)`, which is real again when it is done.
 //!
 //! ```text
-//!   Aggregate avg(x), …  ──▶  Projection sum / count AS avg(x), …
-//!                               Aggregate sum(x), count(x), …
+//!   Aggregate avg(x), sum(r), …  ──▶  Projection sum / count AS avg(x), sum::real AS sum(r), …
+//!                                       Aggregate sum(x), count(x), sum(r), …
 //! ```
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
     Window, WindowFunctionDefinition, cast,
 };
 
-use super::arithmetic;
+use super::{arithmetic, number};
 use crate::names::MARK;
 
 /// An integer's sum and count as numerics.
@@ -33,53 +33,74 @@ pub(super) fn divided(node: LogicalPlan) -> EngineResult<Transformed<LogicalPlan
         _ => return Ok(Transformed::no(node)),
     };
     let schema = input.schema();
-    if !calls.iter().any(|call| averaged(call, schema).is_some()) {
+    if !calls.iter().any(|call| parts(call, schema).is_some()) {
         return Ok(Transformed::no(node));
     }
-    let mut parts = Vec::with_capacity(calls.len() + 1);
-    let mut averages = Vec::new();
+    let mut items = Vec::with_capacity(calls.len() + 1);
+    let mut made: Vec<(String, bool)> = Vec::new();
     for call in calls {
-        match averaged(call, schema) {
-            None => parts.push(call.clone()),
-            Some([sum, count]) => {
-                let name = call.schema_name();
-                let named = |part: &str| format!("{name}{MARK}{part}");
-                averages.push(name.to_string());
-                parts.extend([sum.alias(named("sum")), count.alias(named("count"))]);
+        let name = call.schema_name();
+        let named = |part: &str| format!("{name}{MARK}{part}");
+        match parts(call, schema) {
+            None => items.push(call.clone()),
+            Some(Parts::Average([sum, count])) => {
+                made.push((name.to_string(), true));
+                items.extend([sum.alias(named("sum")), count.alias(named("count"))]);
+            }
+            Some(Parts::Real) => {
+                made.push((name.to_string(), false));
+                items.push(call.clone().alias(named("sum")));
             }
         }
     }
     let whole = match &node {
         LogicalPlan::Aggregate(aggregate) => {
             let groups = aggregate.group_expr.clone();
-            LogicalPlan::Aggregate(Aggregate::try_new(aggregate.input.clone(), groups, parts)?)
+            LogicalPlan::Aggregate(Aggregate::try_new(aggregate.input.clone(), groups, items)?)
         }
-        _ => LogicalPlan::Window(Window::try_new(parts, input.clone())?),
+        _ => LogicalPlan::Window(Window::try_new(items, input.clone())?),
     };
     let items = node.schema().iter().map(|(qualifier, field)| {
-        match qualifier.is_none() && averages.contains(field.name()) {
-            false => Ok(Expr::Column(Column::from((qualifier, field)))),
-            true => quotient(field.name(), whole.schema()),
+        let made = made.iter().find(|(name, _)| qualifier.is_none() && name == field.name());
+        match made {
+            None => Ok(Expr::Column(Column::from((qualifier, field)))),
+            Some((name, true)) => quotient(name, whole.schema()),
+            Some((name, false)) => Ok(real(name)),
         }
     });
     let items = items.collect::<EngineResult<Vec<_>>>()?;
     Ok(Transformed::yes(LogicalPlanBuilder::from(whole).project(items)?.build()?))
 }
 
-/// The sum and the count of which an average is made; None: it is none, or one of floats.
-fn averaged(call: &Expr, schema: &DFSchema) -> Option<[Expr; 2]> {
-    let arguments = match call {
-        Expr::AggregateFunction(call) if call.func.name() == "avg" => &call.params.args,
-        Expr::WindowFunction(call) if call.fun.name() == "avg" => &call.params.args,
+/// What is computed in the place of an aggregate.
+enum Parts {
+    /// The sum and the count of which an average is made.
+    Average([Expr; 2]),
+    /// The sum in double precision.
+    Real,
+}
+
+/// None: the engine's aggregate is Postgres'.
+fn parts(call: &Expr, schema: &DFSchema) -> Option<Parts> {
+    let (function, arguments) = match call {
+        Expr::AggregateFunction(call) => (call.func.name(), &call.params.args),
+        Expr::WindowFunction(call) => (call.fun.name(), &call.params.args),
         _ => return None,
     };
     let [value] = arguments.as_slice() else { return None };
-    let summed = match value.get_type(schema).ok()? {
+    let of = value.get_type(schema).ok()?;
+    match function {
+        "sum" if of == DataType::Float32 => return Some(Parts::Real),
+        "avg" => {}
+        _ => return None,
+    }
+    let summed = match of {
         DataType::Int64 | DataType::UInt64 | DataType::UInt32 => cast(value.clone(), WHOLE),
         of if of.is_integer() || matches!(of, DataType::Decimal128(..)) => value.clone(),
         _ => return None,
     };
-    Some([with(call, sum_udaf(), summed)?, with(call, count_udaf(), value.clone())?])
+    let count = with(call, count_udaf(), value.clone())?;
+    Some(Parts::Average([with(call, sum_udaf(), summed)?, count]))
 }
 
 /// The same call of another function.
@@ -98,6 +119,12 @@ fn with(call: &Expr, function: Arc<AggregateUDF>, argument: Expr) -> Option<Expr
         }
         _ => return None,
     })
+}
+
+/// The sum as a real under its own name.
+fn real(name: &str) -> Expr {
+    let sum = Expr::Column(Column::new_unqualified(format!("{name}{MARK}sum")));
+    number::converted(sum, &DataType::Float32).alias(name)
 }
 
 /// `sum / count` under the name of the average.

@@ -1,18 +1,23 @@
 //! What the planner would take for something else, folded in the syntax tree:
 //!
 //! - `1` is an integer and not a bigint, so it is a cast, except where a number must be plain;
-//! - `x::varchar(3)` and `x::char(3)` cut the text, so they are `left(x::text, 3)`;
-//! - `x::uuid`, `x::json`, `x::name`, `x::regclass` are calls of the types' input functions;
+//! - `x::varchar(3)` cuts the text, so it is `left(x::text, 3)`;
+//! - `x::char(3)`, `x::uuid`, `x::json`, `x::name`, `x::regclass` are calls of the types' input
+//!   functions;
 //! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
-//! - `generate_series(…)` in a select list gives rows, so it is `unnest(generate_series(…))`;
+//! - `'now'::timestamp` and its like are calls: `clock.rs`;
+//! - functions that give rows are lists that are unnested: `rows.rs`;
 //! - `date('2024-01-01')` is a cast, as is a call of other types' names;
 //! - `FETCH FIRST n ROWS ONLY` is `LIMIT n`;
 //! - `x SIMILAR TO p` is `x ~ similar_to_escape(p)`;
 //! - the column of FULL JOIN … USING is both sides': `using.rs`;
 //! - comparisons with ANY, ALL and of rows: `quantified.rs`.
 
+mod clock;
 mod literal;
+mod rows;
+mod values;
 
 use std::ops::ControlFlow;
 
@@ -24,7 +29,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::super::using;
 use super::quantified;
-use crate::functions::{RENAMED, as_type, subscripts};
+use crate::functions::{RENAMED, as_type};
 use crate::names::folded;
 use crate::parse;
 use crate::system::references;
@@ -42,6 +47,9 @@ impl VisitorMut for Folder {
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         quantified::fold(expression);
+        if let Some(time) = clock::literal(expression) {
+            *expression = time;
+        }
         match expression {
             Expr::SimilarTo { .. } => similar(expression),
             Expr::Like { .. } | Expr::ILike { .. } => like(expression),
@@ -55,14 +63,7 @@ impl VisitorMut for Folder {
                     wrap(expression, &call);
                 }
             }
-            Expr::Interval(interval) => {
-                if let Some(text) = interval_text(interval) {
-                    *expression = cast(
-                        Expr::Value(text.into()),
-                        DataType::Interval { fields: None, precision: None },
-                    );
-                }
-            }
+            Expr::Interval(_) => interval(expression),
             Expr::Value(value) => {
                 if let Some(number) = number(&value.value) {
                     *expression = number;
@@ -85,7 +86,9 @@ impl VisitorMut for Folder {
                 }
                 rename(call);
                 name_casts(call);
-                if let Some(cast) = type_call(call) {
+                if let Some(new) = rows::in_list(call).or_else(|| clock::call(call)) {
+                    *expression = new;
+                } else if let Some(cast) = type_call(call) {
                     *expression = cast;
                 } else if is(call, "mod")
                     && let Some([left, right]) = arguments(call)
@@ -108,12 +111,12 @@ impl VisitorMut for Folder {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        row_conditions(&mut query.body);
+        before(&mut query.body);
         ControlFlow::Continue(())
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
-        if let Some(new) = lateral_series(factor).or_else(|| unnested(factor)) {
+        if let Some(new) = rows::in_from(factor) {
             *factor = new;
         }
         // The alias of a function that gives one column is that column's name too.
@@ -176,6 +179,15 @@ fn like(expression: &mut Expr) {
     }
 }
 
+/// `INTERVAL '1 day'` as a cast of its text.
+fn interval(expression: &mut Expr) {
+    let Expr::Interval(interval) = expression else { return };
+    if let Some(text) = interval_text(interval) {
+        let of = DataType::Interval { fields: None, precision: None };
+        *expression = cast(Expr::Value(text.into()), of);
+    }
+}
+
 /// `~x`
 fn complement(left: Box<Expr>) -> Expr {
     let minus_one = parse::parse_expression("CAST(-1 AS int)")
@@ -207,65 +219,16 @@ fn object_kind(data_type: &DataType) -> Option<&'static str> {
     }
 }
 
-fn row_conditions(body: &mut SetExpr) {
+/// What a body needs before its expressions are folded.
+fn before(body: &mut SetExpr) {
     match body {
+        SetExpr::Values(values) => values::open_literals(values),
         SetExpr::Select(select) => select.selection.iter_mut().for_each(quantified::in_where),
         SetExpr::SetOperation { left, right, .. } => {
-            row_conditions(left);
-            row_conditions(right);
+            before(left);
+            before(right);
         }
         _ => {}
-    }
-}
-
-/// `FROM t, generate_series(1, t.n) AS g(x)` as `LATERAL (SELECT unnest(…)) AS g(x)`.
-fn lateral_series(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
-    let ast::TableFactor::Table { name, alias, args: Some(args), .. } = factor else { return None };
-    let called = name.0.last()?.as_ident().map(folded)?;
-    let arguments: Option<Vec<&Expr>> = args.args.iter().map(plain_argument).collect();
-    let arguments = arguments?;
-    // A series of constants is a table function of the engine's.
-    let series = called == "generate_series" && arguments.iter().any(|e| has_column(e));
-    if !series && called != subscripts::NAME {
-        return None;
-    }
-    let series = function("unnest", &[&function(&called, &arguments)]);
-    let mut query = parse::parse_query("SELECT 1").ok()?;
-    let SetExpr::Select(select) = query.body.as_mut() else { return None };
-    select.projection = vec![SelectItem::UnnamedExpr(series)];
-    let mut alias = alias.clone()?;
-    if alias.columns.is_empty() {
-        alias.columns =
-            vec![ast::TableAliasColumnDef { name: alias.name.clone(), data_type: None }];
-    }
-    let (subquery, alias) = (Box::new(query), Some(alias));
-    Some(ast::TableFactor::Derived { lateral: true, subquery, alias, sample: None })
-}
-
-/// `FROM pg_catalog.unnest(x)` is `FROM unnest(x)`.
-fn unnested(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
-    let ast::TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor
-    else {
-        return None;
-    };
-    let [_, called] = name.0.as_slice() else { return None };
-    if called.as_ident().map(folded).as_deref() != Some("unnest") {
-        return None;
-    }
-    let arguments: Option<Vec<&Expr>> = args.args.iter().map(plain_argument).collect();
-    Some(ast::TableFactor::UNNEST {
-        alias: alias.clone(),
-        array_exprs: arguments?.into_iter().cloned().collect(),
-        with_offset: false,
-        with_offset_alias: None,
-        with_ordinality: *with_ordinality,
-    })
-}
-
-fn plain_argument(argument: &ast::FunctionArg) -> Option<&Expr> {
-    match argument {
-        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(e),
-        _ => None,
     }
 }
 
@@ -298,21 +261,53 @@ fn select_parts(select: &mut Select) {
         keys.iter_mut().for_each(plain);
     }
     if let Some(ast::Distinct::On(keys)) = &mut select.distinct {
-        keys.iter_mut().for_each(plain);
+        keys.iter_mut().for_each(|key| selected(key, &select.projection));
     }
     for window in &mut select.named_window {
         if let ast::NamedWindowExpr::WindowSpec(window) = &mut window.1 {
             plain_frame(window);
         }
     }
-    for item in &mut select.projection {
-        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
-            && let Expr::Function(series) = expr
-            && (is(series, "generate_series") || is(series, subscripts::NAME))
-        {
-            *expr = function("unnest", &[&*expr]);
+}
+
+/// A number in DISTINCT ON is the place of an item in the select list.
+fn selected(key: &mut Expr, items: &[SelectItem]) {
+    plain(key);
+    let Expr::Value(value) = &*key else { return };
+    let Value::Number(place, _) = &value.value else { return };
+    let item = place.parse::<usize>().ok().and_then(|place| items.get(place.checked_sub(1)?));
+    if let Some(SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }) = item
+    {
+        *key = item.clone();
+    }
+}
+
+/// `make_interval(days => 10)`: the other fields are zero.
+fn fields_of_interval(call: &mut ast::Function) {
+    let ast::FunctionArguments::List(list) = &mut call.args else { return };
+    let names = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+    let zero = || Expr::Value(Value::Number("0".into(), false).into());
+    let mut fields = vec![cast(zero(), DataType::Int4(None)); names.len()];
+    for (at, argument) in list.args.iter().enumerate() {
+        let (place, value) = match argument {
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) => (Some(at), value),
+            ast::FunctionArg::Named { name, arg: ast::FunctionArgExpr::Expr(value), .. } => {
+                (names.iter().position(|known| *known == folded(name)), value)
+            }
+            ast::FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg: ast::FunctionArgExpr::Expr(value),
+                ..
+            } => (names.iter().position(|known| *known == folded(name)), value),
+            _ => return,
+        };
+        match place.and_then(|place| fields.get_mut(place)) {
+            Some(field) => *field = value.clone(),
+            None => return,
         }
     }
+    let given = |field| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(field));
+    list.args = fields.into_iter().map(given).collect();
 }
 
 fn is(call: &ast::Function, name: &str) -> bool {
@@ -349,6 +344,9 @@ fn type_call(call: &ast::Function) -> Option<Expr> {
 
 /// Postgres' names for the engine's.
 fn rename(call: &mut ast::Function) {
+    if is(call, "make_interval") {
+        return fields_of_interval(call);
+    }
     let Some((_, to)) = RENAMED.iter().find(|(from, _)| is(call, from)) else {
         // `base64` pads, as the standard says; the engine has another name for that.
         if let ast::FunctionArguments::List(list) = &mut call.args
@@ -442,7 +440,11 @@ fn call(data_type: &DataType) -> Option<String> {
     let length = match data_type {
         DataType::Varchar(n) | DataType::CharVarying(n) | DataType::CharacterVarying(n) => *n,
         DataType::Char(n) | DataType::Character(n) => {
-            Some(n.unwrap_or(CharacterLength::IntegerLength { length: 1, unit: None }))
+            let length = match n {
+                Some(CharacterLength::IntegerLength { length, .. }) => *length,
+                _ => 1,
+            };
+            return Some(format!("character_input(NULL, {length})"));
         }
         DataType::Uuid => return Some("uuid_input(NULL)".into()),
         DataType::JSON => return Some("json_input(NULL)".into()),
@@ -451,6 +453,7 @@ fn call(data_type: &DataType) -> Option<String> {
             let name = name.0.last()?.as_ident()?;
             return match (folded(name).as_str(), name.quote_style) {
                 ("name", _) => Some("name_input(NULL)".into()),
+                ("bpchar", _) => Some("character_input(NULL, 0)".into()),
                 ("char", Some(_)) => Some("char_input(NULL)".into()),
                 _ => None,
             };

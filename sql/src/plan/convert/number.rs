@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility, cast as engine_cast,
 };
 
+use super::numeric::field_overflow;
 use crate::error::Error;
 use crate::functions::arithmetic::out_of_range;
 
@@ -24,8 +25,23 @@ use crate::functions::arithmetic::out_of_range;
 pub(super) fn converts(from: &DataType, to: &DataType) -> bool {
     let decimal = matches!(from, DataType::Decimal128(..) | DataType::Decimal256(..));
     match to {
+        DataType::Decimal128(..) => {
+            is_float(from) || (from.is_numeric() && whole(from) > whole(to))
+        }
         DataType::Float32 => decimal || from == &DataType::Float64,
         to => (decimal || is_float(from)) && width(to).is_some(),
+    }
+}
+
+/// Digits before the point that a number of the type may have.
+pub(super) fn whole(of: &DataType) -> i16 {
+    match of {
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+            i16::from(*precision) - i16::from(*scale)
+        }
+        DataType::Int8 | DataType::UInt8 | DataType::Int16 => 5,
+        DataType::UInt16 | DataType::Int32 => 10,
+        _ => 20,
     }
 }
 
@@ -137,6 +153,11 @@ impl Number {
     fn convert(&self, array: &ArrayRef) -> EngineResult<ArrayRef> {
         if self.to == DataType::Float32 {
             return self.real(array);
+        }
+        if let DataType::Decimal128(precision, scale) = self.to {
+            let strict = CastOptions { safe: false, ..CastOptions::default() };
+            let numbers = cast_with_options(array, &self.to, &strict);
+            return numbers.map_err(|_| field_overflow(precision, scale).into());
         }
         let whole: ArrayRef = match array.data_type() {
             DataType::Decimal128(precision, scale) if *scale > 0 => {

@@ -9,6 +9,7 @@
 //! | `x < ALL (query)`   | `NOT x >= ANY (query)`                                              |
 //! | `(a, b) < (c, d)`   | `a < c OR a = c AND b < d`                                          |
 //! | `(a, b) IN (query)` | in WHERE: `EXISTS (… a = v1 AND b = v2)`; else like `< ANY`         |
+//! | `(a, b) IS NULL`    | `a IS NULL AND b IS NULL`                                           |
 //! | `ARRAY(query)`      | its rows aggregated in their order; without rows the empty array    |
 //!
 //! NULLs as in Postgres: a comparison with NULL is NULL unless another decides.
@@ -16,9 +17,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident,
-    OrderByKind, Query, SelectItem, SetExpr, TableFactor, UnaryOperator, Value, VisitMut,
-    VisitorMut,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
+    GroupByExpr, Ident, OrderByKind, Query, SelectItem, SetExpr, TableFactor, UnaryOperator, Value,
+    VisitMut, VisitorMut,
 };
 
 use crate::names::MARK;
@@ -47,6 +48,8 @@ pub(super) fn fold(expression: &mut Expr) {
             Expr::Tuple(row) => row_of(row, subquery).map(|e| if *negated { not(e) } else { e }),
             _ => None,
         },
+        Expr::IsNull(of) => row(of).map(|items| each(&items, Expr::IsNull)),
+        Expr::IsNotNull(of) => row(of).map(|items| each(&items, Expr::IsNotNull)),
         Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("array") => {
             match &call.args {
                 FunctionArguments::Subquery(query) => Some(array(query)),
@@ -58,6 +61,30 @@ pub(super) fn fold(expression: &mut Expr) {
     if let Some(new) = new {
         *expression = new;
     }
+}
+
+/// The items of a row.
+fn row(expression: &Expr) -> Option<Vec<Expr>> {
+    match expression {
+        Expr::Nested(inner) => row(inner),
+        Expr::Tuple(items) => Some(items.clone()),
+        Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("row") => {
+            let FunctionArguments::List(list) = &call.args else { return None };
+            let item = |argument: &FunctionArg| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(item)) => Some(item.clone()),
+                _ => None,
+            };
+            list.args.iter().map(item).collect()
+        }
+        _ => None,
+    }
+}
+
+/// `row IS [NOT] NULL`: every item is, or every item is not.
+fn each(items: &[Expr], test: fn(Box<Expr>) -> Expr) -> Expr {
+    let tests = items.iter().map(|item| test(Box::new(item.clone())));
+    let all = tests.reduce(|all, one| binary(all, BinaryOperator::And, one));
+    nested(all.unwrap_or(Expr::Value(Value::Boolean(true).into())))
 }
 
 fn subquery(expression: &Expr) -> Option<&Query> {

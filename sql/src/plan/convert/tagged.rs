@@ -1,6 +1,6 @@
-//! Types that are text in the engine: `uuid`, `json`, `jsonb`, `name`, `"char"`. Their input functions
-//! check or cut the text, a uuid is written in small letters, jsonb in its normal form, and the
-//! result's field says which type it is.
+//! Types that are text in the engine: `uuid`, `json`, `jsonb`, `name`, `"char"`. Their
+//! input functions check or cut the text, a uuid is written in small letters, jsonb in its normal
+//! form, and the result's field says which type it is. `char(n)` is in `character.rs`.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::character;
 use crate::error::Error;
 use crate::functions::json;
 
@@ -42,7 +43,7 @@ fn kind(tag: &str) -> Option<Kind> {
 }
 
 pub(super) fn is_known(tag: &str) -> bool {
-    kind(tag).is_some()
+    kind(tag).is_some() || character::is_character(tag)
 }
 
 /// Text as a value of the tagged type; None if it is not one of these.
@@ -57,7 +58,8 @@ pub(super) fn plain(value: Expr) -> Expr {
 
 /// The functions under the names that folded casts call.
 pub(crate) fn functions() -> Vec<ScalarUDF> {
-    [Kind::Uuid, Kind::Json, Kind::Jsonb, Kind::Name, Kind::Char].map(function).to_vec()
+    let kinds = [Kind::Uuid, Kind::Json, Kind::Jsonb, Kind::Name, Kind::Char];
+    kinds.map(function).into_iter().chain([character::function()]).collect()
 }
 
 fn function(kind: Kind) -> ScalarUDF {

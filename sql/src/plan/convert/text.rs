@@ -1,5 +1,5 @@
 //! Postgres' input functions: `'\xdead'::bytea`, `'{1,2}'::int[]`, `'[1,2,3]'::vector(3)`, times
-//! (`time.rs`) and intervals.
+//! (`time.rs`), numerics (`numeric.rs`) and intervals.
 
 use std::sync::Arc;
 
@@ -14,14 +14,15 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::time;
+use super::{numeric, time};
 use crate::error::Error;
 
 /// Whether text becomes a value of this type by an input function of ours.
 pub(super) fn reads(to: &DataType) -> bool {
     match to {
         DataType::Binary | DataType::List(_) | DataType::FixedSizeList(_, _) => true,
-        DataType::Float32 | DataType::Float64 | DataType::Interval(_) => true,
+        DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) => true,
+        DataType::Interval(_) => true,
         other => time::reads(other),
     }
 }
@@ -146,6 +147,7 @@ fn read(texts: &dyn Array, to: &DataType, zone: &str) -> Result<ArrayRef, Error>
                 texts.iter().map(|text| text.map(real).transpose()).collect();
             return Ok(Arc::new(numbers?));
         }
+        DataType::Decimal128(precision, scale) => return numeric::read(texts, *precision, *scale),
         other if time::reads(other) => return time::read(texts, other, zone),
         _ => {}
     }

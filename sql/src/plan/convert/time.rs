@@ -4,6 +4,8 @@
 //!   2024-01-31   20240131   2024-01-31 10:00   2024-01-31T10:00:00.5+02   epoch
 //!   2024-01-31 10:00 Europe/Berlin   0044-03-15 BC   infinity   -infinity
 //! ```
+//! Months with names and dates of one number are in `words.rs`.
+//!
 //! The infinities are the largest and the smallest value of their types, as in DuckDB.
 //! A timestamp without zone leaves a zone in the text aside; one with zone takes the session's if
 //! the text has none.
@@ -16,23 +18,26 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 
+use super::words;
 use crate::error::Error;
 use crate::functions::Zone;
 
 /// What a text says.
-struct Moment {
-    date: Option<NaiveDate>,
-    time: NaiveTime,
-    zone: Option<Zone>,
+pub(super) struct Moment {
+    pub(super) date: Option<NaiveDate>,
+    pub(super) time: NaiveTime,
+    pub(super) zone: Option<Zone>,
     /// `24:00` is the next day's midnight.
-    next_day: bool,
+    pub(super) next_day: bool,
 }
 
 /// Timestamps that are none.
 const INFINITIES: [Option<i64>; 2] = [Some(-i64::MAX), Some(i64::MAX)];
 
+const DAY_US: i64 = 86_400_000_000;
+
 /// Why a text is no time: SQLSTATE 22007 or 22008.
-enum Wrong {
+pub(super) enum Wrong {
     Syntax,
     Range,
 }
@@ -68,14 +73,17 @@ pub(super) fn read(texts: &StringArray, to: &DataType, zone: &str) -> Result<Arr
             if let Some(infinite) = infinite {
                 return Ok(infinite);
             }
-            moment(text).and_then(&one).map_err(|wrong| match wrong {
-                Wrong::Syntax => {
-                    let message = format!("invalid input syntax for type {}: \"{text}\"", name(to));
-                    Error::new("22007", message)
-                }
-                Wrong::Range => {
-                    let message = format!("date/time field value out of range: \"{text}\"");
-                    Error::new("22008", message)
+            moment(text, matches!(to, DataType::Time64(_))).and_then(&one).map_err(|wrong| {
+                match wrong {
+                    Wrong::Syntax => {
+                        let message =
+                            format!("invalid input syntax for type {}: \"{text}\"", name(to));
+                        Error::new("22007", message)
+                    }
+                    Wrong::Range => {
+                        let message = format!("date/time field value out of range: \"{text}\"");
+                        Error::new("22008", message)
+                    }
                 }
             })
         };
@@ -88,7 +96,8 @@ pub(super) fn read(texts: &StringArray, to: &DataType, zone: &str) -> Result<Arr
             Arc::new(Date32Array::from(days))
         }
         DataType::Time64(_) => {
-            let micros = all(texts, to, [None, None], |m| Ok(since_midnight(m.time)))?;
+            let of_day = |m: Moment| if m.next_day { DAY_US } else { since_midnight(m.time) };
+            let micros = all(texts, to, [None, None], |m| Ok(of_day(m)))?;
             Arc::new(Time64MicrosecondArray::from(micros))
         }
         DataType::Timestamp(_, None) => {
@@ -136,60 +145,81 @@ impl Moment {
     }
 }
 
-fn moment(text: &str) -> Result<Moment, Wrong> {
+/// Reads a text; of a time of day the digits alone are no date.
+fn moment(text: &str, of_day: bool) -> Result<Moment, Wrong> {
     let text = text.trim();
     let (text, before_christ) = match text.rsplit_once(' ') {
         Some((rest, era)) if era.eq_ignore_ascii_case("bc") => (rest.trim_end(), true),
         Some((rest, era)) if era.eq_ignore_ascii_case("ad") => (rest.trim_end(), false),
         _ => (text, false),
     };
+    if of_day && text.eq_ignore_ascii_case("allballs") {
+        return Ok(Moment { date: None, time: NaiveTime::MIN, zone: None, next_day: false });
+    }
     if text.eq_ignore_ascii_case("epoch") {
         let date = Some(NaiveDate::default());
         return Ok(Moment { date, time: NaiveTime::MIN, zone: Some(Zone::Utc), next_day: false });
     }
-    let (date, rest) = match date(text)? {
-        Some((date, rest)) if before_christ => {
-            (Some(date.with_year(1 - date.year()).ok_or(Wrong::Range)?), rest)
-        }
-        Some((date, rest)) => (Some(date), rest),
+    let in_era = |date: NaiveDate| match before_christ {
+        true => date.with_year(1 - date.year()).ok_or(Wrong::Range),
+        false => Ok(date),
+    };
+    if words::has_month(text) {
+        let moment = words::moment(text)?;
+        return Ok(Moment { date: moment.date.map(in_era).transpose()?, ..moment });
+    }
+    let (date, rest) = match date(text, of_day)? {
+        Some((date, rest)) => (Some(in_era(date)?), rest),
         None => (None, text),
     };
     let rest = match (date, rest.strip_prefix(['T', 't'])) {
         (Some(_), Some(rest)) => rest,
+        (None, Some(rest)) if of_day => rest,
         _ => rest.trim_start(),
     };
     if rest.is_empty() && date.is_some() {
         return Ok(Moment { date, time: NaiveTime::MIN, zone: None, next_day: false });
     }
     let end = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.')));
-    let (clock, rest) = rest.split_at(end.unwrap_or(rest.len()));
-    let (mut time, next_day) = if clock.is_empty() && date.is_some() {
-        (NaiveTime::MIN, false)
-    } else {
-        parse_clock(clock)?
+    let (text_of_clock, rest) = rest.split_at(end.unwrap_or(rest.len()));
+    let (mut time, next_day) = match text_of_clock {
+        "" if date.is_some() => (NaiveTime::MIN, false),
+        text => clock(text)?,
     };
     let mut rest = rest.trim();
     let word = rest.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
     if let half @ ("am" | "pm") = word.to_ascii_lowercase().as_str() {
-        let hour = time.hour() % 12 + if half == "pm" { 12 } else { 0 };
-        time = time.with_hour(hour).ok_or(Wrong::Range)?;
+        time = in_half(time, half == "pm")?;
         rest = rest[2..].trim();
     }
     let zone = match rest {
         "" => None,
-        rest => Some(Zone::parse(rest).ok_or(Wrong::Syntax)?),
+        rest => Some(words::zone(rest).ok_or(Wrong::Syntax)?),
     };
     Ok(Moment { date, time, zone, next_day })
 }
 
+/// A time before noon or after it, of which the clock shows 1 to 12.
+pub(super) fn in_half(time: NaiveTime, afternoon: bool) -> Result<NaiveTime, Wrong> {
+    if time.hour() > 12 {
+        return Err(Wrong::Range);
+    }
+    let hour = time.hour() % 12 + if afternoon { 12 } else { 0 };
+    time.with_hour(hour).ok_or(Wrong::Range)
+}
+
 /// Two digits are a year from 1970 to 2069.
-fn full_year(year: u32) -> u32 {
+pub(super) fn full_year(year: u32) -> u32 {
     year + if year < 70 { 2000 } else { 1900 }
 }
 
 /// A date at the start of a text and what follows it; a year in the last place has the month first
 /// (DateStyle `ISO, MDY`).
-fn date(text: &str) -> Result<Option<(NaiveDate, &str)>, Wrong> {
+fn date(text: &str, of_day: bool) -> Result<Option<(NaiveDate, &str)>, Wrong> {
+    let word = text.split(' ').next().unwrap_or_default();
+    if let Some(date) = words::numbered(word).filter(|_| !of_day) {
+        return Ok(Some((date?, &text[word.len()..])));
+    }
     let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).count();
     let first = digits(text);
     let number = |text: &str| text.parse::<u32>().map_err(|_| Wrong::Range);
@@ -199,7 +229,8 @@ fn date(text: &str) -> Result<Option<(NaiveDate, &str)>, Wrong> {
         let found = NaiveDate::from_ymd_opt(number(year)? as i32, number(month)?, number(day)?);
         return Ok(Some((found.ok_or(Wrong::Range)?, &text[8..])));
     }
-    let Some(separator @ ('-' | '/')) = separator.filter(|_| (1..=6).contains(&first)) else {
+    let separator = separator.filter(|c| (1..=6).contains(&first) && !(of_day && *c == '.'));
+    let Some(separator @ ('-' | '/' | '.')) = separator else {
         return Ok(None);
     };
     let month_first = first <= 2;
@@ -227,7 +258,7 @@ fn date(text: &str) -> Result<Option<(NaiveDate, &str)>, Wrong> {
 }
 
 /// `HH:MM[:SS[.ffffff]]`, `HHMM[SS]`; whether it is the end of the day.
-fn parse_clock(text: &str) -> Result<(NaiveTime, bool), Wrong> {
+pub(super) fn clock(text: &str) -> Result<(NaiveTime, bool), Wrong> {
     let spread;
     let text = match text.len() {
         4 | 6 if text.bytes().all(|b| b.is_ascii_digit()) => {

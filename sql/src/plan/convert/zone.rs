@@ -33,6 +33,16 @@ pub(super) fn cast(rules: &Rules<'_>, value: Expr, from: &DataType, to: &DataTyp
     (clock && zoned(to)).then(|| in_zone(rules, value))
 }
 
+/// The type as which an instant and a clock, or a day, are compared; None: they are no such pair.
+pub(super) fn compared<'t>(left: &'t DataType, right: &'t DataType) -> Option<&'t DataType> {
+    let clock = |of: &DataType| matches!(of, DataType::Timestamp(_, None) | DataType::Date32);
+    match (zoned(left), zoned(right)) {
+        (true, false) if clock(right) => Some(left),
+        (false, true) if clock(left) => Some(right),
+        _ => None,
+    }
+}
+
 /// Calls whose answer depends on the clock.
 pub(super) fn call(rules: &Rules<'_>, call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     let name = call.func.name();

@@ -1,8 +1,8 @@
 //! What a window gathers: counts, exact sums, extremes, the last rows, distinct values.
 //!
 //! A sum of floats is kept as Shewchuk's expansion: a few floats whose bits do not overlap and
-//! whose sum is the exact one. It is rounded once, at the end, so that the answer does not depend on
-//! the order of rows or on how they were parted (Shewchuk 1997, "Adaptive Precision Floating-Point
+//! whose sum is the exact one. It is rounded once, at the end, so that the answer does not depend
+//! on the order of rows or on how they were parted (Shewchuk 1997, "Adaptive Precision Floating-Point
 //! Arithmetic"; the rounding is that of Python's `math.fsum`). Infinities and NaN give what IEEE
 //! addition gives.
 

@@ -1,0 +1,3 @@
+-- setup: CREATE TABLE units AS SELECT CASE WHEN g % 2 = 0 THEN 'control' ELSE 'treatment' END AS arm, ((g * 7919) % 1000003)::float8 / 64 AS y, ((g * 31) % 10007)::float8 / 64 AS x FROM generate_series(1::bigint, 10000000) g
+-- rows: 10000000
+SELECT psi(y, arm = 'treatment', edges => ARRAY[1563, 3125, 4688, 6250, 7813, 9375, 10938, 12500, 14063]) FROM units

@@ -1,0 +1,84 @@
+//! Relations: functions in FROM that stand for a query over functions of the crate `udfs`.
+//!
+//! `FROM ab_report('units', variant => 'arm', …)` becomes a derived table before names are looked
+//! up, so that rights, views and plans see the tables it reads. Arguments are constants.
+
+mod ab_report;
+mod arguments;
+mod data_quality;
+mod drift_report;
+mod slices;
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    FunctionArg, Ident, ObjectName, Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
+};
+
+use crate::error::{Error, Result};
+use crate::names::folded;
+use arguments::Arguments;
+
+/// The query that a relation stands for.
+type Write = fn(&Arguments) -> Result<String>;
+
+/// Name, arguments in order, query.
+const RELATIONS: &[(&str, &[&str], Write)] = &[
+    ("ab_report", ab_report::ARGUMENTS, ab_report::query),
+    ("data_quality", data_quality::ARGUMENTS, data_quality::query),
+    ("drift_report", drift_report::ARGUMENTS, drift_report::query),
+];
+
+/// Puts the query of each relation in its place.
+pub(crate) fn expand(statement: &mut Statement) -> Result<()> {
+    match statement.visit(&mut Expander) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Expander;
+
+impl VisitorMut for Expander {
+    type Break = Error;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        let expanded = match factor {
+            TableFactor::Table { name, args: Some(args), alias, .. } => {
+                derived(name, &args.args, alias)
+            }
+            TableFactor::Function { name, args, alias, .. } => derived(name, args, alias),
+            _ => Ok(None),
+        };
+        match expanded {
+            Ok(Some(new)) => *factor = new,
+            Ok(None) => {}
+            Err(error) => return ControlFlow::Break(error),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn derived(
+    name: &ObjectName,
+    given: &[FunctionArg],
+    alias: &Option<TableAlias>,
+) -> Result<Option<TableFactor>> {
+    let function = name.0.last().and_then(|part| part.as_ident()).map(folded).unwrap_or_default();
+    let Some((function, names, write)) = RELATIONS.iter().find(|known| known.0 == function) else {
+        return Ok(None);
+    };
+    let query = crate::parse::parse_query(&write(&Arguments::read(function, names, given)?)?)?;
+    let alias = alias.clone().unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: Ident::with_quote('"', *function),
+        columns: Vec::new(),
+        at: None,
+    });
+    Ok(Some(TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(query),
+        alias: Some(alias),
+        sample: None,
+    }))
+}

@@ -1,0 +1,78 @@
+//! Bins for numbers: explicit edges, half-open [a, b), open at both ends, own bins for NULL and
+//! NaN.
+//!
+//! `k` edges make `k + 1` bins of numbers: below the first edge, …, from the last edge on. Nothing
+//! falls outside; infinities fall into the end bins.
+
+use super::sample::{Ranked, together};
+
+/// Up to this many edges are compared one after the other, without branches.
+const FEW_EDGES: usize = 32;
+
+/// The cuts between `bins` bins that hold equal shares of the sample: quantiles (type 7), equal
+/// ones merged.
+pub fn quantile_edges(sample: &Ranked, bins: usize) -> Vec<f64> {
+    let last = sample.count().saturating_sub(1) as f64;
+    if sample.count() == 0 {
+        return Vec::new();
+    }
+    let quantile = |k: usize| sample.quantile(k as f64 / bins as f64);
+    let mut edges: Vec<f64> = (1..bins).map(quantile).collect();
+    edges.dedup();
+    // A cut at the minimum would leave an empty bin below it, unless it is the only value.
+    let [least, most] = sample.at([0, last as u64]);
+    edges.retain(|edge| *edge > least || (least == most && *edge == least));
+    edges
+}
+
+/// The cuts between `bins` bins of equal width from `low` to `high`.
+pub fn uniform_edges(low: f64, high: f64, bins: usize) -> Vec<f64> {
+    // As numpy.linspace, so that counts at the edges are numpy's.
+    let step = (high - low) / bins as f64;
+    let cut = |k: usize| match step.is_finite() {
+        true => k as f64 * step + low,
+        false => low * (1.0 - k as f64 / bins as f64) + high * (k as f64 / bins as f64),
+    };
+    let mut edges: Vec<f64> = (1..bins).map(cut).collect();
+    edges.dedup();
+    edges
+}
+
+/// Evidently's bins of a number: one per value while the reference has at most 20, else as many of
+/// equal width over both samples as Sturges (1926) says, ceil(log2 n + 1).
+pub fn evidently_edges(reference: &Ranked, current: &Ranked) -> Vec<f64> {
+    const FEW_VALUES: usize = 20;
+    if reference.runs().count() <= FEW_VALUES {
+        let mut values = Vec::new();
+        together(reference, current, |value, _, _| values.push(value));
+        return values.split_off(values.len().min(1));
+    }
+    let rows = (reference.count() + current.count()) as f64;
+    let mut ends = (f64::INFINITY, f64::NEG_INFINITY);
+    for sample in [reference, current].into_iter().filter(|sample| sample.count() > 0) {
+        let [low, high] = sample.at([0, sample.count() - 1]);
+        ends = (ends.0.min(low), ends.1.max(high));
+    }
+    uniform_edges(ends.0, ends.1, (rows.log2() + 1.0).ceil() as usize)
+}
+
+/// Whether the edges rise and are numbers.
+pub fn edges_rise(edges: &[f64]) -> bool {
+    edges.iter().all(|edge| !edge.is_nan()) && edges.is_sorted_by(|a, b| a < b)
+}
+
+/// The bin of a number that is not NaN.
+#[inline]
+pub fn bin_of(edges: &[f64], value: f64) -> usize {
+    if edges.len() <= FEW_EDGES {
+        return edges.iter().map(|edge| usize::from(value >= *edge)).sum();
+    }
+    edges.partition_point(|edge| value >= *edge)
+}
+
+/// Counts of a sample in the bins that `edges` make.
+pub fn counts_of(sample: &Ranked, edges: &[f64]) -> Vec<u64> {
+    let mut counts = vec![0; edges.len() + 1];
+    sample.runs().for_each(|(value, count)| counts[bin_of(edges, value)] += count);
+    counts
+}

@@ -1,0 +1,185 @@
+//! A sample of numbers in rank order: what Mann-Whitney, Kolmogorov-Smirnov, Wasserstein and
+//! quantiles need.
+//!
+//! A number becomes an unsigned key in the same order (sign bit flipped, negatives inverted; -0.0
+//! is 0.0), so that one sort of integers serves every rank statistic. While there are few distinct
+//! values (money full of zeros, counts) the sample is a list of (key, count) and does not grow with
+//! its rows.
+
+/// As long as a sample has no more distinct values than this, it keeps counts.
+const DISTINCT: usize = 65_536;
+/// Keys that wait before they are counted.
+const PENDING: usize = 65_536;
+/// The key of a number: unsigned, in the order of the numbers.
+pub fn key(value: f64) -> u64 {
+    // Adding zero turns -0.0 into 0.0.
+    let bits = (value + 0.0).to_bits();
+    if bits >> 63 == 1 { !bits } else { bits | (1 << 63) }
+}
+
+/// The number of a key.
+pub fn value(key: u64) -> f64 {
+    f64::from_bits(if key >> 63 == 1 { key & !(1 << 63) } else { !key })
+}
+
+/// A growing sample. NaN and infinities are the caller's to count.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    /// Distinct keys in order with their counts.
+    counted: Vec<(u64, u64)>,
+    /// Keys in any order.
+    loose: Vec<u64>,
+    /// The distinct values were too many: everything further stays loose.
+    many: bool,
+}
+
+impl Sample {
+    /// Adds one value.
+    pub fn push(&mut self, value: f64) {
+        self.loose.push(key(value));
+        if !self.many && self.loose.len() >= PENDING {
+            self.count_loose();
+        }
+    }
+
+    /// Adds the values of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.loose.extend(&other.loose);
+        self.counted = united(&self.counted, &other.counted);
+        self.many |= other.many;
+        if !self.many && self.loose.len() >= PENDING {
+            self.count_loose();
+        }
+    }
+
+    /// Number of values.
+    pub fn count(&self) -> u64 {
+        self.loose.len() as u64 + self.counted.iter().map(|(_, count)| count).sum::<u64>()
+    }
+
+    /// Bytes held.
+    pub fn size(&self) -> usize {
+        self.counted.capacity() * 16 + self.loose.capacity() * 8
+    }
+
+    fn count_loose(&mut self) {
+        self.many |= runs(&sorted(self.loose.clone())).count() > DISTINCT / 2;
+        if self.many {
+            return;
+        }
+        let loose: Vec<(u64, u64)> = runs(&sorted(std::mem::take(&mut self.loose))).collect();
+        self.counted = united(&self.counted, &loose);
+        self.many = self.counted.len() > DISTINCT;
+    }
+
+    /// The distinct values in order with their counts.
+    pub fn ranked(&self) -> Ranked {
+        let loose: Vec<(u64, u64)> = runs(&sorted(self.loose.clone())).collect();
+        let runs = if self.counted.is_empty() { loose } else { united(&self.counted, &loose) };
+        Ranked { runs }
+    }
+
+    /// The counted part and the loose keys, for storing.
+    pub fn parts(&self) -> (&[(u64, u64)], &[u64]) {
+        (&self.counted, &self.loose)
+    }
+
+    /// A sample from stored parts; `counted` may come in any order.
+    pub fn of_parts(mut counted: Vec<(u64, u64)>, loose: Vec<u64>) -> Self {
+        counted.sort_unstable();
+        let many = counted.len() > DISTINCT;
+        Self { counted: united(&counted, &[]), loose, many }
+    }
+}
+
+/// The standard sort of integers: twice as fast here as a radix sort of 8 or 11 bits (10 million
+/// keys).
+fn sorted(mut keys: Vec<u64>) -> Vec<u64> {
+    keys.sort_unstable();
+    keys
+}
+
+/// Equal neighbours together.
+fn runs(sorted: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64))
+}
+
+/// Two ordered lists as one.
+fn united(a: &[(u64, u64)], b: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut all = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    loop {
+        let next = match (a.peek(), b.peek()) {
+            (Some(x), Some(y)) if y.0 < x.0 => b.next(),
+            (Some(_), _) => a.next(),
+            (None, _) => b.next(),
+        };
+        let Some((key, count)) = next else { return all };
+        match all.last_mut() {
+            Some((last, total)) if last == key => *total += count,
+            _ => all.push((*key, *count)),
+        }
+    }
+}
+
+/// Distinct values in order.
+#[derive(Debug, Clone, Default)]
+pub struct Ranked {
+    runs: Vec<(u64, u64)>,
+}
+
+impl Ranked {
+    /// Number of values.
+    pub fn count(&self) -> u64 {
+        self.runs.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Distinct values in order, each with its count.
+    pub fn runs(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        self.runs.iter().map(|(key, count)| (value(*key), *count))
+    }
+
+    /// The values at the given positions (from zero, in order), clamped to the last.
+    pub fn at<const N: usize>(&self, positions: [u64; N]) -> [f64; N] {
+        let mut before = 0;
+        let ends = self.runs.iter().map(|(_, count)| {
+            before += count;
+            before
+        });
+        let ends: Vec<u64> = ends.collect();
+        positions.map(|position| {
+            let run = ends.partition_point(|end| *end <= position).min(ends.len().wrapping_sub(1));
+            self.runs.get(run).map_or(f64::NAN, |(key, _)| value(*key))
+        })
+    }
+
+    /// The quantile by linear interpolation between order statistics (Hyndman & Fan 1996, type 7).
+    pub fn quantile(&self, q: f64) -> f64 {
+        let place = q * (self.count().saturating_sub(1)) as f64;
+        let [low, high] = self.at([place.floor() as u64, place.ceil() as u64]);
+        let share = place - place.floor();
+        let width = high - low;
+        if width.is_infinite() {
+            return low * (1.0 - share) + high * share;
+        }
+        // From the nearer end: equal ends give that value, and a larger share never a smaller
+        // result.
+        if share < 0.5 { low + width * share } else { high - width * (1.0 - share) }
+    }
+}
+
+/// Walks two samples together: for each distinct value, how often it occurs in each.
+pub fn together(a: &Ranked, b: &Ranked, mut visit: impl FnMut(f64, u64, u64)) {
+    let (mut left, mut right) = (a.runs.iter().peekable(), b.runs.iter().peekable());
+    loop {
+        let key = match (left.peek(), right.peek()) {
+            (Some(x), Some(y)) => x.0.min(y.0),
+            (Some(x), None) => x.0,
+            (None, Some(y)) => y.0,
+            (None, None) => return,
+        };
+        let in_a = left.next_if(|run| run.0 == key).map_or(0, |run| run.1);
+        let in_b = right.next_if(|run| run.0 == key).map_or(0, |run| run.1);
+        visit(value(key), in_a, in_b);
+    }
+}

@@ -1,0 +1,28 @@
+//! States as bytes: little endian, lengths before what they measure.
+
+/// Eight bytes as a number, off the front.
+pub fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
+    let (first, rest) = bytes.split_first_chunk::<8>()?;
+    *bytes = rest;
+    Some(u64::from_le_bytes(*first))
+}
+
+/// A slice whose length stands before it, off the front.
+pub fn take_slice<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take_u64(bytes)?).ok()?;
+    let (first, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(first)
+}
+
+/// A slice with its length before it.
+pub fn put_slice(bytes: &mut Vec<u8>, slice: &[u8]) {
+    bytes.extend((slice.len() as u64).to_le_bytes());
+    bytes.extend(slice);
+}
+
+/// Numbers to the end of the bytes.
+pub fn take_numbers(bytes: &[u8]) -> Option<impl Iterator<Item = u64> + '_> {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    rest.is_empty().then(|| chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)))
+}

@@ -1,0 +1,42 @@
+//! `js_distance(x, is_current, …)`: root of the Jensen-Shannon divergence.
+
+use datafusion::error::Result as EngineResult;
+use kernels::statistics::divergence::{Divergence, Fill, divergence};
+
+use super::bins::{Binned, Distance, beyond_chance};
+use crate::arguments::{Doc, Given};
+
+/// The distance.
+#[derive(Debug, Default, Clone)]
+pub struct JsDistance;
+
+impl Distance for JsDistance {
+    type Options = ();
+    const NAME: &'static str = "js_distance";
+    const THRESHOLD: f64 = 0.1;
+
+    fn options(_: &Given) -> EngineResult<()> {
+        Ok(())
+    }
+
+    fn value((): &(), reference: &[u64], current: &[u64]) -> Option<f64> {
+        divergence(Divergence::JsDistance, reference, current, Fill::None)
+    }
+
+    fn drifted(value: f64, threshold: f64, binned: &Binned, _: &()) -> bool {
+        beyond_chance(value, threshold, binned)
+    }
+
+    fn doc() -> Doc {
+        Doc {
+            summary: "Root of the Jensen-Shannon divergence in nats: a metric, at most 0.8326. \
+                      drifted is above the threshold and more than chance gives (chi-square, \
+                      0.05).",
+            example: (
+                "SELECT round((js_distance(x, c)).value, 4) FROM (VALUES ('a', false), ('b', false), ('a', true), \
+                 ('a', true), ('a', true), ('b', true)) t(x, c)",
+                "0.1839",
+            ),
+        }
+    }
+}

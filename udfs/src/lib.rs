@@ -1,0 +1,46 @@
+//! SQL functions of the pipeline's stages, one folder per stage, one file per function.
+//!
+//! A file adapts types and options; the numbers come from the crate `kernels`. A function is
+//! registered by one line in its stage's `mod.rs`.
+
+mod aggregate;
+mod arguments;
+mod bytes;
+pub mod drift;
+mod error;
+pub mod experiments;
+mod output;
+mod scalar;
+mod two_sample;
+
+mod window;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+
+pub use arguments::{Argument, Call, Doc};
+pub use error::Error;
+
+/// A function and its reference entry.
+pub struct Function {
+    /// Name, arguments, documentation.
+    pub call: Arc<Call>,
+    /// What the engine registers.
+    pub engine: Engine,
+}
+
+/// The engine's kinds of functions.
+pub enum Engine {
+    /// Answers row by row.
+    Scalar(ScalarUDF),
+    /// Answers per group.
+    Aggregate(AggregateUDF),
+    /// Answers every row of a partition.
+    Window(WindowUDF),
+}
+
+/// The functions of all stages.
+pub fn functions() -> Vec<Function> {
+    experiments::functions().into_iter().chain(drift::functions()).collect()
+}
