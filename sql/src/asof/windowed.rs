@@ -1,7 +1,8 @@
 //! Features over windows at label time: the logical node, and from it to the operator.
 //!
-//! For each label, what a window of the rows of its key tells: `(t - width, t]`, or `[t - width, t)`
-//! when the current instant is left out. It is evaluated at the label's time, not as of the last row.
+//! For each label, what a window of the rows of its key tells: `(t - width, t]`, or
+//! `[t - width, t)` when the current instant is left out. It is evaluated at the label's time, not
+//! as of the last row.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
