@@ -12,6 +12,7 @@ mod fold;
 mod interval;
 mod life;
 mod missing;
+mod moment;
 mod named;
 mod parameters;
 mod resolve;
@@ -47,12 +48,13 @@ pub use files::{ExternalFiles, Located, external_provider, located};
 pub(crate) use fold::training_sets;
 pub use interval::IntervalProducts;
 pub use life::{Life, life};
+pub(crate) use moment::{snapshot, time_us};
 pub use parameters::parameter_types;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub(crate) use resolve::{object_name, reference_place, table_factor};
 pub(crate) use rows::ALL_FIELDS;
 pub use scope::Scope;
-pub(crate) use scope::{lake_table, snapshot, time_us};
+pub(crate) use scope::lake_table;
 
 /// Views inside views that are still planned.
 const VIEW_DEPTH: usize = 32;

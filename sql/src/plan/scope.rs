@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use catalog::{Lake, LakeTable, Relation, State, Table, TableRows, VIEW_COLUMN_OF, View};
+use catalog::{Lake, LakeTable, Relation, Table, TableRows, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
@@ -29,13 +29,13 @@ use datafusion::sql::sqlparser::ast::{self, Spanned, TableVersion};
 
 use super::fold::{self, Special};
 use super::missing;
+use super::moment::{snapshot, tagged, time_us};
 use super::resolve::{Found, Place, parts, reference_parts};
 use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
 use crate::features::{FeatureView, FeatureViewTable, training_set};
 use crate::functions::series;
-use crate::statements::TAG_KIND;
 use crate::types::PostgresTypes;
 use crate::{parse, statements, system};
 
@@ -291,19 +291,6 @@ impl Loader<'_> {
     }
 }
 
-/// The tag in what `VERSION AS OF 'tag'` is folded to.
-fn tagged(version: &ast::Expr) -> Option<String> {
-    let ast::Expr::Function(function) = version else { return None };
-    let [ast::ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
-    let ast::FunctionArguments::List(arguments) = &function.args else { return None };
-    let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Value(tag)))] =
-        arguments.args.as_slice()
-    else {
-        return None;
-    };
-    tag.value.clone().into_string().filter(|_| name.value == parse::TAGGED)
-}
-
 /// The provider of a table in the statement's own snapshot.
 pub(crate) async fn lake_table(
     lakes: &Lakes,
@@ -347,28 +334,6 @@ fn unpopulated(name: &str) -> Error {
 fn no_longer(view: &View) -> Error {
     let message = format!("view \"{}\" no longer has the columns it was made with", view.name);
     Error::new("42P10", message).with_hint("CREATE OR REPLACE VIEW makes it again.")
-}
-
-/// The snapshot that a number or a tag names.
-pub(crate) fn snapshot(state: &State, value: ScalarValue) -> Result<i64> {
-    if let Ok(ScalarValue::Int64(Some(id))) = value.cast_to(&DataType::Int64) {
-        return Ok(id);
-    }
-    let ScalarValue::Utf8(Some(tag)) = value.cast_to(&DataType::Utf8)? else {
-        return Err(Error::new("22023", "a snapshot is named by its number or a tag"));
-    };
-    let definition = state.definitions.get(&(TAG_KIND.to_owned(), tag.clone()));
-    definition.and_then(|tag| tag.body.get("snapshot_id")?.as_i64()).ok_or_else(|| {
-        Error::new("42704", format!("tag \"{tag}\" does not exist"))
-            .with_hint("List tags: SELECT * FROM lake.tags.")
-    })
-}
-
-pub(crate) fn time_us(value: ScalarValue) -> Result<i64> {
-    match value.cast_to(&crate::types::timestamptz()) {
-        Ok(ScalarValue::TimestampMicrosecond(Some(us), _)) => Ok(us),
-        _ => Err(Error::new("22007", "a snapshot's time must be a timestamp")),
-    }
 }
 
 impl Scope<'_> {
