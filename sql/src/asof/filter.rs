@@ -23,7 +23,7 @@ use super::times;
 
 /// Labels whose keys are listed.
 const LISTED: usize = 4096;
-/// Ranges of keys that pages are compared with; lists longer than 20 the engine does not compare.
+/// Keys that pages are compared with one by one; lists longer than 20 the engine does not compare.
 const RANGES: usize = 64;
 
 /// Of a column's range: less than this between a bound and the range's end is not worth asking.
@@ -180,8 +180,10 @@ fn listed(side: &Side, values: &[&ArrayRef], schema: &Schema) -> EngineResult<Fi
     let list = keys.iter().cloned().map(lit).collect();
     let list: Arc<dyn PhysicalExpr> =
         Arc::new(InListExpr::try_new(Arc::clone(side), list, false, schema)?);
+    // More keys than that leave no page out, most likely, and every range costs.
+    let runs = if keys.len() <= RANGES { 1 } else { keys.len() };
     let ranges = keys
-        .chunks(keys.len().div_ceil(RANGES).max(1))
+        .chunks(runs)
         .map(|keys| range(side, keys.first().cloned(), keys.last().cloned()))
         .fold(None, |all, one| both(all, one, Operator::Or));
     Ok(both(Some(list), ranges, Operator::And))
