@@ -7,7 +7,8 @@ const FILE_LINES: usize = 500;
 const FUNCTION_LINES: usize = 70;
 const COLUMNS: usize = 100;
 /// What may use what: a crate and the crates of ours that it must not name.
-const FORBIDDEN: &[(&str, &[&str])] = &[("catalog", &["sql"]), ("sql", &["sextant"]), ("udfs/kernels", ABOVE_KERNELS)];
+const FORBIDDEN: &[(&str, &[&str])] =
+    &[("catalog", &["sql"]), ("sql", &["sextant"]), ("udfs/kernels", ABOVE_KERNELS)];
 const ABOVE_KERNELS: &[&str] =
     &["sextant", "sql", "catalog", "arrow", "datafusion", "tokio", "object_store"];
 const BAD_NAMES: &[&str] = &["utils", "common", "misc", "manager"];
@@ -160,7 +161,9 @@ fn dependencies_point_down() {
 
 #[test]
 fn folders_say_what_lives_there() {
-    for folder in ["src", "sql", "sql/pipelines", "catalog", "udfs", "udfs/kernels", "tests", "benches"] {
+    for folder in
+        ["src", "sql", "sql/pipelines", "catalog", "udfs", "udfs/kernels", "tests", "benches"]
+    {
         assert!(Path::new(folder).join("README.md").exists(), "{folder} has no README.md");
     }
 }
