@@ -3,6 +3,7 @@
 //! `FROM ab_report('units', variant => 'arm', …)` becomes a derived table before names are looked
 //! up, so that rights, views and plans see the tables it reads. Arguments are constants.
 
+mod ab_novelty;
 mod ab_report;
 mod arguments;
 mod data_quality;
@@ -24,6 +25,7 @@ type Write = fn(&Arguments) -> Result<String>;
 
 /// Name, arguments in order, query.
 const RELATIONS: &[(&str, &[&str], Write)] = &[
+    ("ab_novelty", ab_novelty::ARGUMENTS, ab_novelty::query),
     ("ab_report", ab_report::ARGUMENTS, ab_report::query),
     ("data_quality", data_quality::ARGUMENTS, data_quality::query),
     ("drift_report", drift_report::ARGUMENTS, drift_report::query),

@@ -6,9 +6,9 @@
 mod aggregate;
 mod arguments;
 mod bytes;
-pub mod drift;
+mod drift;
 mod error;
-pub mod experiments;
+mod experiments;
 mod output;
 mod scalar;
 mod two_sample;

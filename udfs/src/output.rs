@@ -84,7 +84,8 @@ pub fn data_type(shape: &Shape) -> DataType {
     }
 }
 
-fn fields(shape: &Shape) -> Fields {
+/// The fields of a struct of this shape.
+pub fn fields(shape: &Shape) -> Fields {
     let field =
         |(name, of): &(&str, Type)| -> FieldRef { Arc::new(Field::new(*name, of.arrow(), true)) };
     shape.iter().map(field).collect()
@@ -100,7 +101,7 @@ enum Builder {
     Texts(ListBuilder<StringBuilder>),
     State(BinaryBuilder),
     Picks(ListBuilder<StructBuilder>),
-    Rows { shape: fn() -> Shape, parts: Vec<ArrayRef> },
+    Rows { shape: fn() -> Shape, parts: Vec<EngineResult<ArrayRef>> },
 }
 
 fn pick_fields() -> Fields {
@@ -209,8 +210,9 @@ impl Output {
         self
     }
 
-    /// The next field is an array of rows, given as a column of structs.
-    pub fn rows(&mut self, rows: ArrayRef) -> &mut Self {
+    /// The next field is an array of rows, given as a column of structs; an error shows in
+    /// `finish`.
+    pub fn rows(&mut self, rows: EngineResult<ArrayRef>) -> &mut Self {
         if let Some(Builder::Rows { parts, .. }) = self.builder() {
             parts.push(rows);
         }
@@ -249,7 +251,9 @@ impl Builder {
             Self::Texts(mut builder) => ArrayBuilder::finish(&mut builder),
             Self::State(mut builder) => ArrayBuilder::finish(&mut builder),
             Self::Picks(mut builder) => ArrayBuilder::finish(&mut builder),
-            Self::Rows { shape, parts } => return rows(&shape(), &parts),
+            Self::Rows { shape, parts } => {
+                return rows(&shape(), &parts.into_iter().collect::<EngineResult<Vec<_>>>()?);
+            }
         })
     }
 }

@@ -123,7 +123,7 @@ enum Rows<'a, T: TwoSample> {
 impl<T: TwoSample> Arms<T> {
     /// The arm of a label; usually it stands where its code says.
     fn arm(&mut self, code: usize, label: &Arc<str>) -> &mut Arm<T::Side> {
-        let holds = |arm: &Arm<T::Side>| arm.label == *label;
+        let holds = |arm: &Arm<T::Side>| Arc::ptr_eq(&arm.label, label) || arm.label == *label;
         let index = match self.arms.get(code) {
             Some(arm) if holds(arm) => code,
             Some(_) | None => self.arms.iter().position(holds).unwrap_or(self.arms.len()),

@@ -10,7 +10,7 @@ use datafusion::error::Result as EngineResult;
 use super::{Arm, ArmBatch, ArmOptions, Arms, Pair, TwoSample, by_name, comparison_shape};
 use crate::aggregate::Statistic;
 use crate::arguments::{Call, Doc, Given};
-use crate::output::{Output, Shape, Type, data_type};
+use crate::output::{Output, Shape, Type, fields};
 
 /// The state is that of the comparison.
 #[derive(Debug, Clone, Default)]
@@ -96,28 +96,20 @@ impl<T: TwoSample> Statistic for Each<T> {
 }
 
 /// The comparison's fields among those of `row`, NULL where it has none.
-fn widened(rows: Output, labels: StringArray) -> ArrayRef {
+fn widened(rows: Output, labels: StringArray) -> EngineResult<ArrayRef> {
     let count = labels.len();
     let labels: ArrayRef = Arc::new(labels);
+    let rows = rows.finish()?;
     let shape = row();
-    let of = data_type(&shape);
-    let empty = || new_null_array(&of, count);
-    let Ok(rows) = rows.finish() else { return empty() };
-    let Some(rows) = rows.as_struct_opt() else { return empty() };
     let column = |(name, of): &(&str, Type)| match *name {
         "treatment" => Arc::clone(&labels),
-        name => {
-            rows.column_by_name(name).cloned().unwrap_or_else(|| new_null_array(&of.arrow(), count))
-        }
+        name => rows
+            .as_struct_opt()
+            .and_then(|rows| rows.column_by_name(name).cloned())
+            .unwrap_or_else(|| new_null_array(&of.arrow(), count)),
     };
     let columns = shape.iter().map(column).collect();
-    match (&of, columns) {
-        (datafusion::arrow::datatypes::DataType::Struct(fields), columns) => {
-            StructArray::try_new(fields.clone(), columns, None)
-                .map_or_else(|_| empty(), |rows| Arc::new(rows) as ArrayRef)
-        }
-        (_, _) => empty(),
-    }
+    Ok(Arc::new(StructArray::try_new(fields(&shape), columns, None)?))
 }
 
 const DOC: Doc = Doc {

@@ -177,14 +177,14 @@ impl Estimate {
         }
         let above = (self.diff - Double::from(options.margin)).value();
         let statistic = above / self.std_error;
-        let half = quantile(options, self.df) * self.std_error;
+        let width = quantile(options, self.df);
         row.statistic = Some(statistic);
         row.df = self.df;
         row.ln_p_value = Some(ln_p_value(statistic, self.df, options.alternative));
-        row.interval = Some(sided(diff, half, options.alternative));
+        row.interval = Some(sided(diff, width * self.std_error, options.alternative));
         row.lift_interval = row.lift.map(|lift| {
-            let half = quantile(options, self.df) * self.lift_error();
-            sided(lift, half, options.alternative.of_lift(self.baseline))
+            let side = options.alternative.of_lift(self.baseline);
+            sided(lift, width * self.lift_error(), side)
         });
         row.sequential =
             Some(options.mixture.test(diff, statistic, self.std_error, self.units, options));

@@ -177,7 +177,7 @@ fn newcombe_covers() {
         let options = Options::default();
         let row = proportions(control, treatment, true, Interval::Newcombe, &options);
         let (low, high) = row.interval.unwrap();
-        low > 0.02 || high < 0.02
+        !(low..=high).contains(&0.02)
     });
     assert!((0.03..=0.06).contains(&share), "{share}");
 }

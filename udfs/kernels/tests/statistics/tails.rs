@@ -34,3 +34,25 @@ fn tails_agree_with_mpmath() {
     let wrong: Vec<String> = lines.filter_map(|line| check(line).err()).collect();
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// A quantile is where the tail has its probability, to the last digits that the tail can tell.
+#[test]
+fn quantiles_undo_tails() {
+    for p in [1e-300, 1e-30, 1e-6, 0.001, 0.025, 0.05, 0.2, 0.4999, 0.5, 0.6, 0.975] {
+        let check = |name: &str, ln_sf: f64| {
+            let off = (ln_sf - f64::ln(p)).abs() / f64::ln(p).abs();
+            assert!(off < 2e-14, "{name} at {p}: off by {off:e}");
+        };
+        check("normal", normal_ln_sf(normal_quantile(p)));
+        for df in [0.7, 1.0, 2.5, 17.776, 734.0, 1e6, 1e12] {
+            let t = student_quantile(p, df);
+            if t.abs() < 1e150 {
+                check(&format!("student {df}"), student_ln_sf(t, df));
+            }
+            if p < 0.9 && (1.0..1e5).contains(&df) {
+                let x = chi_square_quantile(p, df);
+                check(&format!("chi-square {df}"), chi_square_ln_sf(x, df));
+            }
+        }
+    }
+}

@@ -77,7 +77,8 @@ pub fn solve_decreasing(
         let step = (value - target) / slope(x, value);
         // A start deep in the flat part would shoot out of range.
         let next = x * (-step).clamp(-20.0, 20.0).exp();
-        if (next - x).abs() <= 1e-15 * x || !next.is_finite() {
+        // The error after a step is of the order of its square.
+        if step.abs() <= 1e-9 || !next.is_finite() {
             return next;
         }
         x = next;

@@ -59,6 +59,10 @@ pub fn student_quantile(p: f64, df: f64) -> f64 {
         let (x, y) = parts(t / root);
         -2.0 * (ln_prefix(df / 2.0, 0.5, x, y) - ln_sf).exp()
     };
-    let start = normal_quantile(p).max(1e-8);
+    // Cornish & Fisher's expansion about the normal quantile (Abramowitz & Stegun 26.7.5).
+    let z = normal_quantile(p);
+    let first = z * (z * z + 1.0) / 4.0;
+    let second = z * ((5.0 * z * z + 16.0) * z * z + 3.0) / 96.0;
+    let start = (z + (first + second / df) / df).max(1e-8);
     solve_decreasing(start, (2.0 * p).ln(), |t| student_ln_two_sided(t, df), slope)
 }
