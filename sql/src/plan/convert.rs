@@ -268,7 +268,8 @@ impl<'a> Rules<'a> {
             .or_else(|| self.series(call, schema))
             .or_else(|| arithmetic::typed_anew(call, schema))
             .or_else(|| calls::converted(call, schema))
-            .or_else(|| self.with_blanks(call, schema)),
+            .or_else(|| self.with_blanks(call, schema))
+            .or_else(|| self.joined(call, schema)),
             Expr::WindowFunction(call) => {
                 let sums = || number::wide_window_sum(call, schema);
                 json::ordered(&expression, schema)?.or_else(sums)
