@@ -206,8 +206,8 @@ impl<'a> Rules<'a> {
 
     fn cast(&self, cast: &Cast, schema: &DFSchema) -> Option<Expr> {
         let (value, to) = (cast.expr.as_ref(), cast.field.data_type());
-        if let Some(text) = unknown::literal(value) {
-            return Some(self.read(text.clone(), to, None));
+        if let Some(text @ Expr::Literal(literal, _)) = unknown::literal(value) {
+            return Some(self.read(text.clone(), &unify::beside(literal, to), None));
         }
         let from = value.get_type(schema).ok()?;
         let tag = tag(value, schema);
