@@ -61,6 +61,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("no value found for", "42P02"),
     ("recursion limit", "54001"),
     ("square root of a negative", "2201F"),
+    ("field position must not be zero", "22023"),
     ("limit must be >= 0", "2201W"),
     ("offset must be >=", "2201X"),
     ("order by column out of bounds", "42P10"),

@@ -2,15 +2,19 @@
 
 pub(crate) mod arithmetic;
 mod array_or_empty;
+mod arrays;
 pub(crate) mod as_type;
+mod bytes;
 mod extract;
 mod finite;
 pub(crate) mod interval;
 pub(crate) mod json;
+mod keywords;
 mod like_escape;
 mod make;
 pub(crate) mod number;
 mod only_value;
+pub(crate) mod ordered;
 pub(crate) mod regexp;
 mod row_field;
 pub(crate) mod series;
@@ -23,6 +27,7 @@ mod timezone;
 mod to_char;
 mod type_of;
 pub(crate) mod unknown;
+mod whole;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
@@ -40,6 +45,10 @@ pub fn scalar() -> Vec<ScalarUDF> {
     functions.extend(json::functions());
     functions.extend(make::functions());
     functions.extend(number::floats());
+    functions.extend(ordered::functions());
+    functions.extend(arrays::functions());
+    functions.extend(bytes::functions());
+    functions.extend(whole::functions());
     functions.extend(regexp::functions());
     functions.extend([
         array_or_empty::function(),
@@ -76,6 +85,7 @@ pub fn aggregate() -> Vec<AggregateUDF> {
 pub(crate) const RENAMED: &[(&str, &str)] = &[
     ("array_remove", "array_remove_all"),
     ("array_replace", "array_replace_all"),
+    ("ceiling", "ceil"),
     ("every", "bool_and"),
     ("gen_random_uuid", "uuid"),
     ("sign", "signum"),

@@ -10,8 +10,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf,
 };
 
-use datafusion::sql::sqlparser::ast::Expr;
-
+use super::keywords::KEYWORDS;
 use crate::error::Error;
 
 /// The quoting functions: of NULL, `quote_nullable` gives the word NULL, the others NULL.
@@ -46,15 +45,10 @@ pub(crate) fn identifier(text: &str) -> String {
     let mut letters = text.bytes();
     let first = letters.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
     let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    match first && letters.all(rest) && is_name(text) {
+    match first && letters.all(rest) && KEYWORDS.binary_search(&text).is_err() {
         true => text.to_string(),
         false => format!("\"{}\"", text.replace('"', "\"\"")),
     }
-}
-
-/// Whether the word is no keyword.
-fn is_name(word: &str) -> bool {
-    matches!(crate::parse::parse_expression(word), Ok(Expr::Identifier(_)))
 }
 
 /// `format(template, …)` with `%s`, `%I`, `%L`, `%%`, positions (`%2$s`) and widths (`%-10s`).
@@ -127,6 +121,17 @@ fn filled<'v>(
             Some((position, width)) => (position.parse::<usize>().ok(), width),
             None => (None, flags),
         };
+        // A width of `*` is the argument before.
+        let starred = match width.trim_start_matches('-') == "*" {
+            false => None,
+            true => {
+                next += 1;
+                let given = value(next - 1).ok_or_else(|| bad("too few arguments for format()"))?;
+                Some(given.unwrap_or("0").to_owned())
+            }
+        };
+        let left = starred.is_some() && width.starts_with('-');
+        let width = starred.as_deref().unwrap_or(width);
         let at = position.map_or(next, |p| p.saturating_sub(1));
         next = at + 1;
         let given = value(at).ok_or_else(|| bad("too few arguments for format()"))?;
@@ -145,7 +150,7 @@ fn filled<'v>(
                 );
             }
         };
-        let left = width.starts_with('-');
+        let left = left || width.starts_with('-');
         let width: usize = width.trim_start_matches('-').parse().unwrap_or(0);
         let padding = " ".repeat(width.saturating_sub(text.chars().count()));
         match left {

@@ -206,8 +206,8 @@ impl<'a> Rules<'a> {
 
     fn cast(&self, cast: &Cast, schema: &DFSchema) -> Option<Expr> {
         let (value, to) = (cast.expr.as_ref(), cast.field.data_type());
-        if let Some(text) = unknown::literal(value) {
-            return Some(self.read(text.clone(), to, None));
+        if let Some(text @ Expr::Literal(literal, _)) = unknown::literal(value) {
+            return Some(self.read(text.clone(), &unify::beside(literal, to), None));
         }
         let from = value.get_type(schema).ok()?;
         let tag = tag(value, schema);
@@ -268,7 +268,8 @@ impl<'a> Rules<'a> {
             .or_else(|| self.series(call, schema))
             .or_else(|| arithmetic::typed_anew(call, schema))
             .or_else(|| calls::converted(call, schema))
-            .or_else(|| self.with_blanks(call, schema)),
+            .or_else(|| self.with_blanks(call, schema))
+            .or_else(|| self.joined(call, schema)),
             Expr::WindowFunction(call) => {
                 let sums = || number::wide_window_sum(call, schema);
                 json::ordered(&expression, schema)?.or_else(sums)

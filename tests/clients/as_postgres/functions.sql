@@ -47,7 +47,6 @@ select bool_and(x), bool_or(x), every(x) from (values (true), (false)) t(x);
 select string_agg(x, ','), string_agg(x, ',' order by x desc), array_agg(x order by x) from (values ('b'), ('a')) t(x);
 select count(distinct x), sum(distinct x), count(*) filter (where x > 1) from (values (1), (1), (2)) t(x);
 select percentile_cont(0.5) within group (order by x) from (values (1::float8), (2), (2), (10)) t(x);
--- differs: missing
 select percentile_disc(0.5) within group (order by x), mode() within group (order by x) from (values (1::float8), (2), (2), (10)) t(x);
 select json_build_object('a', 1, 'b', 'x'), json_agg(x), jsonb_agg(x) from (values (1), (2)) t(x);
 select to_json(1), to_jsonb('a'::text), row_to_json(t) from (values (1, 'b')) t(a, b);
@@ -62,7 +61,6 @@ select current_schema()::text, current_user::text, session_user::text;
 select current_schema(), current_user;
 select version() like 'PostgreSQL%', pg_backend_pid() > 0;
 select nullif('', ''), coalesce('', 'x');
--- differs: missing
 select num_nulls(1, null), num_nonnulls(1, null);
 select array_agg(x) from (values (1), (null), (2)) t(x);
 select array_position(array[1,2,3], 2), array_replace(array[1,2], 1, 9), array_upper(array[1,2], 1), array_ndims(array[1]);

@@ -73,6 +73,7 @@ with t(d, n, s) as (values (date '2024-01-01', 1.5, 'a'), ('2024-01-02', '2.5', 
 create table days (d date);
 insert into days values ('2024-01-01'), (date '2024-01-02'), (null);
 select d from days order by d;
+select x from (values ('2.555'), (1.500)) t(x) order by x;
 values (1), (true);
 values ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid), ('A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A12'), (null);
 select 'a'::text = 1;

@@ -1,11 +1,12 @@
 //! Calls of functions whose answer Postgres gives in another type, or refuses.
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::DFSchema;
 use datafusion::functions::core::expr_fn::nullif;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, cast, lit};
 
+use super::{Rules, written};
 use crate::functions::COUNT_IN_INTEGER;
 use crate::functions::number::{positive, round_even};
 
@@ -21,6 +22,10 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
             _ => count,
         });
     }
+    if name == "array_positions" {
+        let item = Field::new_list_field(DataType::Int32, true);
+        return Some(cast(whole()?, DataType::List(item.into())));
+    }
     // Beside a time further off than its nanoseconds reach, the engine's own could not be compared.
     if name == "now" {
         return Some(cast(whole()?, crate::types::timestamptz()));
@@ -33,6 +38,7 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
         ("trunc" | "ceil" | "floor" | "round", DataType::Decimal128(precision, _), 1) => {
             Some(cast(whole()?, DataType::Decimal128(*precision, 0)))
         }
+        ("signum", DataType::Decimal128(..), 1) => Some(cast(whole()?, DataType::Decimal128(1, 0))),
         ("ln" | "log" | "log2" | "log10", of, _) if of.is_numeric() => {
             let checked = |value: &Expr| match value {
                 Expr::ScalarFunction(inner) if inner.func.name() == "positive" => value.clone(),
@@ -41,5 +47,22 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
             Some(call.func.call(call.args.iter().map(checked).collect()))
         }
         _ => None,
+    }
+}
+
+impl Rules<'_> {
+    /// `concat` and its like write values as the wire does.
+    pub(super) fn joined(&self, call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+        if !matches!(call.func.name(), "concat" | "concat_ws" | "format") {
+            return None;
+        }
+        let new = |value: &Expr| {
+            let of = value.get_type(schema).ok()?;
+            (written(&of) || of == DataType::Boolean).then(|| self.output(value.clone())).flatten()
+        };
+        call.args.iter().any(|value| new(value).is_some()).then(|| {
+            let values = call.args.iter().map(|value| new(value).unwrap_or_else(|| value.clone()));
+            call.func.call(values.collect())
+        })
     }
 }

@@ -14,6 +14,7 @@
 //! - the column of FULL JOIN … USING is both sides': `using.rs`;
 //! - comparisons with ANY, ALL and of rows: `quantified.rs`.
 
+mod calls;
 mod clock;
 mod literal;
 mod rows;
@@ -29,7 +30,6 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::super::using;
 use super::quantified;
-use crate::functions::{RENAMED, as_type};
 use crate::names::folded;
 use crate::parse;
 use crate::system::references;
@@ -73,6 +73,12 @@ impl VisitorMut for Folder {
             Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
                 *expression = function("array_has_any", &[left.as_ref(), right.as_ref()]);
             }
+            Expr::BinaryOp { left, op: BinaryOperator::PGStartsWith, right } => {
+                *expression = function("starts_with", &[left.as_ref(), right.as_ref()]);
+            }
+            Expr::CompoundFieldAccess { access_chain, .. } => {
+                access_chain.iter_mut().for_each(calls::bounded);
+            }
             Expr::AtTimeZone { timestamp, time_zone } => {
                 *expression = function("timezone", &[time_zone.as_ref(), timestamp.as_ref()]);
             }
@@ -84,17 +90,10 @@ impl VisitorMut for Folder {
                 if let Some(WindowType::WindowSpec(window)) = &mut call.over {
                     plain_frame(window);
                 }
-                rename(call);
-                name_casts(call);
-                if let Some(new) = rows::in_list(call).or_else(|| clock::call(call)) {
+                calls::rename(call);
+                calls::name_casts(call);
+                if let Some(new) = calls::replaced(call) {
                     *expression = new;
-                } else if let Some(cast) = type_call(call) {
-                    *expression = cast;
-                } else if is(call, "mod")
-                    && let Some([left, right]) = arguments(call)
-                {
-                    let (left, op, right) = (left.into(), BinaryOperator::Modulo, right.into());
-                    *expression = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
                 }
             }
             Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
@@ -282,34 +281,6 @@ fn selected(key: &mut Expr, items: &[SelectItem]) {
     }
 }
 
-/// `make_interval(days => 10)`: the other fields are zero.
-fn fields_of_interval(call: &mut ast::Function) {
-    let ast::FunctionArguments::List(list) = &mut call.args else { return };
-    let names = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
-    let zero = || Expr::Value(Value::Number("0".into(), false).into());
-    let mut fields = vec![cast(zero(), DataType::Int4(None)); names.len()];
-    for (at, argument) in list.args.iter().enumerate() {
-        let (place, value) = match argument {
-            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) => (Some(at), value),
-            ast::FunctionArg::Named { name, arg: ast::FunctionArgExpr::Expr(value), .. } => {
-                (names.iter().position(|known| *known == folded(name)), value)
-            }
-            ast::FunctionArg::ExprNamed {
-                name: Expr::Identifier(name),
-                arg: ast::FunctionArgExpr::Expr(value),
-                ..
-            } => (names.iter().position(|known| *known == folded(name)), value),
-            _ => return,
-        };
-        match place.and_then(|place| fields.get_mut(place)) {
-            Some(field) => *field = value.clone(),
-            None => return,
-        }
-    }
-    let given = |field| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(field));
-    list.args = fields.into_iter().map(given).collect();
-}
-
 fn is(call: &ast::Function, name: &str) -> bool {
     call.name.0.last().and_then(|part| part.as_ident()).map(folded).as_deref() == Some(name)
 }
@@ -323,63 +294,6 @@ fn arguments<const N: usize>(call: &ast::Function) -> Option<[Expr; N]> {
     };
     let arguments: Option<Vec<Expr>> = list.args.iter().map(plain).collect();
     arguments?.try_into().ok()
-}
-
-/// `date('2024-01-01')`: a type's name called with one argument is a cast.
-fn type_call(call: &ast::Function) -> Option<Expr> {
-    let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded)?;
-    let data_type = match name.as_str() {
-        "date" => DataType::Date,
-        "text" => DataType::Text,
-        "int2" => DataType::Int2(None),
-        "int4" => DataType::Int4(None),
-        "int8" => DataType::Int8(None),
-        "float4" => DataType::Float4,
-        "float8" => DataType::Float8,
-        "bool" => DataType::Bool,
-        _ => return None,
-    };
-    arguments(call).map(|[value]| cast(value, data_type))
-}
-
-/// Postgres' names for the engine's.
-fn rename(call: &mut ast::Function) {
-    if is(call, "make_interval") {
-        return fields_of_interval(call);
-    }
-    let Some((_, to)) = RENAMED.iter().find(|(from, _)| is(call, from)) else {
-        // `base64` pads, as the standard says; the engine has another name for that.
-        if let ast::FunctionArguments::List(list) = &mut call.args
-            && let [_, ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Value(format)))] =
-                list.args.as_mut_slice()
-            && matches!(&format.value, Value::SingleQuotedString(f) if f == "base64")
-            && call.name.to_string().eq_ignore_ascii_case("encode")
-        {
-            format.value = Value::SingleQuotedString("base64pad".into());
-        }
-        return;
-    };
-    if let Some(ast::ObjectNamePart::Identifier(last)) = call.name.0.last_mut() {
-        *last = ast::Ident::with_quote('"', *to);
-    }
-}
-
-/// Aggregates of casts of one column are columns of their own: `as_type.rs`.
-fn name_casts(call: &mut ast::Function) {
-    let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded);
-    let ast::FunctionArguments::List(list) = &mut call.args else { return };
-    if !matches!(name.as_deref(), Some("sum" | "avg" | "min" | "max" | "count" | "array_agg")) {
-        return;
-    }
-    for argument in &mut list.args {
-        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) = argument
-            && let Expr::Cast { expr, data_type, .. } = value
-            && !matches!(expr.as_ref(), Expr::Value(_))
-        {
-            let name = Value::SingleQuotedString(data_type.to_string());
-            *value = function(as_type::NAME, &[&*value, &Expr::Value(name.into())]);
-        }
-    }
 }
 
 /// Where a number must be a number, and an interval an interval.

@@ -127,7 +127,7 @@ fn unnested(
     })
 }
 
-fn plain_argument(argument: &ast::FunctionArg) -> Option<&Expr> {
+pub(super) fn plain_argument(argument: &ast::FunctionArg) -> Option<&Expr> {
     match argument {
         ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(e),
         _ => None,

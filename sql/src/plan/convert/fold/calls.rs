@@ -1,0 +1,127 @@
+//! Calls: Postgres' names, what stands for a call of another kind, arguments that are left out.
+
+use datafusion::sql::sqlparser::ast::{self, BinaryOperator, DataType, Expr, Value};
+
+use super::{arguments, cast, clock, function, is, rows};
+use crate::functions::ordered::AGGREGATES;
+use crate::functions::{RENAMED, as_type};
+use crate::names::folded;
+
+/// What a call is planned as; None: a call.
+pub(super) fn replaced(call: &ast::Function) -> Option<Expr> {
+    ordered(call)
+        .or_else(|| rows::in_list(call))
+        .or_else(|| clock::call(call))
+        .or_else(|| type_call(call))
+        .or_else(|| modulo(call))
+}
+
+/// `mod(a, b)` is `a % b`.
+fn modulo(call: &ast::Function) -> Option<Expr> {
+    let [left, right] = arguments(call).filter(|_| is(call, "mod"))?;
+    let (left, op, right) = (left.into(), BinaryOperator::Modulo, right.into());
+    Some(Expr::Nested(Box::new(Expr::BinaryOp { left, op, right })))
+}
+
+/// `percentile_disc(p) WITHIN GROUP (ORDER BY x)` as a call over an ordered list: `ordered.rs`.
+fn ordered(call: &ast::Function) -> Option<Expr> {
+    let name = call.name.0.last()?.as_ident().map(folded)?;
+    let (_, of) = AGGREGATES.iter().find(|(aggregate, _)| *aggregate == name)?;
+    let [key] = call.within_group.as_slice() else { return None };
+    let ast::FunctionArguments::List(given) = &call.args else { return None };
+    let Expr::Function(mut values) = function("array_agg", &[&key.expr]) else { return None };
+    if let ast::FunctionArguments::List(list) = &mut values.args {
+        let order = ast::FunctionArgumentClause::OrderBy(call.within_group.clone());
+        list.clauses.push(order);
+    }
+    values.filter.clone_from(&call.filter);
+    let values = Expr::Function(values);
+    let fractions: Option<Vec<&Expr>> = given.args.iter().map(rows::plain_argument).collect();
+    let arguments: Vec<&Expr> = std::iter::once(&values).chain(fractions?).collect();
+    Some(function(of, &arguments))
+}
+
+/// `date('2024-01-01')`: a type's name called with one argument is a cast.
+fn type_call(call: &ast::Function) -> Option<Expr> {
+    let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded)?;
+    let data_type = match name.as_str() {
+        "date" => DataType::Date,
+        "text" => DataType::Text,
+        "int2" => DataType::Int2(None),
+        "int4" => DataType::Int4(None),
+        "int8" => DataType::Int8(None),
+        "float4" => DataType::Float4,
+        "float8" => DataType::Float8,
+        "bool" => DataType::Bool,
+        _ => return None,
+    };
+    arguments(call).map(|[value]| cast(value, data_type))
+}
+
+/// Postgres' names for the engine's.
+pub(super) fn rename(call: &mut ast::Function) {
+    if is(call, "make_interval") {
+        return fields_of_interval(call);
+    }
+    let Some((_, to)) = RENAMED.iter().find(|(from, _)| is(call, from)) else { return };
+    if let Some(ast::ObjectNamePart::Identifier(last)) = call.name.0.last_mut() {
+        *last = ast::Ident::with_quote('"', *to);
+    }
+}
+
+/// Aggregates of casts of one column are columns of their own: `as_type.rs`.
+pub(super) fn name_casts(call: &mut ast::Function) {
+    let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded);
+    let ast::FunctionArguments::List(list) = &mut call.args else { return };
+    if !matches!(name.as_deref(), Some("sum" | "avg" | "min" | "max" | "count" | "array_agg")) {
+        return;
+    }
+    for argument in &mut list.args {
+        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) = argument
+            && let Expr::Cast { expr, data_type, .. } = value
+            && !matches!(expr.as_ref(), Expr::Value(_))
+        {
+            let name = Value::SingleQuotedString(data_type.to_string());
+            *value = function(as_type::NAME, &[&*value, &Expr::Value(name.into())]);
+        }
+    }
+}
+
+/// `make_interval(days => 10)`: the other fields are zero.
+fn fields_of_interval(call: &mut ast::Function) {
+    let ast::FunctionArguments::List(list) = &mut call.args else { return };
+    let names = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+    let zero = || Expr::Value(Value::Number("0".into(), false).into());
+    let mut fields = vec![cast(zero(), DataType::Int4(None)); names.len()];
+    for (at, argument) in list.args.iter().enumerate() {
+        let (place, value) = match argument {
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) => (Some(at), value),
+            ast::FunctionArg::Named { name, arg: ast::FunctionArgExpr::Expr(value), .. } => {
+                (names.iter().position(|known| *known == folded(name)), value)
+            }
+            ast::FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg: ast::FunctionArgExpr::Expr(value),
+                ..
+            } => (names.iter().position(|known| *known == folded(name)), value),
+            _ => return,
+        };
+        match place.and_then(|place| fields.get_mut(place)) {
+            Some(field) => *field = value.clone(),
+            None => return,
+        }
+    }
+    let given = |field| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(field));
+    list.args = fields.into_iter().map(given).collect();
+}
+
+/// A slice has both its bounds.
+pub(super) fn bounded(access: &mut ast::AccessExpr) {
+    if let ast::AccessExpr::Subscript(ast::Subscript::Slice { lower_bound, upper_bound, .. }) =
+        access
+    {
+        let number = |text: &str| Expr::Value(Value::Number(text.into(), false).into());
+        lower_bound.get_or_insert_with(|| number("1"));
+        upper_bound.get_or_insert_with(|| number("2147483647"));
+    }
+}
