@@ -1,0 +1,60 @@
+//! Codes and words of what the engine says.
+
+use super::*;
+
+fn parser(text: &str) -> Error {
+    from_parser(&ParserError::ParserError(text.into()))
+}
+
+// Codes and positions as PostgreSQL 15 reports them for the same mistakes.
+#[test]
+fn syntax_errors_point_at_the_token() {
+    let error = parser("Expected: an expression, found: FROM at Line: 2, Column: 8");
+    assert_eq!(error.sqlstate, "42601");
+    assert_eq!(error.message(), "syntax error at or near \"FROM\"");
+    assert_eq!(error.locate("SELECT é\n      , FROM t").position(), Some(17));
+    let error = parser("Expected: identifier, found: EOF");
+    assert_eq!(error.message(), "syntax error at end of input");
+}
+
+#[test]
+fn causes_are_found_below_contexts() {
+    let inner = DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None);
+    let error = DataFusionError::Shared(inner.context("x").into());
+    assert_eq!(from_engine(&error).sqlstate, "22012");
+    let own = Error::new("40001", "conflict").with_hint("Run it again.");
+    let error = DataFusionError::External(Box::new(own.clone()));
+    assert_eq!(from_engine(&error), own);
+    let error =
+        DataFusionError::External(Box::new(catalog::Error::UndefinedSchema { name: "s".into() }));
+    assert_eq!(from_engine(&error).sqlstate, "3F000");
+}
+
+#[test]
+fn names_come_with_a_near_one() {
+    let error = from_schema(&SchemaError::FieldNotFound {
+        field: Box::new(Column::from_name("nmae")),
+        valid_fields: vec![Column::from_name("id"), Column::from_name("name")],
+    });
+    assert_eq!(error.sqlstate, "42703");
+    assert_eq!(error.message(), "column \"nmae\" does not exist");
+    let hint = "Perhaps you meant to reference the column \"name\".";
+    assert_eq!(error.hint(), Some(hint));
+}
+
+// Messages of PostgreSQL 15 for the same casts.
+#[test]
+fn casts_name_the_type() {
+    let cast = |text: &str| from_arrow(&ArrowError::CastError(text.into()));
+    let error = cast("Cannot cast string 'x' to value of Int32 type");
+    assert_eq!(error.message(), "invalid input syntax for type integer: \"x\"");
+    assert_eq!(cast("Cannot cast string '99999999999' to value of Int32 type").sqlstate, "22003");
+    assert_eq!(cast("Cannot cast string 'x' to value of Date32 type").sqlstate, "22007");
+}
+
+#[test]
+fn tables_and_functions_have_their_codes() {
+    let error = from_plan("table 'datafusion.public.nope' not found");
+    assert_eq!((error.sqlstate, error.message()), ("42P01", "relation \"nope\" does not exist"));
+    assert_eq!(from_plan("Invalid function 'summ'.\nDid you mean 'sum'?").sqlstate, "42883");
+}
