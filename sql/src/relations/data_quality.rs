@@ -9,6 +9,11 @@ use crate::functions::literal;
 
 pub(super) const ARGUMENTS: &[&str] = &["table", "columns", "rules"];
 
+/// NULLs of two types. The engine names a cast like what is cast, and takes lists of one name for
+/// one: `NULL::text` and `NULL::bigint` would be the same column.
+const NO_TEXT: &str = "nullif('', '')";
+const NO_COUNT: &str = "nullif(0::bigint, 0)";
+
 /// Fields of a row: name, and value of a column and of a rule.
 struct Row {
     column: String,
@@ -58,25 +63,25 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
 fn of_column(name: &str) -> Row {
     Row {
         column: literal(name),
-        rule: "NULL::text".into(),
+        rule: NO_TEXT.into(),
         nulls: format!("count(*) - count({name})"),
         nans: format!("count(*) FILTER (WHERE ({name})::text = 'NaN')"),
         distinct: format!("count(DISTINCT {name})"),
         min: format!("min({name})::text"),
         max: format!("max({name})::text"),
-        violations: "NULL::bigint".into(),
+        violations: NO_COUNT.into(),
     }
 }
 
 fn of_rule(condition: &str) -> Row {
     Row {
-        column: "NULL::text".into(),
+        column: NO_TEXT.into(),
         rule: literal(condition),
         nulls: format!("count(*) FILTER (WHERE ({condition}) IS NULL)"),
-        nans: "NULL::bigint".into(),
-        distinct: "NULL::bigint".into(),
-        min: "NULL::text".into(),
-        max: "NULL::text".into(),
+        nans: NO_COUNT.into(),
+        distinct: NO_COUNT.into(),
+        min: NO_TEXT.into(),
+        max: NO_TEXT.into(),
         violations: format!("count(*) FILTER (WHERE NOT ({condition}))"),
     }
 }
