@@ -275,7 +275,6 @@ select jsonb_path_query_array('{"a":[1,2]}', '$.a[*] + 1'), jsonb_path_query_arr
 select jsonb_path_query_array('{"a":{"b":[{"c":1},{"c":2}]}}', '$.**.c'), jsonb_path_query_array('{"a":{"b":[{"c":1},{"c":2}]}}', '$.a.b.c'), jsonb_path_query_array('[{"x":"ab"},{"x":"cd"}]', '$[*] ? (@.x starts with "a")');
 select jsonb_path_query_array('[{"x":1},{"y":2}]', '$[*] ? (exists(@.x))'), jsonb_path_query_array('[1,null,"a"]', '$[*] ? (@ != 1)'), jsonb_path_query_array('[1,"a"]', '$[*] ? ((@ > 0) is unknown)'), jsonb_path_query_array('[1,2,3]', '$[*] ? (@ > 1 && !(@ == 3))');
 select '{"a":1}'::jsonb @? '$.a'::jsonpath, jsonb_path_query_first('{"a":1}', '$.a'::jsonpath);
--- differs: a row's fields are not taken by their names
 select (jsonb_each('{"a":1}')).key;
 -- differs: missing
 select jsonb_path_query_array('["ab","c"]', '$[*] ? (@ like_regex "^a")');
