@@ -56,8 +56,13 @@ impl VisitorMut for Folder<'_> {
     }
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        if let Expr::CompoundFieldAccess { access_chain, .. } = expression {
-            access_chain.iter_mut().for_each(subscript);
+        if let Expr::CompoundFieldAccess { root, access_chain } = expression {
+            // `t.r['f']`: what follows a bare name at once is a part of the name.
+            let is_name =
+                matches!(root.as_ref(), Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+            let is_part = |access: &AccessExpr| matches!(access, AccessExpr::Dot(_));
+            let parts = access_chain.iter().take_while(|a| is_name && is_part(a)).count();
+            access_chain.iter_mut().skip(parts).for_each(subscript);
         }
         ControlFlow::Continue(())
     }

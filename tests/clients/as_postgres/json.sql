@@ -290,3 +290,9 @@ select json_typeof('1'::text);
 select (repeat('[', 201) || repeat(']', 201))::json is null;
 -- differs: json is grouped by its text
 select j from (values ('{"a":1}'::json)) t(j) group by j order by j::text;
+
+-- A column's name before a subscript may have its table's.
+create table subscripted (doc jsonb, tags text[]);
+insert into subscripted values ('{"a": [5]}', '{x,y}');
+select subscripted.doc['a'] ->> 0, subscripted.tags[2] from subscripted;
+drop table subscripted;
