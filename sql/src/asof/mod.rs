@@ -4,7 +4,8 @@
 //!   text ─ tokens ─▶ text ─ syntax ─▶ AST ─ relation ─▶ AsOf ─ push ─▶ AsOf ─ physical ─▶ AsOfExec
 //!     all spellings    one form      in parentheses    node   filters             join, keys, keep
 //! ```
-//! `windowed` is the same for windows at label time: what all rows of one tell, not the nearest.
+//! `windowed` is the same for windows at label time: what all rows of one tell, not the nearest. No
+//! statement leads to it yet; feature views with OVER will.
 //!
 //! The algorithm is `kernels::asof`; this folder adapts types, memory and threads to it. What the
 //! engine knows of it is registered in three places: its planner of relations, of queries, and a

@@ -13,19 +13,26 @@ use datafusion::sql::sqlparser::ast::{ObjectName, Query, TableFactor, Visit, Vis
 
 use super::{Context, drop};
 use crate::error::Result;
+use crate::features::{FeatureView, views};
 use crate::names::folded;
 use crate::parse;
 use crate::plan::Place;
 use crate::system::definitions::{self, quoted};
 
-/// A view and its query with the new name in it.
-pub(super) struct Follower {
+/// What has to be written anew, with the new name in it.
+pub(super) struct Followers {
+    views: Vec<Follower>,
+    /// Feature views, whose versions are texts of their own: schema, name, definition.
+    features: Vec<(String, String, FeatureView)>,
+}
+
+struct Follower {
     view: Place,
     sql: String,
 }
 
 /// The views that name `from`, as they read when it is at `to`.
-pub(super) fn followers(state: &State, from: &Place, to: &Place) -> Vec<Follower> {
+pub(super) fn followers(state: &State, from: &Place, to: &Place) -> Followers {
     let mut found = Vec::new();
     for (_, view) in drop::dependents(state, from) {
         let relation = state.schemas.get(&view.schema).and_then(|s| s.relations.get(&view.name));
@@ -34,12 +41,36 @@ pub(super) fn followers(state: &State, from: &Place, to: &Place) -> Vec<Follower
             found.push(Follower { view, sql });
         }
     }
+    Followers { views: found, features: features(state, from, to) }
+}
+
+fn features(state: &State, from: &Place, to: &Place) -> Vec<(String, String, FeatureView)> {
+    let mut found = Vec::new();
+    if from.temp {
+        return found;
+    }
+    for (schema, view, mut kept) in views(state) {
+        let mut changed = false;
+        for version in &mut kept.versions {
+            let query = definitions::Query { sql: &version.sql, search_path: &version.search_path };
+            if let Some(sql) = rewritten(state, &query, from, to) {
+                version.sql = sql;
+                changed = true;
+            }
+        }
+        if changed {
+            found.push((schema.to_owned(), view.name.clone(), kept));
+        }
+    }
     found
 }
 
 /// Gives the views their queries.
-pub(super) fn follow(context: &mut Context<'_>, followers: Vec<Follower>) -> Result<()> {
-    for Follower { view, sql } in followers {
+pub(super) fn follow(context: &mut Context<'_>, followers: Followers) -> Result<()> {
+    for (schema, name, kept) in followers.features {
+        kept.keep(&mut context.lakes.main, &schema, &name)?;
+    }
+    for Follower { view, sql } in followers.views {
         let transaction = context.lakes.of(&view);
         let schema = transaction.state().schemas.get(&view.schema);
         match schema.and_then(|s| s.relations.get(&view.name)) {
