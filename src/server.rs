@@ -166,6 +166,7 @@ async fn open_lake(config: &Config, runtime: &RuntimeEnv) -> Result<Arc<Lake>, E
     let mut options = LakeOptions::new(config.data.clone());
     options.catalog = config.catalog.clone();
     options.inline_row_limit = config.inline_row_limit;
+    options.write_threads = config.threads;
     let lake = Lake::open(options).await?;
     runtime.register_object_store(lake.store_url().as_ref(), Arc::clone(lake.store()));
     let state = lake.current().await?;

@@ -15,6 +15,7 @@ use crate::model::{
     ACCESS, Constraint, Definition, ObjectId, Relation, Schema, SortKey, State, StoredQuery, Table,
     View,
 };
+use crate::sequences::SEQUENCE;
 
 /// A column of a table to be made or of ADD COLUMN.
 #[derive(Debug, Clone)]
@@ -303,9 +304,12 @@ fn drop_schema(state: &mut State, id: ObjectId, cascade: bool) -> Result<()> {
     Ok(())
 }
 
-/// An object's owner and grants end with it.
+/// An object's owner, grants and sequences end with it.
 fn forget_access(state: &mut State, uuid: &str) {
     state.definitions.remove(&(ACCESS.to_owned(), uuid.to_owned()));
+    state.definitions.retain(|(kind, _), definition| {
+        kind != SEQUENCE || definition.body["owner"]["table"].as_str() != Some(uuid)
+    });
 }
 
 /// Takes a relation out of its schema.

@@ -16,6 +16,7 @@ use crate::metadata::rows::{self, Loaded};
 use crate::metadata::{Database, Dialect, Session, Value, layout, load};
 use crate::model::{DataFile, Snapshot, SnapshotId, SnapshotInfo, State, Table, TableRows};
 use crate::overlay;
+use crate::sequences::Taken;
 use crate::storage::Storage;
 use crate::upkeep::Run;
 
@@ -36,6 +37,8 @@ pub struct LakeOptions {
     pub inline_row_limit: usize,
     /// Nobody needs it after a crash: commits do not wait for the disk.
     pub ephemeral: bool,
+    /// Columns of one file that are encoded at the same time.
+    pub write_threads: usize,
 }
 
 #[derive(Debug)]
@@ -45,12 +48,14 @@ pub struct Lake {
     /// Spellings of the data path that absolute paths in the catalog may start with.
     pub(crate) roots: Vec<String>,
     inline_row_limit: usize,
+    write_threads: usize,
     cache: Mutex<Cache>,
     /// One commit at a time in this process; other processes are kept out by the database.
     pub(crate) committing: tokio::sync::Mutex<()>,
     fault: Option<String>,
     readers: Mutex<BTreeMap<u64, (SnapshotId, DateTime<Utc>)>>,
     runs: Mutex<VecDeque<Run>>,
+    pub(crate) sequences: tokio::sync::Mutex<Taken>,
 }
 
 /// Keeps the snapshot that a transaction reads, and the files of it, from upkeep until dropped.
@@ -73,6 +78,7 @@ impl LakeOptions {
             catalog: None,
             inline_row_limit: INLINE_ROW_LIMIT,
             ephemeral: false,
+            write_threads: 1,
         }
     }
 }
@@ -106,11 +112,13 @@ impl Lake {
             storage,
             roots,
             inline_row_limit: options.inline_row_limit,
+            write_threads: options.write_threads.max(1),
             cache: Mutex::default(),
             committing: tokio::sync::Mutex::new(()),
             fault: std::env::var(FAULT_VARIABLE).ok().filter(|_| !options.ephemeral),
             readers: Mutex::default(),
             runs: Mutex::default(),
+            sequences: tokio::sync::Mutex::default(),
         });
         lake.current().await?;
         Ok(lake)
@@ -134,6 +142,10 @@ impl Lake {
     /// The data folder, if it is on this machine.
     pub fn local_folder(&self) -> Option<&std::path::Path> {
         self.storage.folder.as_deref()
+    }
+
+    pub(crate) fn write_threads(&self) -> usize {
+        self.write_threads
     }
 
     pub fn inline_row_limit(&self) -> usize {

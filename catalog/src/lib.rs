@@ -18,6 +18,7 @@ mod metadata;
 pub mod model;
 mod overlay;
 mod scan;
+mod sequences;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use error::{Error, Result};
 pub use lake::{INLINE_ROW_LIMIT, Lake, LakeOptions};
 pub use model::*;
 pub use scan::{DeletesExec, LakeCodec, LakeScan, LakeTable};
+pub use sequences::{Given, SEQUENCE, Sequence};
 pub use transaction::{Names, Transaction};
 pub use upkeep::{Flushed, Kept, Merged, Removed, Retention, Run};
 pub use write::TableWriter;

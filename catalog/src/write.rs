@@ -3,6 +3,7 @@
 //! A file is rolled when it is large enough; a partitioned table has one open file a partition.
 //! Nothing refers to a file before the commit that names it.
 
+mod columns;
 mod floats;
 mod statistics;
 
@@ -14,7 +15,6 @@ use datafusion::arrow::array::{ArrayRef, StringArray, UInt32Array};
 use datafusion::arrow::compute::{cast, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::parquet::arrow::AsyncArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use object_store::buffered::BufWriter;
@@ -27,13 +27,11 @@ use crate::lake::Lake;
 use crate::model::{Column, Constraint, NewFile, Table};
 use crate::scan::FIELD_ID;
 use crate::types;
+use columns::ColumnsWriter;
 use floats::Floats;
 
 /// Size at which a file is closed and the next one started.
 const FILE_BYTES: usize = 512 * 1024 * 1024;
-/// Rows and encoded bytes of a row group, whichever comes first.
-const GROUP_ROWS: usize = 1024 * 1024;
-const GROUP_BYTES: usize = 128 * 1024 * 1024;
 /// Rows in a data page: what a point read decodes.
 const PAGE_ROWS: usize = 20_000;
 /// Open partition files of one writer.
@@ -47,6 +45,7 @@ pub struct TableWriter {
     table: Arc<Table>,
     schema: SchemaRef,
     properties: WriterProperties,
+    threads: usize,
     open: BTreeMap<Vec<Option<String>>, OpenFile>,
     done: Vec<NewFile>,
     rows: u64,
@@ -54,7 +53,7 @@ pub struct TableWriter {
 
 struct OpenFile {
     name: String,
-    writer: AsyncArrowWriter<BufWriter>,
+    writer: ColumnsWriter,
     floats: Floats,
 }
 
@@ -71,6 +70,8 @@ impl TableWriter {
             table: Arc::clone(table),
             schema: Arc::new(ArrowSchema::new(fields)),
             properties: properties(table)?,
+            // Files of many partitions are open at once: none of them keeps rows for later.
+            threads: if table.partition_by.is_empty() { lake.write_threads() } else { 1 },
             open: BTreeMap::new(),
             done: Vec::new(),
             rows: 0,
@@ -112,10 +113,7 @@ impl TableWriter {
         let Some(file) = self.open.get_mut(&partition) else { return Ok(()) };
         let path = format!("{}{}", self.folder, file.name);
         file.floats.see(&self.table, &batch);
-        file.writer.write(&batch).await.map_err(|e| failed(&path, &e))?;
-        if file.writer.in_progress_size() >= GROUP_BYTES {
-            file.writer.flush().await.map_err(|e| failed(&path, &e))?;
-        }
+        file.writer.write(batch).await.map_err(|e| failed(&path, &e))?;
         if file.writer.bytes_written() >= FILE_BYTES
             && let Some(file) = self.open.remove(&partition)
         {
@@ -135,7 +133,8 @@ impl TableWriter {
         let path = parsed(&format!("{}{name}", self.folder))?;
         let sink = BufWriter::new(Arc::clone(&self.store), path.clone());
         let properties = self.properties.clone();
-        let writer = AsyncArrowWriter::try_new(sink, Arc::clone(&self.schema), Some(properties))
+        let schema = Arc::clone(&self.schema);
+        let writer = ColumnsWriter::new(sink, schema, properties, self.threads)
             .map_err(|e| failed(path.as_ref(), &e))?;
         Ok(OpenFile { name, writer, floats: Floats::default() })
     }
@@ -224,7 +223,6 @@ fn properties(table: &Table) -> Result<WriterProperties> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_created_by(format!("sextant {}", env!("CARGO_PKG_VERSION")));
     // Parquet's statistics leave NaN out, and readers would drop row groups in which only NaN, the

@@ -15,7 +15,7 @@ mod training_set;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{Relation, State, TRAINING_SET, Transaction, View};
+use catalog::{Relation, SEQUENCE, State, TRAINING_SET, Transaction, View};
 use datafusion::arrow::datatypes::IntervalMonthDayNanoType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
@@ -251,7 +251,8 @@ pub fn rename_schema(transaction: &mut Transaction, from: &str, to: &str) -> Res
 fn of_schema(state: &State, schema: &str) -> Vec<(String, String)> {
     let prefix = key(schema, "");
     let found = state.definitions.keys().filter(|(kind, key)| {
-        matches!(kind.as_str(), VIEW | SERVICE | TRAINING_SET) && key.starts_with(&prefix)
+        matches!(kind.as_str(), VIEW | SERVICE | TRAINING_SET | SEQUENCE)
+            && key.starts_with(&prefix)
     });
     found.cloned().collect()
 }

@@ -15,6 +15,7 @@ pub mod parse;
 pub mod pg_type;
 pub mod plan;
 mod relations;
+mod sequences;
 pub mod statements;
 pub mod system;
 pub mod types;
@@ -25,6 +26,7 @@ mod tests;
 pub use error::{Error, Result};
 pub use parse::{Own, Parsed, Statement};
 pub use plan::{Environment, Lakes};
+pub use sequences::beside as sequences_beside;
 
 /// Something the client is told beside the answer.
 #[derive(Debug, Clone)]

@@ -22,6 +22,7 @@ mod index;
 mod materialized_view;
 mod owner;
 mod role;
+mod sequence;
 mod tag;
 mod training_set;
 mod truncate;
@@ -56,6 +57,7 @@ pub fn needs_temp(statement: &Statement) -> bool {
         Parsed::Sql(sql) => match sql.as_ref() {
             ast::Statement::CreateTable(table) => table.temporary || in_temp(&table.name),
             ast::Statement::CreateView(view) => view.temporary || in_temp(&view.name),
+            ast::Statement::CreateSequence { temporary, name, .. } => *temporary || in_temp(name),
             _ => false,
         },
         Parsed::Own(_) => false,
@@ -85,7 +87,25 @@ pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Opt
         ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => {
             drop::run(context, *object_type, names, *if_exists, *cascade)?
         }
-        ast::Statement::Truncate(truncate) => truncate::run(context, truncate)?,
+        ast::Statement::Truncate(truncate) => truncate::run(context, truncate).await?,
+        ast::Statement::CreateSequence {
+            temporary,
+            if_not_exists,
+            name,
+            data_type,
+            sequence_options: options,
+            owned_by,
+        } => sequence::create(
+            context,
+            &sequence::Create {
+                name,
+                temporary: *temporary,
+                if_not_exists: *if_not_exists,
+                data_type: data_type.as_ref(),
+                options,
+                owned_by: owned_by.as_ref(),
+            },
+        )?,
         ast::Statement::Comment { object_type, object_name, comment, if_exists } => {
             comment::run(context, *object_type, object_name, comment.clone(), *if_exists)?
         }

@@ -16,6 +16,7 @@ pub mod privileges;
 pub mod references;
 mod routines;
 mod schemas;
+mod sequences;
 pub mod sizes;
 mod type_names;
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use catalog::Lake;
 use datafusion::common::ScalarValue;
 use sql::system::sizes::Sizes;
 use sql::system::{Live, Row, oid};
@@ -30,6 +31,10 @@ impl Live for View {
             "pg_stat_activity" => self.activity(),
             _ => return None,
         })
+    }
+
+    fn lake(&self) -> Arc<Lake> {
+        Arc::clone(self.server.lake())
     }
 
     fn sizes(&self) -> &Sizes {

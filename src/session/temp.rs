@@ -25,6 +25,7 @@ impl TempLake {
         let folder = folder.map_err(failed)?;
         let mut options = LakeOptions::new(folder.path().to_string_lossy());
         options.ephemeral = true;
+        options.write_threads = server.config().threads;
         let lake = Lake::open(options).await?;
         let store = Arc::clone(lake.store());
         server.runtime().register_object_store(lake.store_url().as_ref(), store);
@@ -51,5 +52,6 @@ pub(super) fn beside(lakes: &Lakes) -> Arc<State> {
     };
     let mut state = lakes.main.state().as_ref().clone();
     state.schemas.insert(sql::plan::TEMP_SCHEMA.to_string(), Arc::clone(home));
+    sql::sequences_beside(&mut state, temp.state());
     Arc::new(state)
 }

@@ -111,6 +111,9 @@ pub const DEFINITION: Layout = table(
     "sextant_definition",
     "definition_id kind:text name:text body:text begin_snapshot end_snapshot",
 );
+/// What sequences have given: outside of snapshots.
+pub const SEQUENCE: Layout =
+    table("sextant_sequence", "sequence_uuid:text last_value is_called");
 pub const SCHEDULED: Layout = table(
     "ducklake_files_scheduled_for_deletion",
     "data_file_id path:text path_is_relative:boolean schedule_start:time",
@@ -210,7 +213,7 @@ pub async fn prepare(session: &mut Session, data_path: &str, now: DateTime<Utc>)
     }
     check_version(session).await?;
     let dialect = session.dialect();
-    for layout in [&CONSTRAINT, &OWN_COLUMN_TAG, &DEFINITION] {
+    for layout in [&CONSTRAINT, &OWN_COLUMN_TAG, &DEFINITION, &SEQUENCE] {
         session.execute(&layout.create(dialect), &[]).await?;
     }
     for layout in BY_TABLE {

@@ -10,18 +10,30 @@ use std::sync::Arc;
 
 use super::{Change, Planner, Shape, assigned, assigned_column};
 use crate::error::{Error, Result};
+use crate::plan::Place;
+use crate::sequences::{self, Identity};
 use crate::{parse, plan};
 
 impl Planner<'_> {
     pub(super) async fn insert(&self, mut insert: ast::Insert) -> Result<Change> {
-        let _overriding = overriding(&mut insert);
+        let overriding = overriding(&mut insert);
         let TableObject::TableName(name) = &insert.table else {
             return Err(Error::unsupported("INSERT into a function"));
         };
         let (place, table) = self.target(name)?;
         let columns = insert_columns(&table, &insert)?;
+        let own = self.own_numbers(&place, &table, overriding);
+        check_own_numbers(&insert, &table, &columns, &own, overriding)?;
         let source = self.source(&insert, &table, &columns).await?;
-        let rows = self.rows(source, &table, &columns)?;
+        let given: Vec<usize> = match overriding {
+            // What is given for them is not looked at.
+            Overriding::User => columns
+                .iter()
+                .map(|index| if own.contains(index) { usize::MAX } else { *index })
+                .collect(),
+            Overriding::Nothing | Overriding::System => columns,
+        };
+        let rows = self.rows(source, &table, &given)?;
         let alias = insert.table_alias.as_ref().map(|a| crate::names::folded(&a.alias));
         let alias = alias.unwrap_or_else(|| place.name.clone());
         let mut change = Change::new(self.lakes, place, table, "INSERT 0", Shape::Rows, rows);
@@ -36,6 +48,22 @@ impl Planner<'_> {
             change.returning = Some(self.returning(&change, items, &alias).await?);
         }
         Ok(change)
+    }
+
+    /// The columns that number their rows themselves, whatever is given for them.
+    fn own_numbers(&self, place: &Place, table: &Table, overriding: Overriding) -> Vec<usize> {
+        let all = sequences::identities(self.lakes.view(place).state(), table);
+        let own = all.into_iter().filter(|(_, identity)| match overriding {
+            Overriding::Nothing => *identity == Identity::Always,
+            Overriding::System => false,
+            Overriding::User => true,
+        });
+        own.map(|(index, _)| index).collect()
+    }
+
+    /// The columns that are GENERATED ALWAYS AS IDENTITY.
+    pub(super) fn always_numbered(&self, place: &Place, table: &Table) -> Vec<usize> {
+        self.own_numbers(place, table, Overriding::Nothing)
     }
 
     /// The source query's plan, one column per entry of `columns`.
@@ -116,6 +144,48 @@ fn overriding(insert: &mut ast::Insert) -> Overriding {
     Overriding::Nothing
 }
 
+/// GENERATED ALWAYS means it: nothing but DEFAULT may be given.
+fn check_own_numbers(
+    insert: &ast::Insert,
+    table: &Table,
+    columns: &[usize],
+    own: &[usize],
+    overriding: Overriding,
+) -> Result<()> {
+    if overriding == Overriding::User {
+        return Ok(());
+    }
+    for (at, index) in columns.iter().enumerate().filter(|(_, index)| own.contains(index)) {
+        let rows = match insert.source.as_ref().map(|query| query.body.as_ref()) {
+            None => continue,
+            Some(SetExpr::Values(values)) => Some(&values.rows),
+            Some(_) => None,
+        };
+        let only_defaults = rows.is_some_and(|rows| {
+            rows.iter().all(|row| row.get(at).is_none_or(is_default))
+        });
+        if only_defaults {
+            continue;
+        }
+        let name = &table.columns[*index].name;
+        let message = format!("cannot insert a non-DEFAULT value into column \"{name}\"");
+        return Err(always(Error::new("428C9", message), name)
+            .with_hint("Use OVERRIDING SYSTEM VALUE to override."));
+    }
+    Ok(())
+}
+
+/// Says why only DEFAULT may be given.
+pub(super) fn always(error: Error, column: &str) -> Error {
+    let detail = format!("Column \"{column}\" is an identity column defined as GENERATED ALWAYS.");
+    error.with_detail(detail)
+}
+
+fn is_default(value: &ast::Expr) -> bool {
+    matches!(value, ast::Expr::Identifier(name)
+        if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default"))
+}
+
 fn insert_columns(table: &Table, insert: &ast::Insert) -> Result<Vec<usize>> {
     if insert.columns.is_empty() {
         let given = match insert.source.as_ref().map(|q| q.body.as_ref()) {
@@ -160,10 +230,7 @@ fn check_count(given: usize, expected: usize) -> Result<()> {
 
 /// DEFAULT inside VALUES stands for the column's default.
 fn value_in_row(value: &mut ast::Expr, default: Option<&str>) -> Result<()> {
-    if let ast::Expr::Identifier(name) = value
-        && name.quote_style.is_none()
-        && name.value.eq_ignore_ascii_case("default")
-    {
+    if is_default(value) {
         *value = match default {
             Some(text) => parse::parse_expression(text)?,
             None => super::null(),

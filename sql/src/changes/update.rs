@@ -32,6 +32,7 @@ impl Planner<'_> {
             table.columns.iter().map(|c| qualified(&alias, &c.name)).collect();
         let mut types = self.types.to_vec();
         let assignments = assignments(&table, &update.assignments)?;
+        assignments.check_own_numbers(&table, &self.always_numbered(&place, &table))?;
         for (index, value) in &assignments.values {
             values[*index] = match value {
                 Value::Expression(value) => {
@@ -97,6 +98,20 @@ pub(super) struct Assignments {
 }
 
 impl Assignments {
+    /// Columns that are GENERATED ALWAYS take only their DEFAULT.
+    fn check_own_numbers(&self, table: &Table, own: &[usize]) -> Result<()> {
+        for (index, value) in self.values.iter().filter(|(index, _)| own.contains(index)) {
+            let column = &table.columns[*index];
+            let default = column.default.as_deref().map(parse::parse_expression).transpose()?;
+            if !matches!((value, default), (Value::Expression(given), Some(own)) if *given == own) {
+                let name = &column.name;
+                let message = format!("column \"{name}\" can only be updated to DEFAULT");
+                return Err(super::insert::always(Error::new("428C9", message), name));
+            }
+        }
+        Ok(())
+    }
+
     /// The values as expressions of their own: each column asks for its field.
     pub(super) fn expressions(self) -> impl Iterator<Item = (usize, ast::Expr)> {
         let Self { values, rows } = self;

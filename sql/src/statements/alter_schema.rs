@@ -1,10 +1,12 @@
-//! ALTER SCHEMA name RENAME TO other.
+//! ALTER SCHEMA name RENAME TO other: views go on reading what they read, and columns are numbered
+//! from the sequences that they were numbered from.
 
 use datafusion::sql::sqlparser::ast::{AlterSchema, AlterSchemaOperation};
 
-use super::Context;
+use super::{Context, follow, sequence};
 use crate::access::{Object, Privileges};
 use crate::error::{Error, Result};
+use crate::plan::Place;
 use crate::{features, plan};
 
 pub(super) fn run(context: &mut Context<'_>, alter: &AlterSchema) -> Result<String> {
@@ -21,8 +23,31 @@ pub(super) fn run(context: &mut Context<'_>, alter: &AlterSchema) -> Result<Stri
             let database = Object::database(&environment.database);
             environment.authority.require(state, &database, Privileges::CREATE)?;
         }
+        followed(context, &name, &to)?;
         context.lakes.main.rename_schema(&name, &to)?;
         features::rename_schema(&mut context.lakes.main, &name, &to)?;
     }
     Ok("ALTER SCHEMA".into())
+}
+
+/// Writes the queries anew that read relations of the schema.
+fn followed(context: &mut Context<'_>, name: &str, to: &str) -> Result<()> {
+    let state = context.lakes.main.state();
+    if state.schemas.contains_key(to) {
+        return Ok(());
+    }
+    let relations = state.schemas.get(name).map(|schema| schema.relations.keys().cloned());
+    let relations: Vec<String> = relations.into_iter().flatten().collect();
+    sequence::moved(context, name, to)?;
+    for relation in relations {
+        let place = |schema: &str| Place {
+            temp: false,
+            schema: schema.to_owned(),
+            name: relation.clone(),
+        };
+        let (from, to) = (place(name), place(to));
+        let followers = follow::followers(context.lakes.main.state(), &from, &to);
+        follow::follow(context, followers)?;
+    }
+    Ok(())
 }

@@ -130,6 +130,10 @@ async fn add_column(
     if_not_exists: bool,
 ) -> Result<()> {
     let mut constraints = Vec::new();
+    if super::sequence::numbered(definition)?.is_some() {
+        return Err(Error::unsupported("adding a column that numbers its rows")
+            .with_hint("Make a new table with it and INSERT … SELECT the rows."));
+    }
     let new = column(&mut constraints, definition, &table.name, context.notices)?;
     if table.column(&new.name).is_some() {
         let message =

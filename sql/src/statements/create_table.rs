@@ -11,11 +11,13 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::constraint::{NewConstraint, free_name, informational, table_constraint};
+use super::sequence::{self, Numbered};
 use super::{Context, definition};
 use crate::changes::{self, Change};
 use crate::error::{Error, Result};
 use crate::names::{folded, shown};
 use crate::plan::{Found, Place};
+use crate::sequences::Kept;
 use crate::{Notice, plan, types};
 
 pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Result<String> {
@@ -38,7 +40,7 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
     }
     match &create.query {
         None => {
-            let (table, constraints) = declared(context, create, &place)?;
+            let (table, constraints, numbered) = declared(context, create, &place)?;
             check_definitions(context, &table, &constraints)?;
             let transaction = context.lakes.of(&place);
             let table = transaction.create_table(&place.schema, table)?;
@@ -46,6 +48,7 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
                 let change = TableChange::AddConstraint(constraint.of(&table)?);
                 transaction.alter_table(&place.schema, &place.name, change)?;
             }
+            sequence::number(context, &place, &table, numbered)?;
             context.own_new(&place)?;
             Ok(tag.to_string())
         }
@@ -92,6 +95,7 @@ pub(super) fn exists(context: &Context<'_>, place: &Place) -> bool {
         || state
             .definitions
             .contains_key(&(super::external::KIND.to_string(), super::external::key(place)))
+        || Kept::of(state, &place.schema, &place.name).is_some()
 }
 
 /// Makes the table that a query's columns ask for; with `stored`, it is a materialized view.
@@ -199,7 +203,7 @@ fn declared(
     context: &mut Context<'_>,
     create: &CreateTable,
     place: &Place,
-) -> Result<(NewTable, Vec<NewConstraint>)> {
+) -> Result<(NewTable, Vec<NewConstraint>, Vec<Numbered>)> {
     let mut table = match &create.like {
         None => NewTable { name: place.name.clone(), ..NewTable::default() },
         Some(CreateTableLikeKind::Plain(like) | CreateTableLikeKind::Parenthesized(like)) => {
@@ -207,13 +211,17 @@ fn declared(
         }
     };
     let mut constraints = Vec::new();
+    let mut numbered = Vec::new();
     for definition in &create.columns {
+        let own = sequence::numbered(definition)?;
+        let definition = own.as_ref().map_or(definition, |(plain, _)| plain);
         let column = column(&mut constraints, definition, &table.name, context.notices)?;
         if table.columns.iter().any(|c| c.name == column.name) {
             let message = format!("column \"{}\" specified more than once", column.name);
             return Err(Error::new("42701", message));
         }
         table.columns.push(column);
+        numbered.extend(own.map(|(_, numbers)| numbers));
     }
     for constraint in &create.constraints {
         let taken: Vec<&str> = constraints.iter().map(NewConstraint::name).collect();
@@ -229,7 +237,7 @@ fn declared(
             column.nullable = false;
         }
     }
-    Ok((table, constraints))
+    Ok((table, constraints, numbered))
 }
 
 fn like_table(

@@ -1,11 +1,11 @@
-//! DROP TABLE, [MATERIALIZED] VIEW, INDEX, SCHEMA [IF EXISTS] … [CASCADE].
+//! DROP TABLE, [MATERIALIZED] VIEW, INDEX, SEQUENCE, SCHEMA [IF EXISTS] … [CASCADE].
 
 use std::sync::Arc;
 
 use catalog::{Relation, State};
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
-use super::{Context, external, feature_view, index, kind_of};
+use super::{Context, external, feature_view, index, kind_of, sequence};
 use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
@@ -33,6 +33,11 @@ pub(super) fn run(
         ObjectType::Schema => {
             for name in names {
                 drop_schema(context, name, if_exists, cascade)?;
+            }
+        }
+        ObjectType::Sequence => {
+            for name in names {
+                sequence::drop(context, name, if_exists, cascade)?;
             }
         }
         other => return Err(Error::unsupported(format!("DROP {other}"))),

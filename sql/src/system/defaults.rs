@@ -14,6 +14,11 @@ use crate::pg_type::PgType;
 
 /// The default of a column that has one.
 pub fn shown(default: &str, field: &Field) -> String {
+    // The sequence of a column; the default schema is in every search path.
+    let sequence = default.strip_prefix("nextval('").and_then(|rest| rest.strip_suffix("')"));
+    if let Some(name) = sequence {
+        return format!("nextval('{}'::regclass)", name.strip_prefix("public.").unwrap_or(name));
+    }
     let Ok(expression) = parse::parse_expression(default) else { return default.to_owned() };
     whole(&expression, field).unwrap_or_else(|| default.to_owned())
 }

@@ -13,7 +13,9 @@ use datafusion::logical_expr::{
 };
 
 use super::pg_catalog::{Live, built_in};
-use super::{definitions, encodings, oid, references, routines, schemas, sizes, type_names};
+use super::{
+    definitions, encodings, oid, references, routines, schemas, sequences, sizes, type_names,
+};
 use crate::plan::TEMP_SCHEMA;
 
 /// The state that the connection sees now, temp tables under `pg_temp`.
@@ -68,6 +70,7 @@ pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
     all.push(type_is_visible());
     all.extend(sizes::functions(connection));
     all.extend(schemas::functions(connection));
+    all.extend(sequences::functions(connection));
     all.extend([
         by_oid("pg_get_viewdef", |state, oid, _| {
             definitions::query(find(state, oid)?.relation).map(|query| query.definition())
@@ -89,6 +92,7 @@ pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
                 }
             }
         }),
+        by_oid("pg_get_serial_sequence", sequences::of_column),
         by_oid("pg_get_function_arguments", |_, oid, _| routines::arguments(oid)),
         by_oid("pg_get_function_identity_arguments", |_, oid, _| routines::identity_arguments(oid)),
         by_oid("pg_get_function_result", |_, oid, _| routines::result(oid)),
@@ -161,7 +165,6 @@ pub fn constant() -> Vec<ScalarUDF> {
         ("pg_get_partition_constraintdef", &none),
         ("pg_get_partkeydef", &none),
         ("pg_get_ruledef", &none),
-        ("pg_get_serial_sequence", &none),
         ("pg_get_statisticsobjdef", &none),
         ("pg_get_statisticsobjdef_columns", &none),
         ("pg_get_triggerdef", &none),
@@ -217,7 +220,7 @@ impl ScalarUDFImpl for Same {
 }
 
 /// An argument after the first.
-enum Argument {
+pub(super) enum Argument {
     Number(i64),
     Text(String),
     Other,

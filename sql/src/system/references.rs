@@ -25,6 +25,7 @@ use super::pg_catalog::built_in;
 use super::{definitions, oid, type_names};
 use crate::error::{Error, Result};
 use crate::plan::TEMP_SCHEMA;
+use crate::sequences;
 
 /// The types of references.
 pub const KINDS: &[&str] = &[
@@ -243,6 +244,9 @@ impl<'a> Names<'a> {
             let shown = visible(state, &self.path, &place);
             return Some(qualified(place.schema, place.name, shown));
         }
+        if let Some((schema, name)) = sequence(state, id) {
+            return Some(qualified(schema, name, self.path.iter().any(|s| s == schema)));
+        }
         let (schema, table, index) = super::functions::constraint(state, id - 1)?;
         let name = table.constraints.get(index)?.name();
         Some(qualified(schema, name, self.path.iter().any(|s| s == schema)))
@@ -327,7 +331,10 @@ impl<'a> Names<'a> {
             let mut all = built_in::classes().iter();
             all.find(|c| c.schema == schema && c.name == name).map(|class| class.oid)
         };
-        let own = |schema: &str| self.relation(schema, name).or_else(|| self.index(schema, name));
+        let own = |schema: &str| {
+            let found = self.relation(schema, name).or_else(|| self.index(schema, name));
+            found.or_else(|| self.sequence(schema, name))
+        };
         match schema {
             Some(schema) => system(schema).or_else(|| own(schema)),
             None => own(TEMP_SCHEMA)
@@ -339,6 +346,12 @@ impl<'a> Names<'a> {
     fn relation(&self, schema: &str, name: &str) -> Option<i64> {
         let relation = self.state.as_ref()?.schemas.get(schema)?.relations.get(name)?;
         Some(oid::of(relation.id(), schema == TEMP_SCHEMA))
+    }
+
+    fn sequence(&self, schema: &str, name: &str) -> Option<i64> {
+        let mut all = sequences::all(self.state.as_deref()?);
+        let found = all.find(|(s, n, ..)| *s == schema && *n == name);
+        found.map(|(_, _, id, _)| oid::of(id, schema == TEMP_SCHEMA))
     }
 
     fn index(&self, schema: &str, name: &str) -> Option<i64> {
@@ -354,6 +367,13 @@ impl<'a> Names<'a> {
             Some(oid::of_index(table, temp, index))
         })
     }
+}
+
+/// Schema and name of the sequence with a number.
+fn sequence(state: &State, id: i64) -> Option<(&str, &str)> {
+    let mut all = sequences::all(state);
+    let found = all.find(|(schema, _, of, _)| oid::of(*of, *schema == TEMP_SCHEMA) == id);
+    found.map(|(schema, name, ..)| (schema, name))
 }
 
 /// `a . "B".c` as its names; anything in parentheses behind it is left out.

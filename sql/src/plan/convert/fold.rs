@@ -6,6 +6,7 @@
 //!   functions;
 //! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
+//! - `'{{1,2},{3,4}}'::int[]` is an array of as many dimensions as it is written with;
 //! - `'now'::timestamp` and its like are calls: `clock.rs`;
 //! - functions that give rows are lists that are unnested: `rows.rs`;
 //! - `date('2024-01-01')` is a cast, as is a call of other types' names;
@@ -57,7 +58,8 @@ impl VisitorMut for Folder {
                 let kind = object_kind(data_type).unwrap_or_default();
                 *expression = function(&format!("{kind}_input"), &[&*expr]);
             }
-            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, data_type, .. } => {
+            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, data_type, expr, .. } => {
+                literal::dimensions(expr, data_type);
                 if let Some(call) = call(data_type) {
                     *data_type = DataType::Text;
                     wrap(expression, &call);

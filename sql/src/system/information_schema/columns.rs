@@ -10,6 +10,8 @@ use datafusion::common::ScalarValue;
 
 use super::{Objects, Placed, rows_of, text, yes};
 use crate::error::{Error, Result};
+use crate::plan::TEMP_SCHEMA;
+use crate::sequences::{self, Identity};
 use crate::system::defaults;
 use crate::system::pg_catalog::{self, Row, built_in};
 use crate::types::describe;
@@ -18,12 +20,21 @@ impl Objects<'_> {
     pub(super) fn columns(&self, schema: &SchemaRef) -> Result<RecordBatch> {
         let mut rows = Vec::new();
         for placed in self.relations() {
+            let identities = self.identities(&placed);
             let fields = fields(&placed).into_iter().enumerate();
             rows.extend(fields.map(|(index, (field, column))| {
+                let identity = identities.iter().find(|(at, _)| *at == index);
                 let mut row = self.column(placed.schema, placed.name, index, field);
                 row.push(("is_updatable", yes(column.is_some())));
                 row.push(("is_nullable", yes(column.is_none_or(|column| column.nullable))));
-                if let Some(default) = column.and_then(|column| column.default.as_ref()) {
+                row.push(("is_identity", yes(identity.is_some())));
+                if let Some((_, identity)) = identity {
+                    let generation = match identity {
+                        Identity::Always => "ALWAYS",
+                        Identity::ByDefault => "BY DEFAULT",
+                    };
+                    row.push(("identity_generation", text(generation)));
+                } else if let Some(default) = column.and_then(|column| column.default.as_ref()) {
                     row.push(("column_default", text(defaults::shown(default, field))));
                 }
                 row
@@ -31,6 +42,13 @@ impl Objects<'_> {
         }
         let parts = [rows_of(schema, rows)?, self.system_columns(schema)?];
         concat_batches(schema, &parts).map_err(|error| Error::Engine(error.into()))
+    }
+
+    /// Its identity columns, as positions.
+    fn identities(&self, placed: &Placed<'_>) -> Vec<(usize, Identity)> {
+        let Some(table) = placed.relation.as_table() else { return Vec::new() };
+        let temp = self.lakes.temp.as_ref().filter(|_| placed.schema == TEMP_SCHEMA);
+        sequences::identities(temp.unwrap_or(&self.lakes.main).state(), table)
     }
 
     /// Those of the system relations, made once a process: there is one database.
@@ -47,6 +65,7 @@ impl Objects<'_> {
             let fields = held.fields().iter().enumerate();
             rows.extend(fields.map(|(index, field)| {
                 let mut row = self.column(class.schema, class.name, index, field);
+                row.push(("is_identity", yes(false)));
                 row.push(("is_updatable", yes(class.kind == "r")));
                 row.push(("is_nullable", yes(true)));
                 row
@@ -86,7 +105,7 @@ impl Objects<'_> {
             ("dtd_identifier", text(position.to_string())),
             ("is_generated", text("NEVER")),
         ]);
-        let never = ["is_self_referencing", "is_identity", "identity_cycle"];
+        let never = ["is_self_referencing", "identity_cycle"];
         row.extend(never.map(|name| (name, yes(false))));
         row
     }

@@ -1,5 +1,9 @@
 //! What `pg_catalog` asks the server about.
 
+use std::sync::Arc;
+
+use catalog::Lake;
+
 use super::Row;
 use crate::system::sizes::Sizes;
 
@@ -7,6 +11,9 @@ use crate::system::sizes::Sizes;
 pub trait Live: Send + Sync {
     /// The rows of a relation of `pg_catalog`; None if it is not about the server.
     fn rows(&self, relation: &str) -> Option<Vec<Row>>;
+
+    /// Where numbers of sequences are kept.
+    fn lake(&self) -> Arc<Lake>;
 
     /// The sizes that the statement at hand asks for.
     fn sizes(&self) -> &Sizes;

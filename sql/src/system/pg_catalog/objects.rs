@@ -3,6 +3,7 @@
 mod keys;
 mod of_system;
 mod roles;
+mod sequences;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use datafusion::common::ScalarValue;
 use super::Row;
 use crate::pg_type::PgType;
 use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
+use crate::sequences::Identity;
 use crate::system::defaults;
 use crate::system::definitions::{self, Query};
 use crate::system::{self, oid};
@@ -34,6 +36,8 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<
         "pg_description" => view.descriptions(),
         "pg_rewrite" => view.rules(),
         "pg_depend" => view.dependencies(),
+        "pg_sequence" => view.pg_sequence(),
+        "pg_sequences" => view.pg_sequences(),
         "pg_tables" => view.tables(),
         "pg_views" => view.views(),
         "pg_matviews" => view.materialized_views(),
@@ -160,6 +164,7 @@ impl<'a> Objects<'a> {
                 rows.push(row);
             }
         }
+        rows.extend(self.classes_of_sequences());
         rows
     }
 
@@ -168,9 +173,12 @@ impl<'a> Objects<'a> {
         for placed in self.relations() {
             match placed.relation {
                 Relation::Table(table) => {
+                    let identities = self.identities(&placed, table);
                     let columns = table.columns.iter().enumerate();
                     rows.extend(columns.map(|(index, column)| {
-                        attribute(placed.oid, index, &column.field, Some(column))
+                        let identity = identities.iter().find(|(at, _)| *at == index);
+                        let identity = identity.map(|(_, identity)| *identity);
+                        attribute(placed.oid, index, &column.field, Some((column, identity)))
                     }));
                     for key in keys(table) {
                         let oid = oid::of_index(table, placed.temp, key.constraint);
@@ -193,8 +201,12 @@ impl<'a> Objects<'a> {
     fn defaults(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for (placed, table) in self.base_tables() {
+            let identities = self.identities(&placed, table);
             for (index, column) in table.columns.iter().enumerate() {
                 let Some(default) = &column.default else { continue };
+                if identities.iter().any(|(at, _)| *at == index) {
+                    continue;
+                }
                 rows.push(vec![
                     ("oid", oid::of_default(placed.oid, index + 1).into()),
                     ("adrelid", placed.oid.into()),
@@ -277,6 +289,7 @@ impl<'a> Objects<'a> {
                 rows.push(dependency(view.oid, target.oid, "n"));
             }
         }
+        rows.extend(self.owned_sequences());
         rows
     }
 
@@ -391,7 +404,20 @@ fn is_populated(relation: &Relation) -> bool {
     query.is_none_or(|query| query.populated)
 }
 
-fn attribute(relation: i64, index: usize, field: &Arc<Field>, column: Option<&Column>) -> Row {
+fn attribute(
+    relation: i64,
+    index: usize,
+    field: &Arc<Field>,
+    column: Option<(&Column, Option<Identity>)>,
+) -> Row {
+    let identity = match column.and_then(|(_, identity)| identity) {
+        None => "",
+        Some(Identity::Always) => "a",
+        Some(Identity::ByDefault) => "d",
+    };
+    let has_default = |(column, identity): (&Column, Option<Identity>)| {
+        column.default.is_some() && identity.is_none()
+    };
     let of = PgType::of(field);
     let array = i64::from(crate::pg_type::element_oid(of.oid).is_some());
     vec![
@@ -407,10 +433,10 @@ fn attribute(relation: i64, index: usize, field: &Arc<Field>, column: Option<&Co
         ("attstorage", text(storage(of.oid, of.size))),
         ("attalign", text("i")),
         ("attcompression", text("")),
-        ("attidentity", text("")),
+        ("attidentity", text(identity)),
         ("attgenerated", text("")),
-        ("attnotnull", column.is_some_and(|column| !column.nullable).into()),
-        ("atthasdef", column.is_some_and(|column| column.default.is_some()).into()),
+        ("attnotnull", column.is_some_and(|(column, _)| !column.nullable).into()),
+        ("atthasdef", column.is_some_and(has_default).into()),
         ("attislocal", true.into()),
         ("attstattarget", (-1_i32).into()),
         ("attcollation", collation(of.oid).into()),

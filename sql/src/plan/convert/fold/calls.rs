@@ -1,6 +1,10 @@
 //! Calls: Postgres' names, what stands for a call of another kind, arguments that are left out.
 
-use datafusion::sql::sqlparser::ast::{self, BinaryOperator, DataType, Expr, Value};
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, DataType, Expr, Value, VisitMut, VisitorMut,
+};
 
 use super::{arguments, cast, clock, function, is, rows};
 use crate::functions::ordered::AGGREGATES;
@@ -69,21 +73,46 @@ pub(super) fn rename(call: &mut ast::Function) {
     }
 }
 
-/// Aggregates of casts of one column are columns of their own: `as_type.rs`.
+/// Calls whose results become columns of an inner plan, where the engine tells them apart by name.
+const COLUMNS: &[&str] = &[
+    "array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "corr", "count",
+    "covar_pop", "covar_samp", "every", "json_agg", "jsonb_agg", "max", "median", "min",
+    "stddev", "stddev_pop", "stddev_samp", "string_agg", "sum", "unnest", "var_pop", "var_samp",
+    "variance",
+];
+
+/// Those of casts of one column are columns of their own: `as_type.rs`.
 pub(super) fn name_casts(call: &mut ast::Function) {
     let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded);
-    let ast::FunctionArguments::List(list) = &mut call.args else { return };
-    if !matches!(name.as_deref(), Some("sum" | "avg" | "min" | "max" | "count" | "array_agg")) {
-        return;
+    let named = name.is_some_and(|name| COLUMNS.contains(&name.as_str()));
+    if named || call.over.is_some() {
+        let _ = call.args.visit(&mut NamedCasts);
+        let _ = call.filter.visit(&mut NamedCasts);
     }
-    for argument in &mut list.args {
-        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) = argument
-            && let Expr::Cast { expr, data_type, .. } = value
-            && !matches!(expr.as_ref(), Expr::Value(_))
-        {
-            let name = Value::SingleQuotedString(data_type.to_string());
-            *value = function(as_type::NAME, &[&*value, &Expr::Value(name.into())]);
+}
+
+struct NamedCasts;
+
+impl VisitorMut for NamedCasts {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        match expression {
+            Expr::Cast { expr, data_type, .. } if !matches!(expr.as_ref(), Expr::Value(_)) => {
+                let name = Value::SingleQuotedString(data_type.to_string());
+                *expression = function(as_type::NAME, &[&*expression, &Expr::Value(name.into())]);
+            }
+            // It has a name already: a call in a call.
+            Expr::Function(call) if is(call, as_type::NAME) => {
+                if let Some([Expr::Function(inner), _]) = arguments(call)
+                    && is(&inner, as_type::NAME)
+                {
+                    *expression = Expr::Function(inner);
+                }
+            }
+            _ => {}
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Number and interval literals as Postgres reads them.
 
-use datafusion::sql::sqlparser::ast::{self, DataType, Expr, Value};
+use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, DataType, Expr, Value};
 
 use super::cast;
 
@@ -35,6 +35,28 @@ pub(super) fn negative(number: &Expr) -> Option<Expr> {
         _ => None,
     }
 }
+
+/// An array's type does not say how many dimensions it has, its text does.
+pub(super) fn dimensions(literal: &Expr, data_type: &mut DataType) {
+    let Expr::Value(value) = literal else { return };
+    let Value::SingleQuotedString(text) = &value.value else { return };
+    let mut element: &DataType = data_type;
+    while let DataType::Array(ArrayElemTypeDef::SquareBracket(inner, _)) = element {
+        element = inner;
+    }
+    if std::ptr::eq(element, data_type) {
+        return;
+    }
+    let braces = text.chars().filter(|c| !c.is_whitespace()).take_while(|c| *c == '{').count();
+    let mut nested = element.clone();
+    for _ in 0..braces.clamp(1, MOST_DIMENSIONS) {
+        nested = DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(nested), None));
+    }
+    *data_type = nested;
+}
+
+/// The most dimensions that an array has in Postgres.
+const MOST_DIMENSIONS: usize = 6;
 
 /// The most digits that a numeric has.
 const NUMERIC_DIGITS: usize = 38;
