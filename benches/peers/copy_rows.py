@@ -1,7 +1,7 @@
 """COPY IN and OUT of 10 million rows of 6 columns as CSV and binary, and 1M x 10 SELECT through
 psycopg as text and binary, beside PostgreSQL 15 in the same run.
 
-    python benches/peers/copy.py [rows] [selected rows]
+    python benches/peers/copy_rows.py [rows] [selected rows]
 """
 
 import glob
@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "clients"))
 from postgres import Postgres  # noqa: E402
 
 TABLE = "create table {} (id bigint, k int, x float8, n numeric(12,2), s text, at timestamp)"
-SOURCE = """select i::bigint, (i * 7919 % 100000)::int, i / 7.0::float8, (i % 1000000 / 100.0)::numeric(12,2),
+SOURCE = """select i::bigint, (i::bigint * 7919 % 100000)::int, i / 7.0::float8, (i % 1000000 / 100.0)::numeric(12,2),
     'name ' || (i % 1000), timestamp '2024-01-01' + (i % 2592000) * interval '1 second'
     from generate_series(1, {}) as g(i)"""
 WIDE = ", ".join(["id", "k", "x", "n", "s", "at", "id + 1 as id2", "k + 1 as k2", "x + 1 as x2", "s as s2"])
