@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// Times that are counted instead of searched.
+const FEW: usize = 32;
+
 /// The slot of a label without a key or time, and its place.
 pub const NOWHERE: u32 = u32::MAX;
 
@@ -119,7 +122,25 @@ impl Labels {
         self.starts.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
     }
 
+    /// Number of slots.
+    pub fn slot_count(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
     /// The first place of `places`, a slot's, whose time is at least `time`; `after`: is above it.
+    pub(super) fn first_at(&self, places: &Range<u32>, time: i64, after: bool) -> u32 {
+        let times = &self.times[places.start as usize..places.end as usize];
+        // Of few, counting them all is faster than guessing half of them.
+        let found = match (times.len() <= FEW, after) {
+            (true, true) => times.iter().map(|t| usize::from(*t <= time)).sum(),
+            (true, false) => times.iter().map(|t| usize::from(*t < time)).sum(),
+            (false, true) => times.partition_point(|t| *t <= time),
+            (false, false) => times.partition_point(|t| *t < time),
+        };
+        places.start + found as u32
+    }
+
+    /// The same with a cursor: the first place of `places`, a slot's, whose time is at least `time`; `after`: is above it.
     pub fn first_from(
         &self,
         cursor: &mut Cursor,
@@ -145,8 +166,7 @@ impl Labels {
                 false => high = cursor.place,
             }
         }
-        let found = self.times[low as usize..high as usize].partition_point(|t| is_before(*t));
-        let place = low + found as u32;
+        let place = self.first_at(&(low..high), time, after);
         *cursor = Cursor { slot, place: place.min(places.end.saturating_sub(1)) };
         place
     }

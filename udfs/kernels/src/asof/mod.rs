@@ -20,6 +20,7 @@
 //! NULL keys and times are in no place: labels say so by `NOWHERE`, rows are not offered.
 
 mod labels;
+mod offer;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -62,11 +63,30 @@ pub struct Row {
     pub seq: i64,
 }
 
-/// Keeps the rows that win a place, under handles of its own; all but `u64::MAX` will do.
+/// Rows that are offered together, as columns of one length.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Slots of the rows' keys; `NOWHERE` for one that no label can take.
+    pub slots: &'a [u32],
+    pub ts: &'a [i64],
+    /// See `Row`; None: unknown of all rows.
+    pub created: Option<&'a [Option<i64>]>,
+    /// See `Row`; None: 0 of all rows.
+    pub seq: Option<&'a [i64]>,
+}
+
+/// Keeps the rows that win a place, under handles of its own; all but `u64::MAX` will do. Rows are
+/// numbered as they are offered together.
 pub trait Keeper {
-    /// Whether the row that is offered comes after the one of a handle, both agreeing in all of
-    /// `Row`.
-    fn is_later(&mut self, held: u64) -> bool;
-    /// The handle of the row that is offered, which has won a place; `replaced` is out of it.
-    fn keep(&mut self, replaced: Option<u64>) -> u64;
+    /// Whether a row comes after the one of a handle, both agreeing in all of `Row`.
+    fn is_later(&mut self, row: usize, held: u64) -> bool;
+    /// The handle of a row which has won a cell; `replaced` is out of it. There are as many cells as
+    /// `Winners::cells` says.
+    fn keep(&mut self, row: usize, cell: usize, replaced: Option<u64>) -> u64;
+    /// The same for two rows that are held: whether the first comes after the second.
+    fn is_later_held(&mut self, held: u64, other: u64) -> bool;
+    /// The handle of a row that moves to another cell.
+    fn moved(&mut self, handle: u64, cell: usize) -> u64;
+    /// A cell is likely to be won soon.
+    fn expect(&self, _cell: usize) {}
 }

@@ -2,25 +2,26 @@
 
 use std::cmp::Ordering;
 
-use super::{Axis, Cursor, Direction, Keeper, Labels, NOWHERE, Row, Rule};
+use super::offer::Latest;
+use super::{Axis, Cursor, Direction, Labels, Rule};
 
-const EMPTY: u64 = u64::MAX;
+pub(super) const EMPTY: u64 = u64::MAX;
 
 /// A row at a place. `rank` is `ts` looking backward and its complement looking forward: the
 /// greater one is nearer to the label, and no i64 is left without one.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    rank: i64,
-    created: Option<i64>,
-    seq: i64,
-    handle: u64,
+pub(super) struct Entry {
+    pub rank: i64,
+    pub created: Option<i64>,
+    pub seq: i64,
+    pub handle: u64,
 }
 
-const NOTHING: Entry = Entry { rank: i64::MIN, created: None, seq: i64::MIN, handle: EMPTY };
+pub(super) const NOTHING: Entry = Entry { rank: i64::MIN, created: None, seq: i64::MIN, handle: EMPTY };
 
 impl Entry {
     /// Against what is held; a place that holds nothing is below all.
-    fn compare(&self, held: &Self) -> Ordering {
+    pub fn compare(&self, held: &Self) -> Ordering {
         let key = |entry: &Self| (entry.handle != EMPTY, entry.rank, entry.created, entry.seq);
         key(self).cmp(&key(held))
     }
@@ -29,12 +30,14 @@ impl Entry {
 /// What one stream of rows has won so far. Offered rows may come in any order.
 #[derive(Debug)]
 pub struct Winners {
-    rule: Rule,
-    cursor: Cursor,
+    pub(super) rule: Rule,
+    pub(super) cursor: Cursor,
     /// One entry a place, of those who look that way; else none.
-    backward: Vec<Entry>,
-    forward: Vec<Entry>,
-    held: usize,
+    pub(super) backward: Vec<Entry>,
+    pub(super) forward: Vec<Entry>,
+    /// By slot, the rows that are not put yet; empty until keys come mixed.
+    pub(super) latest: Vec<Latest>,
+    pub(super) held: usize,
 }
 
 /// What a label takes.
@@ -51,13 +54,14 @@ impl Winners {
         let entries = |looks: bool| vec![NOTHING; if looks { labels.place_count() } else { 0 }];
         let backward = entries(rule.direction != Direction::Forward);
         let forward = entries(matches!(rule.direction, Direction::Forward | Direction::Nearest));
-        Self { rule, cursor: Cursor::default(), backward, forward, held: 0 }
+        let (cursor, latest) = (Cursor::default(), Vec::new());
+        Self { rule, cursor, backward, forward, latest, held: 0 }
     }
 
-    /// Bytes that a state for `places` places needs.
-    pub fn bytes(rule: Rule, places: usize) -> usize {
-        let ways = if rule.direction == Direction::Nearest { 2 } else { 1 };
-        places.saturating_mul(ways * size_of::<Entry>())
+    /// Bytes that a state needs.
+    pub fn bytes(rule: Rule, labels: &Labels) -> usize {
+        let (entry, latest) = (size_of::<Entry>(), size_of::<Latest>());
+        Self::cells(rule, labels) * entry + labels.slot_count() * (latest - entry)
     }
 
     /// Handles that are held; one may be held twice when looking both ways.
@@ -65,49 +69,16 @@ impl Winners {
         self.held
     }
 
-    /// Offers a row of the key at `slot`. `keeper` gives the handle of each place that it wins.
-    pub fn offer(&mut self, labels: &Labels, slot: u32, row: Row, keeper: &mut impl Keeper) {
-        let places = labels.slot(slot);
-        if places.is_empty() {
-            return;
-        }
-        if let Some(place) = self.backward_place(labels, slot, &row) {
-            let held = &mut self.backward[place as usize];
-            put(held, &row, row.ts, &mut self.held, keeper);
-        }
-        if !self.forward.is_empty() {
-            let after = !self.rule.strict;
-            let end = labels.first_from(&mut self.cursor, slot, &places, row.ts, after);
-            if end > places.start {
-                put(&mut self.forward[end as usize - 1], &row, !row.ts, &mut self.held, keeper);
-            }
-        }
+    /// Cells that rows can win: one for each place and way of looking, and one for each key.
+    pub fn cells(rule: Rule, labels: &Labels) -> usize {
+        let places = match rule.direction {
+            Direction::Nearest => 2 * labels.place_count(),
+            Direction::Backward { .. } | Direction::Forward => labels.place_count(),
+        };
+        places + labels.slot_count()
     }
 
-    /// The first place whose label may take the row when it looks backward.
-    fn backward_place(&mut self, labels: &Labels, slot: u32, row: &Row) -> Option<u32> {
-        if self.backward.is_empty() {
-            return None;
-        }
-        let (delay, known) = match self.rule.direction {
-            Direction::Backward { delay, known } => (delay, known),
-            Direction::Forward | Direction::Nearest => (0, false),
-        };
-        let places = labels.slot(slot);
-        let mut place = match row.ts.checked_add(delay) {
-            Some(ts) => labels.first_from(&mut self.cursor, slot, &places, ts, self.rule.strict),
-            // Later than any time, or earlier.
-            None if delay > 0 => return None,
-            None => places.start,
-        };
-        if known {
-            let rest = place..places.end;
-            place = labels.first_from(&mut Cursor::default(), NOWHERE, &rest, row.created?, false);
-        }
-        (place < places.end).then_some(place)
-    }
-
-    /// Takes over what another stream has won over the same labels; `is_later(held, other)` decides
+    /// Takes over what another stream, finished too, has won over the same labels; `is_later(held, other)` decides
     /// between rows that agree in all.
     pub fn merge(&mut self, other: &Self, mut is_later: impl FnMut(u64, u64) -> bool) {
         let pairs = self.backward.iter_mut().zip(&other.backward);
@@ -126,11 +97,12 @@ impl Winners {
 
     /// All handles that are held, to be renumbered.
     pub fn handles_mut(&mut self) -> impl Iterator<Item = &mut u64> {
-        let entries = self.backward.iter_mut().chain(&mut self.forward);
+        let latest = self.latest.iter_mut().map(|latest| &mut latest.entry);
+        let entries = self.backward.iter_mut().chain(&mut self.forward).chain(latest);
         entries.map(|entry| &mut entry.handle).filter(|handle| **handle != EMPTY)
     }
 
-    /// The end of the stream: every place gets the greatest row that its label may take.
+    /// The end of all streams, each finished: every place gets the greatest row that its label may take.
     pub fn settle(mut self, labels: &Labels) -> Settled {
         for slot in labels.slots() {
             if let Some(entries) = self.backward.get_mut(slot.clone()) {
@@ -141,22 +113,6 @@ impl Winners {
             }
         }
         Settled { backward: self.backward, forward: self.forward }
-    }
-}
-
-/// Puts a row where it wins.
-fn put(held: &mut Entry, row: &Row, rank: i64, count: &mut usize, keeper: &mut impl Keeper) {
-    let mut entry = Entry { rank, created: row.created, seq: row.seq, handle: 0 };
-    let wins = match entry.compare(held) {
-        Ordering::Greater => true,
-        Ordering::Less => false,
-        Ordering::Equal => keeper.is_later(held.handle),
-    };
-    if wins {
-        let replaced = (held.handle != EMPTY).then_some(held.handle);
-        *count += usize::from(replaced.is_none());
-        entry.handle = keeper.keep(replaced);
-        *held = entry;
     }
 }
 

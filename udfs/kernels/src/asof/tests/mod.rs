@@ -20,6 +20,8 @@ struct Case {
     /// Which of `parts` states a row streams through, and in which order rows come.
     parts: usize,
     order: Vec<usize>,
+    /// Rows that are offered together.
+    batch: usize,
 }
 
 /// The rule, word by word: the answer of each label is the greatest of all rows that pass.
@@ -60,21 +62,45 @@ fn naive(case: &Case) -> Vec<Option<u64>> {
     case.labels.iter().map(of_label).collect()
 }
 
-/// Keeps nothing but the number of the row at hand.
-struct Numbers {
-    row: u64,
+/// Keeps nothing but the numbers of rows.
+struct Numbers<'a> {
+    rows: &'a [u64],
     /// Whether of rows that agree the greater number wins; else they are not expected.
     ties: bool,
+    /// By cell, what has won it.
+    cells: Vec<Option<u64>>,
 }
 
-impl Keeper for Numbers {
-    fn is_later(&mut self, held: u64) -> bool {
+impl<'a> Numbers<'a> {
+    fn of(rows: &'a [u64], ties: bool, cells: usize) -> Self {
+        Self { rows, ties, cells: vec![None; cells] }
+    }
+}
+
+impl Keeper for Numbers<'_> {
+    fn is_later(&mut self, row: usize, held: u64) -> bool {
         assert!(self.ties);
-        self.row > held
+        self.rows[row] > held
     }
 
-    fn keep(&mut self, _: Option<u64>) -> u64 {
-        self.row
+    fn keep(&mut self, row: usize, cell: usize, replaced: Option<u64>) -> u64 {
+        let number = self.rows[row];
+        let before = self.cells[cell].replace(number);
+        // Of a row that was dropped nobody tells.
+        assert!(replaced.is_none() || before == replaced);
+        number
+    }
+
+    fn is_later_held(&mut self, held: u64, other: u64) -> bool {
+        assert!(self.ties);
+        held > other
+    }
+
+    fn moved(&mut self, handle: u64, cell: usize) -> u64 {
+        let from = self.cells.iter().position(|held| *held == Some(handle)).unwrap();
+        self.cells[from] = None;
+        self.cells[cell] = Some(handle);
+        handle
     }
 }
 
@@ -89,12 +115,24 @@ fn answer(case: &Case) -> Vec<Option<u64>> {
     let labels = Labels::new(KEYS as usize, &slots, &times);
     let mut states: Vec<Winners> =
         (0..case.parts).map(|_| Winners::new(case.rule, &labels)).collect();
-    for (turn, index) in case.order.iter().enumerate() {
-        if let (Some(key), Some(ts), created) = case.features[*index] {
-            let row = Row { ts, created, seq: *index as i64 };
-            let mut keeper = Numbers { row: *index as u64, ties: false };
-            states[turn % case.parts].offer(&labels, key, row, &mut keeper);
+    for (part, state) in states.iter_mut().enumerate() {
+        let of_part = case.order.iter().skip(part).step_by(case.parts);
+        let of_part: Vec<u64> = of_part.map(|index| *index as u64).collect();
+        let mut keeper = Numbers::of(&[], false, Winners::cells(case.rule, &labels));
+        for rows in of_part.chunks(case.batch) {
+            keeper.rows = rows;
+            let features = || rows.iter().map(|index| case.features[*index as usize]);
+            let slot = |(key, ts, _): Feature| ts.and(key).unwrap_or(NOWHERE);
+            let slots: Vec<u32> = features().map(slot).collect();
+            let ts: Vec<i64> = features().map(|(_, ts, _)| ts.unwrap_or(3)).collect();
+            let created: Vec<Option<i64>> = features().map(|(_, _, created)| created).collect();
+            let seq: Vec<i64> = rows.iter().map(|index| *index as i64).collect();
+            let (created, seq) = (Some(created.as_slice()), Some(seq.as_slice()));
+            let rows = Rows { slots: &slots, ts: &ts, created, seq };
+            state.offer(&labels, &rows, &mut keeper);
+            assert_eq!(state.handles_mut().count(), state.held());
         }
+        state.finish(&mut keeper);
     }
     let mut whole = states.pop().unwrap();
     for state in states.iter().rev() {
@@ -142,11 +180,15 @@ fn tolerance() -> impl Strategy<Value = Option<i64>> {
 fn case() -> impl Strategy<Value = Case> {
     let key = || prop::option::weighted(0.9, 0..KEYS);
     let label = (key(), prop::option::weighted(0.9, time()));
-    let feature = (key(), prop::option::weighted(0.9, time()), prop::option::weighted(0.8, time()));
-    let rows = (prop::collection::vec(label, 0..10), prop::collection::vec(feature, 0..14));
+    let feature =
+        move || (key(), prop::option::weighted(0.9, time()), prop::option::weighted(0.8, time()));
+    let count = prop_oneof![8 => 0..14usize, 1 => 14..90usize];
+    let features = count.prop_flat_map(move |count| prop::collection::vec(feature(), count));
+    let rows = (prop::collection::vec(label, 0..10), features);
     let rule = (direction(), any::<bool>(), tolerance());
-    let parts = prop::sample::select(vec![1usize, 2, 8]);
+    let parts = prop::sample::select(vec![(1usize, 100usize), (2, 7), (8, 1), (1, 40)]);
     (rows, rule, parts, any::<bool>()).prop_flat_map(|(rows, rule, parts, is_sorted)| {
+        let (parts, batch) = parts;
         let (labels, features) = rows;
         let (direction, strict, tolerance) = rule;
         let mut order: Vec<usize> = (0..features.len()).collect();
@@ -160,7 +202,7 @@ fn case() -> impl Strategy<Value = Case> {
         let rule = Rule { direction, strict };
         order.prop_map(move |order| {
             let (labels, features) = (labels.clone(), features.clone());
-            Case { labels, features, rule, tolerance, parts, order }
+            Case { labels, features, rule, tolerance, parts, order, batch }
         })
     })
 }
@@ -196,12 +238,14 @@ fn agrees_with_the_rule_at_last() {
 fn rows_that_agree_in_all_are_decided_by_the_caller() {
     let labels = Labels::new(1, &[0], &[5]);
     let rule = Rule { direction: Direction::Backward { delay: 0, known: false }, strict: false };
-    let row = Row { ts: 5, created: None, seq: 0 };
+    let rows = |count: usize| Rows { slots: &[0, 0][..count], ts: &[5, 5], created: None, seq: None };
     let mut one = Winners::new(rule, &labels);
     let mut other = Winners::new(rule, &labels);
-    one.offer(&labels, 0, row, &mut Numbers { row: 1, ties: true });
-    other.offer(&labels, 0, row, &mut Numbers { row: 3, ties: true });
-    other.offer(&labels, 0, row, &mut Numbers { row: 2, ties: true });
+    for (state, numbers) in [(&mut one, &[1][..]), (&mut other, &[3, 2])] {
+        let mut keeper = Numbers::of(numbers, true, 2);
+        state.offer(&labels, &rows(numbers.len()), &mut keeper);
+        state.finish(&mut keeper);
+    }
     one.merge(&other, |held, other| other > held);
     assert_eq!(one.held(), 1);
     let found = one.settle(&labels).at(&labels, 0, Axis::Integer, (0, 9)).unwrap();
@@ -213,8 +257,8 @@ fn no_labels_take_nothing() {
     let labels = Labels::new(0, &[NOWHERE, NOWHERE], &[0, 0]);
     let rule = Rule { direction: Direction::Nearest, strict: false };
     let mut winners = Winners::new(rule, &labels);
-    let row = Row { ts: 1, created: None, seq: 0 };
-    winners.offer(&labels, 0, row, &mut Numbers { row: 0, ties: false });
+    let rows = Rows { slots: &[0], ts: &[1], created: None, seq: None };
+    winners.offer(&labels, &rows, &mut Numbers::of(&[0], false, 0));
     assert_eq!(winners.held(), 0);
     assert_eq!((labels.len(), labels.place_count(), labels.span()), (2, 0, None));
     assert_eq!(labels.place(0), NOWHERE);
