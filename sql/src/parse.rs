@@ -10,6 +10,7 @@ mod fold;
 mod grant;
 mod own;
 mod role;
+mod sequence;
 
 use std::sync::Arc;
 
@@ -67,7 +68,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     }
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_LIMIT)
-        .with_tokens_with_locations(crate::asof::folded(fold::tokens(tokens)));
+        .with_tokens_with_locations(crate::asof::folded(fold::tokens(sequence::ordered(tokens))));
     let mut statements = Vec::new();
     loop {
         while parser.consume_token(&Token::SemiColon) {}

@@ -112,8 +112,7 @@ pub const DEFINITION: Layout = table(
     "definition_id kind:text name:text body:text begin_snapshot end_snapshot",
 );
 /// What sequences have given: outside of snapshots.
-pub const SEQUENCE: Layout =
-    table("sextant_sequence", "sequence_uuid:text last_value is_called");
+pub const SEQUENCE: Layout = table("sextant_sequence", "sequence_uuid:text last_value is_called");
 pub const SCHEDULED: Layout = table(
     "ducklake_files_scheduled_for_deletion",
     "data_file_id path:text path_is_relative:boolean schedule_start:time",

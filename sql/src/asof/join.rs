@@ -24,7 +24,7 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use kernels::asof::{Labels, NOWHERE, Row, Settled, Winners};
+use kernels::asof::{Labels, NOWHERE, Rows, Settled, Winners};
 
 use super::exec::{AsOfExec, Side, Terms};
 use super::keep::Kept;
@@ -34,9 +34,6 @@ use super::output::Output;
 use super::spill::{self, Parts};
 use super::{filter, times};
 use crate::features::Leaks;
-
-/// What a value of unknown length is taken to need, bytes.
-const VALUE_BYTES: usize = 32;
 
 /// The joined rows, once all is read.
 pub(super) fn stream(
@@ -288,8 +285,8 @@ impl Work {
         }
         let labels = Labels::new(slot_count, &slots, &instants);
         let partitions = self.right.output_partitioning().partition_count();
-        let states = Winners::bytes(self.terms.rule, labels.place_count()) * partitions;
-        let taken = labels.place_count() * row_bytes(&self.rows()?) * 3;
+        let states = Winners::bytes(self.terms.rule, &labels) * partitions;
+        let taken = Kept::bytes(&self.rows()?, self.terms.rule, &labels, partitions);
         memory.try_grow(states + taken)?;
         memory.shrink(states + taken);
         if let Some(filter) = &self.filter {
@@ -328,16 +325,16 @@ impl Work {
     ) -> EngineResult<Output> {
         let arranged = Arc::new(arranged);
         let (settled, kept) = self.matched(&arranged, streams).await?;
+        let (rows, kept) = kept.gathered(&self.rows()?);
         Ok(Output {
             terms: Arc::clone(&self.terms),
             arranged,
             settled,
-            kept,
-            rows: self.rows()?,
+            rows,
             width: self.left.schema().fields().len(),
             schema,
             counts: self.counts.clone(),
-            _memory: memory,
+            _memory: [memory, kept],
         })
     }
 
@@ -348,45 +345,39 @@ impl Work {
         streams: Vec<SendableRecordBatchStream>,
     ) -> EngineResult<(Settled, Kept)> {
         let mut tasks = JoinSet::new();
-        let bytes = Winners::bytes(self.terms.rule, arranged.labels.place_count());
+        let (rule, schema) = (self.terms.rule, self.rows()?);
+        let bytes = Winners::bytes(rule, &arranged.labels);
+        let cells = Winners::cells(rule, &arranged.labels);
+        let kept = || Kept::new(&schema, cells, self.memory("AsOfRows"));
         let states = self.memory("AsOfStates");
         for rows in streams {
             states.try_grow(bytes)?;
             let stream = Stream {
                 terms: Arc::clone(&self.terms),
                 arranged: Arc::clone(arranged),
-                winners: Winners::new(self.terms.rule, &arranged.labels),
-                kept: Kept::new(self.memory("AsOfRows")),
+                winners: Winners::new(rule, &arranged.labels),
+                kept: kept()?,
                 counts: self.counts.clone(),
             };
             tasks.spawn(stream.drained(rows));
         }
         let mut whole = None;
         while let Some(part) = tasks.join_next().await {
-            let (mut part, rows) = part.map_err(failed)??;
-            let Some((winners, kept)) = &mut whole else {
-                whole = Some((part, rows));
+            let part = part.map_err(failed)??;
+            let Some((winners, rows)) = &mut whole else {
+                whole = Some(part);
                 continue;
             };
-            let kept: &mut Kept = kept;
-            let offset = kept.append(rows);
-            part.handles_mut().for_each(|handle| *handle += offset);
-            Winners::merge(winners, &part, |held, other| kept.is_later(held, other));
+            let rows: &mut Kept = rows;
+            rows.merge(winners, part);
             states.shrink(bytes);
         }
-        let nothing = || {
-            let winners = Winners::new(self.terms.rule, &arranged.labels);
-            (winners, Kept::new(self.memory("AsOfRows")))
+        let (winners, rows) = match whole {
+            Some(whole) => whole,
+            None => (Winners::new(rule, &arranged.labels), kept()?),
         };
-        let (winners, kept) = whole.unwrap_or_else(nothing);
-        Ok((winners.settle(&arranged.labels), kept))
+        Ok((winners.settle(&arranged.labels), rows))
     }
-}
-
-/// Bytes that a row of a schema takes, about.
-fn row_bytes(schema: &Schema) -> usize {
-    let fields = schema.fields().iter();
-    fields.map(|field| field.data_type().primitive_width().unwrap_or(VALUE_BYTES)).sum()
 }
 
 pub(super) fn failed(error: tokio::task::JoinError) -> DataFusionError {
@@ -416,39 +407,33 @@ impl Stream {
             let _timer = elapsed.timer();
             self.offer(&batch)?;
         }
+        self.kept.finish(&mut self.winners);
         Ok((self.winners, self.kept))
     }
 
     fn offer(&mut self, batch: &RecordBatch) -> EngineResult<()> {
         let rows = batch.num_rows();
         let keys = self.terms.keys.iter().map(|(_, row)| evaluated(row, batch));
-        let slots = self.arranged.keys.find(&keys.collect::<EngineResult<Vec<_>>>()?, rows)?;
+        let mut slots = self.arranged.keys.find(&keys.collect::<EngineResult<Vec<_>>>()?, rows)?;
         let times = times::ticks(&evaluated(&self.terms.time.1, batch)?)?;
+        if let Some(nulls) = times.nulls() {
+            let pairs = slots.iter_mut().zip(nulls);
+            pairs.filter(|(_, valid)| !valid).for_each(|(slot, _)| *slot = NOWHERE);
+        }
         let payload = match (self.terms.kind, self.terms.shown.as_slice()) {
-            // Only whether there is one is of use.
-            (Kind::Semi | Kind::Anti, _) | (_, []) => batch.project(&[0])?,
+            (Kind::Semi | Kind::Anti, _) => batch.project(&[])?,
             (Kind::Inner | Kind::Left, shown) => batch.project(shown)?,
         };
         let created = self.terms.created.as_ref().map(|side| evaluated(side, batch));
         let created = created.transpose()?.map(|array| times::ticks(&array)).transpose()?;
+        let created: Option<Vec<Option<i64>>> = created.map(|array| array.iter().collect());
         let sequence = self.terms.sequence.as_ref().map(|side| evaluated(side, batch));
         let sequence = sequence.transpose()?;
-        let sequence = sequence.as_ref().map(|array| array.as_primitive::<Int64Type>().values());
-        self.kept.begin(payload);
-        let mut candidates = 0;
-        for (row, slot) in slots.into_iter().enumerate() {
-            if slot == NOWHERE || times.is_null(row) {
-                continue;
-            }
-            candidates += 1;
-            let seq = sequence.map_or(0, |sequence| sequence[row]);
-            let created = created.as_ref().filter(|created| created.is_valid(row));
-            let created = created.map(|created| created.value(row));
-            let offered = Row { ts: times.value(row), created, seq };
-            self.winners.offer(&self.arranged.labels, slot, offered, self.kept.offering(row));
-        }
+        let seq =
+            sequence.as_ref().map(|array| array.as_primitive::<Int64Type>().values().as_ref());
         self.counts.rows.add(rows);
-        self.counts.candidates.add(candidates);
-        self.kept.finish(&mut self.winners)
+        self.counts.candidates.add(slots.iter().filter(|slot| **slot != NOWHERE).count());
+        let rows = Rows { slots: &slots, ts: times.values(), created: created.as_deref(), seq };
+        self.kept.offer(&mut self.winners, &self.arranged.labels, &rows, payload)
     }
 }

@@ -12,6 +12,7 @@
 //! rule of its optimizer. A version of the engine that brings the form it parses makes `tokens`
 //! smaller; it has no tolerance, no kinds and no order of ties.
 
+mod cells;
 mod codec;
 mod exec;
 mod filter;

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
-};
-use datafusion::arrow::compute::{filter_record_batch, interleave};
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result as EngineResult;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -17,7 +15,7 @@ use kernels::asof::{NOWHERE, Settled};
 
 use super::exec::Terms;
 use super::join::{Arranged, Counts};
-use super::keep::{self, Kept};
+use super::keep::Gathered;
 use super::node::Kind;
 use super::times;
 
@@ -26,53 +24,31 @@ pub(super) struct Output {
     pub terms: Arc<Terms>,
     pub arranged: Arc<Arranged>,
     pub settled: Settled,
-    pub kept: Kept,
-    /// Columns of the rows that come out.
-    pub rows: Schema,
+    pub rows: Gathered,
     /// Columns of labels before those of rows; further ones come after them.
     pub width: usize,
     pub schema: SchemaRef,
     pub counts: Counts,
     /// Held until the last row is out.
-    pub _memory: MemoryReservation,
+    pub _memory: [MemoryReservation; 2],
 }
-
-/// The kept rows column by column, each by batch, and a NULL at the end.
-type Columns = Vec<Vec<ArrayRef>>;
 
 impl Output {
     /// One batch for each of labels, without those that are empty.
     pub fn stream(self) -> SendableRecordBatchStream {
-        let (schema, columns) = (Arc::clone(&self.schema), self.columns());
-        let start = (self, columns, 0, 0);
-        let rows =
-            futures::stream::try_unfold(start, |(output, columns, index, label)| async move {
-                let Some(batch) = output.arranged.batches.get(index) else { return Ok(None) };
-                let next = label + batch.num_rows();
-                let rows = output.batch(batch, label, &columns)?;
-                Ok::<_, DataFusionError>(Some((rows, (output, columns, index + 1, next))))
-            });
+        let schema = Arc::clone(&self.schema);
+        let rows = futures::stream::try_unfold((self, 0, 0), |(output, index, label)| async move {
+            let Some(batch) = output.arranged.batches.get(index) else { return Ok(None) };
+            let next = label + batch.num_rows();
+            let rows = output.batch(batch, label)?;
+            Ok::<_, DataFusionError>(Some((rows, (output, index + 1, next))))
+        });
         let rows = rows.try_filter(|batch| std::future::ready(batch.num_rows() > 0));
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
 
-    fn columns(&self) -> Columns {
-        let batches = self.kept.batches();
-        let column = |index: usize| batches.iter().filter_map(move |b| b.columns().get(index));
-        let null = |data_type| new_null_array(data_type, 1);
-        let fields = self.rows.fields().iter().enumerate();
-        fields
-            .map(|(index, field)| column(index).cloned().chain([null(field.data_type())]).collect())
-            .collect()
-    }
-
     /// The rows of one batch of labels, the first of which is number `first`.
-    fn batch(
-        &self,
-        batch: &RecordBatch,
-        first: usize,
-        columns: &Columns,
-    ) -> EngineResult<RecordBatch> {
+    fn batch(&self, batch: &RecordBatch, first: usize) -> EngineResult<RecordBatch> {
         let timer = self.counts.baseline.elapsed_compute().timer();
         let found: Vec<Option<u64>> =
             (first..first + batch.num_rows()).map(|label| self.taken(label)).collect();
@@ -81,18 +57,14 @@ impl Output {
             let keep: BooleanArray = found.iter().map(|f| Some(f.is_some() == wanted)).collect();
             filter_record_batch(batch, &keep)
         };
-        let none = (self.kept.batches().len(), 0);
-        let place = |found: &Option<u64>| found.map_or(none, keep::place);
         let rows = match self.terms.kind {
             Kind::Semi => keep(true)?,
             Kind::Anti => keep(false)?,
             Kind::Inner => {
-                let places: Vec<_> = found.iter().filter(|f| f.is_some()).map(place).collect();
-                self.beside(&keep(true)?, &places, columns)?
+                let taken: Vec<_> = found.iter().filter(|f| f.is_some()).copied().collect();
+                self.beside(&keep(true)?, &taken)?
             }
-            Kind::Left => {
-                self.beside(batch, &found.iter().map(place).collect::<Vec<_>>(), columns)?
-            }
+            Kind::Left => self.beside(batch, &found)?,
         };
         timer.done();
         self.with_schema(rows.columns().to_vec(), rows.num_rows())
@@ -118,21 +90,13 @@ impl Output {
         Some(found.handle)
     }
 
-    /// Labels and the rows at `places` beside them.
-    fn beside(
-        &self,
-        labels: &RecordBatch,
-        places: &[(usize, usize)],
-        columns: &Columns,
-    ) -> EngineResult<RecordBatch> {
+    /// Labels and the rows that they take beside them.
+    fn beside(&self, labels: &RecordBatch, taken: &[Option<u64>]) -> EngineResult<RecordBatch> {
         let (before, after) = labels.columns().split_at(self.width);
         let mut all = before.to_vec();
-        for column in columns {
-            let sources: Vec<&dyn Array> = column.iter().map(|array| array.as_ref()).collect();
-            all.push(interleave(&sources, places)?);
-        }
+        all.extend(self.rows.columns(taken)?);
         all.extend_from_slice(after);
-        self.with_schema(all, places.len())
+        self.with_schema(all, taken.len())
     }
 
     fn with_schema(&self, columns: Vec<ArrayRef>, rows: usize) -> EngineResult<RecordBatch> {

@@ -161,9 +161,8 @@ fn check_own_numbers(
             Some(SetExpr::Values(values)) => Some(&values.rows),
             Some(_) => None,
         };
-        let only_defaults = rows.is_some_and(|rows| {
-            rows.iter().all(|row| row.get(at).is_none_or(is_default))
-        });
+        let only_defaults =
+            rows.is_some_and(|rows| rows.iter().all(|row| row.get(at).is_none_or(is_default)));
         if only_defaults {
             continue;
         }

@@ -127,7 +127,7 @@ fn conflict_predicate(tokens: &[TokenWithSpan]) -> Option<(usize, usize)> {
 }
 
 /// How many tokens the words take at the start of `tokens`, white space included.
-fn words(tokens: &[TokenWithSpan], expected: &[&str]) -> Option<usize> {
+pub(super) fn words(tokens: &[TokenWithSpan], expected: &[&str]) -> Option<usize> {
     let mut wanted = expected.iter();
     let mut next = wanted.next();
     for (index, token) in tokens.iter().enumerate() {

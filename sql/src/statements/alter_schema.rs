@@ -40,11 +40,8 @@ fn followed(context: &mut Context<'_>, name: &str, to: &str) -> Result<()> {
     let relations: Vec<String> = relations.into_iter().flatten().collect();
     sequence::moved(context, name, to)?;
     for relation in relations {
-        let place = |schema: &str| Place {
-            temp: false,
-            schema: schema.to_owned(),
-            name: relation.clone(),
-        };
+        let place =
+            |schema: &str| Place { temp: false, schema: schema.to_owned(), name: relation.clone() };
         let (from, to) = (place(name), place(to));
         let followers = follow::followers(context.lakes.main.state(), &from, &to);
         follow::follow(context, followers)?;

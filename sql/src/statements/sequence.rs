@@ -33,10 +33,9 @@ pub(super) fn create(context: &mut Context<'_>, create: &Create<'_>) -> Result<S
         if !create.if_not_exists {
             return Err(Error::new("42P07", message));
         }
-        context.notices.push(Notice {
-            sqlstate: "42P07",
-            ..Notice::notice(format!("{message}, skipping"))
-        });
+        context
+            .notices
+            .push(Notice { sqlstate: "42P07", ..Notice::notice(format!("{message}, skipping")) });
         return Ok(tag);
     }
     let mut kept = counted(create.data_type, create.options)?;
@@ -94,8 +93,7 @@ pub(super) fn drop(
     for (schema, table, column) in users(context, &place, &default) {
         if !cascade {
             let name = &place.name;
-            let message =
-                format!("cannot drop sequence {name} because other objects depend on it");
+            let message = format!("cannot drop sequence {name} because other objects depend on it");
             let detail = format!(
                 "default value for column {column} of table {table} depends on sequence {name}"
             );
@@ -167,7 +165,11 @@ pub(super) fn numbered(definition: &ColumnDef) -> Result<Option<(ColumnDef, Numb
     let name = folded(&definition.name);
     let both = definition.options.iter().any(|o| matches!(o.option, ColumnOption::Default(_)));
     if both && (serial.is_some() || identity.is_some()) {
-        let kind = if identity.is_some() { "both default and identity" } else { "multiple default values" };
+        let kind = if identity.is_some() {
+            "both default and identity"
+        } else {
+            "multiple default values"
+        };
         let message = format!("{kind} specified for column \"{name}\"");
         return Err(Error::new("42601", message));
     }
@@ -215,10 +217,8 @@ pub(super) fn number(
             at.name = format!("{}_{column}_seq{number}", table.name);
         }
         kept.keep(context.lakes.of(place), &at)?;
-        let change = TableChange::SetDefault {
-            name: column,
-            default: Some(sequences::default(&at)),
-        };
+        let change =
+            TableChange::SetDefault { name: column, default: Some(sequences::default(&at)) };
         context.lakes.of(place).alter_table(&place.schema, &place.name, change)?;
     }
     Ok(())
@@ -236,7 +236,8 @@ pub(super) fn moved(context: &mut Context<'_>, from: &str, to: &str) -> Result<(
     let all = sequences::all(state).filter(|(schema, ..)| *schema == from);
     let names: Vec<String> = all.map(|(_, name, ..)| name.to_owned()).collect();
     for name in names {
-        let place = |schema: &str| Place { temp: false, schema: schema.to_owned(), name: name.clone() };
+        let place =
+            |schema: &str| Place { temp: false, schema: schema.to_owned(), name: name.clone() };
         let (old, new) = (place(from), place(to));
         for (schema, table, column) in users(context, &old, &sequences::default(&old)) {
             let default = Some(sequences::default(&new));
@@ -301,7 +302,8 @@ fn counted(data_type: Option<&DataType>, options: &[SequenceOptions]) -> Result<
     let maximum = maximum.unwrap_or(if up { most } else { -1 });
     for (word, value) in [("MINVALUE", minimum), ("MAXVALUE", maximum)] {
         if !(least..=most).contains(&value) {
-            let message = format!("{word} ({value}) is out of range for sequence data type {of_type}");
+            let message =
+                format!("{word} ({value}) is out of range for sequence data type {of_type}");
             return Err(wrong(message));
         }
     }

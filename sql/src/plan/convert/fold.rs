@@ -58,7 +58,9 @@ impl VisitorMut for Folder {
                 let kind = object_kind(data_type).unwrap_or_default();
                 *expression = function(&format!("{kind}_input"), &[&*expr]);
             }
-            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, data_type, expr, .. } => {
+            Expr::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon, data_type, expr, ..
+            } => {
                 literal::dimensions(expr, data_type);
                 if let Some(call) = call(data_type) {
                     *data_type = DataType::Text;

@@ -140,7 +140,7 @@ impl Labels {
         places.start + found as u32
     }
 
-    /// The same with a cursor: the first place of `places`, a slot's, whose time is at least `time`; `after`: is above it.
+    /// The same with a cursor.
     pub fn first_from(
         &self,
         cursor: &mut Cursor,

@@ -80,11 +80,11 @@ pub struct Rows<'a> {
 pub trait Keeper {
     /// Whether a row comes after the one of a handle, both agreeing in all of `Row`.
     fn is_later(&mut self, row: usize, held: u64) -> bool;
-    /// The handle of a row which has won a cell; `replaced` is out of it. There are as many cells as
-    /// `Winners::cells` says.
+    /// The handle of a row which has won a cell; `replaced` is out of it. There are as many cells
+    /// as `Winners::cells` says.
     fn keep(&mut self, row: usize, cell: usize, replaced: Option<u64>) -> u64;
     /// The same for two rows that are held: whether the first comes after the second.
-    fn is_later_held(&mut self, held: u64, other: u64) -> bool;
+    fn comes_after(&self, held: u64, other: u64) -> bool;
     /// The handle of a row that moves to another cell.
     fn moved(&mut self, handle: u64, cell: usize) -> u64;
     /// A cell is likely to be won soon.

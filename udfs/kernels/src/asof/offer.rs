@@ -103,13 +103,7 @@ impl Winners {
     }
 
     /// Of rising rows of one key only the last before each label can win.
-    fn by_key(
-        &mut self,
-        labels: &Labels,
-        rows: &Rows<'_>,
-        delay: i128,
-        keeper: &mut impl Keeper,
-    ) {
+    fn by_key(&mut self, labels: &Labels, rows: &Rows<'_>, delay: i128, keeper: &mut impl Keeper) {
         let strict = self.rule.strict;
         let is_for = |ts: i64, label: i64| match strict {
             true => i128::from(ts) + delay < i128::from(label),
@@ -120,7 +114,9 @@ impl Winners {
             let end = rows.rising(start);
             let slot = rows.slots[start];
             while start < end && slot != NOWHERE {
-                let Some(place) = self.backward_place(labels, slot, &rows.row(start)) else { break };
+                let Some(place) = self.backward_place(labels, slot, &rows.row(start)) else {
+                    break;
+                };
                 let time = labels.time(place);
                 let more = rows.ts[start..end].iter().take_while(|ts| is_for(**ts, time)).count();
                 start += more.max(1);
@@ -130,13 +126,7 @@ impl Winners {
         }
     }
 
-    fn mixed(
-        &mut self,
-        labels: &Labels,
-        rows: &Rows<'_>,
-        delay: i64,
-        keeper: &mut impl Keeper,
-    ) {
+    fn mixed(&mut self, labels: &Labels, rows: &Rows<'_>, delay: i64, keeper: &mut impl Keeper) {
         if self.latest.is_empty() {
             self.latest = (0..labels.slot_count()).map(|slot| Latest::new(labels, slot)).collect();
         }
@@ -199,7 +189,7 @@ impl Winners {
         let wins = match entry.compare(held) {
             Ordering::Greater => true,
             Ordering::Less => false,
-            Ordering::Equal => keeper.is_later_held(entry.handle, held.handle),
+            Ordering::Equal => keeper.comes_after(entry.handle, held.handle),
         };
         self.held -= usize::from(held.handle != EMPTY);
         if wins {

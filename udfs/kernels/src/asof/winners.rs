@@ -17,7 +17,8 @@ pub(super) struct Entry {
     pub handle: u64,
 }
 
-pub(super) const NOTHING: Entry = Entry { rank: i64::MIN, created: None, seq: i64::MIN, handle: EMPTY };
+pub(super) const NOTHING: Entry =
+    Entry { rank: i64::MIN, created: None, seq: i64::MIN, handle: EMPTY };
 
 impl Entry {
     /// Against what is held; a place that holds nothing is below all.
@@ -78,8 +79,8 @@ impl Winners {
         places + labels.slot_count()
     }
 
-    /// Takes over what another stream, finished too, has won over the same labels; `is_later(held, other)` decides
-    /// between rows that agree in all.
+    /// Takes over what another stream, finished too, has won over the same labels;
+    /// `is_later(held, other)` decides between rows that agree in all.
     pub fn merge(&mut self, other: &Self, mut is_later: impl FnMut(u64, u64) -> bool) {
         let pairs = self.backward.iter_mut().zip(&other.backward);
         for (held, entry) in pairs.chain(self.forward.iter_mut().zip(&other.forward)) {
@@ -102,7 +103,8 @@ impl Winners {
         entries.map(|entry| &mut entry.handle).filter(|handle| **handle != EMPTY)
     }
 
-    /// The end of all streams, each finished: every place gets the greatest row that its label may take.
+    /// The end of all streams, each finished: every place gets the greatest row that its label may
+    /// take.
     pub fn settle(mut self, labels: &Labels) -> Settled {
         for slot in labels.slots() {
             if let Some(entries) = self.backward.get_mut(slot.clone()) {

@@ -91,7 +91,7 @@ impl Keeper for Numbers<'_> {
         number
     }
 
-    fn is_later_held(&mut self, held: u64, other: u64) -> bool {
+    fn comes_after(&self, held: u64, other: u64) -> bool {
         assert!(self.ties);
         held > other
     }
@@ -238,7 +238,8 @@ fn agrees_with_the_rule_at_last() {
 fn rows_that_agree_in_all_are_decided_by_the_caller() {
     let labels = Labels::new(1, &[0], &[5]);
     let rule = Rule { direction: Direction::Backward { delay: 0, known: false }, strict: false };
-    let rows = |count: usize| Rows { slots: &[0, 0][..count], ts: &[5, 5], created: None, seq: None };
+    let rows =
+        |count: usize| Rows { slots: &[0, 0][..count], ts: &[5, 5], created: None, seq: None };
     let mut one = Winners::new(rule, &labels);
     let mut other = Winners::new(rule, &labels);
     for (state, numbers) in [(&mut one, &[1][..]), (&mut other, &[3, 2])] {
