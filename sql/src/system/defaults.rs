@@ -6,18 +6,19 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, Value,
 };
 
+use super::definitions::quoted;
 use super::type_names;
 use crate::functions::literal;
 use crate::names::folded;
 use crate::parse;
 use crate::pg_type::PgType;
 
-/// The default of a column that has one.
-pub fn shown(default: &str, field: &Field) -> String {
-    // The sequence of a column; the default schema is in every search path.
+/// The default of a column that has one; `path`: schemas that names need not be qualified with.
+pub fn shown(default: &str, field: &Field, path: &[String]) -> String {
     let sequence = default.strip_prefix("nextval('").and_then(|rest| rest.strip_suffix("')"));
     if let Some(name) = sequence {
-        return format!("nextval('{}'::regclass)", name.strip_prefix("public.").unwrap_or(name));
+        let short = |schema: &String| name.strip_prefix(&quoted(schema))?.strip_prefix('.');
+        return format!("nextval('{}'::regclass)", path.iter().find_map(short).unwrap_or(name));
     }
     let Ok(expression) = parse::parse_expression(default) else { return default.to_owned() };
     whole(&expression, field).unwrap_or_else(|| default.to_owned())
@@ -150,7 +151,7 @@ mod tests {
             (DataType::Int32, "1 + 2", "(1 + 2)"),
             (DataType::Int64, "5::bigint", "(5)::bigint"),
         ] {
-            assert_eq!(shown(default, &Field::new("c", of, true)), expected);
+            assert_eq!(shown(default, &Field::new("c", of, true), &[]), expected);
         }
     }
 }

@@ -36,7 +36,12 @@ pub(super) fn table(
     name: &str,
 ) -> Result<Option<RecordBatch>> {
     let Some(schema) = SCHEMAS.get(name) else { return Ok(None) };
-    let objects = Objects { database: &environment.database, user: &environment.user, lakes };
+    let objects = Objects {
+        database: &environment.database,
+        user: &environment.user,
+        path: &environment.search_path,
+        lakes,
+    };
     let rows = match name {
         "information_schema_catalog_name" => vec![vec![("catalog_name", objects.database())]],
         "schemata" => objects.schemata(),
@@ -92,6 +97,7 @@ const ROLE_TABLE_GRANTS: super::Columns = &[
 struct Objects<'a> {
     database: &'a str,
     user: &'a str,
+    path: &'a [String],
     lakes: &'a Lakes,
 }
 

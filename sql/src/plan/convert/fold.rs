@@ -164,6 +164,10 @@ impl VisitorMut for Folder {
         }
         if let SetExpr::Select(select) = query.body.as_mut() {
             using::rewrite(select, query.order_by.as_mut());
+            if keys_look_alike(select) {
+                calls::tell_apart(select);
+                calls::tell_apart(&mut query.order_by);
+            }
         }
         selects(&mut query.body);
         ControlFlow::Continue(())
@@ -283,6 +287,23 @@ fn selected(key: &mut Expr, items: &[SelectItem]) {
     {
         *key = item.clone();
     }
+}
+
+/// Whether rows are grouped by two casts of one expression, which have one name.
+fn keys_look_alike(select: &Select) -> bool {
+    let GroupByExpr::Expressions(keys, _) = &select.group_by else { return false };
+    let mut casts: Vec<(Expr, DataType)> = Vec::new();
+    for key in keys {
+        let mut key = key.clone();
+        selected(&mut key, &select.projection);
+        if let Expr::Cast { expr, data_type, .. } = key {
+            casts.push((*expr, data_type));
+        }
+    }
+    let mut pairs = casts.iter().enumerate();
+    pairs.any(|(at, (of, data_type))| {
+        casts[..at].iter().any(|(other, to)| other == of && to != data_type)
+    })
 }
 
 fn is(call: &ast::Function, name: &str) -> bool {

@@ -35,7 +35,7 @@ impl Objects<'_> {
                     };
                     row.push(("identity_generation", text(generation)));
                 } else if let Some(default) = column.and_then(|column| column.default.as_ref()) {
-                    row.push(("column_default", text(defaults::shown(default, field))));
+                    row.push(("column_default", text(defaults::shown(default, field, self.path))));
                 }
                 row
             }));

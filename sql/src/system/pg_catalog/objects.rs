@@ -199,7 +199,7 @@ impl<'a> Objects<'a> {
     }
 
     fn defaults(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
+        let (path, mut rows) = (&self.environment.search_path, Vec::new());
         for (placed, table) in self.base_tables() {
             let identities = self.identities(&placed, table);
             for (index, column) in table.columns.iter().enumerate() {
@@ -211,7 +211,7 @@ impl<'a> Objects<'a> {
                     ("oid", oid::of_default(placed.oid, index + 1).into()),
                     ("adrelid", placed.oid.into()),
                     ("adnum", count(index + 1)),
-                    ("adbin", text(defaults::shown(default, &column.field))),
+                    ("adbin", text(defaults::shown(default, &column.field, path))),
                 ]);
             }
         }

@@ -108,9 +108,14 @@ pub(super) fn name_casts(call: &mut ast::Function) {
     let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded);
     let named = name.is_some_and(|name| COLUMNS.contains(&name.as_str()));
     if named || call.over.is_some() {
-        let _ = call.args.visit(&mut NamedCasts);
-        let _ = call.filter.visit(&mut NamedCasts);
+        tell_apart(&mut call.args);
+        tell_apart(&mut call.filter);
     }
+}
+
+/// Gives every cast a name of its own.
+pub(super) fn tell_apart<T: VisitMut>(tree: &mut T) {
+    let _ = tree.visit(&mut NamedCasts);
 }
 
 struct NamedCasts;
