@@ -237,13 +237,16 @@ impl<V: Clone + Ord> State for Extremes<V> {
     }
 }
 
-/// The last rows by `(ts, seq)`, newest first, or the first ones, oldest first.
+/// What rows go by: their time, when they became known with NULL first, their number.
+pub type Instant = (i64, Option<i64>, i64);
+
+/// The last rows, newest first, or the first ones, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends<V> {
     /// Nothing is kept beyond this many.
     limit: usize,
     first: bool,
-    rows: Vec<(i64, i64, V)>,
+    rows: Vec<(Instant, V)>,
 }
 
 impl<V> Default for Ends<V> {
@@ -254,13 +257,13 @@ impl<V> Default for Ends<V> {
 
 impl<V: Clone + Ord> Ends<V> {
     /// Adds a row; `limit` and `first` are the same for all rows of all windows.
-    pub fn push(&mut self, (limit, first): (usize, bool), ts: i64, seq: i64, value: V) {
+    pub fn push(&mut self, (limit, first): (usize, bool), at: Instant, value: V) {
         (self.limit, self.first) = (limit, first);
-        self.insert((ts, seq, value));
+        self.insert((at, value));
     }
 
-    fn insert(&mut self, row: (i64, i64, V)) {
-        let is_before = |held: &(i64, i64, V)| if self.first { *held < row } else { *held > row };
+    fn insert(&mut self, row: (Instant, V)) {
+        let is_before = |held: &(Instant, V)| if self.first { *held < row } else { *held > row };
         let place = self.rows.partition_point(is_before);
         if place < self.limit {
             self.rows.insert(place, row);
@@ -270,7 +273,7 @@ impl<V: Clone + Ord> Ends<V> {
 
     /// What the rows have.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.rows.iter().map(|(_, _, value)| value)
+        self.rows.iter().map(|(_, value)| value)
     }
 }
 
