@@ -5,12 +5,13 @@
 //!   right ─▶ partition 0 ─▶ Winners, Kept ─────┤
 //!         ─▶ partition 1 ─▶ Winners, Kept ─────┴▶ merged ─▶ settled ─▶ one row a label, in order
 //! ```
+//! What windows of rows tell is gathered beside, in states of their cells that are merged too.
 //! If memory does not hold the labels, `spill` does the same part by part.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result as EngineResult;
 use datafusion::common::runtime::{JoinSet, SpawnedTask};
 use datafusion::common::utils::memory::get_record_batch_memory_size;
@@ -24,7 +25,7 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use kernels::asof::{Labels, NOWHERE, Row, Settled, Winners};
+use kernels::asof::{Labels, NOWHERE, Settled, Windows, Winners};
 
 use super::exec::{AsOfExec, Side, Terms};
 use super::keep::Kept;
@@ -32,7 +33,9 @@ use super::keys::Keys;
 use super::node::Kind;
 use super::output::Output;
 use super::spill::{self, Parts};
-use super::{filter, times};
+use super::stream::Stream;
+use super::window::States;
+use super::{filter, times, window};
 use crate::features::Leaks;
 
 /// What a value of unknown length is taken to need, bytes.
@@ -77,7 +80,7 @@ pub(super) struct Counts {
     labels: Count,
     pub rows: Count,
     /// Rows whose key a label has.
-    candidates: Count,
+    pub candidates: Count,
     pub matches: Count,
     /// Matches that became known after the label's time.
     pub unknown: Count,
@@ -115,6 +118,8 @@ pub(super) struct Arranged {
     pub batches: Vec<RecordBatch>,
     pub keys: Keys,
     pub labels: Labels,
+    /// One of each feature.
+    pub windows: Vec<Arc<Windows>>,
 }
 
 /// Labels of one partition: in memory, or in parts on disk.
@@ -182,21 +187,6 @@ impl Work {
     fn label_parts(&self, partition: usize) -> Parts {
         let keys = self.terms.keys.iter().map(|(label, _)| Arc::clone(label)).collect();
         Parts::of_labels(&self.context, &self.counts, &self.left.schema(), keys, partition)
-    }
-
-    /// All of the left side in memory, else 53200.
-    pub async fn held(&self, memory: &MemoryReservation) -> EngineResult<Vec<RecordBatch>> {
-        let mut held = Vec::new();
-        for labels in self.collected(memory).await? {
-            match labels {
-                Collected::Held(batches) => held.extend(batches),
-                Collected::Spilled(_) => {
-                    let message = "memory does not hold the labels".to_owned();
-                    return Err(DataFusionError::ResourcesExhausted(message));
-                }
-            }
-        }
-        Ok(held)
     }
 
     /// All of the left side, by partition.
@@ -287,17 +277,26 @@ impl Work {
             }
         }
         let labels = Labels::new(slot_count, &slots, &instants);
+        let windows = window::windows(&self.terms.features, &labels, memory)?;
         let partitions = self.right.output_partitioning().partition_count();
-        let states = Winners::bytes(self.terms.rule, labels.place_count()) * partitions;
+        let states = Winners::bytes(self.terms.rule, self.winning_places(&labels)) * partitions;
+        // Once a stream, once merged, once slid over.
+        let of_windows = window::bytes(&self.terms.features, &windows, VALUE_BYTES);
+        let states = states.saturating_add(of_windows.saturating_mul(partitions + 2));
         let taken = labels.place_count() * row_bytes(&self.rows()?) * 3;
-        memory.try_grow(states + taken)?;
-        memory.shrink(states + taken);
+        memory.try_grow(states.saturating_add(taken))?;
+        memory.shrink(states.saturating_add(taken));
         if let Some(filter) = &self.filter {
             let rows = self.right.as_ref();
             filter.update(filter::expression(&self.terms, &keys, &labels, rows)?)?;
         }
         self.counts.labels.add(rows);
-        Ok(Arranged { batches, keys: numbers, labels })
+        Ok(Arranged { batches, keys: numbers, labels, windows })
+    }
+
+    /// Places for which a row is kept.
+    fn winning_places(&self, labels: &Labels) -> usize {
+        if self.terms.takes_rows() { labels.place_count() } else { 0 }
     }
 
     /// The right side's partitions; none if no label can match.
@@ -327,59 +326,74 @@ impl Work {
         memory: MemoryReservation,
     ) -> EngineResult<Output> {
         let arranged = Arc::new(arranged);
-        let (settled, kept) = self.matched(&arranged, streams).await?;
+        let (settled, kept, states) = self.matched(&arranged, streams).await?;
+        let of = Arc::clone(&arranged);
+        // Beside the tasks that answer, so that who waits can be told of a cancel.
+        let answers = SpawnedTask::spawn_blocking(move || Ok((states.answers(&of)?, states)));
+        let answers: EngineResult<_> = answers.await.map_err(failed)?;
+        let (windows, states) = answers?;
         Ok(Output {
             terms: Arc::clone(&self.terms),
             arranged,
             settled,
             kept,
+            windows,
             rows: self.rows()?,
             width: self.left.schema().fields().len(),
             schema,
             counts: self.counts.clone(),
-            _memory: memory,
+            _memory: [memory, states.into_memory()],
         })
     }
 
-    /// What every label takes, and the rows taken.
+    /// What every label takes, the rows taken, and what their windows have.
     async fn matched(
         &self,
         arranged: &Arc<Arranged>,
         streams: Vec<SendableRecordBatchStream>,
-    ) -> EngineResult<(Settled, Kept)> {
+    ) -> EngineResult<(Settled, Kept, States)> {
         let mut tasks = JoinSet::new();
-        let bytes = Winners::bytes(self.terms.rule, arranged.labels.place_count());
+        let bytes = Winners::bytes(self.terms.rule, self.winning_places(&arranged.labels));
         let states = self.memory("AsOfStates");
         for rows in streams {
             states.try_grow(bytes)?;
-            let stream = Stream {
-                terms: Arc::clone(&self.terms),
-                arranged: Arc::clone(arranged),
-                winners: Winners::new(self.terms.rule, &arranged.labels),
-                kept: Kept::new(self.memory("AsOfRows")),
-                counts: self.counts.clone(),
-            };
+            let stream = self.empty(arranged)?;
             tasks.spawn(stream.drained(rows));
         }
         let mut whole = None;
         while let Some(part) = tasks.join_next().await {
-            let (mut part, rows) = part.map_err(failed)??;
-            let Some((winners, kept)) = &mut whole else {
-                whole = Some((part, rows));
+            let mut part: Stream = part.map_err(failed)??;
+            let Some(whole) = &mut whole else {
+                whole = Some(part);
                 continue;
             };
-            let kept: &mut Kept = kept;
-            let offset = kept.append(rows);
-            part.handles_mut().for_each(|handle| *handle += offset);
-            Winners::merge(winners, &part, |held, other| kept.is_later(held, other));
+            whole.windows.merge(&part.windows)?;
+            let offset = whole.kept.append(part.kept);
+            part.winners.handles_mut().for_each(|handle| *handle += offset);
+            let kept = &whole.kept;
+            whole.winners.merge(&part.winners, |held, other| kept.is_later(held, other));
             states.shrink(bytes);
         }
-        let nothing = || {
-            let winners = Winners::new(self.terms.rule, &arranged.labels);
-            (winners, Kept::new(self.memory("AsOfRows")))
+        let Stream { winners, kept, windows, .. } = match whole {
+            Some(whole) => whole,
+            None => self.empty(arranged)?,
         };
-        let (winners, kept) = whole.unwrap_or_else(nothing);
-        Ok((winners.settle(&arranged.labels), kept))
+        Ok((winners.settle(&arranged.labels), kept, windows))
+    }
+
+    /// A stream that has seen no rows.
+    fn empty(&self, arranged: &Arc<Arranged>) -> EngineResult<Stream> {
+        let nothing = Labels::default();
+        let labels = if self.terms.takes_rows() { &arranged.labels } else { &nothing };
+        let (rows, memory) = (self.right.schema(), self.memory("AsOfWindows"));
+        Ok(Stream {
+            terms: Arc::clone(&self.terms),
+            arranged: Arc::clone(arranged),
+            winners: Winners::new(self.terms.rule, labels),
+            kept: Kept::new(self.memory("AsOfRows")),
+            windows: States::new(&self.terms, arranged, &rows, memory)?,
+            counts: self.counts.clone(),
+        })
     }
 }
 
@@ -395,60 +409,4 @@ pub(super) fn failed(error: tokio::task::JoinError) -> DataFusionError {
 
 pub(super) fn evaluated(side: &Side, batch: &RecordBatch) -> EngineResult<ArrayRef> {
     side.evaluate(batch)?.into_array(batch.num_rows())
-}
-
-/// One partition of the rows.
-struct Stream {
-    terms: Arc<Terms>,
-    arranged: Arc<Arranged>,
-    winners: Winners,
-    kept: Kept,
-    counts: Counts,
-}
-
-impl Stream {
-    async fn drained(
-        mut self,
-        mut rows: SendableRecordBatchStream,
-    ) -> EngineResult<(Winners, Kept)> {
-        while let Some(batch) = rows.next().await.transpose()? {
-            let elapsed = self.counts.baseline.elapsed_compute().clone();
-            let _timer = elapsed.timer();
-            self.offer(&batch)?;
-        }
-        Ok((self.winners, self.kept))
-    }
-
-    fn offer(&mut self, batch: &RecordBatch) -> EngineResult<()> {
-        let rows = batch.num_rows();
-        let keys = self.terms.keys.iter().map(|(_, row)| evaluated(row, batch));
-        let slots = self.arranged.keys.find(&keys.collect::<EngineResult<Vec<_>>>()?, rows)?;
-        let times = times::ticks(&evaluated(&self.terms.time.1, batch)?)?;
-        let payload = match (self.terms.kind, self.terms.shown.as_slice()) {
-            // Only whether there is one is of use.
-            (Kind::Semi | Kind::Anti, _) | (_, []) => batch.project(&[0])?,
-            (Kind::Inner | Kind::Left, shown) => batch.project(shown)?,
-        };
-        let created = self.terms.created.as_ref().map(|side| evaluated(side, batch));
-        let created = created.transpose()?.map(|array| times::ticks(&array)).transpose()?;
-        let sequence = self.terms.sequence.as_ref().map(|side| evaluated(side, batch));
-        let sequence = sequence.transpose()?;
-        let sequence = sequence.as_ref().map(|array| array.as_primitive::<Int64Type>().values());
-        self.kept.begin(payload);
-        let mut candidates = 0;
-        for (row, slot) in slots.into_iter().enumerate() {
-            if slot == NOWHERE || times.is_null(row) {
-                continue;
-            }
-            candidates += 1;
-            let seq = sequence.map_or(0, |sequence| sequence[row]);
-            let created = created.as_ref().filter(|created| created.is_valid(row));
-            let created = created.map(|created| created.value(row));
-            let offered = Row { ts: times.value(row), created, seq };
-            self.winners.offer(&self.arranged.labels, slot, offered, self.kept.offering(row));
-        }
-        self.counts.rows.add(rows);
-        self.counts.candidates.add(candidates);
-        self.kept.finish(&mut self.winners)
-    }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
+    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
 };
-use datafusion::arrow::compute::{filter_record_batch, interleave};
+use datafusion::arrow::compute::{filter_record_batch, interleave, take};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result as EngineResult;
 use datafusion::error::DataFusionError;
@@ -27,14 +27,16 @@ pub(super) struct Output {
     pub arranged: Arc<Arranged>,
     pub settled: Settled,
     pub kept: Kept,
+    /// What windows tell, by place.
+    pub windows: Vec<ArrayRef>,
     /// Columns of the rows that come out.
     pub rows: Schema,
-    /// Columns of labels before those of rows; further ones come after them.
+    /// Columns of labels before those of rows; further ones come after those and the windows'.
     pub width: usize,
     pub schema: SchemaRef,
     pub counts: Counts,
     /// Held until the last row is out.
-    pub _memory: MemoryReservation,
+    pub _memory: [MemoryReservation; 2],
 }
 
 /// The kept rows column by column, each by batch, and a NULL at the end.
@@ -87,11 +89,15 @@ impl Output {
             Kind::Semi => keep(true)?,
             Kind::Anti => keep(false)?,
             Kind::Inner => {
-                let places: Vec<_> = found.iter().filter(|f| f.is_some()).map(place).collect();
-                self.beside(&keep(true)?, &places, columns)?
+                let labels = (first..).zip(&found).filter(|(_, found)| found.is_some());
+                let (labels, places): (Vec<_>, Vec<_>) =
+                    labels.map(|(label, found)| (label, place(found))).unzip();
+                self.beside(&keep(true)?, &labels, &places, columns)?
             }
             Kind::Left => {
-                self.beside(batch, &found.iter().map(place).collect::<Vec<_>>(), columns)?
+                let labels: Vec<usize> = (first..first + batch.num_rows()).collect();
+                let places: Vec<_> = found.iter().map(place).collect();
+                self.beside(batch, &labels, &places, columns)?
             }
         };
         timer.done();
@@ -100,6 +106,9 @@ impl Output {
 
     /// The row that a label takes.
     fn taken(&self, label: usize) -> Option<u64> {
+        if !self.terms.takes_rows() {
+            return None;
+        }
         let labels = &self.arranged.labels;
         let place = labels.place(label);
         if place == NOWHERE {
@@ -118,10 +127,11 @@ impl Output {
         Some(found.handle)
     }
 
-    /// Labels and the rows at `places` beside them.
+    /// Labels, which have these numbers, the rows at `places` and what windows tell beside them.
     fn beside(
         &self,
         labels: &RecordBatch,
+        numbers: &[usize],
         places: &[(usize, usize)],
         columns: &Columns,
     ) -> EngineResult<RecordBatch> {
@@ -130,6 +140,13 @@ impl Output {
         for column in columns {
             let sources: Vec<&dyn Array> = column.iter().map(|array| array.as_ref()).collect();
             all.push(interleave(&sources, places)?);
+        }
+        let known = &self.arranged.labels;
+        // A label without a key or a time has an empty window.
+        let place = |label: &usize| known.place(*label).min(known.place_count() as u32);
+        let of = UInt32Array::from_iter_values(numbers.iter().map(place));
+        for answers in &self.windows {
+            all.push(take(answers, &of, None)?);
         }
         all.extend_from_slice(after);
         self.with_schema(all, places.len())

@@ -256,19 +256,22 @@ impl<V> Default for Ends<V> {
 }
 
 impl<V: Clone + Ord> Ends<V> {
-    /// Adds a row; `limit` and `first` are the same for all rows of all windows.
-    pub fn push(&mut self, (limit, first): (usize, bool), at: Instant, value: V) {
+    /// Adds a row, and gives back the one that is none of the ends, if there is one; `limit` and
+    /// `first` are the same for all rows of all windows.
+    pub fn push(&mut self, (limit, first): (usize, bool), at: Instant, value: V) -> Option<V> {
         (self.limit, self.first) = (limit, first);
-        self.insert((at, value));
+        self.insert((at, value)).map(|(_, value)| value)
     }
 
-    fn insert(&mut self, row: (Instant, V)) {
+    fn insert(&mut self, row: (Instant, V)) -> Option<(Instant, V)> {
         let is_before = |held: &(Instant, V)| if self.first { *held < row } else { *held > row };
         let place = self.rows.partition_point(is_before);
-        if place < self.limit {
-            self.rows.insert(place, row);
-            self.rows.truncate(self.limit);
+        if place >= self.limit {
+            return Some(row);
         }
+        let last = if self.rows.len() == self.limit { self.rows.pop() } else { None };
+        self.rows.insert(place, row);
+        last
     }
 
     /// What the rows have.
@@ -282,7 +285,9 @@ impl<V: Clone + Ord> State for Ends<V> {
         if self.limit == 0 {
             (self.limit, self.first) = (other.limit, other.first);
         }
-        other.rows.iter().for_each(|row| self.insert(row.clone()));
+        for row in &other.rows {
+            self.insert(row.clone());
+        }
     }
 }
 
