@@ -27,10 +27,10 @@ use datafusion::physical_plan::{
 };
 use kernels::asof::{Direction, Rule};
 
-use super::join;
 use super::node::Kind;
 use super::tolerance::Tolerance;
 use super::window::Feature;
+use super::{join, times};
 
 /// An expression over one side.
 pub(super) type Side = Arc<dyn PhysicalExpr>;
@@ -146,7 +146,8 @@ impl AsOfExec {
 
 impl DisplayAs for AsOfExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        let Terms { kind, rule, keys, time, tolerance, guard, .. } = self.terms.as_ref();
+        let Terms { kind, rule, keys, time, time_type, created, tolerance, guard, .. } =
+            self.terms.as_ref();
         let operator = match (rule.direction, rule.strict) {
             (Direction::Backward { .. }, false) => ">=",
             (Direction::Backward { .. }, true) => ">",
@@ -163,12 +164,22 @@ impl DisplayAs for AsOfExec {
             write!(f, "{comma}{label} = {row}")?;
         }
         f.write_str("]")?;
-        tolerance.iter().try_for_each(|tolerance| write!(f, ", tolerance={tolerance}"))?;
+        if let Some(tolerance) = tolerance {
+            write!(f, ", tolerance={}", tolerance.shown(time_type))?;
+        }
+        if let Direction::Backward { delay, known } = rule.direction {
+            if delay != 0 {
+                write!(f, ", delay={}", times::span(delay, time_type))?;
+            }
+            let known = if known { " known" } else { "" };
+            created.iter().try_for_each(|created| write!(f, ", created={created}{known}"))?;
+        }
         guard.iter().try_for_each(|guard| write!(f, ", only labels with {guard}"))?;
         if !self.terms.takes_rows() {
             f.write_str(", windows only")?;
         }
-        self.terms.features.iter().try_for_each(|feature| write!(f, ", {feature}"))
+        let shown = self.terms.features.iter().map(|feature| feature.shown(time_type));
+        shown.into_iter().try_for_each(|feature| write!(f, ", {feature}"))
     }
 }
 

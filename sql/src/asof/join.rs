@@ -82,6 +82,8 @@ pub(super) struct Counts {
     /// Rows whose key a label has.
     pub candidates: Count,
     pub matches: Count,
+    /// Rows in windows, once for each frame.
+    pub windowed: Count,
     /// Matches that became known after the label's time.
     pub unknown: Count,
     pub spill: SpillMetrics,
@@ -96,6 +98,7 @@ impl Counts {
             rows: count("rows"),
             candidates: count("candidates"),
             matches: count("matches"),
+            windowed: count("windowed"),
             unknown: count("unknown"),
             spill: SpillMetrics::new(metrics, 0),
         }

@@ -10,11 +10,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use catalog::SEQUENCE_COLUMN;
-use datafusion::common::{DFSchema, DFSchemaRef, Result as EngineResult, internal_err};
+use datafusion::common::{
+    DFSchema, DFSchemaRef, Result as EngineResult, ScalarValue, internal_err,
+};
 use datafusion::logical_expr::builder::build_join_schema;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use super::window::WindowFeature;
+use crate::features::duration_text;
 
 /// What becomes of labels with and without a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
@@ -125,12 +128,21 @@ impl AsOf {
 
 impl PartialOrd for AsOf {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        let key = |node: &Self| {
-            (node.kind, node.nearest, node.expressions(), node.features.clone())
-        };
+        let key =
+            |node: &Self| (node.kind, node.nearest, node.expressions(), node.features.clone());
         let order = key(self).partial_cmp(&key(other))?;
         Some(order.then(self.left.partial_cmp(&other.left)?))
             .filter(|order| *order != Ordering::Equal || self == other)
+    }
+}
+
+/// A distance as a user would write it, if it is a plain interval already.
+fn shown(distance: &Expr) -> String {
+    match distance {
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(by)), _) if by.months == 0 => {
+            duration_text(i64::from(by.days) * 86_400_000_000 + by.nanoseconds / 1_000)
+        }
+        other => other.to_string(),
     }
 }
 
@@ -171,10 +183,10 @@ impl UserDefinedLogicalNodeCore for AsOf {
             f.write_str(", nearest")?;
         }
         if let Some(tolerance) = &self.tolerance {
-            write!(f, ", tolerance={tolerance}")?;
+            write!(f, ", tolerance={}", shown(tolerance))?;
         }
         if let Some(delay) = &self.choice.delay {
-            write!(f, ", delay={delay}")?;
+            write!(f, ", delay={}", shown(delay))?;
         }
         if let Some(created) = &self.choice.created {
             let required = self.choice.known == Known::Required;

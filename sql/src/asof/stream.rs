@@ -12,8 +12,8 @@ use super::exec::Terms;
 use super::join::{Arranged, Counts, evaluated};
 use super::keep::Kept;
 use super::node::Kind;
-use super::window::{self, Rows, States};
 use super::times;
+use super::window::{self, Rows, States};
 
 /// One partition of the rows.
 pub(super) struct Stream {
@@ -56,7 +56,8 @@ impl Stream {
             sequence: sequence.as_ref(),
         };
         if !self.terms.features.is_empty() {
-            self.windows.offer(&self.terms, &self.arranged, &rows)?;
+            let windowed = self.windows.offer(&self.terms, &self.arranged, &rows)?;
+            self.counts.windowed.add(windowed);
         }
         if self.terms.takes_rows() { self.take(&rows) } else { Ok(()) }
     }

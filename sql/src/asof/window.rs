@@ -93,7 +93,7 @@ impl WindowFeature {
 impl fmt::Display for WindowFeature {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match &self.argument {
-            Some(argument) => write!(f, "{}({argument})", self.function)?,
+            Some(argument) => write!(f, "{} of {argument}", self.function)?,
             None => write!(f, "{}", self.function)?,
         }
         self.filter.iter().try_for_each(|filter| write!(f, " where {filter}"))?;
@@ -140,26 +140,18 @@ impl Feature {
     pub fn sides(&self) -> impl Iterator<Item = &Side> {
         self.argument.iter().chain(&self.filter)
     }
-}
 
-impl fmt::Display for Feature {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match &self.argument {
-            Some(argument) => write!(f, "{}({argument})", self.function)?,
-            None => write!(f, "{}", self.function)?,
-        }
-        self.filter.iter().try_for_each(|filter| write!(f, " where {filter}"))?;
+    /// As EXPLAIN has it, over times of a type.
+    pub fn shown(&self, times: &DataType) -> String {
+        let of = self.argument.as_ref().map_or(String::new(), |of| format!(" of {of}"));
+        let filter = self.filter.as_ref().map_or(String::new(), |f| format!(" where {f}"));
         let Frame { width, gap, excludes_end, known } = self.frame;
         let [open, close] = if excludes_end { ["[", ")"] } else { ["(", "]"] };
-        match width {
-            Some(width) => write!(f, " in {open}t - {width}")?,
-            None => write!(f, " in {open}-infinity")?,
-        }
-        match gap {
-            0 => write!(f, ", t{close}")?,
-            gap => write!(f, ", t - {gap}{close}")?,
-        }
-        f.write_str(if known { " if known" } else { "" })
+        let begin = width
+            .map_or("-infinity".to_owned(), |width| format!("t - {}", times::span(width, times)));
+        let gap = if gap > 0 { format!(" - {}", times::span(gap, times)) } else { String::new() };
+        let known = if known { " if known" } else { "" };
+        format!("{}{of}{filter} in {open}{begin}, t{gap}{close}{known}", self.function)
     }
 }
 
@@ -215,8 +207,13 @@ impl States {
         Ok(Self { cells, memory })
     }
 
-    /// Puts the rows of a batch into their cells.
-    pub fn offer(&mut self, terms: &Terms, arranged: &Arranged, rows: &Rows) -> EngineResult<()> {
+    /// Puts the rows of a batch into their cells; how many are in a window, once for each frame.
+    pub fn offer(
+        &mut self,
+        terms: &Terms,
+        arranged: &Arranged,
+        rows: &Rows<'_>,
+    ) -> EngineResult<usize> {
         let mut placed: Vec<(&Arc<Windows>, Vec<Placed>)> = Vec::new();
         let mut kept = 0;
         for ((feature, windows), cells) in
@@ -236,12 +233,12 @@ impl States {
             kept += cells.offer(argument.as_ref(), filter, rows)?;
         }
         match usize::try_from(kept) {
-            Ok(more) => self.memory.try_grow(more),
+            Ok(more) => self.memory.try_grow(more)?,
             Err(_) => {
                 self.memory.shrink(kept.unsigned_abs().min(self.memory.size()));
-                Ok(())
             }
         }
+        Ok(placed.iter().map(|(_, rows)| rows.len()).sum())
     }
 
     /// Takes over what another stream has gathered.

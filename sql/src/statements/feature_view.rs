@@ -74,11 +74,7 @@ async fn planned(
 }
 
 /// The columns that a query gives a view at a place, which may be a feature view.
-pub(super) async fn fields(
-    context: &Context<'_>,
-    place: &Place,
-    query: &Query,
-) -> Result<Fields> {
+pub(super) async fn fields(context: &Context<'_>, place: &Place, query: &Query) -> Result<Fields> {
     let asked = kept_at(context, place).as_ref().and_then(Asked::of);
     planned(context, query, asked.as_ref(), &[]).await
 }

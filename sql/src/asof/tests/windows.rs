@@ -243,7 +243,11 @@ async fn plan(context: &SessionContext, asked: &Asked) -> LogicalPlan {
     let mut items = vec![col("l.n").alias("label")];
     items.extend((!asked.only_windows).then(|| col("r.n").alias("row")));
     items.extend(features(asked).iter().map(|feature| col(&feature.name)));
-    datafusion::logical_expr::LogicalPlanBuilder::from(joined).project(items).unwrap().build().unwrap()
+    datafusion::logical_expr::LogicalPlanBuilder::from(joined)
+        .project(items)
+        .unwrap()
+        .build()
+        .unwrap()
 }
 
 async fn check(random: &mut Random, size: u64, memory_bytes: usize) -> usize {

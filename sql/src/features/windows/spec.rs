@@ -85,8 +85,7 @@ impl Windows {
             return Err(not_at_label("a window in descending order", at));
         }
         let (order, width) = (expr.clone(), width(spec.window_frame.as_ref(), at)?);
-        let is_plain =
-            !matches!(told, Gathered::Distinct | Gathered::Last(_) | Gathered::First(_));
+        let is_plain = !matches!(told, Gathered::Distinct | Gathered::Last(_) | Gathered::First(_));
         if width.is_none() && excluding.is_none() && is_plain {
             return Ok(None);
         }

@@ -153,7 +153,8 @@ impl Searcher<'_> {
         match body {
             SetExpr::Select(select) => {
                 let windows = Windows::of(body);
-                let mut inner = Searcher { windows: &windows, depth: self.depth, found: self.found };
+                let mut inner =
+                    Searcher { windows: &windows, depth: self.depth, found: self.found };
                 let outcome = select.projection.visit(&mut inner);
                 self.found = inner.found;
                 outcome

@@ -12,11 +12,11 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::{Query, Statement};
 
+use super::super::point_in_time::{self, binary, column};
+use super::super::{Version, duration_us};
 use super::made;
 use super::spec::not_at_label;
 use super::syntax::{Call, TakenApart, is_hidden, made_at};
-use super::super::point_in_time::{self, binary, column};
-use super::super::{Version, duration_us};
 use crate::asof::{self, Gathered, Kind, On, WindowFeature};
 use crate::error::{Error, Result};
 use crate::names;
@@ -115,9 +115,8 @@ impl WindowedView {
         let rows = builder.alias(name.clone())?.build()?;
         let moved = |feature: &str| format!("{feature}{name}");
         let columns = self.columns.iter().filter(|(column, _)| wanted(column));
-        let columns = columns.map(|(column, of)| {
-            Ok((column.clone(), self.over(of.clone(), Some(name), &moved)?))
-        });
+        let columns = columns
+            .map(|(column, of)| Ok((column.clone(), self.over(of.clone(), Some(name), &moved)?)));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let used = |name: &String| {
             let column = Column::new_unqualified(name.clone());
