@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use datafusion::common::Result as EngineResult;
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr, lit};
 use datafusion::physical_expr::utils::collect_columns;
@@ -60,25 +60,6 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// Of nothing but a kind and a rule: no keys, every time NULL.
-    pub fn plain(kind: Kind, rule: Rule) -> Self {
-        let null = || lit(ScalarValue::Int64(None));
-        Self {
-            kind,
-            rule,
-            keys: Vec::new(),
-            time: (null(), null()),
-            time_type: DataType::Int64,
-            created: None,
-            counts_unknown: false,
-            sequence: None,
-            shown: Vec::new(),
-            tolerance: None,
-            guard: None,
-            features: Vec::new(),
-        }
-    }
-
     /// Whether it is of any account which row a label takes.
     pub fn takes_rows(&self) -> bool {
         let is_seen = !self.shown.is_empty() || self.features.is_empty();

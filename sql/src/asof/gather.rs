@@ -27,7 +27,7 @@ use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, Float64Type}
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result as EngineResult, internal_err};
 use datafusion::execution::memory_pool::MemoryReservation;
-use kernels::asof::{Ends, Extremes, Instant, Labels, Spread, State, Whole, Windows, merge_cells};
+use kernels::asof::{Ends, Extremes, Instant, Labels, Spread, Whole, Windows, merge_cells};
 
 use crate::error::Error;
 

@@ -191,7 +191,9 @@ impl Loader<'_> {
         let inner = Environment { search_path, authority, ..self.environment.clone() };
         let depth = self.depth + 1;
         let kept = FeatureView::of(state, &place.schema, view).filter(|_| !place.temp);
-        let table = |plan| Ok(ViewTable::new(rename_columns(plan, view)?, Some(view.sql.clone())));
+        let table = |plan| -> Result<ViewTable> {
+            Ok(ViewTable::new(rename_columns(plan, view)?, Some(view.sql.clone())))
+        };
         if let Some((_, version)) = kept.as_ref().and_then(FeatureView::current) {
             let rows = rows(&inner, self.lakes, query, version, &view.columns, depth).await?;
             let table = table(rows.plan(version)?)?;

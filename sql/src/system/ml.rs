@@ -214,8 +214,8 @@ async fn lineage(environment: &Environment, lakes: &Lakes) -> Vec<Vec<Cell>> {
         let search_path = view.search_path.clone();
         let inner = Environment { search_path, ..environment.clone() };
         let Some((_, version)) = kept.current() else { continue };
-        let rows = Box::pin(features::rows(&inner, lakes, query, version, &view.columns, 0)).await;
-        let Ok(planned) = rows.and_then(|rows| rows.plan(version)) else { continue };
+        let read = Box::pin(features::rows(&inner, lakes, query, version, &view.columns, 0)).await;
+        let Ok(planned) = read.and_then(|read| read.plan(version)) else { continue };
         for (column, sources) in version.columns.iter().zip(features::sources(&planned)) {
             for (relation, source) in sources {
                 let found = plan::reference_place(&inner, lakes, &relation);
