@@ -7,7 +7,7 @@
 //! - `ON CONFLICT (a) WHERE b DO …` loses its predicate: it chooses among partial indexes, and
 //!   every key that we have covers all rows;
 //! - `VERSION AS OF 'tag'` becomes TIMESTAMP AS OF a function, for a number is expected there;
-//! - a window's `EXCLUDE CURRENT [ROW]` becomes a last key of its order;
+//! - a window's `EXCLUDE CURRENT [ROW]` becomes a last key of its PARTITION BY;
 //! - the `*` of `(r).*` becomes a field of a name that no field has;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
@@ -58,8 +58,7 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             folded.push(rest[length].clone());
             folded.extend(synthetic(")", &rest[length]));
             index += length + 1;
-        } else if let Some((length, at)) = excluding(&folded, rest) {
-            let text = format!(", \"{EXCLUDE_CURRENT}\"() ");
+        } else if let Some((length, at, text)) = excluding(&folded, rest) {
             folded.splice(at..at, synthetic(&text, &rest[0]));
             index += length;
         } else if is_whole_row(&folded, rest) {
@@ -101,8 +100,9 @@ fn overriding(tokens: &[TokenWithSpan]) -> Option<(usize, &'static str)> {
     })
 }
 
-/// `EXCLUDE CURRENT [ROW]` after a window's frame: how many tokens, and where the frame begins.
-fn excluding(before: &[TokenWithSpan], rest: &[TokenWithSpan]) -> Option<(usize, usize)> {
+/// `EXCLUDE CURRENT [ROW]` after a window's frame: how many tokens, and what is to stand where among
+/// those before.
+fn excluding(before: &[TokenWithSpan], rest: &[TokenWithSpan]) -> Option<(usize, usize, String)> {
     let short = words(rest, &["EXCLUDE", "CURRENT"]);
     let length = words(rest, &["EXCLUDE", "CURRENT", "ROW"]).or(short)?;
     let named = |token: &TokenWithSpan, names: &[&str]| match &token.token {
@@ -113,18 +113,23 @@ fn excluding(before: &[TokenWithSpan], rest: &[TokenWithSpan]) -> Option<(usize,
     if !named(last, &["PRECEDING", "FOLLOWING", "ROW"]) {
         return None;
     }
-    let mut depth = 0_usize;
+    // Where the keys end: at the order, or at the frame if there is none.
+    let (mut depth, mut order, mut frame, mut has_keys) = (0_usize, None, None, false);
     for (at, token) in before.iter().enumerate().rev() {
         match &token.token {
             Token::RParen => depth += 1,
-            Token::LParen => depth = depth.checked_sub(1)?,
+            Token::LParen if depth == 0 => break,
+            Token::LParen => depth -= 1,
+            _ if depth == 0 && named(token, &["ORDER"]) => order = Some(at),
             _ if depth == 0 && named(token, &["RANGE", "ROWS", "GROUPS"]) => {
-                return Some((length, at));
+                frame = frame.or(Some(at));
             }
+            _ if depth == 0 && named(token, &["PARTITION"]) => has_keys = true,
             _ => {}
         }
     }
-    None
+    let before = if has_keys { "," } else { "PARTITION BY" };
+    Some((length, order.or(frame)?, format!("{before} \"{EXCLUDE_CURRENT}\"() ")))
 }
 
 /// `VERSION AS OF 'tag'`: where the tag is.

@@ -287,7 +287,7 @@ async fn windows_agree_with_the_rule() {
 async fn windows_on_disk_agree_with_the_rule() {
     let (mut random, mut spills) = (Random(6), 0);
     for _ in 0..12 {
-        spills += check(&mut random, 6000, 4 << 20).await;
+        spills += check(&mut random, 6000, 16 << 20).await;
     }
     assert!(spills > 0, "nothing was spilled");
 }

@@ -70,9 +70,9 @@ impl Windows {
         let at = place(call);
         let told = told(call)?;
         let mut spec = self.spec(over, at, 0)?;
-        let excluding = excluding(&spec.order_by);
+        let excluding = excluding(&spec.partition_by);
         if let Some(index) = excluding {
-            spec.order_by.truncate(index);
+            spec.partition_by.remove(index);
         }
         let [OrderByExpr { expr, options, .. }] = spec.order_by.as_slice() else {
             let what = match spec.order_by.is_empty() {
@@ -122,9 +122,9 @@ impl Windows {
     }
 }
 
-/// Which of the keys of an order stands for EXCLUDE CURRENT.
-pub(super) fn excluding(order: &[OrderByExpr]) -> Option<usize> {
-    order.iter().position(|key| match &key.expr {
+/// Which of the keys of a window stands for EXCLUDE CURRENT.
+pub(super) fn excluding(keys: &[Expr]) -> Option<usize> {
+    keys.iter().position(|key| match key {
         Expr::Function(call) => function_name(call) == EXCLUDE_CURRENT,
         _ => false,
     })

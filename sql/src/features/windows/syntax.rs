@@ -95,7 +95,7 @@ impl TakenApart {
         items.extend(taker.hidden.iter().map(|(name, expr)| named(expr.clone(), name)));
         select.projection = items;
         select.named_window.retain(|NamedWindowDefinition(_, window)| match window {
-            NamedWindowExpr::WindowSpec(spec) => excluding(&spec.order_by).is_none(),
+            NamedWindowExpr::WindowSpec(spec) => excluding(&spec.partition_by).is_none(),
             NamedWindowExpr::NamedWindow(_) => false,
         });
         let (calls, made) = (taker.calls, taker.made);
