@@ -11,6 +11,7 @@ mod manifest;
 pub(crate) mod point_in_time;
 mod table;
 mod training_set;
+pub(crate) mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::plan::{self, Place};
 pub use leaks::Leaks;
 pub(crate) use lineage::sources;
 pub(crate) use manifest::{Manifest, UsedView, manifests};
-pub(crate) use table::FeatureViewTable;
+pub(crate) use table::{FeatureViewTable, Rows, rows};
 pub(crate) use training_set::{Call as TrainingSetCall, plan as training_set, service_of};
 
 /// Kind of the definitions that feature views are.
@@ -76,6 +77,9 @@ pub struct Version {
 pub struct Feature {
     pub name: String,
     pub data_type: String,
+    /// What it is computed from, if that is windows at the label's time.
+    #[serde(default)]
+    pub window: Option<String>,
 }
 
 /// What a change of leaves the version as it is.
@@ -137,6 +141,11 @@ impl Version {
                 && *name != self.timestamp
                 && self.created.as_ref() != Some(name)
         })
+    }
+
+    /// Whether a column is of a window at the label's time.
+    pub fn has_windows(&self) -> bool {
+        self.columns.iter().any(|column| column.window.is_some())
     }
 
     /// Whether rows and their choice are the same.

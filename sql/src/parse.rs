@@ -52,6 +52,9 @@ pub enum Parsed {
 /// Nesting of expressions and subqueries that is still parsed.
 const RECURSION_LIMIT: usize = 200;
 
+/// Stands behind the keys of a window for EXCLUDE CURRENT ROW, see `fold`.
+pub(crate) const EXCLUDE_CURRENT: &str = "\u{3}exclude_current";
+
 /// Stands for a snapshot that is named by a tag, see `fold`.
 pub(crate) const TAGGED: &str = "\u{3}tagged";
 

@@ -42,7 +42,7 @@ use crate::names;
 use crate::system::Live;
 
 pub use convert::{JsonOperators, KnownOperators, NumberOperators};
-pub(crate) use convert::{Rules, function, has_column};
+pub(crate) use convert::{Rules, average, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
 pub(crate) use fold::training_sets;

@@ -157,7 +157,7 @@ async fn run_features(
 ) -> Result<String> {
     match of_features {
         OfFeatures::CreateView(create) => feature_view::create(context, create, text).await,
-        OfFeatures::AlterView(alter) => feature_view::set(context, alter),
+        OfFeatures::AlterView(alter) => feature_view::set(context, alter).await,
         OfFeatures::DropViews { names, if_exists, cascade } => {
             feature_view::drop_views(context, names, *if_exists, *cascade)
         }

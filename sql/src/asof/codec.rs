@@ -15,12 +15,14 @@ use datafusion_proto::physical_plan::{
     PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
 };
 use datafusion_proto::protobuf::PhysicalExprNode;
-use kernels::asof::{Direction, Rule};
+use kernels::asof::{Direction, Frame, Rule};
 use prost::Message;
 
 use super::exec::{AsOfExec, Side, Terms};
+use super::gather::Gathered;
 use super::node::Kind;
 use super::tolerance::Tolerance;
+use super::window::Feature;
 
 /// See the module.
 #[derive(Debug, Default, Clone, Copy)]
@@ -58,6 +60,30 @@ struct Node {
     created: Option<PhysicalExprNode>,
     #[prost(bool, tag = "14")]
     counts_unknown: bool,
+    #[prost(message, repeated, tag = "15")]
+    features: Vec<Window>,
+}
+
+/// What a window of rows tells.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Window {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(uint32, tag = "2")]
+    function: u32,
+    /// Of a list.
+    #[prost(uint64, tag = "3")]
+    limit: u64,
+    #[prost(message, optional, tag = "4")]
+    argument: Option<PhysicalExprNode>,
+    #[prost(message, optional, tag = "5")]
+    filter: Option<PhysicalExprNode>,
+    #[prost(int64, optional, tag = "6")]
+    width: Option<i64>,
+    #[prost(int64, tag = "7")]
+    gap: i64,
+    #[prost(bool, tag = "8")]
+    excludes_end: bool,
 }
 
 /// Ticks if there are no months.
@@ -104,6 +130,15 @@ impl PhysicalExtensionCodec for AsOfCodec {
             1 => Direction::Forward,
             _ => Direction::Nearest,
         };
+        let mut features = Vec::with_capacity(node.features.len());
+        for of in &node.features {
+            let function = Gathered::of_code(of.function, of.limit);
+            let function = function.ok_or_else(|| malformed("a window has no function"))?;
+            let sides = (maybe(&of.argument, &of_right)?, maybe(&of.filter, &of_right)?);
+            let Window { width, gap, excludes_end, .. } = *of;
+            let frame = Frame { width, gap, excludes_end, known: node.known };
+            features.push(Feature::new(&of.name, function, sides, frame, &of_right)?);
+        }
         let terms = Terms {
             kind: *kind,
             rule: Rule { direction, strict: node.strict },
@@ -116,6 +151,7 @@ impl PhysicalExtensionCodec for AsOfCodec {
             shown: node.shown.iter().map(|index| *index as usize).collect(),
             tolerance: node.tolerance.map(tolerance),
             guard: maybe(&node.guard, &of_left)?,
+            features,
         };
         let exec = AsOfExec::new(Arc::clone(left), Arc::clone(right), Arc::new(terms))?;
         let filter = maybe(&node.filter, &of_right)?;
@@ -146,6 +182,23 @@ impl PhysicalExtensionCodec for AsOfCodec {
             return internal_err!("a kind of AS OF joins has no number");
         };
         let filter = exec.filter.as_ref().map(|f| Arc::clone(f) as Arc<dyn PhysicalExpr>);
+        let mut features = Vec::with_capacity(terms.features.len());
+        for of in &terms.features {
+            let (function, limit) = of.function.code();
+            let Frame { width, gap, excludes_end, .. } = of.frame;
+            let (argument, filter) = (maybe(&of.argument)?, maybe(&of.filter)?);
+            let name = of.field.name().clone();
+            features.push(Window {
+                name,
+                function,
+                limit,
+                argument,
+                filter,
+                width,
+                gap,
+                excludes_end,
+            });
+        }
         let node = Node {
             kind: kind as u32,
             direction,
@@ -161,6 +214,7 @@ impl PhysicalExtensionCodec for AsOfCodec {
             known,
             created: maybe(&terms.created)?,
             counts_unknown: terms.counts_unknown,
+            features,
         };
         node.encode(bytes).map_err(|error| DataFusionError::External(Box::new(error)))
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use datafusion::common::Result as EngineResult;
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr, lit};
 use datafusion::physical_expr::utils::collect_columns;
@@ -27,9 +27,10 @@ use datafusion::physical_plan::{
 };
 use kernels::asof::{Direction, Rule};
 
-use super::join;
 use super::node::Kind;
 use super::tolerance::Tolerance;
+use super::window::Feature;
+use super::{join, times};
 
 /// An expression over one side.
 pub(super) type Side = Arc<dyn PhysicalExpr>;
@@ -54,25 +55,15 @@ pub(super) struct Terms {
     pub tolerance: Option<Tolerance>,
     /// What a label must fulfil to have a match.
     pub guard: Option<Side>,
+    /// What windows of rows tell; they come out behind the rows.
+    pub features: Vec<Feature>,
 }
 
 impl Terms {
-    /// Of nothing but a kind and a rule: no keys, every time NULL.
-    pub fn plain(kind: Kind, rule: Rule) -> Self {
-        let null = || lit(ScalarValue::Int64(None));
-        Self {
-            kind,
-            rule,
-            keys: Vec::new(),
-            time: (null(), null()),
-            time_type: DataType::Int64,
-            created: None,
-            counts_unknown: false,
-            sequence: None,
-            shown: Vec::new(),
-            tolerance: None,
-            guard: None,
-        }
+    /// Whether it is of any account which row a label takes.
+    pub fn takes_rows(&self) -> bool {
+        let is_seen = !self.shown.is_empty() || self.features.is_empty();
+        self.kind != Kind::Left || self.counts_unknown || is_seen
     }
 }
 
@@ -98,7 +89,10 @@ impl AsOfExec {
         let join_type = terms.kind.join_type();
         let shown = right.schema().project(&terms.shown)?;
         let (schema, _) = build_join_schema(&left.schema(), &shown, &join_type);
-        let schema = Arc::new(schema);
+        let windows = terms.features.iter().map(|feature| Arc::clone(&feature.field));
+        let fields = schema.fields().iter().cloned().chain(windows);
+        let fields: Vec<FieldRef> = fields.collect();
+        let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
             Partitioning::UnknownPartitioning(1),
@@ -133,7 +127,8 @@ impl AsOfExec {
 
 impl DisplayAs for AsOfExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        let Terms { kind, rule, keys, time, tolerance, guard, .. } = self.terms.as_ref();
+        let Terms { kind, rule, keys, time, time_type, created, tolerance, guard, .. } =
+            self.terms.as_ref();
         let operator = match (rule.direction, rule.strict) {
             (Direction::Backward { .. }, false) => ">=",
             (Direction::Backward { .. }, true) => ">",
@@ -150,8 +145,22 @@ impl DisplayAs for AsOfExec {
             write!(f, "{comma}{label} = {row}")?;
         }
         f.write_str("]")?;
-        tolerance.iter().try_for_each(|tolerance| write!(f, ", tolerance={tolerance}"))?;
-        guard.iter().try_for_each(|guard| write!(f, ", only labels with {guard}"))
+        if let Some(tolerance) = tolerance {
+            write!(f, ", tolerance={}", tolerance.shown(time_type))?;
+        }
+        if let Direction::Backward { delay, known } = rule.direction {
+            if delay != 0 {
+                write!(f, ", delay={}", times::span(delay, time_type))?;
+            }
+            let known = if known { " known" } else { "" };
+            created.iter().try_for_each(|created| write!(f, ", created={created}{known}"))?;
+        }
+        guard.iter().try_for_each(|guard| write!(f, ", only labels with {guard}"))?;
+        if !self.terms.takes_rows() {
+            f.write_str(", windows only")?;
+        }
+        let shown = self.terms.features.iter().map(|feature| feature.shown(time_type));
+        shown.into_iter().try_for_each(|feature| write!(f, ", {feature}"))
     }
 }
 
@@ -179,9 +188,9 @@ impl ExecutionPlan for AsOfExec {
     ) -> EngineResult<TreeNodeRecursion> {
         let pairs = self.terms.keys.iter().chain([&self.terms.time]);
         let sides = pairs.flat_map(|(label, row)| [label, row]);
-        for side in
-            sides.chain(&self.terms.guard).chain(&self.terms.created).chain(&self.terms.sequence)
-        {
+        let sides =
+            sides.chain(&self.terms.guard).chain(&self.terms.created).chain(&self.terms.sequence);
+        for side in sides.chain(self.terms.features.iter().flat_map(Feature::sides)) {
             if f(side)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);
             }
@@ -231,11 +240,14 @@ impl ExecutionPlan for AsOfExec {
         }
         let rows: Vec<usize> = asked.into_iter().filter(|index| *index >= width).collect();
         let has_rows = matches!(self.terms.kind, Kind::Inner | Kind::Left);
-        if !has_rows || rows.len() == self.terms.shown.len() {
+        let Terms { shown, features, .. } = self.terms.as_ref();
+        if !has_rows || rows.len() == shown.len() + features.len() {
             return Ok(None);
         }
-        let shown = rows.iter().map(|index| self.terms.shown[index - width]).collect();
-        let terms = Terms { shown, ..self.terms.as_ref().clone() };
+        let wanted = rows.iter().filter_map(|index| shown.get(index - width).copied()).collect();
+        let behind = rows.iter().filter_map(|index| index.checked_sub(width + shown.len()));
+        let features = behind.filter_map(|index| features.get(index).cloned()).collect();
+        let terms = Terms { shown: wanted, features, ..self.terms.as_ref().clone() };
         let (left, right) = (Arc::clone(&self.left), Arc::clone(&self.right));
         let narrow = Self::new(left, right, Arc::new(terms))?.with_filter(self.filter.clone());
         let place = |index: usize| match rows.iter().position(|row| *row == index) {

@@ -123,7 +123,12 @@ fn time(terms: &Terms, labels: &Labels, known: &Statistics) -> EngineResult<Filt
     }
     let axis = times::axis(&terms.time_type);
     let reach = |t| terms.tolerance.map(|tolerance| tolerance.bounds(t, axis));
-    let (oldest, newest) = (reach(first).map(|b| b.0), reach(last).map(|b| b.1));
+    let newest = reach(last).map(|bounds| bounds.1);
+    // As far back as any asks.
+    let of_windows = terms.features.iter().map(|feature| feature.frame.width);
+    let of_windows = of_windows.map(|width| width.map(|width| first.saturating_sub(width)));
+    let taken = terms.takes_rows().then(|| reach(first).map(|bounds| bounds.0));
+    let oldest = of_windows.chain(taken).reduce(|a, b| Some(a?.min(b?))).flatten();
     let (low, high) = match terms.rule.direction {
         // Rows become effective with a delay, never before.
         Direction::Backward { delay, .. } if delay >= 0 => (oldest, Some(last)),

@@ -13,17 +13,21 @@
 //! as the values do.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
+use catalog::TYPE_KEY;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray,
+    new_empty_array, new_null_array,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{cast, concat};
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, Float64Type};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result as EngineResult, internal_err};
-use kernels::asof::{Ends, Extremes, Labels, Spread, State, Whole, Windows, merge_cells};
+use datafusion::execution::memory_pool::MemoryReservation;
+use kernels::asof::{Ends, Extremes, Instant, Labels, Spread, Whole, Windows, merge_cells};
 
 use crate::error::Error;
 
@@ -48,14 +52,37 @@ type Value = Box<[u8]>;
 
 /// What `numeric` sums are.
 const WIDE: u8 = 38;
+/// What is kept with a value: where it is and how long, and what a table of values has beside.
+const VALUE_BYTES: usize = 32;
+/// Values that are put together at once.
+const CHUNK: usize = 8192;
 
 impl Gathered {
-    /// The type of the answer; 42883 if there is none for the argument's.
-    pub fn result(self, of: &DataType) -> Result<DataType, Error> {
+    /// The column of the answer for an argument, None: rows; 42883 if there is none for its type.
+    pub fn field(self, name: &str, of: Option<&Field>) -> Result<Field, Error> {
+        let same = |name: &str, of: &Field| {
+            let tag = of.metadata().get_key_value(TYPE_KEY);
+            let tag = tag.map(|(key, value)| (key.clone(), value.clone()));
+            let field = Field::new(name, of.data_type().clone(), true);
+            field.with_metadata(tag.into_iter().collect())
+        };
+        Ok(match (self, of) {
+            (Self::Min | Self::Max, Some(of)) => same(name, of),
+            (Self::Last(_) | Self::First(_), Some(of)) => {
+                let item = same(Field::LIST_FIELD_DEFAULT_NAME, of);
+                Field::new(name, DataType::List(Arc::new(item)), true)
+            }
+            (function, Some(of)) => Field::new(name, function.number(of.data_type())?, true),
+            // `count(*)`
+            (_, None) => Field::new(name, DataType::Int64, true),
+        })
+    }
+
+    /// The type of an answer that is a number.
+    fn number(self, of: &DataType) -> Result<DataType, Error> {
         let is_number =
             of.is_integer() || of.is_floating() || matches!(of, DataType::Decimal128(..));
         Ok(match self {
-            Self::Count | Self::Distinct => DataType::Int64,
             Self::Sum => match of {
                 DataType::Int8 | DataType::Int16 | DataType::Int32 => DataType::Int64,
                 DataType::Decimal128(_, scale) => DataType::Decimal128(WIDE, *scale),
@@ -63,19 +90,48 @@ impl Gathered {
                 of if of.is_floating() => DataType::Float64,
                 of => return Err(undefined("sum", of)),
             },
-            Self::Avg if is_number => DataType::Float64,
-            Self::Stddev if is_number => DataType::Float64,
+            Self::Avg | Self::Stddev if is_number => DataType::Float64,
             Self::Avg => return Err(undefined("avg", of)),
             Self::Stddev => return Err(undefined("stddev", of)),
-            Self::Min | Self::Max => of.clone(),
-            Self::Last(_) | Self::First(_) => {
-                DataType::List(Arc::new(Field::new_list_field(of.clone(), true)))
-            }
+            _ => DataType::Int64,
         })
     }
 
+    /// A number of the function, and of a list's the number of its values.
+    pub(super) fn code(self) -> (u32, u64) {
+        match self {
+            Self::Count => (0, 0),
+            Self::Distinct => (1, 0),
+            Self::Sum => (2, 0),
+            Self::Avg => (3, 0),
+            Self::Stddev => (4, 0),
+            Self::Min => (5, 0),
+            Self::Max => (6, 0),
+            Self::Last(limit) => (7, limit as u64),
+            Self::First(limit) => (8, limit as u64),
+        }
+    }
+
+    /// The function of such numbers.
+    pub(super) fn of_code(code: u32, limit: u64) -> Option<Self> {
+        let limit = usize::try_from(limit).ok()?;
+        let all = [
+            Self::Count,
+            Self::Distinct,
+            Self::Sum,
+            Self::Avg,
+            Self::Stddev,
+            Self::Min,
+            Self::Max,
+            Self::Last(limit),
+            Self::First(limit),
+        ];
+        all.get(usize::try_from(code).ok()?).copied()
+    }
+
     /// Empty states for as many cells.
-    pub(super) fn cells(self, of: &DataType, count: usize) -> EngineResult<Cells> {
+    pub(super) fn cells(self, argument: &Field, count: usize) -> EngineResult<Cells> {
+        let of = argument.data_type();
         let is_whole = of.is_integer() || matches!(of, DataType::Decimal128(..));
         let states = match self {
             Self::Count => States::Counts(vec![0; count]),
@@ -86,7 +142,39 @@ impl Gathered {
             Self::Distinct => States::Distinct(vec![HashSet::new(); count]),
         };
         let converter = RowConverter::new(vec![SortField::new(of.clone())])?;
-        Ok(Cells { function: self, of: of.clone(), states, converter })
+        let answer = self.field("", Some(argument))?.data_type().clone();
+        Ok(Cells { function: self, of: of.clone(), answer, states, converter })
+    }
+
+    /// Bytes that a cell may need; `value_bytes`: those of a value of the argument.
+    pub(super) fn cell_bytes(self, value_bytes: usize) -> usize {
+        let value = value_bytes + VALUE_BYTES;
+        match self {
+            Self::Count => size_of::<u64>(),
+            // The sums have a few parts.
+            Self::Sum | Self::Avg | Self::Stddev => 3 * size_of::<Spread>(),
+            Self::Min | Self::Max => size_of::<Extremes<Value>>() + 2 * value,
+            Self::Last(limit) | Self::First(limit) => {
+                size_of::<Ends<Value>>() + limit.min(2) * (value + size_of::<Instant>())
+            }
+            Self::Distinct => size_of::<HashSet<Value>>() + value,
+        }
+    }
+}
+
+impl fmt::Display for Gathered {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Count => "count",
+            Self::Distinct => "count distinct",
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Stddev => "stddev",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Last(limit) => return write!(f, "last {limit}"),
+            Self::First(limit) => return write!(f, "first {limit}"),
+        })
     }
 }
 
@@ -99,7 +187,9 @@ fn undefined(function: &str, of: &DataType) -> Error {
 #[derive(Debug)]
 pub(super) struct Cells {
     function: Gathered,
+    /// Type of the argument, and of the answer.
     of: DataType,
+    answer: DataType,
     states: States,
     converter: RowConverter,
 }
@@ -114,8 +204,8 @@ enum States {
     Distinct(Vec<HashSet<Value>>),
 }
 
-/// Rows of a batch that are in windows: row, cell, time and number.
-pub(super) type Placed = (usize, usize, i64, i64);
+/// Rows of a batch that are in windows: row, cell, and what it goes by.
+pub(super) type Placed = (usize, usize, Instant);
 
 impl Cells {
     /// Bytes of a state, without what it may point to.
@@ -131,13 +221,14 @@ impl Cells {
         }
     }
 
-    /// Adds rows of a batch; `values`: the argument, None for `count(*)`. Bytes that were kept.
+    /// Adds rows of a batch; `values`: the argument, None for `count(*)`. By how many bytes more
+    /// or fewer are kept.
     pub fn offer(
         &mut self,
         values: Option<&ArrayRef>,
         filter: Option<&BooleanArray>,
         rows: &[Placed],
-    ) -> EngineResult<usize> {
+    ) -> EngineResult<isize> {
         let nulls = values.and_then(|values| values.logical_nulls());
         let counts = |row: usize| {
             nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
@@ -148,23 +239,23 @@ impl Cells {
             let States::Counts(states) = &mut self.states else {
                 return internal_err!("only a count has no argument");
             };
-            rows.for_each(|(_, cell, ..)| states[cell] += 1);
+            rows.for_each(|(_, cell, _)| states[cell] += 1);
             return Ok(0);
         };
         match &mut self.states {
-            States::Counts(states) => rows.for_each(|(_, cell, ..)| states[cell] += 1),
+            States::Counts(states) => rows.for_each(|(_, cell, _)| states[cell] += 1),
             States::Wholes(states) => {
                 let values = match self.of {
                     DataType::Decimal128(..) => Arc::clone(values),
                     _ => cast(values, &DataType::Decimal128(WIDE, 0))?,
                 };
                 let values = values.as_primitive::<Decimal128Type>();
-                rows.for_each(|(row, cell, ..)| states[cell].push(values.value(row)));
+                rows.for_each(|(row, cell, _)| states[cell].push(values.value(row)));
             }
             States::Spreads(states) => {
                 let values = cast(values, &DataType::Float64)?;
                 let values = values.as_primitive::<Float64Type>();
-                rows.for_each(|(row, cell, ..)| states[cell].push(values.value(row)));
+                rows.for_each(|(row, cell, _)| states[cell].push(values.value(row)));
             }
             States::Extremes(_) | States::Ends(_) | States::Distinct(_) => {
                 return self.offer_values(values, rows);
@@ -177,22 +268,34 @@ impl Cells {
         &mut self,
         values: &ArrayRef,
         rows: impl Iterator<Item = Placed>,
-    ) -> EngineResult<usize> {
-        let values = self.converter.convert_columns(&[Arc::clone(values)])?;
+    ) -> EngineResult<isize> {
+        let values = match self.function {
+            Gathered::Distinct => plain_floats(values)?,
+            _ => Arc::clone(values),
+        };
+        let values = self.converter.convert_columns(&[values])?;
+        let size = |value: &Value| (value.len() + VALUE_BYTES) as isize;
         let mut bytes = 0;
-        for (row, cell, ts, seq) in rows {
+        for (row, cell, at) in rows {
             let value: Value = values.row(row).data().into();
-            bytes += value.len();
             match (&mut self.states, self.function) {
-                (States::Extremes(states), _) => states[cell].push(value),
-                (States::Ends(states), Gathered::Last(limit)) => {
-                    states[cell].push((limit, false), ts, seq, value);
+                (States::Extremes(states), _) => {
+                    let of = |state: &Extremes<Value>| {
+                        state.values().map_or(0, |(low, high)| size(low) + size(high))
+                    };
+                    bytes -= of(&states[cell]);
+                    states[cell].push(value);
+                    bytes += of(&states[cell]);
                 }
-                (States::Ends(states), Gathered::First(limit)) => {
-                    states[cell].push((limit, true), ts, seq, value);
+                (States::Ends(states), Gathered::Last(limit) | Gathered::First(limit)) => {
+                    let first = matches!(self.function, Gathered::First(_));
+                    bytes += size(&value);
+                    let out = states[cell].push((limit, first), at, value);
+                    bytes -= out.as_ref().map_or(0, size);
                 }
                 (States::Distinct(states), _) => {
-                    states[cell].insert(value);
+                    let more = size(&value);
+                    bytes += if states[cell].insert(value) { more } else { 0 };
                 }
                 _ => return internal_err!("a feature's states are of another kind"),
             }
@@ -215,85 +318,173 @@ impl Cells {
     }
 
     /// The answer of each place, and that of an empty window behind them.
-    pub fn answers(&self, windows: &Windows, labels: &Labels) -> EngineResult<ArrayRef> {
-        fn slid<S: State>(windows: &Windows, labels: &Labels, cells: &[S]) -> Vec<S> {
-            let mut states = windows.slide(labels, cells);
-            states.push(S::default());
-            states
-        }
+    pub fn answers(
+        &self,
+        windows: &Windows,
+        labels: &Labels,
+        memory: &MemoryReservation,
+    ) -> EngineResult<ArrayRef> {
+        let places = labels.place_count() + 1;
+        memory.try_grow(places * size_of::<Option<f64>>())?;
         Ok(match &self.states {
             States::Counts(cells) => {
-                let counts = slid(windows, labels, cells);
-                Arc::new(Int64Array::from_iter_values(counts.into_iter().map(count)))
+                let mut counts = Vec::with_capacity(places);
+                windows.slide(labels, cells, |state| counts.push(count(state)));
+                counts.push(0);
+                Arc::new(Int64Array::from(counts))
             }
             States::Distinct(cells) => {
-                let sets = slid(windows, labels, cells);
-                Arc::new(Int64Array::from_iter_values(sets.iter().map(|s| count(s.len() as u64))))
+                let mut counts = Vec::with_capacity(places);
+                windows.distinct(labels, cells, |distinct| counts.push(count(distinct)));
+                counts.push(0);
+                Arc::new(Int64Array::from(counts))
             }
-            States::Wholes(cells) => self.sums(&slid(windows, labels, cells))?,
+            States::Wholes(cells) => {
+                let mut sums = Vec::with_capacity(places);
+                let sum = |state: &Whole| (state.count > 0).then_some(state.sum);
+                windows.slide(labels, cells, |state| sums.push(sum(&state)));
+                sums.push(None);
+                self.sums(sums)?
+            }
             States::Spreads(cells) => {
-                let answer = |spread: &Spread| match self.function {
+                let mut answers = Vec::with_capacity(places);
+                let answer = |spread: Spread| match self.function {
                     Gathered::Sum => spread.sum(),
                     Gathered::Avg => spread.mean(),
                     _ => spread.deviation(),
                 };
-                let answers = slid(windows, labels, cells);
-                Arc::new(answers.iter().map(answer).collect::<Float64Array>())
+                windows.slide(labels, cells, |state| answers.push(answer(state)));
+                answers.push(None);
+                Arc::new(Float64Array::from(answers))
             }
-            States::Extremes(cells) => {
-                let states = slid(windows, labels, cells);
-                let least = self.function == Gathered::Min;
-                let pick = |state: &Extremes<Value>| {
-                    state.values().map(|(low, high)| if least { low.clone() } else { high.clone() })
-                };
-                self.values(states.iter().map(pick))?
-            }
-            States::Ends(cells) => self.lists(&slid(windows, labels, cells))?,
+            States::Extremes(cells) => self.extremes(cells, windows, labels, memory)?,
+            States::Ends(cells) => self.lists(cells, windows, labels, memory)?,
         })
     }
 
-    fn sums(&self, states: &[Whole]) -> EngineResult<ArrayRef> {
-        let sums = states.iter().map(|state| (state.count > 0).then_some(state.sum));
-        match self.function.result(&self.of)? {
+    fn sums(&self, sums: Vec<Option<i128>>) -> EngineResult<ArrayRef> {
+        match self.answer {
             DataType::Int64 => {
                 let out = || Error::new("22003", "bigint out of range");
                 let sum = |sum: Option<i128>| sum.map(i64::try_from).transpose();
-                let sums: Result<Int64Array, _> = sums.map(sum).collect();
+                let sums: Result<Int64Array, _> = sums.into_iter().map(sum).collect();
                 Ok(Arc::new(sums.map_err(|_| out())?))
             }
             DataType::Decimal128(precision, scale) => {
-                let sums: Decimal128Array = sums.collect();
+                let sums = Decimal128Array::from(sums);
                 let sums = sums.with_precision_and_scale(precision, scale)?;
                 sums.validate_decimal_precision(precision).map_err(|_| {
                     Error::new("22003", "a sum is out of range for numeric of 38 digits")
                 })?;
                 Ok(Arc::new(sums))
             }
-            other => internal_err!("a sum of whole numbers is no {other}"),
+            ref other => internal_err!("a sum of whole numbers is no {other}"),
         }
     }
 
-    fn values(&self, values: impl Iterator<Item = Option<Value>>) -> EngineResult<ArrayRef> {
-        let parser = self.converter.parser();
-        let null = self
-            .converter
-            .convert_columns(&[datafusion::arrow::array::new_null_array(&self.of, 1)])?;
-        let null: Value = null.row(0).data().into();
-        let values: Vec<Value> =
-            values.map(|value| value.unwrap_or_else(|| null.clone())).collect();
-        let rows = values.iter().map(|value| parser.parse(value));
-        let mut columns = self.converter.convert_rows(rows)?;
-        Ok(columns.swap_remove(0))
+    fn extremes(
+        &self,
+        cells: &[Extremes<Value>],
+        windows: &Windows,
+        labels: &Labels,
+        memory: &MemoryReservation,
+    ) -> EngineResult<ArrayRef> {
+        let least = self.function == Gathered::Min;
+        let mut values = Values::new(self, memory)?;
+        let mut done = Ok(());
+        windows.slide(labels, cells, |state| {
+            let pick = |(low, high): &(Value, Value)| if least { low } else { high }.clone();
+            if done.is_ok() {
+                done = values.push(state.values().map(pick));
+            }
+        });
+        done?;
+        values.push(None)?;
+        values.finish()
     }
 
-    fn lists(&self, states: &[Ends<Value>]) -> EngineResult<ArrayRef> {
-        let lengths = states.iter().map(|state| state.values().count());
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        let values = self.values(states.iter().flat_map(|s| s.values().cloned().map(Some)))?;
-        let field = Arc::new(Field::new_list_field(self.of.clone(), true));
+    fn lists(
+        &self,
+        cells: &[Ends<Value>],
+        windows: &Windows,
+        labels: &Labels,
+        memory: &MemoryReservation,
+    ) -> EngineResult<ArrayRef> {
+        let mut lengths = Vec::with_capacity(labels.place_count() + 1);
+        let mut values = Values::new(self, memory)?;
+        let mut done = Ok(());
+        windows.slide(labels, cells, |state| {
+            lengths.push(state.values().count());
+            if done.is_ok() {
+                done = state.values().cloned().try_for_each(|value| values.push(Some(value)));
+            }
+        });
+        done?;
+        lengths.push(0);
+        let values = values.finish()?;
+        if i32::try_from(values.len()).is_err() {
+            return Err(Error::new("54000", "the lists of windows have too many values").into());
+        }
+        let DataType::List(item) = &self.answer else { return internal_err!("no list") };
         let nulls: Option<NullBuffer> = None;
-        Ok(Arc::new(ListArray::try_new(field, offsets, values, nulls)?))
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, nulls)?))
     }
+}
+
+/// Values on their way into an array, a chunk at a time.
+struct Values<'a> {
+    cells: &'a Cells,
+    memory: &'a MemoryReservation,
+    null: Value,
+    waiting: Vec<Value>,
+    done: Vec<ArrayRef>,
+}
+
+impl<'a> Values<'a> {
+    fn new(cells: &'a Cells, memory: &'a MemoryReservation) -> EngineResult<Self> {
+        let null = cells.converter.convert_columns(&[new_null_array(&cells.of, 1)])?;
+        let null = null.row(0).data().into();
+        Ok(Self { cells, memory, null, waiting: Vec::new(), done: Vec::new() })
+    }
+
+    fn push(&mut self, value: Option<Value>) -> EngineResult<()> {
+        self.waiting.push(value.unwrap_or_else(|| self.null.clone()));
+        if self.waiting.len() < CHUNK { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> EngineResult<()> {
+        let parser = self.cells.converter.parser();
+        let rows = self.waiting.iter().map(|value| parser.parse(value));
+        let array = self.cells.converter.convert_rows(rows)?.swap_remove(0);
+        // Once here, once when all are put together.
+        self.memory.try_grow(2 * array.get_array_memory_size())?;
+        self.done.push(array);
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> EngineResult<ArrayRef> {
+        if !self.waiting.is_empty() {
+            self.flush()?;
+        }
+        let arrays: Vec<&dyn Array> = self.done.iter().map(AsRef::as_ref).collect();
+        match arrays.is_empty() {
+            true => Ok(new_empty_array(&self.cells.of)),
+            false => Ok(concat(&arrays)?),
+        }
+    }
+}
+
+/// Floats that are equal in SQL as the same bits.
+fn plain_floats(values: &ArrayRef) -> EngineResult<ArrayRef> {
+    if !values.data_type().is_floating() {
+        return Ok(Arc::clone(values));
+    }
+    let floats = cast(values, &DataType::Float64)?;
+    let plain = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
+    let floats: Float64Array = floats.as_primitive::<Float64Type>().unary(plain);
+    Ok(cast(&floats, values.data_type())?)
 }
 
 fn count(count: u64) -> i64 {

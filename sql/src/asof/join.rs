@@ -5,12 +5,13 @@
 //!   right ─▶ partition 0 ─▶ Winners, Kept ─────┤
 //!         ─▶ partition 1 ─▶ Winners, Kept ─────┴▶ merged ─▶ settled ─▶ one row a label, in order
 //! ```
+//! What windows of rows tell is gathered beside, in states of their cells that are merged too.
 //! If memory does not hold the labels, `spill` does the same part by part.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result as EngineResult;
 use datafusion::common::runtime::{JoinSet, SpawnedTask};
 use datafusion::common::utils::memory::get_record_batch_memory_size;
@@ -24,15 +25,17 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use kernels::asof::{Labels, NOWHERE, Rows, Settled, Winners};
+use kernels::asof::{Labels, NOWHERE, Settled, Windows, Winners};
 
 use super::exec::{AsOfExec, Side, Terms};
-use super::keep::Kept;
+use super::keep::{Kept, VALUE_BYTES};
 use super::keys::Keys;
 use super::node::Kind;
 use super::output::Output;
 use super::spill::{self, Parts};
-use super::{filter, times};
+use super::stream::Stream;
+use super::window::States;
+use super::{filter, times, window};
 use crate::features::Leaks;
 
 /// The joined rows, once all is read.
@@ -74,8 +77,10 @@ pub(super) struct Counts {
     labels: Count,
     pub rows: Count,
     /// Rows whose key a label has.
-    candidates: Count,
+    pub candidates: Count,
     pub matches: Count,
+    /// Rows in windows, once for each frame.
+    pub windowed: Count,
     /// Matches that became known after the label's time.
     pub unknown: Count,
     pub spill: SpillMetrics,
@@ -90,6 +95,7 @@ impl Counts {
             rows: count("rows"),
             candidates: count("candidates"),
             matches: count("matches"),
+            windowed: count("windowed"),
             unknown: count("unknown"),
             spill: SpillMetrics::new(metrics, 0),
         }
@@ -112,6 +118,8 @@ pub(super) struct Arranged {
     pub batches: Vec<RecordBatch>,
     pub keys: Keys,
     pub labels: Labels,
+    /// One of each feature.
+    pub windows: Vec<Arc<Windows>>,
 }
 
 /// Labels of one partition: in memory, or in parts on disk.
@@ -179,21 +187,6 @@ impl Work {
     fn label_parts(&self, partition: usize) -> Parts {
         let keys = self.terms.keys.iter().map(|(label, _)| Arc::clone(label)).collect();
         Parts::of_labels(&self.context, &self.counts, &self.left.schema(), keys, partition)
-    }
-
-    /// All of the left side in memory, else 53200.
-    pub async fn held(&self, memory: &MemoryReservation) -> EngineResult<Vec<RecordBatch>> {
-        let mut held = Vec::new();
-        for labels in self.collected(memory).await? {
-            match labels {
-                Collected::Held(batches) => held.extend(batches),
-                Collected::Spilled(_) => {
-                    let message = "memory does not hold the labels".to_owned();
-                    return Err(DataFusionError::ResourcesExhausted(message));
-                }
-            }
-        }
-        Ok(held)
     }
 
     /// All of the left side, by partition.
@@ -284,17 +277,28 @@ impl Work {
             }
         }
         let labels = Labels::new(slot_count, &slots, &instants);
+        let windows = window::windows(&self.terms.features, &labels, memory)?;
         let partitions = self.right.output_partitioning().partition_count();
-        let states = Winners::bytes(self.terms.rule, &labels) * partitions;
-        let taken = Kept::bytes(&self.rows()?, self.terms.rule, &labels, partitions);
-        memory.try_grow(states + taken)?;
-        memory.shrink(states + taken);
+        let (rule, nothing) = (self.terms.rule, Labels::default());
+        let winning = self.winning(&labels, &nothing);
+        let states = Winners::bytes(rule, winning) * partitions;
+        // Once a stream, once merged, once slid over.
+        let of_windows = window::bytes(&self.terms.features, &windows, VALUE_BYTES);
+        let states = states.saturating_add(of_windows.saturating_mul(partitions + 2));
+        let taken = Kept::bytes(&self.rows()?, rule, winning, partitions);
+        memory.try_grow(states.saturating_add(taken))?;
+        memory.shrink(states.saturating_add(taken));
         if let Some(filter) = &self.filter {
             let rows = self.right.as_ref();
             filter.update(filter::expression(&self.terms, &keys, &labels, rows)?)?;
         }
         self.counts.labels.add(rows);
-        Ok(Arranged { batches, keys: numbers, labels })
+        Ok(Arranged { batches, keys: numbers, labels, windows })
+    }
+
+    /// The labels for which rows are kept.
+    fn winning<'a>(&self, labels: &'a Labels, nothing: &'a Labels) -> &'a Labels {
+        if self.terms.takes_rows() { labels } else { nothing }
     }
 
     /// The right side's partitions; none if no label can match.
@@ -324,59 +328,73 @@ impl Work {
         memory: MemoryReservation,
     ) -> EngineResult<Output> {
         let arranged = Arc::new(arranged);
-        let (settled, kept) = self.matched(&arranged, streams).await?;
+        let (settled, kept, states) = self.matched(&arranged, streams).await?;
+        let of = Arc::clone(&arranged);
+        // Beside the tasks that answer, so that who waits can be told of a cancel.
+        let answers = SpawnedTask::spawn_blocking(move || Ok((states.answers(&of)?, states)));
+        let answers: EngineResult<_> = answers.await.map_err(failed)?;
+        let (windows, states) = answers?;
         let (rows, kept) = kept.gathered(&self.rows()?);
         Ok(Output {
             terms: Arc::clone(&self.terms),
             arranged,
             settled,
+            windows,
             rows,
             width: self.left.schema().fields().len(),
             schema,
             counts: self.counts.clone(),
-            _memory: [memory, kept],
+            _memory: [memory, kept, states.into_memory()],
         })
     }
 
-    /// What every label takes, and the rows taken.
+    /// What every label takes, the rows taken, and what their windows have.
     async fn matched(
         &self,
         arranged: &Arc<Arranged>,
         streams: Vec<SendableRecordBatchStream>,
-    ) -> EngineResult<(Settled, Kept)> {
+    ) -> EngineResult<(Settled, Kept, States)> {
         let mut tasks = JoinSet::new();
-        let (rule, schema) = (self.terms.rule, self.rows()?);
-        let bytes = Winners::bytes(rule, &arranged.labels);
-        let cells = Winners::cells(rule, &arranged.labels);
-        let kept = || Kept::new(&schema, cells, self.memory("AsOfRows"));
+        let nothing = Labels::default();
+        let bytes = Winners::bytes(self.terms.rule, self.winning(&arranged.labels, &nothing));
         let states = self.memory("AsOfStates");
         for rows in streams {
             states.try_grow(bytes)?;
-            let stream = Stream {
-                terms: Arc::clone(&self.terms),
-                arranged: Arc::clone(arranged),
-                winners: Winners::new(rule, &arranged.labels),
-                kept: kept()?,
-                counts: self.counts.clone(),
-            };
+            let stream = self.empty(arranged)?;
             tasks.spawn(stream.drained(rows));
         }
         let mut whole = None;
         while let Some(part) = tasks.join_next().await {
-            let part = part.map_err(failed)??;
-            let Some((winners, rows)) = &mut whole else {
+            let part: Stream = part.map_err(failed)??;
+            let Some(whole) = &mut whole else {
                 whole = Some(part);
                 continue;
             };
-            let rows: &mut Kept = rows;
-            rows.merge(winners, part);
+            whole.windows.merge(&part.windows)?;
+            whole.kept.merge(&mut whole.winners, (part.winners, part.kept));
             states.shrink(bytes);
         }
-        let (winners, rows) = match whole {
+        let Stream { winners, kept, windows, .. } = match whole {
             Some(whole) => whole,
-            None => (Winners::new(rule, &arranged.labels), kept()?),
+            None => self.empty(arranged)?,
         };
-        Ok((winners.settle(&arranged.labels), rows))
+        Ok((winners.settle(&arranged.labels), kept, windows))
+    }
+
+    /// A stream that has seen no rows.
+    fn empty(&self, arranged: &Arc<Arranged>) -> EngineResult<Stream> {
+        let nothing = Labels::default();
+        let labels = self.winning(&arranged.labels, &nothing);
+        let cells = Winners::cells(self.terms.rule, labels);
+        let (rows, memory) = (self.right.schema(), self.memory("AsOfWindows"));
+        Ok(Stream {
+            terms: Arc::clone(&self.terms),
+            arranged: Arc::clone(arranged),
+            winners: Winners::new(self.terms.rule, labels),
+            kept: Kept::new(&self.rows()?, cells, self.memory("AsOfRows"))?,
+            windows: States::new(&self.terms, arranged, &rows, memory)?,
+            counts: self.counts.clone(),
+        })
     }
 }
 
@@ -386,54 +404,4 @@ pub(super) fn failed(error: tokio::task::JoinError) -> DataFusionError {
 
 pub(super) fn evaluated(side: &Side, batch: &RecordBatch) -> EngineResult<ArrayRef> {
     side.evaluate(batch)?.into_array(batch.num_rows())
-}
-
-/// One partition of the rows.
-struct Stream {
-    terms: Arc<Terms>,
-    arranged: Arc<Arranged>,
-    winners: Winners,
-    kept: Kept,
-    counts: Counts,
-}
-
-impl Stream {
-    async fn drained(
-        mut self,
-        mut rows: SendableRecordBatchStream,
-    ) -> EngineResult<(Winners, Kept)> {
-        while let Some(batch) = rows.next().await.transpose()? {
-            let elapsed = self.counts.baseline.elapsed_compute().clone();
-            let _timer = elapsed.timer();
-            self.offer(&batch)?;
-        }
-        self.kept.finish(&mut self.winners);
-        Ok((self.winners, self.kept))
-    }
-
-    fn offer(&mut self, batch: &RecordBatch) -> EngineResult<()> {
-        let rows = batch.num_rows();
-        let keys = self.terms.keys.iter().map(|(_, row)| evaluated(row, batch));
-        let mut slots = self.arranged.keys.find(&keys.collect::<EngineResult<Vec<_>>>()?, rows)?;
-        let times = times::ticks(&evaluated(&self.terms.time.1, batch)?)?;
-        if let Some(nulls) = times.nulls() {
-            let pairs = slots.iter_mut().zip(nulls);
-            pairs.filter(|(_, valid)| !valid).for_each(|(slot, _)| *slot = NOWHERE);
-        }
-        let payload = match (self.terms.kind, self.terms.shown.as_slice()) {
-            (Kind::Semi | Kind::Anti, _) => batch.project(&[])?,
-            (Kind::Inner | Kind::Left, shown) => batch.project(shown)?,
-        };
-        let created = self.terms.created.as_ref().map(|side| evaluated(side, batch));
-        let created = created.transpose()?.map(|array| times::ticks(&array)).transpose()?;
-        let created: Option<Vec<Option<i64>>> = created.map(|array| array.iter().collect());
-        let sequence = self.terms.sequence.as_ref().map(|side| evaluated(side, batch));
-        let sequence = sequence.transpose()?;
-        let seq =
-            sequence.as_ref().map(|array| array.as_primitive::<Int64Type>().values().as_ref());
-        self.counts.rows.add(rows);
-        self.counts.candidates.add(slots.iter().filter(|slot| **slot != NOWHERE).count());
-        let rows = Rows { slots: &slots, ts: times.values(), created: created.as_deref(), seq };
-        self.kept.offer(&mut self.winners, &self.arranged.labels, &rows, payload)
-    }
 }

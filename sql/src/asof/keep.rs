@@ -23,7 +23,7 @@ use super::cells::Cells;
 /// Rows in a batch that compaction makes.
 const BATCH_ROWS: usize = 8192;
 /// What a value of unknown length is taken to need, bytes.
-const VALUE_BYTES: usize = 32;
+pub(super) const VALUE_BYTES: usize = 32;
 /// Rows that may be kept in vain, beside as many as are held.
 const SLACK_ROWS: usize = 1 << 16;
 

@@ -4,8 +4,8 @@
 //!   text ─ tokens ─▶ text ─ syntax ─▶ AST ─ relation ─▶ AsOf ─ push ─▶ AsOf ─ physical ─▶ AsOfExec
 //!     all spellings    one form      in parentheses    node   filters             join, keys, keep
 //! ```
-//! `windowed` is the same for windows at label time: what all rows of one tell, not the nearest. No
-//! statement leads to it yet; feature views with OVER will.
+//! `window` is what windows of rows tell at the label's time, beside the row that it takes: those
+//! of feature views, see `features::windows`.
 //!
 //! The algorithm is `kernels::asof`; this folder adapts types, memory and threads to it. What the
 //! engine knows of it is registered in three places: its planner of relations, of queries, and a
@@ -27,6 +27,7 @@ mod push;
 mod relation;
 mod sequence;
 mod spill;
+mod stream;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -34,8 +35,7 @@ mod times;
 mod tokens;
 mod tolerance;
 mod view;
-mod windowed;
-mod windowed_exec;
+mod window;
 
 pub use codec::AsOfCodec;
 pub use exec::AsOfExec;
@@ -47,5 +47,4 @@ pub use relation::AsOfRelations;
 pub(crate) use relation::{On, join_plans as join};
 pub(crate) use syntax::{lacks_time, nest};
 pub(crate) use tokens::folded;
-pub use windowed::{WindowFeature, Windowed, windowed};
-pub use windowed_exec::WindowedExec;
+pub use window::WindowFeature;

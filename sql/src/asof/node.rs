@@ -1,6 +1,7 @@
 //! The logical node: what is joined, how, and what comes out.
 //!
-//! Conditions are held as comparisons, as in a join, so that what converts and coerces comparisons
+//! Beside the row that a label takes there may be what windows of rows tell at its time, see
+//! `window`. Conditions are held as comparisons, as in a join, so that what converts and coerces comparisons
 //! does so here: `keys` are `l = r`, `time` is `l.t >= r.t` or one of its like.
 
 use std::cmp::Ordering;
@@ -9,9 +10,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use catalog::SEQUENCE_COLUMN;
-use datafusion::common::{DFSchema, DFSchemaRef, Result as EngineResult, internal_err};
+use datafusion::common::{
+    DFSchema, DFSchemaRef, Result as EngineResult, ScalarValue, internal_err,
+};
 use datafusion::logical_expr::builder::build_join_schema;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, UserDefinedLogicalNodeCore};
+
+use super::window::WindowFeature;
+use crate::features::duration_text;
 
 /// What becomes of labels with and without a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
@@ -77,34 +83,66 @@ pub struct AsOf {
     pub tolerance: Option<Expr>,
     /// What a label must fulfil to have a match.
     pub guard: Option<Expr>,
+    /// What windows of rows tell, beside the row that is taken.
+    pub features: Vec<WindowFeature>,
     schema: DFSchemaRef,
 }
 
 impl AsOf {
-    /// The node; `keys` and `time` are over the columns of both sides, `guard` of the left.
+    /// The node; `keys` and `time` are over the columns of both sides, `guard` of the left. Errors:
+    /// 42883 for a window's argument that its function has no answer for.
     pub fn new(
         (left, right): (LogicalPlan, LogicalPlan),
         (kind, nearest): (Kind, bool),
         keys: Vec<Expr>,
         (time, choice): (Expr, Choice),
         (tolerance, guard): (Option<Expr>, Option<Expr>),
+        features: Vec<WindowFeature>,
     ) -> EngineResult<Self> {
         let rows = right.schema();
         let shown = rows.iter().filter(|(_, field)| field.name() != SEQUENCE_COLUMN);
         let shown = shown.map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
         let shown = DFSchema::new_with_metadata(shown.collect(), rows.metadata().clone())?;
-        let schema = build_join_schema(left.schema(), &shown, &kind.join_type())?;
-        let schema = schema.into();
-        Ok(Self { left, right, kind, nearest, keys, time, choice, tolerance, guard, schema })
+        let joined = build_join_schema(left.schema(), &shown, &kind.join_type())?;
+        let mut fields: Vec<_> =
+            joined.iter().map(|(of, field)| (of.cloned(), Arc::clone(field))).collect();
+        for feature in &features {
+            fields.push((None, feature.field(rows)?));
+        }
+        let schema = DFSchema::new_with_metadata(fields, joined.metadata().clone())?.into();
+        Ok(Self {
+            left,
+            right,
+            kind,
+            nearest,
+            keys,
+            time,
+            choice,
+            tolerance,
+            guard,
+            features,
+            schema,
+        })
     }
 }
 
 impl PartialOrd for AsOf {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        let key = |node: &Self| (node.kind, node.nearest, node.expressions());
+        let key =
+            |node: &Self| (node.kind, node.nearest, node.expressions(), node.features.clone());
         let order = key(self).partial_cmp(&key(other))?;
         Some(order.then(self.left.partial_cmp(&other.left)?))
             .filter(|order| *order != Ordering::Equal || self == other)
+    }
+}
+
+/// A distance as a user would write it, if it is a plain interval already.
+fn shown(distance: &Expr) -> String {
+    match distance {
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(by)), _) if by.months == 0 => {
+            duration_text(i64::from(by.days) * 86_400_000_000 + by.nanoseconds / 1_000)
+        }
+        other => other.to_string(),
     }
 }
 
@@ -129,6 +167,7 @@ impl UserDefinedLogicalNodeCore for AsOf {
             .chain(&self.choice.sequence)
             .chain(&self.tolerance)
             .chain(&self.guard)
+            .chain(self.features.iter().flat_map(WindowFeature::expressions))
             .cloned()
             .collect()
     }
@@ -144,10 +183,10 @@ impl UserDefinedLogicalNodeCore for AsOf {
             f.write_str(", nearest")?;
         }
         if let Some(tolerance) = &self.tolerance {
-            write!(f, ", tolerance={tolerance}")?;
+            write!(f, ", tolerance={}", shown(tolerance))?;
         }
         if let Some(delay) = &self.choice.delay {
-            write!(f, ", delay={delay}")?;
+            write!(f, ", delay={}", shown(delay))?;
         }
         if let Some(created) = &self.choice.created {
             let required = self.choice.known == Known::Required;
@@ -157,7 +196,8 @@ impl UserDefinedLogicalNodeCore for AsOf {
         if let Some(guard) = &self.guard {
             write!(f, ", only labels with {guard}")?;
         }
-        self.keys.iter().try_for_each(|key| write!(f, ", {key}"))
+        self.keys.iter().try_for_each(|key| write!(f, ", {key}"))?;
+        self.features.iter().try_for_each(|feature| write!(f, ", {feature}"))
     }
 
     fn with_exprs_and_inputs(
@@ -176,14 +216,15 @@ impl UserDefinedLogicalNodeCore for AsOf {
         };
         let tolerance = self.tolerance.as_ref().and_then(|_| exprs.next());
         let guard = self.guard.as_ref().and_then(|_| exprs.next());
+        let features = self.features.iter().map(|feature| feature.with(&mut exprs)).collect();
         let Ok([left, right]) = <[LogicalPlan; 2]>::try_from(inputs) else {
             return internal_err!("an AS OF join has two inputs");
         };
         let (kind, time) = ((self.kind, self.nearest), (time, choice));
-        Self::new((left, right), kind, keys, time, (tolerance, guard))
+        Self::new((left, right), kind, keys, time, (tolerance, guard), features)
     }
 
-    /// The output is the left side's columns, then the right side's.
+    /// The output is the left side's columns, then the right side's, then those of windows.
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let width = self.left.schema().fields().len();
         let rows = self.right.schema().fields().iter().enumerate();

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array,
+};
+use datafusion::arrow::compute::{filter_record_batch, take};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result as EngineResult;
 use datafusion::error::DataFusionError;
@@ -24,13 +26,15 @@ pub(super) struct Output {
     pub terms: Arc<Terms>,
     pub arranged: Arc<Arranged>,
     pub settled: Settled,
+    /// What windows tell, by place.
+    pub windows: Vec<ArrayRef>,
     pub rows: Gathered,
-    /// Columns of labels before those of rows; further ones come after them.
+    /// Columns of labels before those of rows; further ones come after those and the windows'.
     pub width: usize,
     pub schema: SchemaRef,
     pub counts: Counts,
     /// Held until the last row is out.
-    pub _memory: [MemoryReservation; 2],
+    pub _memory: [MemoryReservation; 3],
 }
 
 impl Output {
@@ -61,10 +65,14 @@ impl Output {
             Kind::Semi => keep(true)?,
             Kind::Anti => keep(false)?,
             Kind::Inner => {
-                let taken: Vec<_> = found.iter().filter(|f| f.is_some()).copied().collect();
-                self.beside(&keep(true)?, &taken)?
+                let labels = (first..).zip(found.iter().copied()).filter(|(_, found)| found.is_some());
+                let (labels, taken): (Vec<_>, Vec<_>) = labels.unzip();
+                self.beside(&keep(true)?, &labels, &taken)?
             }
-            Kind::Left => self.beside(batch, &found)?,
+            Kind::Left => {
+                let labels: Vec<usize> = (first..first + batch.num_rows()).collect();
+                self.beside(batch, &labels, &found)?
+            }
         };
         timer.done();
         self.with_schema(rows.columns().to_vec(), rows.num_rows())
@@ -72,6 +80,9 @@ impl Output {
 
     /// The row that a label takes.
     fn taken(&self, label: usize) -> Option<u64> {
+        if !self.terms.takes_rows() {
+            return None;
+        }
         let labels = &self.arranged.labels;
         let place = labels.place(label);
         if place == NOWHERE {
@@ -90,11 +101,23 @@ impl Output {
         Some(found.handle)
     }
 
-    /// Labels and the rows that they take beside them.
-    fn beside(&self, labels: &RecordBatch, taken: &[Option<u64>]) -> EngineResult<RecordBatch> {
+    /// Labels, which have these numbers, the rows taken and what windows tell beside them.
+    fn beside(
+        &self,
+        labels: &RecordBatch,
+        numbers: &[usize],
+        taken: &[Option<u64>],
+    ) -> EngineResult<RecordBatch> {
         let (before, after) = labels.columns().split_at(self.width);
         let mut all = before.to_vec();
         all.extend(self.rows.columns(taken)?);
+        let known = &self.arranged.labels;
+        // A label without a key or a time has an empty window.
+        let place = |label: &usize| known.place(*label).min(known.place_count() as u32);
+        let of = UInt32Array::from_iter_values(numbers.iter().map(place));
+        for answers in &self.windows {
+            all.push(take(answers, &of, None)?);
+        }
         all.extend_from_slice(after);
         self.with_schema(all, taken.len())
     }

@@ -25,7 +25,7 @@ use super::exec::{AsOfExec, Terms};
 use super::node::{AsOf, Known};
 use super::times;
 use super::tolerance::Tolerance;
-use super::windowed::Windows;
+use super::window::Feature;
 
 /// Plans as the engine does, and AS OF joins.
 #[derive(Debug, Default)]
@@ -38,10 +38,7 @@ impl QueryPlanner for AsOfQueries {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
-            Arc::new(Joins),
-            Arc::new(Windows),
-        ]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Joins)]);
         planner.create_physical_plan(plan, session).await
     }
 }
@@ -98,11 +95,19 @@ impl ExtensionPlanner for Joins {
             let created = cast_to(created.clone(), &time_type, of_right)?;
             over(&created, of_right)
         });
+        let rule = rule(operator, node.nearest, (delay, choice.known == Known::Required))?;
         let rows = right.schema();
+        let mut features = Vec::with_capacity(node.features.len());
+        for feature in &node.features {
+            let maybe = |e: &Option<Expr>| e.as_ref().map(|e| over(e, of_right)).transpose();
+            let sides = (maybe(&feature.argument)?, maybe(&feature.filter)?);
+            let frame = feature.frame(rule, tolerance, &time_type)?;
+            features.push(Feature::new(&feature.name, feature.function, sides, frame, &rows)?);
+        }
         let is_shown = |index: &usize| rows.field(*index).name() != SEQUENCE_COLUMN;
         let terms = Terms {
             kind: node.kind,
-            rule: rule(operator, node.nearest, (delay, choice.known == Known::Required))?,
+            rule,
             keys,
             time,
             tolerance,
@@ -112,6 +117,7 @@ impl ExtensionPlanner for Joins {
             sequence: choice.sequence.as_ref().map(|s| over(s, of_right)).transpose()?,
             shown: (0..rows.fields().len()).filter(is_shown).collect(),
             time_type,
+            features,
         };
         let (left, right) = (Arc::clone(left), Arc::clone(right));
         Ok(Some(Arc::new(AsOfExec::new(left, right, Arc::new(terms))?)))

@@ -1,4 +1,5 @@
-//! Predicates over labels are asked before the join: those that fail need no match.
+//! Predicates over labels are asked before the join: those that fail need no match. A join that gives
+//! every label once, and of which nothing but labels is asked, is none.
 //!
 //! The engine would push what it may push below both inputs of a node, so that the node lets it
 //! push nothing, and this does it. What is over the right side stays above: it filters matches.
@@ -8,11 +9,13 @@ use std::sync::Arc;
 use datafusion::common::Result as EngineResult;
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Extension, Filter, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{
+    Extension, Filter, LogicalPlan, Projection, UserDefinedLogicalNodeCore,
+};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
 
-use super::node::AsOf;
+use super::node::{AsOf, Kind, Known};
 
 /// See the module.
 #[derive(Debug)]
@@ -40,7 +43,11 @@ impl OptimizerRule for PushBelowAsOf {
         plan: LogicalPlan,
         _: &dyn OptimizerConfig,
     ) -> EngineResult<Transformed<LogicalPlan>> {
-        let LogicalPlan::Filter(filter) = plan else { return Ok(Transformed::no(plan)) };
+        let filter = match plan {
+            LogicalPlan::Filter(filter) => filter,
+            LogicalPlan::Projection(projection) => return without_join(projection),
+            plan => return Ok(Transformed::no(plan)),
+        };
         let LogicalPlan::Extension(Extension { node }) = filter.input.as_ref() else {
             return Ok(Transformed::no(LogicalPlan::Filter(filter)));
         };
@@ -65,4 +72,22 @@ impl OptimizerRule for PushBelowAsOf {
             None => plan,
         }))
     }
+}
+
+/// The projection of labels alone, if it is of nothing else.
+fn without_join(projection: Projection) -> EngineResult<Transformed<LogicalPlan>> {
+    let node = match projection.input.as_ref() {
+        LogicalPlan::Extension(Extension { node }) => node.as_any().downcast_ref::<AsOf>(),
+        _ => None,
+    };
+    let unchanged = |projection| Ok(Transformed::no(LogicalPlan::Projection(projection)));
+    let Some(node) = node else { return unchanged(projection) };
+    let is_told = node.choice.known == Known::Counted && node.choice.created.is_some();
+    let labels = node.left.schema();
+    let mut columns = projection.expr.iter().flat_map(|item| item.column_refs());
+    if node.kind != Kind::Left || is_told || !columns.all(|column| labels.has_column(column)) {
+        return unchanged(projection);
+    }
+    let labels = Projection::try_new(projection.expr.clone(), Arc::new(node.left.clone()))?;
+    Ok(Transformed::yes(LogicalPlan::Projection(labels)))
 }

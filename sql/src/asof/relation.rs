@@ -22,8 +22,11 @@ use std::sync::Arc;
 
 use super::node::{AsOf, Choice, Kind, Known};
 use super::syntax::{self, Terms};
+use super::window::WindowFeature;
 use super::{sequence, times, view};
 use crate::error::Error;
+use crate::features::Rows;
+use crate::features::windows::Under;
 
 /// See the module.
 #[derive(Debug)]
@@ -79,8 +82,8 @@ fn planned(
     }
     sides.constrain(constraint, &schema, context)?;
     let place_of_right = place(&of_right);
-    let mut limits = On::default();
-    if let Some(version) = &view {
+    let mut limits = None;
+    if let Some((version, _)) = &view {
         let label_time =
             terms.label_time.clone().map(|time| context.sql_to_expr(time, left.schema()));
         let said = view::Said {
@@ -100,22 +103,59 @@ fn planned(
     };
     times::check(&time, &schema, place_of_right)?;
     let tolerance = terms.tolerance.map(|t| context.sql_to_expr(t, &DFSchema::empty()));
-    let (keys, left_only, right_only) = (sides.keys, sides.of_left, sides.of_right);
+    let is_own = limits.is_some();
+    let limits = limits.unwrap_or_default();
+    // What the join itself says counts.
+    let tolerance = tolerance.transpose()?.or(limits.tolerance);
+    let on = On { keys: sides.keys, time: Some(time), tolerance, ..limits };
+    let (of_left, of_right) = (sides.of_left, sides.of_right);
+    let windows = match view {
+        Some((_, Rows::Windowed(view))) => {
+            let over = on.keys.iter().chain(&on.time).chain(&of_right);
+            let windows = view::windows(&view, right.schema(), (terms.kind, is_own), over);
+            Some(windows.map_err(|error| error.at_place(place_of_right))?)
+        }
+        _ => None,
+    };
+    joined((left, right), (terms.kind, terms.nearest), on, (of_left, of_right), windows)
+}
+
+/// The join, with the conditions of one side only; `windows`: the right side is a view that has
+/// them.
+fn joined(
+    (left, right): (LogicalPlan, LogicalPlan),
+    (kind, nearest): (Kind, bool),
+    on: On,
+    (of_left, of_right): (Vec<Expr>, Vec<Expr>),
+    windows: Option<Under>,
+) -> EngineResult<LogicalPlan> {
     // Where a label without a match goes anyway, it need not come.
-    let (left, guard) = match (terms.kind, conjunction(left_only)) {
+    let (left, guard) = match (kind, conjunction(of_left)) {
         (Kind::Inner | Kind::Semi, Some(guard)) => {
             (LogicalPlanBuilder::from(left).filter(guard)?.build()?, None)
         }
         (_, guard) => (left, guard),
     };
-    let right = match conjunction(right_only) {
+    let (qualifier, _) = right.schema().qualified_field(0);
+    let qualifier = qualifier.cloned();
+    let (right, features, columns) = match windows {
+        Some(Under { rows, features, columns }) => (rows, features, Some(columns)),
+        None => (right, Vec::new(), None),
+    };
+    let right = match conjunction(of_right) {
         Some(filter) => LogicalPlanBuilder::from(right).filter(filter)?.build()?,
         None => right,
     };
-    // What the join itself says counts.
-    let tolerance = tolerance.transpose()?.or(limits.tolerance);
-    let on = On { keys, time: Some(time), tolerance, guard, ..limits };
-    join_plans((left, right), (terms.kind, terms.nearest), on)
+    let labels = left.schema().columns();
+    let on = On { guard, features, ..on };
+    let joined = join_plans((left, right), (kind, nearest), on)?;
+    let Some(columns) = columns.filter(|_| matches!(kind, Kind::Inner | Kind::Left)) else {
+        return Ok(joined);
+    };
+    let labels = labels.into_iter().map(Expr::Column);
+    let columns = columns.into_iter();
+    let columns = columns.map(|(name, of)| of.alias_qualified(qualifier.clone(), name));
+    LogicalPlanBuilder::from(joined).project(labels.chain(columns).collect::<Vec<_>>())?.build()
 }
 
 /// What an AS OF join compares.
@@ -130,6 +170,8 @@ pub(crate) struct On {
     pub delay: Option<Expr>,
     pub tolerance: Option<Expr>,
     pub guard: Option<Expr>,
+    /// What windows of the rows tell, behind all other columns.
+    pub features: Vec<WindowFeature>,
 }
 
 /// The join of two plans; see `AsOf` for its parts.
@@ -142,12 +184,13 @@ pub(crate) fn join_plans(
         Some((right, sequence)) => (right, Some(sequence)),
         None => (right, None),
     };
-    let On { keys, time, created, known, delay, tolerance, guard } = on;
+    let On { keys, time, created, known, delay, tolerance, guard, features } = on;
     let Some(time) = time else {
         return datafusion::common::internal_err!("an AS OF join has no time");
     };
     let choice = Choice { created, known, delay, sequence };
-    let node = AsOf::new((left, right), kind, keys, (time, choice), (tolerance, guard))?;
+    let limits = (tolerance, guard);
+    let node = AsOf::new((left, right), kind, keys, (time, choice), limits, features)?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 

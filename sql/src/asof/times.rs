@@ -17,9 +17,10 @@ use datafusion::common::{DFSchema, Result as EngineResult};
 use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{Expr, ExprSchemable};
-use kernels::asof::{Axis, time_of_float};
+use kernels::asof::{Axis, float_of, time_of_float};
 
 use crate::error::Error;
+use crate::features::duration_text;
 
 /// 42883 if the times of a condition cannot be compared, 42804 if they have no distance.
 pub(super) fn check(time: &Expr, schema: &DFSchema, place: Option<(u64, u64)>) -> EngineResult<()> {
@@ -76,6 +77,18 @@ pub(super) fn tick_nanos(data_type: &DataType) -> Option<i64> {
         DataType::Timestamp(TimeUnit::Nanosecond, _) => Some(1),
         DataType::Date32 => Some(86_400_000_000_000),
         _ => None,
+    }
+}
+
+/// A distance between times, as a user would write it.
+pub(super) fn span(ticks: i64, data_type: &DataType) -> String {
+    match tick_nanos(data_type) {
+        Some(tick) => {
+            let us = i128::from(ticks) * i128::from(tick) / 1_000;
+            duration_text(i64::try_from(us).unwrap_or(i64::MAX))
+        }
+        None if data_type.is_floating() => float_of(ticks).to_string(),
+        None => ticks.to_string(),
     }
 }
 

@@ -1,7 +1,5 @@
 //! `TOLERANCE x`: the oldest and the newest time that a label's match may have.
 
-use std::fmt;
-
 use chrono::{DateTime, Months, NaiveDateTime, TimeDelta};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
@@ -9,6 +7,7 @@ use kernels::asof::{Axis, time_of_float};
 
 use super::times;
 use crate::error::Error;
+use crate::features::duration_text;
 
 const DAY_NANOS: i128 = 86_400_000_000_000;
 
@@ -22,15 +21,6 @@ pub(super) enum Tolerance {
         nanos: i64,
         tick_nanos: i64,
     },
-}
-
-impl fmt::Display for Tolerance {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Ticks(ticks) => write!(f, "{ticks}"),
-            Self::Months { months, nanos, .. } => write!(f, "{months} months and {nanos} ns"),
-        }
-    }
 }
 
 impl Tolerance {
@@ -97,6 +87,16 @@ impl Tolerance {
             _ => number.floor() as i64,
         };
         Some(Self::Ticks(ticks))
+    }
+
+    /// As a user would write it, over times of a type.
+    pub fn shown(self, of: &DataType) -> String {
+        match self {
+            Self::Ticks(ticks) => times::span(ticks, of),
+            Self::Months { months, nanos, .. } => {
+                format!("{months} mons {}", duration_text(nanos / 1_000))
+            }
+        }
     }
 
     /// The oldest and newest time for a label's time, as far as the axis goes.

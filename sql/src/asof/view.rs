@@ -7,22 +7,27 @@
 //! | its keys and its time      | its limits: TTL, DELAY, and CREATED between equal times      |
 //! | another time or direction  | nothing                                                      |
 
-use datafusion::common::DFSchema;
+use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::sql::sqlparser::ast::TableFactor;
 
+use super::node::Kind;
 use super::relation::On;
 use crate::error::{Error, Result};
-use crate::features::{FeatureViewTable, Version, point_in_time};
+use crate::features::windows::{Under, WindowedView};
+use crate::features::{FeatureViewTable, Rows, Version, point_in_time};
 
 /// The feature view that a relation is.
-pub(super) fn of(relation: &TableFactor, context: &dyn RelationPlannerContext) -> Option<Version> {
+pub(super) fn of(
+    relation: &TableFactor,
+    context: &dyn RelationPlannerContext,
+) -> Option<(Version, Rows)> {
     let TableFactor::Table { name, args: None, .. } = relation else { return None };
     let reference = context.object_name_to_table_reference(name.clone()).ok()?;
     let source = context.context_provider().get_table_source(reference).ok()?;
-    FeatureViewTable::version(&source)
+    FeatureViewTable::of(&source)
 }
 
 /// What a join with a feature view has said so far.
@@ -37,8 +42,9 @@ pub(super) struct Said<'a> {
     pub bare: bool,
 }
 
-/// Adds what the join left out; the answer holds the view's limits.
-pub(super) fn complete(version: &Version, said: Said<'_>) -> Result<On> {
+/// Adds what the join left out; the answer holds the view's limits. None: the join is one with the
+/// view's rows by another time or direction.
+pub(super) fn complete(version: &Version, said: Said<'_>) -> Result<Option<On>> {
     let Said { left, right, keys, time, label_time, nearest, bare } = said;
     if bare && keys.is_empty() {
         for key in &version.key {
@@ -67,15 +73,46 @@ pub(super) fn complete(version: &Version, said: Said<'_>) -> Result<On> {
     };
     if let Some(label_time) = label_time {
         *time = Some(point_in_time::time(version, (label_time, left), right, false)?);
-        return point_in_time::limits(version, right);
+        return point_in_time::limits(version, right).map(Some);
     }
     let row = point_in_time::column(right, &version.timestamp)?;
     match time {
         Some(Expr::BinaryExpr(BinaryExpr {
             op: Operator::GtEq | Operator::Gt, right: of, ..
-        })) if **of == row && !nearest => point_in_time::limits(version, right),
-        _ => Ok(On::default()),
+        })) if **of == row && !nearest => point_in_time::limits(version, right).map(Some),
+        _ => Ok(None),
     }
+}
+
+/// The view's rows and windows in a join of the right side's name; `over`: what the join says of
+/// them. Errors: 0A000 where windows cannot be told of.
+pub(super) fn windows<'a>(
+    view: &WindowedView,
+    right: &DFSchema,
+    (kind, is_own): (Kind, bool),
+    over: impl Iterator<Item = &'a Expr>,
+) -> Result<Under> {
+    if !is_own {
+        let what = "an AS OF join with windows by another time or direction than the view's";
+        return Err(Error::unsupported(what)
+            .with_hint("Windows look back from the label's time: write AS OF l.ts."));
+    }
+    let made = |column: &&Column| right.has_column(column) && view.is_made(column.name());
+    for expression in over {
+        if let Some(column) = expression.column_refs().into_iter().find(made) {
+            let what = format!("a join ON \"{}\", which is of a window,", column.name());
+            return Err(Error::unsupported(what)
+                .with_hint("Put the condition in WHERE, where it filters matches."));
+        }
+    }
+    let Some((Some(name), _)) = right.iter().next() else {
+        return Err(Error::unsupported("this form of a feature view with windows"));
+    };
+    let under = view.under(name, |_| matches!(kind, Kind::Inner | Kind::Left))?;
+    if !view.names().eq(right.fields().iter().map(|field| field.name())) {
+        return Err(Error::unsupported("other names for columns of a feature view with windows"));
+    }
+    Ok(under)
 }
 
 /// The label's column of this name; of several the leftmost.

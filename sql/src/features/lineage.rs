@@ -5,9 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use catalog::SEQUENCE_COLUMN;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, TableReference};
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::logical_expr::{Distinct, Expr, Extension, LogicalPlan};
+
+use crate::asof::{AsOf, WindowFeature};
 
 /// A column of a relation that a query names.
 pub(crate) type Source = (TableReference, String);
@@ -43,6 +46,22 @@ pub(crate) fn sources(plan: &LogicalPlan) -> Vec<BTreeSet<Source>> {
         }
         LogicalPlan::Distinct(Distinct::On(on)) => {
             on.select_expr.iter().map(|expr| of_expression(expr, plan)).collect()
+        }
+        LogicalPlan::Extension(Extension { node })
+            if let Some(node) = node.as_any().downcast_ref::<AsOf>() =>
+        {
+            let mut found = sources(&node.left);
+            let rows = node.right.schema().fields().iter().zip(sources(&node.right));
+            found.extend(
+                rows.filter(|(field, _)| field.name() != SEQUENCE_COLUMN).map(|(_, of)| of),
+            );
+            found.truncate(plan.schema().fields().len() - node.features.len());
+            let of_feature = |feature: &WindowFeature| match &feature.argument {
+                Some(argument) => of_expression(argument, plan),
+                None => BTreeSet::new(),
+            };
+            found.extend(node.features.iter().map(of_feature));
+            found
         }
         LogicalPlan::SubqueryAlias(_)
         | LogicalPlan::Filter(_)

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 };
 
 use super::Version;
-use crate::asof::{self, Kind, On};
+use crate::asof::{self, Kind, On, WindowFeature};
 use crate::error::{Error, Result};
 use crate::types;
 
@@ -34,6 +34,8 @@ pub(crate) struct Taking<'a> {
     /// `ts + delay < t`.
     pub strict: bool,
     pub known: Option<&'a Known>,
+    /// What windows of the rows tell.
+    pub features: Vec<WindowFeature>,
 }
 
 /// Labels with the rows of a feature view.
@@ -46,6 +48,7 @@ pub(crate) fn join(
     let mut on = limits(version, rows.schema())?;
     let label_time = (taking.label_time, labels.schema().as_ref());
     on.keys = taking.keys;
+    on.features = taking.features;
     on.time = Some(time(version, label_time, rows.schema(), taking.strict)?);
     let mut rows = LogicalPlanBuilder::from(rows);
     match (taking.known, &on.created) {

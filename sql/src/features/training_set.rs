@@ -18,7 +18,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::sql::sqlparser::ast;
 
 use super::point_in_time::{self, Known, Taking, binary, column};
-use super::{FeatureService, FeatureView, ServiceView, Version, services};
+use super::windows::Under;
+use super::{FeatureService, FeatureView, Rows, ServiceView, Version, services};
 use crate::access::{Object, Privileges, owner_of};
 use crate::asof::Kind;
 use crate::error::{Error, Result};
@@ -66,7 +67,9 @@ pub(crate) async fn plan(
     for (index, of) in service.views.iter().enumerate() {
         let (version, rows) = rows(environment, lakes, of, depth).await?;
         let name = format!("{}\u{3}{index}", of.alias);
-        let rows = LogicalPlanBuilder::from(rows).alias(name.as_str())?.build()?;
+        let wanted = features(of, &version);
+        let is_wanted = |column: &str| wanted.iter().any(|(feature, _)| feature == column);
+        let Under { rows, features, columns } = rows.under(&name, is_wanted)?;
         let keys = of.key.iter().zip(&version.key).map(|(of_label, key)| {
             Ok(binary(label(of_label), Operator::Eq, column(rows.schema(), key)?))
         });
@@ -77,14 +80,20 @@ pub(crate) async fn plan(
             label_time: label_time.clone(),
             strict: asked.strict,
             known: asked.known.as_ref(),
+            features,
         };
         plan = point_in_time::join(plan, rows, taking)?;
-        for (feature, alias) in features(of, &version) {
+        for (feature, alias) in wanted {
+            let column = columns.iter().find(|(column, _)| *column == feature);
+            let Some((_, column)) = column else {
+                let message = format!("feature \"{feature}\" of \"{}\" is gone", of.view);
+                return Err(Error::new("42703", message));
+            };
             let shown = match asked.full_names {
                 true => format!("{}__{alias}", of.alias),
                 false => alias,
             };
-            output.push((Expr::Column(Column::new(Some(name.as_str()), feature)), shown));
+            output.push((column.clone(), shown));
         }
     }
     check_names(&output)?;
@@ -264,7 +273,7 @@ async fn rows(
     lakes: &Lakes,
     of: &ServiceView,
     depth: usize,
-) -> Result<(Version, LogicalPlan)> {
+) -> Result<(Version, Rows)> {
     let parts = [of.schema.clone(), of.view.clone()];
     let state = lakes.main.state();
     let undefined = || environment.undefined(lakes, &parts);
@@ -278,7 +287,8 @@ async fn rows(
     let (newest, _) = kept.current().ok_or_else(undefined)?;
     let number = of.version.unwrap_or(newest);
     let version = kept.version(number).ok_or_else(undefined)?.clone();
-    let rows = if number == newest {
+    let is_plain = number == newest && !version.has_windows();
+    let rows = if is_plain {
         let name = plan::object_name(&[of.schema.as_str(), of.view.as_str()]);
         let mut text = parse::parse_query("SELECT * FROM x")?;
         if let ast::SetExpr::Select(select) = text.body.as_mut()
@@ -286,17 +296,23 @@ async fn rows(
         {
             from.relation = plan::table_factor(name, None);
         }
-        query(environment, lakes, text, depth).await?
+        Rows::Plain(query(environment, lakes, text, depth).await?)
     } else {
         environment.require(lakes, &place, &found, Privileges::SELECT)?;
         // An old version reads what the view's owner may, as the view does.
         let owner = owner_of(state, &Object::of(&Relation::View(std::sync::Arc::clone(view))));
+        // The newest is what the view is now, which follows renames.
+        let (sql, search_path, named) = match number == newest {
+            true => (&view.sql, &view.search_path, view.columns.as_slice()),
+            false => (&version.sql, &version.search_path, [].as_slice()),
+        };
         let inner = Environment {
-            search_path: version.search_path.clone(),
+            search_path: search_path.clone(),
             authority: std::sync::Arc::new(owner),
             ..environment.clone()
         };
-        query(&inner, lakes, parse::parse_query(&version.sql)?, depth).await?
+        let query = parse::parse_query(sql)?;
+        super::rows(&inner, lakes, query, &version, named, depth + 1).await?
     };
     Ok((version, rows))
 }

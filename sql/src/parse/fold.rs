@@ -7,12 +7,13 @@
 //! - `ON CONFLICT (a) WHERE b DO …` loses its predicate: it chooses among partial indexes, and
 //!   every key that we have covers all rows;
 //! - `VERSION AS OF 'tag'` becomes TIMESTAMP AS OF a function, for a number is expected there;
+//! - a window's `EXCLUDE CURRENT [ROW]` becomes a last key of its PARTITION BY;
 //! - the `*` of `(r).*` becomes a field of a name that no field has;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
-use super::{SextantDialect, TAGGED};
+use super::{EXCLUDE_CURRENT, SextantDialect, TAGGED};
 use crate::changes::{NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER};
 use crate::plan::ALL_FIELDS;
 
@@ -57,6 +58,9 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             folded.push(rest[length].clone());
             folded.extend(synthetic(")", &rest[length]));
             index += length + 1;
+        } else if let Some((length, at, text)) = excluding(&folded, rest) {
+            folded.splice(at..at, synthetic(&text, &rest[0]));
+            index += length;
         } else if is_whole_row(&folded, rest) {
             let name = format!("\"{ALL_FIELDS}\"");
             folded.push(rest[0].clone());
@@ -94,6 +98,38 @@ fn overriding(tokens: &[TokenWithSpan]) -> Option<(usize, &'static str)> {
     kinds.into_iter().find_map(|(word, mark)| {
         words(tokens, &["OVERRIDING", word, "VALUE"]).map(|length| (length, mark))
     })
+}
+
+/// `EXCLUDE CURRENT [ROW]` after a window's frame: how many tokens, and what is to stand where among
+/// those before.
+fn excluding(before: &[TokenWithSpan], rest: &[TokenWithSpan]) -> Option<(usize, usize, String)> {
+    let short = words(rest, &["EXCLUDE", "CURRENT"]);
+    let length = words(rest, &["EXCLUDE", "CURRENT", "ROW"]).or(short)?;
+    let named = |token: &TokenWithSpan, names: &[&str]| match &token.token {
+        Token::Word(word) => names.iter().any(|name| is(word, name)),
+        _ => false,
+    };
+    let last = before.iter().rev().find(|t| !matches!(t.token, Token::Whitespace(_)))?;
+    if !named(last, &["PRECEDING", "FOLLOWING", "ROW"]) {
+        return None;
+    }
+    // Where the keys end: at the order, or at the frame if there is none.
+    let (mut depth, mut order, mut frame, mut has_keys) = (0_usize, None, None, false);
+    for (at, token) in before.iter().enumerate().rev() {
+        match &token.token {
+            Token::RParen => depth += 1,
+            Token::LParen if depth == 0 => break,
+            Token::LParen => depth -= 1,
+            _ if depth == 0 && named(token, &["ORDER"]) => order = Some(at),
+            _ if depth == 0 && named(token, &["RANGE", "ROWS", "GROUPS"]) => {
+                frame = frame.or(Some(at));
+            }
+            _ if depth == 0 && named(token, &["PARTITION"]) => has_keys = true,
+            _ => {}
+        }
+    }
+    let before = if has_keys { "," } else { "PARTITION BY" };
+    Some((length, order.or(frame)?, format!("{before} \"{EXCLUDE_CURRENT}\"() ")))
 }
 
 /// `VERSION AS OF 'tag'`: where the tag is.

@@ -60,6 +60,7 @@ use crate::system::references;
 use crate::types::{NUMERIC, NUMERIC_SCALE};
 
 pub use arithmetic::NumberOperators;
+pub(crate) use average::average;
 pub(crate) use fold::{function, has_column};
 pub use json::JsonOperators;
 pub use operators::KnownOperators;

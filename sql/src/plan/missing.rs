@@ -11,6 +11,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, near_names};
+use crate::parse::EXCLUDE_CURRENT;
 use crate::types::shown;
 
 /// What the planner makes itself, or reads as a column when it has no parentheses.
@@ -53,6 +54,9 @@ struct Missing {
 
 impl Missing {
     fn error(&self, types: &[String]) -> Error {
+        if self.name == EXCLUDE_CURRENT {
+            return Error::unsupported("EXCLUDE CURRENT ROW outside a feature view");
+        }
         let message = format!("function {}({}) does not exist", self.name, types.join(", "));
         let cast = "No function matches the given name and argument types. \
                     You might need to add explicit type casts.";

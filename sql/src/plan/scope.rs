@@ -34,7 +34,7 @@ use super::resolve::{Found, Place, parts, reference_parts};
 use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
 use crate::access::{Object, Privileges, owner_of};
 use crate::error::{Error, Result};
-use crate::features::{FeatureView, FeatureViewTable, training_set};
+use crate::features::{FeatureView, FeatureViewTable, rows, training_set};
 use crate::functions::series;
 use crate::types::PostgresTypes;
 use crate::{parse, statements, system};
@@ -189,18 +189,21 @@ impl Loader<'_> {
             false => Arc::new(owner_of(state, &Object::of(&Relation::View(Arc::clone(view))))),
         };
         let inner = Environment { search_path, authority, ..self.environment.clone() };
+        let depth = self.depth + 1;
+        let kept = FeatureView::of(state, &place.schema, view).filter(|_| !place.temp);
+        let table = |plan| -> Result<ViewTable> {
+            Ok(ViewTable::new(rename_columns(plan, view)?, Some(view.sql.clone())))
+        };
+        if let Some((_, version)) = kept.as_ref().and_then(FeatureView::current) {
+            let rows = rows(&inner, self.lakes, query, version, &view.columns, depth).await?;
+            let table = table(rows.plan(version)?)?;
+            let table = FeatureViewTable::new(table, version.clone(), rows);
+            return Ok(provider_as_source(Arc::new(table)));
+        }
         let statement = ast::Statement::Query(Box::new(query));
         let plan =
-            super::plan_at_depth(&inner, self.lakes, statement, &[], Vec::new(), self.depth + 1)
-                .await?;
-        let plan = rename_columns(plan, view)?;
-        let table = ViewTable::new(plan, Some(view.sql.clone()));
-        let kept = FeatureView::of(state, &place.schema, view).filter(|_| !place.temp);
-        let provider: Arc<dyn TableProvider> = match kept.as_ref().and_then(FeatureView::current) {
-            Some((_, version)) => Arc::new(FeatureViewTable::new(table, version.clone())),
-            None => Arc::new(table),
-        };
-        Ok(provider_as_source(provider))
+            super::plan_at_depth(&inner, self.lakes, statement, &[], Vec::new(), depth).await?;
+        Ok(provider_as_source(Arc::new(table(plan)?)))
     }
 
     async fn special(&self, special: &Special, name: &[String]) -> Result<Arc<dyn TableSource>> {

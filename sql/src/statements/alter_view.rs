@@ -60,7 +60,8 @@ pub(super) async fn replace(
         return Err(Error::new("42809", format!("\"{}\" is not a view", place.name)));
     }
     let replace = Replace::SameColumns;
-    create_view::store(context, &place, query.clone(), query.to_string(), &[], replace).await?;
+    let fields = feature_view::fields(context, &place, query).await?;
+    create_view::store(context, &place, &fields, query.to_string(), &[], replace).await?;
     feature_view::revised(context, &place)?;
     Ok("ALTER VIEW".into())
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use catalog::{NewView, Relation, VIEW_COLUMN_OF, View};
-use datafusion::arrow::datatypes::FieldRef;
+use datafusion::arrow::datatypes::{FieldRef, Fields};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{CreateView, Query, SetExpr, Spanned};
 
@@ -41,7 +41,8 @@ pub(super) async fn run(
     let names: Vec<String> = create.columns.iter().map(|c| folded(&c.name)).collect();
     let sql = query_text(&create.query, text);
     let replace = if create.or_replace { Replace::SameColumns } else { Replace::No };
-    store(context, &place, create.query.as_ref().clone(), sql, &names, replace).await?;
+    let fields = feature_view::fields(context, &place, &create.query).await?;
+    store(context, &place, &fields, sql, &names, replace).await?;
     feature_view::revised(context, &place)?;
     Ok(tag)
 }
@@ -56,17 +57,15 @@ pub(super) enum Replace {
     Any,
 }
 
-/// Plans the query, so that a wrong one is refused now, and keeps it.
+/// Keeps a query that gives `fields`.
 pub(super) async fn store(
     context: &mut Context<'_>,
     place: &Place,
-    query: Query,
+    fields: &Fields,
     sql: String,
     names: &[String],
     replace: Replace,
 ) -> Result<()> {
-    let plan = plan::plan_query(context.environment, context.lakes, query, &[], Vec::new()).await?;
-    let fields = plan.schema().inner().fields().clone();
     if names.len() > fields.len() {
         return Err(Error::new("42601", "CREATE VIEW specifies more column names than columns"));
     }

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use catalog::{Relation, View};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectType, Value};
+use catalog::{Relation, VIEW_COLUMN_OF, View};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectType, Query, Value};
 
 use super::create_view::{self, Replace};
 use super::{Context, drop};
 use crate::error::{Error, Result};
+use crate::features::windows::{self, WindowedView};
 use crate::features::{
     Feature, FeatureService, FeatureView, Metadata, ServiceView, Version, duration_us, services,
 };
 use crate::names::folded;
 use crate::parse::{AlterFeatureView, CreateFeatureView, Freshness};
-use crate::plan::{Found, Place};
-use crate::{Notice, types};
+use crate::plan::{self, Environment, Found, Place};
+use crate::{Notice, parse, types};
 
 /// Options of `ALTER VIEW … SET` that make a view a feature view.
 const PREFIX: &str = "feature_";
@@ -45,10 +46,37 @@ pub(super) async fn create(
         None => {}
     }
     let sql = create_view::query_text(&create.query, text);
-    create_view::store(context, &place, create.query.clone(), sql, &[], Replace::Any).await?;
     let asked = asked(context, create)?;
+    let fields = planned(context, &create.query, Some(&asked), &[]).await?;
+    create_view::store(context, &place, &fields, sql, &[], Replace::Any).await?;
     define(context, &place, asked)?;
     Ok(tag)
+}
+
+/// The columns of a query, which is that of a feature view if `asked` says so; `named`: as they are
+/// declared, if they are.
+async fn planned(
+    context: &Context<'_>,
+    query: &Query,
+    asked: Option<&Asked>,
+    named: &[FieldRef],
+) -> Result<Fields> {
+    let (environment, lakes) = (context.environment, &*context.lakes);
+    if let Some(asked) = asked {
+        let by = (asked.key.as_slice(), asked.timestamp.as_str());
+        let view = WindowedView::plan(environment, lakes, query, by, named, 0).await?;
+        if let Some(view) = view {
+            return view.fields();
+        }
+    }
+    let plan = plan::plan_query(environment, lakes, query.clone(), &[], Vec::new()).await?;
+    Ok(plan.schema().inner().fields().clone())
+}
+
+/// The columns that a query gives a view at a place, which may be a feature view.
+pub(super) async fn fields(context: &Context<'_>, place: &Place, query: &Query) -> Result<Fields> {
+    let asked = kept_at(context, place).as_ref().and_then(Asked::of);
+    planned(context, query, asked.as_ref(), &[]).await
 }
 
 /// What a statement says of a feature view.
@@ -110,9 +138,14 @@ fn define(context: &mut Context<'_>, place: &Place, asked: Asked) -> Result<()> 
     let view = view_at(context, place)?;
     check_columns(&view, &asked)?;
     let state = context.lakes.main.state();
-    let column = |field: &FieldRef| Feature {
-        name: field.name().clone(),
-        data_type: types::describe(field).data_type,
+    let windows = windows::texts(&parse::parse_query(&view.sql)?)?;
+    let column = |field: &FieldRef| {
+        let of = field.metadata().get(VIEW_COLUMN_OF).unwrap_or(field.name());
+        Feature {
+            name: field.name().clone(),
+            data_type: types::describe(field).data_type,
+            window: windows.get(of).cloned(),
+        }
     };
     let new = Version {
         sql: view.sql.clone(),
@@ -136,7 +169,7 @@ fn define(context: &mut Context<'_>, place: &Place, asked: Asked) -> Result<()> 
 }
 
 /// ALTER [FEATURE] VIEW … SET (…), RESET (…).
-pub(super) fn set(context: &mut Context<'_>, alter: &AlterFeatureView) -> Result<String> {
+pub(super) async fn set(context: &mut Context<'_>, alter: &AlterFeatureView) -> Result<String> {
     let word = if alter.of_feature_view { "FEATURE VIEW" } else { "VIEW" };
     let tag = format!("ALTER {word}");
     let Some((place, found)) = context.relation(&alter.name, alter.if_exists)? else {
@@ -171,8 +204,38 @@ pub(super) fn set(context: &mut Context<'_>, alter: &AlterFeatureView) -> Result
             .with_hint("Set feature_time, and feature_key for the columns of its key."));
     }
     check_name(&place.name)?;
+    check_query(context, &view, &asked).await?;
     define(context, &place, asked)?;
     Ok(tag)
+}
+
+/// A plain view's query must be one that a feature view can have, with the same columns.
+async fn check_query(context: &Context<'_>, view: &View, asked: &Asked) -> Result<()> {
+    let query = parse::parse_query(&view.sql)?;
+    if windows::texts(&query)?.is_empty() {
+        return Ok(());
+    }
+    let search_path = view.search_path.clone();
+    let environment = &Environment { search_path, ..context.environment.clone() };
+    let by = (asked.key.as_slice(), asked.timestamp.as_str());
+    let lakes = &*context.lakes;
+    let planned = WindowedView::plan(environment, lakes, &query, by, &view.columns, 1).await?;
+    let Some(planned) = planned else { return Ok(()) };
+    let fields = planned.fields()?;
+    for (column, field) in view.columns.iter().zip(&fields) {
+        let (is, was) = (types::describe(field), types::describe(column));
+        if is.udt_name != was.udt_name {
+            let message = format!(
+                "column \"{}\" of the view is of type {}, and at a label's time of type {}",
+                column.name(),
+                was.data_type,
+                is.data_type
+            );
+            return Err(Error::new("42804", message)
+                .with_hint("CREATE OR REPLACE FEATURE VIEW makes it anew."));
+        }
+    }
+    Ok(())
 }
 
 /// `feature_ttl` of a view is `ttl` of a feature view.

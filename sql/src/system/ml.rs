@@ -36,6 +36,7 @@ const FEATURES: Columns = &[
     ("data_type", 't'),
     ("position", 'i'),
     ("description", 't'),
+    ("window", 't'),
 ];
 const FEATURE_SERVICES: Columns = &[
     ("schema_name", 't'),
@@ -141,6 +142,7 @@ fn all_features(lakes: &Lakes) -> Vec<Vec<Cell>> {
                     feature.data_type.as_str().into(),
                     (position as i32 + 1).into(),
                     description(view, &feature.name).into(),
+                    feature.window.clone().into(),
                 ]);
             }
         }
@@ -211,8 +213,9 @@ async fn lineage(environment: &Environment, lakes: &Lakes) -> Vec<Vec<Cell>> {
         let Ok(query) = parse::parse_query(&view.sql) else { continue };
         let search_path = view.search_path.clone();
         let inner = Environment { search_path, ..environment.clone() };
-        let planned = Box::pin(plan::plan_query(&inner, lakes, query, &[], Vec::new())).await;
-        let (Ok(planned), Some((_, version))) = (planned, kept.current()) else { continue };
+        let Some((_, version)) = kept.current() else { continue };
+        let read = Box::pin(features::rows(&inner, lakes, query, version, &view.columns, 0)).await;
+        let Ok(planned) = read.and_then(|read| read.plan(version)) else { continue };
         for (column, sources) in version.columns.iter().zip(features::sources(&planned)) {
             for (relation, source) in sources {
                 let found = plan::reference_place(&inner, lakes, &relation);

@@ -238,13 +238,7 @@ async fn answer(context: &SessionContext, sql: &str) -> (Vec<(i64, Option<i64>)>
     let statement = EngineStatement::Statement(Box::new(statement));
     let plan = context.state().statement_to_plan(statement).await.unwrap();
     let plan = context.state().create_physical_plan(&plan).await.unwrap();
-    // It goes through bytes first: what comes out is the same plan.
-    let (codec, converter) = (AsOfCodec, DeduplicatingProtoConverter {});
-    let bytes = to_bytes(Arc::clone(&plan), &codec, &converter).unwrap();
-    let sent = from_bytes(&bytes, &context.task_ctx(), &codec, &converter).unwrap();
-    let shape = |plan: &Arc<dyn ExecutionPlan>| displayable(plan.as_ref()).indent(true).to_string();
-    assert_eq!(shape(&sent), shape(&plan));
-    let plan = sent;
+    let plan = sent(context, plan);
     let batches = collect(Arc::clone(&plan), context.task_ctx()).await.unwrap();
     let mut out = Vec::new();
     for batch in batches {
@@ -253,6 +247,16 @@ async fn answer(context: &SessionContext, sql: &str) -> (Vec<(i64, Option<i64>)>
         out.extend(labels.values().iter().copied().zip(rows.iter()));
     }
     (out, spilled(plan.as_ref()))
+}
+
+/// What comes out when a plan has gone through bytes: the same.
+fn sent(context: &SessionContext, plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    let (codec, converter) = (AsOfCodec, DeduplicatingProtoConverter {});
+    let bytes = to_bytes(Arc::clone(&plan), &codec, &converter).unwrap();
+    let sent = from_bytes(&bytes, &context.task_ctx(), &codec, &converter).unwrap();
+    let shape = |plan: &Arc<dyn ExecutionPlan>| displayable(plan.as_ref()).indent(true).to_string();
+    assert_eq!(shape(&sent), shape(&plan));
+    sent
 }
 
 fn spilled(plan: &dyn ExecutionPlan) -> usize {

@@ -129,18 +129,23 @@ fn real(name: &str) -> Expr {
 
 /// `sum / count` under the name of the average.
 fn quotient(name: &str, schema: &DFSchema) -> EngineResult<Expr> {
-    let part = |part: &str| -> EngineResult<(Expr, DataType)> {
-        let column = Expr::Column(Column::new_unqualified(format!("{name}{MARK}{part}")));
-        let of = column.get_type(schema)?;
+    let part = |part: &str| Expr::Column(Column::new_unqualified(format!("{name}{MARK}{part}")));
+    Ok(average(part("sum"), part("count"), schema)?.alias(name))
+}
+
+/// `sum / count`, of integers or numerics.
+pub(crate) fn average(sum: Expr, count: Expr, schema: &DFSchema) -> EngineResult<Expr> {
+    let part = |part: Expr| -> EngineResult<(Expr, DataType)> {
+        let of = part.get_type(schema)?;
         Ok(match of {
-            DataType::Decimal128(..) => (column, of),
-            _ => (cast(column, WHOLE), WHOLE),
+            DataType::Decimal128(..) => (part, of),
+            _ => (cast(part, WHOLE), WHOLE),
         })
     };
-    let ((sum, of_sum), (count, of_count)) = (part("sum")?, part("count")?);
+    let ((sum, of_sum), (count, of_count)) = (part(sum)?, part(count)?);
     let quotient = arithmetic::between((sum, &of_sum), Operator::Divide, (count, &of_count));
     match quotient {
-        Some(quotient) => Ok(quotient.alias(name)),
-        None => plan_err!("{name} is not of numbers"),
+        Some(quotient) => Ok(quotient),
+        None => plan_err!("an average is not of numbers"),
     }
 }

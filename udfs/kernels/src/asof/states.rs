@@ -237,13 +237,16 @@ impl<V: Clone + Ord> State for Extremes<V> {
     }
 }
 
-/// The last rows by `(ts, seq)`, newest first, or the first ones, oldest first.
+/// What rows go by: their time, when they became known with NULL first, their number.
+pub type Instant = (i64, Option<i64>, i64);
+
+/// The last rows, newest first, or the first ones, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends<V> {
     /// Nothing is kept beyond this many.
     limit: usize,
     first: bool,
-    rows: Vec<(i64, i64, V)>,
+    rows: Vec<(Instant, V)>,
 }
 
 impl<V> Default for Ends<V> {
@@ -253,24 +256,27 @@ impl<V> Default for Ends<V> {
 }
 
 impl<V: Clone + Ord> Ends<V> {
-    /// Adds a row; `limit` and `first` are the same for all rows of all windows.
-    pub fn push(&mut self, (limit, first): (usize, bool), ts: i64, seq: i64, value: V) {
+    /// Adds a row, and gives back the one that is none of the ends, if there is one; `limit` and
+    /// `first` are the same for all rows of all windows.
+    pub fn push(&mut self, (limit, first): (usize, bool), at: Instant, value: V) -> Option<V> {
         (self.limit, self.first) = (limit, first);
-        self.insert((ts, seq, value));
+        self.insert((at, value)).map(|(_, value)| value)
     }
 
-    fn insert(&mut self, row: (i64, i64, V)) {
-        let is_before = |held: &(i64, i64, V)| if self.first { *held < row } else { *held > row };
+    fn insert(&mut self, row: (Instant, V)) -> Option<(Instant, V)> {
+        let is_before = |held: &(Instant, V)| if self.first { *held < row } else { *held > row };
         let place = self.rows.partition_point(is_before);
-        if place < self.limit {
-            self.rows.insert(place, row);
-            self.rows.truncate(self.limit);
+        if place >= self.limit {
+            return Some(row);
         }
+        let last = if self.rows.len() == self.limit { self.rows.pop() } else { None };
+        self.rows.insert(place, row);
+        last
     }
 
     /// What the rows have.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.rows.iter().map(|(_, _, value)| value)
+        self.rows.iter().map(|(_, value)| value)
     }
 }
 
@@ -279,7 +285,9 @@ impl<V: Clone + Ord> State for Ends<V> {
         if self.limit == 0 {
             (self.limit, self.first) = (other.limit, other.first);
         }
-        other.rows.iter().for_each(|row| self.insert(row.clone()));
+        for row in &other.rows {
+            self.insert(row.clone());
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::super::*;
 
-/// A row: key, time and a value that is a small integer times a power of two.
-type Event = (u32, i64, i64);
+/// A row: key, time, when it became known, and a value that is a small integer times a power of two.
+type Event = (u32, i64, Option<i64>, i64);
 
 /// What all windows gather of their rows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,13 +24,13 @@ struct All {
 const LIMIT: usize = 3;
 
 impl All {
-    fn push(&mut self, number: usize, ts: i64, value: i64) {
+    fn push(&mut self, number: usize, (_, ts, known, value): Event) {
         self.count += 1;
         self.sum.push(value as f64);
         self.whole.push(i128::from(value));
         self.extremes.push(value);
-        self.last.push((LIMIT, false), ts, number as i64, number as u64);
-        self.first.push((LIMIT, true), ts, number as i64, number as u64);
+        self.last.push((LIMIT, false), (ts, known, number as i64), number as u64);
+        self.first.push((LIMIT, true), (ts, known, number as i64), number as u64);
         self.distinct.insert(value);
     }
 }
@@ -51,8 +51,7 @@ impl State for All {
 struct Case {
     labels: Vec<(u32, i64)>,
     events: Vec<Event>,
-    width: i64,
-    excludes_current: bool,
+    frame: Frame,
     parts: usize,
     order: Vec<usize>,
 }
@@ -63,24 +62,29 @@ type Answer = (u64, f64, i128, Option<(i64, i64)>, Vec<u64>, Vec<u64>, usize);
 fn naive(case: &Case) -> Vec<Answer> {
     let of_label = |&(key, t): &(u32, i64)| {
         let wide = i128::from;
-        let (end, start) = (wide(t), wide(t) - wide(case.width));
-        let is_in = |ts: i128| match case.excludes_current {
-            true => start <= ts && ts < end,
-            false => start < ts && ts <= end,
+        let end = wide(t) - wide(case.frame.gap);
+        let start = case.frame.width.map(|width| wide(t) - wide(width));
+        let is_in = |ts: i128, known: Option<i64>| {
+            let is_known = !case.frame.known || known.is_some_and(|known| known <= t);
+            is_known
+                && match case.frame.excludes_end {
+                    true => start.is_none_or(|start| start <= ts) && ts < end,
+                    false => start.is_none_or(|start| start < ts) && ts <= end,
+                }
         };
         let events = case.events.iter().enumerate();
-        let mut rows: Vec<(i64, u64, i64)> = events
-            .filter(|(_, (k, ts, _))| *k == key && is_in(wide(*ts)))
-            .map(|(number, (_, ts, value))| (*ts, number as u64, *value))
+        let mut rows: Vec<((i64, Option<i64>, u64), i64)> = events
+            .filter(|(_, (k, ts, known, _))| *k == key && is_in(wide(*ts), *known))
+            .map(|(number, (_, ts, known, value))| ((*ts, *known, number as u64), *value))
             .collect();
         rows.sort_unstable();
         // The sum of integers is exact; rounding it is what a sum of floats may do once.
-        let sum: i128 = rows.iter().map(|(_, _, value)| wide(*value as f64 as i64)).sum();
-        let values = rows.iter().map(|(_, _, value)| *value);
+        let sum: i128 = rows.iter().map(|(_, value)| wide(*value as f64 as i64)).sum();
+        let values = rows.iter().map(|(_, value)| *value);
         let bounds = values.clone().min().zip(values.clone().max());
         let whole = values.map(wide).sum();
-        let numbers = rows.iter().map(|(_, number, _)| *number);
-        let distinct: HashSet<i64> = rows.iter().map(|(_, _, value)| *value).collect();
+        let numbers = rows.iter().map(|((_, _, number), _)| *number);
+        let distinct: HashSet<i64> = rows.iter().map(|(_, value)| *value).collect();
         let last = numbers.clone().rev().take(LIMIT).collect();
         (
             rows.len() as u64,
@@ -98,18 +102,23 @@ fn naive(case: &Case) -> Vec<Answer> {
 fn answer(case: &Case) -> Vec<Answer> {
     let (slots, times): (Vec<u32>, Vec<i64>) = case.labels.iter().copied().unzip();
     let labels = Labels::new(2, &slots, &times);
-    let cuts = Windows::new(&labels, case.width, case.excludes_current);
+    let cuts = Windows::new(&labels, case.frame);
     let mut states = vec![vec![All::default(); cuts.cells()]; case.parts];
     for (turn, number) in case.order.iter().enumerate() {
-        let (key, ts, value) = case.events[*number];
-        if let Some(cell) = cuts.cell(key, ts) {
-            states[turn % case.parts][cell].push(*number, ts, value);
-        }
+        let event = case.events[*number];
+        let (key, ts, known, _) = event;
+        cuts.place(&labels, key, (ts, known), |cell| {
+            states[turn % case.parts][cell].push(*number, event);
+        });
     }
     let mut whole = states.pop().unwrap();
     states.iter().for_each(|state| merge_cells(&mut whole, state));
-    let windows = cuts.slide(&labels, &whole);
+    let (mut windows, mut distinct) = (Vec::new(), Vec::new());
+    cuts.slide(&labels, &whole, |window| windows.push(window));
+    let values: Vec<HashSet<i64>> = whole.iter().map(|all| all.distinct.clone()).collect();
+    cuts.distinct(&labels, &values, |count| distinct.push(count as usize));
     assert_eq!(windows.len(), labels.place_count());
+    assert_eq!(distinct, windows.iter().map(|all| all.distinct.len()).collect::<Vec<_>>());
     let of_label = |label: usize| {
         let all = &windows[labels.place(label) as usize];
         let last = all.last.values().copied().collect();
@@ -131,15 +140,21 @@ fn case() -> impl Strategy<Value = Case> {
     // Up to 57 bits and of both signs: floats of very different sizes meet.
     let value = (-9..10i64, 0..54u32).prop_map(|(value, shift)| value << shift);
     let labels = prop::collection::vec((0..2u32, time()), 0..9);
-    let events = prop::collection::vec((0..3u32, time(), value), 0..16);
+    let known = prop::option::weighted(0.9, time());
+    let events = prop::collection::vec((0..3u32, time(), known, value), 0..16);
     let width = prop_oneof![8 => 1..9i64, 1 => Just(i64::MAX)];
+    let width = prop::option::weighted(0.9, width);
+    let gap = prop_oneof![3 => Just(0), 3 => 0..5i64, 1 => Just(i64::MAX)];
+    let frame = (width, gap, any::<bool>(), any::<bool>()).prop_map(|frame| {
+        let (width, gap, excludes_end, known) = frame;
+        Frame { width, gap, excludes_end, known }
+    });
     let parts = prop::sample::select(vec![1usize, 2, 8]);
-    (labels, events, width, any::<bool>(), parts).prop_flat_map(|case| {
-        let (labels, events, width, excludes_current, parts) = case;
+    (labels, events, frame, parts).prop_flat_map(|(labels, events, frame, parts)| {
         let order: Vec<usize> = (0..events.len()).collect();
         Just(order).prop_shuffle().prop_map(move |order| {
             let (labels, events) = (labels.clone(), events.clone());
-            Case { labels, events, width, excludes_current, parts, order }
+            Case { labels, events, frame, parts, order }
         })
     })
 }
