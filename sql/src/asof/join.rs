@@ -154,7 +154,8 @@ impl Work {
         if spilled.is_empty() {
             let batches: Vec<RecordBatch> =
                 held.iter().flat_map(|(_, batches)| batches.clone()).collect();
-            match self.arranged(batches, memory.take()).await {
+            let partitions = self.right.output_partitioning().partition_count();
+            match self.arranged(batches, memory.take(), partitions).await {
                 Ok((arranged, memory)) => {
                     let streams = self.streams(&arranged)?;
                     let schema = Arc::clone(&self.schema);
@@ -231,14 +232,16 @@ impl Work {
         Ok(all.into_iter().map(|(_, labels)| labels).collect())
     }
 
-    /// Arranges labels beside the tasks that answer, so that who waits can be told of a cancel.
+    /// Arranges labels beside the tasks that answer, so that who waits can be told of a cancel; the
+    /// rows will come in so many `streams`.
     pub async fn arranged(
         self: &Arc<Self>,
         batches: Vec<RecordBatch>,
         memory: MemoryReservation,
+        streams: usize,
     ) -> EngineResult<(Arranged, MemoryReservation)> {
         let work = Arc::clone(self);
-        let arrange = move || Ok((work.arrange(batches, &memory)?, memory));
+        let arrange = move || Ok((work.arrange(batches, &memory, streams)?, memory));
         SpawnedTask::spawn_blocking(arrange).await.map_err(failed)?
     }
 
@@ -247,6 +250,7 @@ impl Work {
         &self,
         batches: Vec<RecordBatch>,
         memory: &MemoryReservation,
+        streams: usize,
     ) -> EngineResult<Arranged> {
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         if rows >= NOWHERE as usize {
@@ -278,14 +282,13 @@ impl Work {
         }
         let labels = Labels::new(slot_count, &slots, &instants);
         let windows = window::windows(&self.terms.features, &labels, memory)?;
-        let partitions = self.right.output_partitioning().partition_count();
         let (rule, nothing) = (self.terms.rule, Labels::default());
         let winning = self.winning(&labels, &nothing);
-        let states = Winners::bytes(rule, winning) * partitions;
+        let states = Winners::bytes(rule, winning) * streams;
         // Once a stream, once merged, once slid over.
         let of_windows = window::bytes(&self.terms.features, &windows, VALUE_BYTES);
-        let states = states.saturating_add(of_windows.saturating_mul(partitions + 2));
-        let taken = Kept::bytes(&self.rows()?, rule, winning, partitions);
+        let states = states.saturating_add(of_windows.saturating_mul(streams + 2));
+        let taken = Kept::bytes(&self.rows()?, rule, winning, streams);
         memory.try_grow(states.saturating_add(taken))?;
         memory.shrink(states.saturating_add(taken));
         if let Some(filter) = &self.filter {

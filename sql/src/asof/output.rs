@@ -65,7 +65,8 @@ impl Output {
             Kind::Semi => keep(true)?,
             Kind::Anti => keep(false)?,
             Kind::Inner => {
-                let labels = (first..).zip(found.iter().copied()).filter(|(_, found)| found.is_some());
+                let labels =
+                    (first..).zip(found.iter().copied()).filter(|(_, found)| found.is_some());
                 let (labels, taken): (Vec<_>, Vec<_>) = labels.unzip();
                 self.beside(&keep(true)?, &labels, &taken)?
             }

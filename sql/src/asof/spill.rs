@@ -184,9 +184,22 @@ pub(super) async fn joined(
                 batches.push(batch);
             }
         }
-        let (arranged, memory) = work.arranged(batches, memory).await?;
         let streams = rows.iter().filter_map(|partition| partition.read(part).transpose());
-        let streams = streams.collect::<EngineResult<Vec<_>>>()?;
+        let mut streams = streams.collect::<EngineResult<Vec<_>>>()?;
+        let held = memory.size();
+        let (arranged, memory) = match work.arranged(batches.clone(), memory, streams.len()).await {
+            Ok(arranged) => arranged,
+            Err(error) if streams.len() < 2 || !is_exhausted(&error) => return Err(error),
+            // Each stream has a state of its own: one after the other they need one.
+            Err(_) => {
+                let memory = work.memory("AsOfLabels");
+                memory.try_grow(held)?;
+                let schema = work.right.schema();
+                let all = futures::stream::iter(std::mem::take(&mut streams)).flatten();
+                streams.push(Box::pin(RecordBatchStreamAdapter::new(schema, all)));
+                work.arranged(batches, memory, 1).await?
+            }
+        };
         let output = work.joined(arranged, streams, Arc::clone(&schema), memory).await?;
         let mut output = output.stream();
         let mut file = manager.create_in_progress_file("AsOf")?;
@@ -196,6 +209,10 @@ pub(super) async fn joined(
         results.extend(file.finish()?);
     }
     merged(&work, &manager, results)
+}
+
+fn is_exhausted(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
 /// The right side in parts.
