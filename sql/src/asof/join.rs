@@ -283,9 +283,10 @@ impl Work {
         let windows = window::windows(&self.terms.features, &labels, memory)?;
         let partitions = self.right.output_partitioning().partition_count();
         let states = Winners::bytes(self.terms.rule, self.winning_places(&labels)) * partitions;
-        // Once a stream, once merged, once slid over.
-        let of_windows = window::bytes(&self.terms.features, &windows, VALUE_BYTES);
-        let states = states.saturating_add(of_windows.saturating_mul(partitions + 2));
+        // Once a stream, and values once more when they are merged.
+        let of_right = self.right.schema();
+        let of_windows = window::bytes(&self.terms.features, &windows, &of_right, VALUE_BYTES)?;
+        let states = states.saturating_add(of_windows.saturating_mul(partitions + 1));
         let taken = labels.place_count() * row_bytes(&self.rows()?) * 3;
         memory.try_grow(states.saturating_add(taken))?;
         memory.shrink(states.saturating_add(taken));
