@@ -171,7 +171,7 @@ def test_a_view_is_duckdbs_window_where_both_mean_the_same(servers, tmp_path, th
         ORDER BY n""").fetchall())
 
 
-ROWS = """SELECT (g::bigint * 7919 % {keys}) AS k, timestamptz '2024-01-01 00:00+00' + (g * 31 % 86400) * INTERVAL '1 second'
+ROWS = """SELECT (g::bigint * 7919 % {keys}) AS k, timestamptz '2024-01-01 00:00:00+00' + (g * 31 % 86400) * INTERVAL '1 second'
     AS ts, g::bigint AS v FROM generate_series(1, {count}) AS t(g)"""
 
 

@@ -1,5 +1,5 @@
-//! Predicates over labels are asked before the join: those that fail need no match. A join that gives
-//! every label once, and of which nothing but labels is asked, is none.
+//! Predicates over labels are asked before the join: those that fail need no match. A join that
+//! gives every label once, and of which nothing but labels is asked, is none.
 //!
 //! The engine would push what it may push below both inputs of a node, so that the node lets it
 //! push nothing, and this does it. What is over the right side stays above: it filters matches.

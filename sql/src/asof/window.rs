@@ -1,4 +1,4 @@
-//! Features over windows at label time: what all rows of a window tell, beside the row that is taken.
+//! Features over windows at label time: what all rows of a window tell, beside the row taken.
 //!
 //! For each label, what a window of the rows of its key tells: `(t - width, t]`, or
 //! `[t - width, t)` when the current instant is left out. It is evaluated at the label's time, not
