@@ -21,11 +21,12 @@ use super::node::{AsOf, Kind, Known};
 #[derive(Debug)]
 struct PushBelowAsOf;
 
-/// The engine's rules and this one, before the rule that pushes filters further.
+/// The engine's rules and this one, after the rule that pushes filters down to the join: what comes
+/// next may put a projection between.
 pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let at = rules.iter().position(|rule| rule.name() == "push_down_filter");
-    rules.insert(at.unwrap_or(rules.len()), Arc::new(PushBelowAsOf));
+    rules.insert(at.map_or(rules.len(), |at| at + 1), Arc::new(PushBelowAsOf));
     rules
 }
 
