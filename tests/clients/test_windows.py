@@ -200,6 +200,27 @@ def test_labels_beyond_memory_go_to_disk(servers, tmp_path):
     assert ours == tuple(expected)
 
 
+def test_labels_are_chosen_before_and_what_nobody_asks_is_not_joined(server):
+    connection = server.connect()
+    connection.execute("CREATE TABLE e (k int, ts timestamptz, v int)")
+    connection.execute("""CREATE FEATURE VIEW v KEY (k) TIMESTAMP ts AS
+        SELECT k, ts, v, sum(v) OVER (PARTITION BY k ORDER BY ts RANGE INTERVAL '1 hour' PRECEDING) AS s FROM e""")
+    connection.execute("INSERT INTO e SELECT g % 5, timestamptz '2024-01-01 00:00+00' + g * interval '9 minutes', g "
+                       "FROM generate_series(1, 50) AS g")
+
+    def plan(query):
+        return "\n".join(row[0] for row in connection.execute("EXPLAIN " + query))
+
+    joined = "SELECT e.k, v.s FROM e LEFT JOIN v AS OF e.ts ON v.k = e.k WHERE e.k = 1"
+    for query in ("SELECT * FROM v WHERE k = 1", joined):
+        told = plan(query)
+        assert told.index("AsOfExec") < told.find("FilterExec: k"), told
+    assert "AsOfExec" not in plan("SELECT k, v FROM v")
+    # What windows tell is asked after them. By hand: a key has an event every 45 minutes.
+    expected = sum(g + max(g - 5, 0) > 60 for g in range(1, 51))
+    assert connection.execute("SELECT count(*) FROM v WHERE s > 60").fetchone() == (expected,)
+
+
 def test_errors_say_where_and_what_to_do(server):
     connection = server.connect()
     connection.execute("CREATE TABLE e (k int, ts timestamptz, v int)")
