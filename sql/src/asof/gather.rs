@@ -146,18 +146,14 @@ impl Gathered {
         Ok(Cells { function: self, of: of.clone(), answer, states, converter })
     }
 
-    /// Bytes that a cell may need; `value_bytes`: those of a value of the argument.
-    pub(super) fn cell_bytes(self, value_bytes: usize) -> usize {
-        let value = value_bytes + VALUE_BYTES;
+    /// Bytes that the values of a cell may need beside its state, of so many bytes each.
+    pub(super) fn value_bytes(self, value: usize) -> usize {
+        let value = value + VALUE_BYTES;
         match self {
-            Self::Count => size_of::<u64>(),
-            // The sums have a few parts.
-            Self::Sum | Self::Avg | Self::Stddev => 3 * size_of::<Spread>(),
-            Self::Min | Self::Max => size_of::<Extremes<Value>>() + 2 * value,
-            Self::Last(limit) | Self::First(limit) => {
-                size_of::<Ends<Value>>() + limit.min(2) * (value + size_of::<Instant>())
-            }
-            Self::Distinct => size_of::<HashSet<Value>>() + value,
+            Self::Count | Self::Sum | Self::Avg | Self::Stddev => 0,
+            Self::Min | Self::Max => 2 * value,
+            Self::Last(limit) | Self::First(limit) => limit.min(2) * (value + size_of::<Instant>()),
+            Self::Distinct => value,
         }
     }
 }

@@ -285,9 +285,10 @@ impl Work {
         let (rule, nothing) = (self.terms.rule, Labels::default());
         let winning = self.winning(&labels, &nothing);
         let states = Winners::bytes(rule, winning) * streams;
-        // Once a stream, once merged, once slid over.
-        let of_windows = window::bytes(&self.terms.features, &windows, VALUE_BYTES);
-        let states = states.saturating_add(of_windows.saturating_mul(streams + 2));
+        // Once a stream, and values once more when they are merged.
+        let of_right = self.right.schema();
+        let of_windows = window::bytes(&self.terms.features, &windows, &of_right, VALUE_BYTES)?;
+        let states = states.saturating_add(of_windows.saturating_mul(streams + 1));
         let taken = Kept::bytes(&self.rows()?, rule, winning, streams);
         memory.try_grow(states.saturating_add(taken))?;
         memory.shrink(states.saturating_add(taken));

@@ -1,8 +1,8 @@
 //! The logical node: what is joined, how, and what comes out.
 //!
 //! Beside the row that a label takes there may be what windows of rows tell at its time, see
-//! `window`. Conditions are held as comparisons, as in a join, so that what converts and coerces comparisons
-//! does so here: `keys` are `l = r`, `time` is `l.t >= r.t` or one of its like.
+//! `window`. Conditions are held as comparisons, as in a join, so that what converts and coerces
+//! comparisons does so here: `keys` are `l = r`, `time` is `l.t >= r.t` or one of its like.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;

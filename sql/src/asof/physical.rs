@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use catalog::SEQUENCE_COLUMN;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue, internal_err};
 use datafusion::error::DataFusionError;
@@ -21,7 +21,7 @@ use datafusion::physical_planner::{
 };
 use kernels::asof::{Direction, Rule};
 
-use super::exec::{AsOfExec, Terms};
+use super::exec::{AsOfExec, Side, Terms};
 use super::node::{AsOf, Known};
 use super::times;
 use super::tolerance::Tolerance;
@@ -97,13 +97,8 @@ impl ExtensionPlanner for Joins {
         });
         let rule = rule(operator, node.nearest, (delay, choice.known == Known::Required))?;
         let rows = right.schema();
-        let mut features = Vec::with_capacity(node.features.len());
-        for feature in &node.features {
-            let maybe = |e: &Option<Expr>| e.as_ref().map(|e| over(e, of_right)).transpose();
-            let sides = (maybe(&feature.argument)?, maybe(&feature.filter)?);
-            let frame = feature.frame(rule, tolerance, &time_type)?;
-            features.push(Feature::new(&feature.name, feature.function, sides, frame, &rows)?);
-        }
+        let of_rows = |expression: &Expr| over(expression, of_right);
+        let features = features(node, (rule, tolerance, &time_type), &rows, of_rows)?;
         let is_shown = |index: &usize| rows.field(*index).name() != SEQUENCE_COLUMN;
         let terms = Terms {
             kind: node.kind,
@@ -122,6 +117,22 @@ impl ExtensionPlanner for Joins {
         let (left, right) = (Arc::clone(left), Arc::clone(right));
         Ok(Some(Arc::new(AsOfExec::new(left, right, Arc::new(terms))?)))
     }
+}
+
+/// What windows tell, over rows as `over` plans expressions of them.
+fn features(
+    node: &AsOf,
+    (rule, age, times): (Rule, Option<Tolerance>, &DataType),
+    rows: &Schema,
+    over: impl Fn(&Expr) -> EngineResult<Side>,
+) -> EngineResult<Vec<Feature>> {
+    let maybe = |part: &Option<Expr>| part.as_ref().map(&over).transpose();
+    let planned = node.features.iter().map(|feature| {
+        let sides = (maybe(&feature.argument)?, maybe(&feature.filter)?);
+        let frame = feature.frame(rule, age, times)?;
+        Feature::new(&feature.name, feature.function, sides, frame, rows)
+    });
+    planned.collect()
 }
 
 /// The label's time, the comparison, the row's time.

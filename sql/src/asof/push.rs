@@ -1,5 +1,5 @@
-//! Predicates over labels are asked before the join: those that fail need no match. A join that gives
-//! every label once, and of which nothing but labels is asked, is none.
+//! Predicates over labels are asked before the join: those that fail need no match. A join that
+//! gives every label once, and of which nothing but labels is asked, is none.
 //!
 //! The engine would push what it may push below both inputs of a node, so that the node lets it
 //! push nothing, and this does it. What is over the right side stays above: it filters matches.
@@ -21,11 +21,12 @@ use super::node::{AsOf, Kind, Known};
 #[derive(Debug)]
 struct PushBelowAsOf;
 
-/// The engine's rules and this one, before the rule that pushes filters further.
+/// The engine's rules and this one, after the rule that pushes filters down to the join: what comes
+/// next may put a projection between.
 pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let at = rules.iter().position(|rule| rule.name() == "push_down_filter");
-    rules.insert(at.unwrap_or(rules.len()), Arc::new(PushBelowAsOf));
+    rules.insert(at.map_or(rules.len(), |at| at + 1), Arc::new(PushBelowAsOf));
     rules
 }
 

@@ -1,4 +1,4 @@
-//! Features over windows at label time: what all rows of a window tell, beside the row that is taken.
+//! Features over windows at label time: what all rows of a window tell, beside the row taken.
 //!
 //! For each label, what a window of the rows of its key tells: `(t - width, t]`, or
 //! `[t - width, t)` when the current instant is left out. It is evaluated at the label's time, not
@@ -175,17 +175,30 @@ pub(super) fn windows(
     Ok(windows)
 }
 
-/// Bytes that the states of one stream of rows may need, about.
-pub(super) fn bytes(features: &[Feature], windows: &[Arc<Windows>], value: usize) -> usize {
-    let of = |(feature, windows): (&Feature, &Arc<Windows>)| {
-        windows.cells().saturating_mul(feature.function.cell_bytes(value))
-    };
-    features.iter().zip(windows).map(of).fold(0, usize::saturating_add)
+/// Bytes that the states of one stream of rows may need, about; `value`: those of a value of
+/// unknown length.
+pub(super) fn bytes(
+    features: &[Feature],
+    windows: &[Arc<Windows>],
+    rows: &Schema,
+    value: usize,
+) -> EngineResult<usize> {
+    let mut bytes = 0_usize;
+    for (feature, windows) in features.iter().zip(windows) {
+        let of = feature.of(rows)?;
+        let value = of.data_type().primitive_width().unwrap_or(value);
+        let state = feature.function.cells(&of, 0)?.state_bytes();
+        let cell = state + feature.function.value_bytes(value);
+        bytes = bytes.saturating_add(windows.cells().saturating_mul(cell));
+    }
+    Ok(bytes)
 }
 
 /// What the rows of a stream have put into the cells, feature by feature.
 pub(super) struct States {
     cells: Vec<Cells>,
+    /// What the states take without values.
+    empty_bytes: usize,
     memory: MemoryReservation,
 }
 
@@ -204,7 +217,7 @@ impl States {
             memory.try_grow(state_bytes * windows.cells())?;
             cells.push(feature.function.cells(&of, windows.cells())?);
         }
-        Ok(Self { cells, memory })
+        Ok(Self { cells, empty_bytes: memory.size(), memory })
     }
 
     /// Puts the rows of a batch into their cells; how many are in a window, once for each frame.
@@ -243,17 +256,19 @@ impl States {
 
     /// Takes over what another stream has gathered.
     pub fn merge(&mut self, other: &Self) -> EngineResult<()> {
-        // What is merged is copied.
-        self.memory.try_grow(other.memory.size())?;
+        // Values that are merged are copied.
+        self.memory.try_grow(other.memory.size().saturating_sub(other.empty_bytes))?;
         self.cells.iter_mut().zip(&other.cells).for_each(|(cells, other)| cells.merge(other));
         Ok(())
     }
 
     /// The answers of each place, and those of an empty window behind them.
     pub fn answers(&self, arranged: &Arranged) -> EngineResult<Vec<ArrayRef>> {
-        // Windows slide over copies of the cells.
+        // Windows slide over copies of a key's cells.
+        let share = |w: &Arc<Windows>| w.largest() as f64 / w.cells().max(1) as f64;
+        let share = arranged.windows.iter().map(share).fold(0.0, f64::max);
         let copies = self.memory.new_empty();
-        copies.try_grow(self.memory.size())?;
+        copies.try_grow((self.memory.size() as f64 * share) as usize)?;
         let pairs = self.cells.iter().zip(&arranged.windows);
         pairs.map(|(cells, w)| cells.answers(w, &arranged.labels, &self.memory)).collect()
     }

@@ -2,7 +2,7 @@
 //! RANGE INTERVAL '1 hour' PRECEDING)` tells of the hour before the label, not before the last row.
 //!
 //! ```text
-//!   query ─ syntax ─▶ rows, calls, made ─ view ─▶ rows, WindowFeatures, the view's columns over both
+//!   query ─ syntax ─▶ rows, calls, made ─ view ─▶ rows, WindowFeatures, columns over both
 //!   joined as of a label     labels ⟕ rows, with the features beside: one AsOf
 //!   read as a relation       the same, each row being a label of its own time
 //! ```

@@ -100,8 +100,8 @@ fn overriding(tokens: &[TokenWithSpan]) -> Option<(usize, &'static str)> {
     })
 }
 
-/// `EXCLUDE CURRENT [ROW]` after a window's frame: how many tokens, and what is to stand where among
-/// those before.
+/// `EXCLUDE CURRENT [ROW]` after a window's frame: how many tokens, and what is to stand where
+/// among those before.
 fn excluding(before: &[TokenWithSpan], rest: &[TokenWithSpan]) -> Option<(usize, usize, String)> {
     let short = words(rest, &["EXCLUDE", "CURRENT"]);
     let length = words(rest, &["EXCLUDE", "CURRENT", "ROW"]).or(short)?;

@@ -1,5 +1,5 @@
-//! Windows at label time over generated rows, against all rows of each: delay, age, strict, rows that
-//! must have been known, any cut into partitions, and memory that does not hold the labels.
+//! Windows at label time over generated rows, against all rows of each: delay, age, strict, rows
+//! that must have been known, any cut into partitions, and memory that does not hold the labels.
 
 use std::collections::BTreeSet;
 

@@ -115,6 +115,11 @@ impl Windows {
         self.cells
     }
 
+    /// The most cells that a key's windows slide over.
+    pub fn largest(&self) -> usize {
+        self.starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+    }
+
     /// Calls `put` with each cell that a row of the key at `slot` is to be added to; none if no
     /// window has it. `known`: when it became known.
     pub fn place(

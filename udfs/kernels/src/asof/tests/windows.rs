@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 
-/// A row: key, time, when it became known, and a value that is a small integer times a power of two.
+/// A row: key, time, when it became known, and a small integer times a power of two.
 type Event = (u32, i64, Option<i64>, i64);
 
 /// What all windows gather of their rows.
