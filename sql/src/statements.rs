@@ -21,6 +21,7 @@ mod grant;
 mod index;
 mod materialized_view;
 mod owner;
+mod refresh_feature_view;
 mod role;
 mod tag;
 mod training_set;
@@ -137,6 +138,9 @@ async fn run_features(
 ) -> Result<String> {
     match of_features {
         OfFeatures::CreateView(create) => feature_view::create(context, create, text).await,
+        OfFeatures::RefreshView { name, times } => {
+            refresh_feature_view::run(context, name, times.as_ref()).await
+        }
         OfFeatures::AlterView(alter) => feature_view::set(context, alter),
         OfFeatures::DropViews { names, if_exists, cascade } => {
             feature_view::drop_views(context, names, *if_exists, *cascade)

@@ -77,6 +77,7 @@ pub(crate) async fn plan(
             label_time: label_time.clone(),
             strict: asked.strict,
             known: asked.known.as_ref(),
+            counts_unknown: true,
         };
         plan = point_in_time::join(plan, rows, taking)?;
         for (feature, alias) in features(of, &version) {
@@ -87,7 +88,7 @@ pub(crate) async fn plan(
             output.push((Expr::Column(Column::new(Some(name.as_str()), feature)), shown));
         }
     }
-    check_names(&output)?;
+    check_names(&output, "the training set")?;
     let items = output.into_iter().map(|(column, name)| column.alias(name));
     Ok(LogicalPlanBuilder::from(plan).project(items.collect::<Vec<_>>())?.build()?)
 }
@@ -183,7 +184,7 @@ async fn query(
     Box::pin(planned).await
 }
 
-fn service(
+pub(super) fn service(
     environment: &Environment,
     lakes: &Lakes,
     name: &str,
@@ -259,7 +260,7 @@ fn check_keys(labels: &LogicalPlan, place: &Place, service: &FeatureService) -> 
 }
 
 /// The version of a view that a service means, and its rows: keys, times and features.
-async fn rows(
+pub(super) async fn rows(
     environment: &Environment,
     lakes: &Lakes,
     of: &ServiceView,
@@ -302,14 +303,15 @@ async fn rows(
 }
 
 /// Features and the names they get.
-fn features(of: &ServiceView, version: &Version) -> Vec<(String, String)> {
+pub(super) fn features(of: &ServiceView, version: &Version) -> Vec<(String, String)> {
     match &of.features {
         Some(listed) => listed.clone(),
         None => version.features().map(|f| (f.name.clone(), f.name.clone())).collect(),
     }
 }
 
-fn check_names(output: &[(Expr, String)]) -> Result<()> {
+/// No two columns may have one name; `what` says of what.
+pub(super) fn check_names(output: &[(Expr, String)], what: &str) -> Result<()> {
     let mut seen = BTreeSet::new();
     let mut twice = BTreeSet::new();
     for (_, name) in output {
@@ -321,7 +323,7 @@ fn check_names(output: &[(Expr, String)]) -> Result<()> {
         return Ok(());
     }
     let names: Vec<&str> = twice.into_iter().collect();
-    let message = format!("duplicate columns in the training set: {}", names.join(", "));
+    let message = format!("duplicate columns in {what}: {}", names.join(", "));
     Err(Error::new("42701", message).with_hint(
         "full_names => true puts the view's name before each feature; AS in the service renames one.",
     ))

@@ -16,7 +16,7 @@ use crate::changes::{self, Change};
 use crate::error::{Error, Result};
 use crate::names::{folded, shown};
 use crate::plan::{Found, Place};
-use crate::{Notice, plan, types};
+use crate::{Notice, features, plan, types};
 
 pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Result<String> {
     if let Some(OnCommit::Drop | OnCommit::DeleteRows) = create.on_commit {
@@ -92,6 +92,7 @@ pub(super) fn exists(context: &Context<'_>, place: &Place) -> bool {
         || state
             .definitions
             .contains_key(&(super::external::KIND.to_string(), super::external::key(place)))
+        || features::is_taken(state, place)
 }
 
 /// Makes the table that a query's columns ask for; with `stored`, it is a materialized view.

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 
 use super::pg_catalog::{Live, built_in};
 use super::{definitions, encodings, oid, references, routines, schemas, sizes, type_names};
+use crate::features;
 use crate::plan::TEMP_SCHEMA;
 
 /// The state that the connection sees now, temp tables under `pg_temp`.
@@ -30,7 +31,7 @@ pub struct Connection {
 
 impl Connection {
     pub(super) fn state(&self) -> Option<Arc<State>> {
-        self.seen.read().ok().and_then(|seen| seen.clone())
+        self.seen.read().ok().and_then(|seen| seen.as_ref().map(features::shown))
     }
 
     pub(super) fn path(&self) -> Vec<String> {
