@@ -52,7 +52,10 @@ impl Engine {
             ])
             .with_default_features()
             .with_query_planner(Arc::new(sql::asof::AsOfQueries))
-            .with_relation_planners(vec![Arc::new(sql::asof::AsOfRelations)])
+            .with_relation_planners(vec![
+                Arc::new(sql::asof::AsOfRelations),
+                Arc::new(sql::features::FeatureRelations),
+            ])
             .with_optimizer_rules(sql::asof::optimizer_rules())
             .build();
         let context = SessionContext::new_with_state(state);

@@ -109,6 +109,7 @@ pub(crate) async fn run(
             return Err(Error::new("0A000", "this statement cannot be explained"));
         }
     };
+    let told = sql::features::told(&logical);
     let physical = environment.engine.create_physical_plan(&logical).await?;
     let planned = started.elapsed();
     let mut rows = None;
@@ -130,8 +131,8 @@ pub(crate) async fn run(
     let times = rows.map(|rows| (rows, planned, started.elapsed() - planned));
     let metrics = explain.analyze && change.is_none();
     let lines = match explain.json {
-        true => vec![as_json(physical.as_ref(), title, metrics, times)],
-        false => as_lines(explain, physical.as_ref(), title, metrics, times),
+        true => vec![as_json(physical.as_ref(), title, metrics, (told, times))],
+        false => as_lines(explain, physical.as_ref(), title, metrics, (told, times)),
     };
     let schema = explain.schema();
     let batch =
@@ -149,7 +150,7 @@ fn as_lines(
     physical: &dyn ExecutionPlan,
     title: Option<String>,
     metrics: bool,
-    times: Option<Times>,
+    (told, times): (Vec<String>, Option<Times>),
 ) -> Vec<String> {
     let shown = match metrics {
         true => DisplayableExecutionPlan::with_metrics(physical),
@@ -159,6 +160,7 @@ fn as_lines(
     let text = shown.indent(explain.verbose).to_string();
     let mut lines: Vec<String> = title.into_iter().collect();
     lines.extend(text.lines().map(|line| format!("{indent}{line}")));
+    lines.extend(told);
     if let Some((rows, planning, execution)) = times {
         lines.push(format!("Rows: {rows}"));
         lines.push(format!("Planning Time: {:.3} ms", planning.as_secs_f64() * 1e3));
@@ -172,13 +174,16 @@ fn as_json(
     physical: &dyn ExecutionPlan,
     title: Option<String>,
     metrics: bool,
-    times: Option<Times>,
+    (told, times): (Vec<String>, Option<Times>),
 ) -> String {
     let mut plan = node(physical, metrics);
     if let Some(title) = title {
         plan = json!({ "Node Type": "ModifyTable", "Detail": title, "Plans": [plan] });
     }
     let mut whole = json!({ "Plan": plan });
+    if !told.is_empty() {
+        whole["Feature Views"] = told.into();
+    }
     if let Some((rows, planning, execution)) = times {
         whole["Rows"] = rows.into();
         whole["Planning Time"] = (planning.as_secs_f64() * 1e3).into();

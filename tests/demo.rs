@@ -31,6 +31,10 @@ fn the_demo_runs_and_runs_again() {
         // Inside the transaction the clicks are gone, after ROLLBACK they are back.
         assert!(lines(&text, "random").contains(&vec!["random", "0"]), "{text}");
         assert!(lines(&text, "random").contains(&vec!["random", "130"]), "{text}");
+        // DuckDB: hours of (campaign, item_id) with impressions of policy bts, and those of item 17
+        // in campaign all that are over by 2019-11-26 12:00.
+        assert!(lines(&text, "item_clicks").contains(&vec!["item_clicks", "8582", "00:00:00"]));
+        assert!(lines(&text, "17").contains(&vec!["17", "8", "0", "PRESENT"]), "{text}");
         // The rows deleted in step 8 are there in the last step, which reads the past.
         assert_eq!(lines(&text, "random").last(), Some(&vec!["random", "30000"]), "{text}");
     }

@@ -23,13 +23,25 @@ const LOG: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
     Tables {
-        /// Rows came or went, or the table changed.
+        /// Rows came, and nothing else.
+        appended: BTreeSet<ObjectId>,
+        /// Rows went, or the table changed.
         written: BTreeSet<ObjectId>,
         /// The same rows are somewhere else.
         moved: BTreeSet<ObjectId>,
     },
     /// Something this version does not know.
     Anything,
+}
+
+/// What has become of a table's rows from one snapshot to another, wherever they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Since {
+    Same,
+    /// Rows were added; those that were there are there.
+    Appended,
+    /// Rows went or the table changed; also if not known.
+    Changed,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +64,8 @@ struct Entry {
 impl Changed {
     /// Reads the tokens of `changes_made`.
     pub fn parse(changes: &str) -> Self {
-        let (mut written, mut moved) = (BTreeSet::new(), BTreeSet::new());
+        let (mut appended, mut written) = (BTreeSet::new(), BTreeSet::new());
+        let mut moved = BTreeSet::new();
         for token in tokens(changes) {
             let (kind, rest) = token.split_once(':').unwrap_or((token, ""));
             match kind {
@@ -70,13 +83,16 @@ impl Changed {
                 | "altered_view" => {}
                 _ => {
                     let Ok(table) = rest.parse() else { return Self::Anything };
-                    let moves = ["inline_flush", "merge_adjacent", "rewrite_delete"];
-                    let tables = if moves.contains(&kind) { &mut moved } else { &mut written };
+                    let tables = match kind {
+                        "inline_flush" | "merge_adjacent" | "rewrite_delete" => &mut moved,
+                        "inserted_into_table" | "inlined_insert" => &mut appended,
+                        _ => &mut written,
+                    };
                     tables.insert(table);
                 }
             }
         }
-        Self::Tables { written, moved }
+        Self::Tables { appended, written, moved }
     }
 
     /// Whether what is known of the table's rows is out of date.
@@ -87,8 +103,24 @@ impl Changed {
     /// Whether the table has other rows.
     fn writes(&self, table: ObjectId) -> bool {
         match self {
-            Self::Tables { written, .. } => written.contains(&table),
+            Self::Tables { appended, written, .. } => {
+                appended.contains(&table) || written.contains(&table)
+            }
             Self::Anything => true,
+        }
+    }
+
+    /// What has become of the table's rows.
+    fn of(&self, table: ObjectId) -> Since {
+        match self {
+            Self::Tables { appended, written, .. } => {
+                match (written.contains(&table), appended.contains(&table)) {
+                    (true, _) => Since::Changed,
+                    (false, true) => Since::Appended,
+                    (false, false) => Since::Same,
+                }
+            }
+            Self::Anything => Since::Changed,
         }
     }
 
@@ -98,6 +130,11 @@ impl Changed {
             Self::Anything => true,
         }
     }
+}
+
+/// What a series of changes makes of a table's rows.
+pub fn all<'a>(changes: impl Iterator<Item = &'a Changed>, table: ObjectId) -> Since {
+    changes.map(|changed| changed.of(table)).max().unwrap_or(Since::Same)
 }
 
 /// Splits at commas outside of quotes.
@@ -169,6 +206,28 @@ impl Cache {
         self.any_between(after, upto, |changed| changed.writes(table))
     }
 
+    /// What has become of a table's rows after one snapshot, up to another; `Err`: the log does not
+    /// reach back to it, only to this snapshot; `remember` adds what came before.
+    pub fn since(
+        &self,
+        table: ObjectId,
+        after: SnapshotId,
+        upto: SnapshotId,
+    ) -> Result<Since, SnapshotId> {
+        match after < self.known_from {
+            true => Err(self.known_from),
+            false => Ok(all(self.log.range(after + 1..=upto).map(|(_, changed)| changed), table)),
+        }
+    }
+
+    /// Takes what snapshots before those of the log changed, from `after` on without a gap.
+    pub fn remember(&mut self, after: SnapshotId, changes: Vec<(SnapshotId, Changed)>) {
+        if after < self.known_from && self.log.len() + changes.len() <= LOG {
+            self.log.extend(changes);
+            self.known_from = after;
+        }
+    }
+
     /// Whether its rows are others or somewhere else.
     pub fn touched(&self, table: ObjectId, after: SnapshotId, upto: SnapshotId) -> bool {
         self.any_between(after, upto, |changed| changed.touches(table))
@@ -221,13 +280,26 @@ mod tests {
     fn reads_the_tokens_of_the_facts_sheet() {
         let changes =
             "dropped_table:2,created_table:\"s,1\".\"a\",inlined_insert:4,altered_table:5";
-        let tables = |written: &[ObjectId], moved: &[ObjectId]| Changed::Tables {
-            written: written.iter().copied().collect(),
-            moved: moved.iter().copied().collect(),
-        };
-        assert_eq!(Changed::parse(changes), tables(&[2, 4, 5], &[]));
-        assert_eq!(Changed::parse("inline_flush:3,rewrite_delete:4"), tables(&[], &[3, 4]));
-        assert_eq!(Changed::parse(""), tables(&[], &[]));
+        let tables =
+            |appended: &[ObjectId], written: &[ObjectId], moved: &[ObjectId]| Changed::Tables {
+                appended: appended.iter().copied().collect(),
+                written: written.iter().copied().collect(),
+                moved: moved.iter().copied().collect(),
+            };
+        assert_eq!(Changed::parse(changes), tables(&[4], &[2, 5], &[]));
+        assert!([2, 4, 5].into_iter().all(|table| Changed::parse(changes).writes(table)));
+        assert_eq!(Changed::parse("inline_flush:3,rewrite_delete:4"), tables(&[], &[], &[3, 4]));
+        assert_eq!(Changed::parse(""), tables(&[], &[], &[]));
         assert_eq!(Changed::parse("new_kind_of_change"), Changed::Anything);
+    }
+    #[test]
+    fn rows_are_the_same_until_something_is_said_of_them() {
+        let changes = ["inserted_into_table:1", "inline_flush:1", "deleted_from_table:2", "x:3"];
+        let changes: Vec<Changed> = changes.iter().map(|text| Changed::parse(text)).collect();
+        let since = |from: usize, table| all(changes[from..].iter(), table);
+        assert_eq!((since(0, 1), since(1, 1)), (Since::Appended, Since::Same));
+        assert_eq!((since(0, 2), since(3, 2)), (Since::Changed, Since::Same));
+        assert_eq!((since(0, 3), since(0, 4)), (Since::Changed, Since::Same));
+        assert_eq!(all([Changed::Anything].iter(), 4), Since::Changed);
     }
 }

@@ -8,13 +8,15 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::future::try_join_all;
 use object_store::ObjectStore;
 
-use crate::cache::{Cache, Changed};
+use crate::cache::{self, Cache, Changed, Since};
 use crate::commit::Purpose;
 use crate::deletes;
 use crate::error::{Error, Result};
 use crate::metadata::rows::{self, Loaded};
 use crate::metadata::{Database, Dialect, Session, Value, layout, load};
-use crate::model::{DataFile, Snapshot, SnapshotId, SnapshotInfo, State, Table, TableRows};
+use crate::model::{
+    DataFile, ObjectId, Snapshot, SnapshotId, SnapshotInfo, State, Table, TableRows,
+};
 use crate::overlay;
 use crate::sequences::Taken;
 use crate::storage::Storage;
@@ -280,6 +282,33 @@ impl Lake {
         let rows = Arc::new(self.with_delete_files(loaded?, at).await?);
         self.cache().keep_rows(table.id, at, Arc::clone(&rows));
         Ok(rows)
+    }
+
+    /// What has become of a table's rows after a snapshot, up to a state.
+    pub async fn since(&self, state: &State, table: ObjectId, after: SnapshotId) -> Result<Since> {
+        let upto = state.snapshot.id;
+        if after >= upto {
+            return Ok(Since::Same);
+        }
+        let known = self.cache().since(table, after, upto);
+        let known_from = match known {
+            Ok(since) => return Ok(since),
+            Err(known_from) => known_from,
+        };
+        let end = known_from.max(upto);
+        let mut session = self.database.read().await?;
+        let changes = changes(&mut session, after, end).await;
+        session.rollback().await?;
+        let changes = changes?;
+        // Of snapshots that have expired nobody knows what they changed.
+        if i64::try_from(changes.len()).ok() != Some(end - after) {
+            return Ok(Since::Changed);
+        }
+        let upto = changes.iter().filter(|(id, _)| *id <= upto);
+        let since = cache::all(upto.map(|(_, changed)| changed), table);
+        let older = changes.into_iter().filter(|(id, _)| *id <= known_from).collect();
+        self.cache().remember(after, older);
+        Ok(since)
     }
 
     async fn with_delete_files(&self, loaded: Loaded, at: SnapshotId) -> Result<TableRows> {

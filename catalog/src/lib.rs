@@ -27,6 +27,7 @@ pub mod types;
 mod upkeep;
 mod write;
 
+pub use cache::Since;
 pub use ddl::{CommentTarget, NewColumn, NewTable, NewView, TableChange};
 pub use error::{Error, Result};
 pub use lake::{INLINE_ROW_LIMIT, Lake, LakeOptions};

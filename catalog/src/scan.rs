@@ -27,7 +27,9 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::{Constraint as EngineConstraint, Constraints, ScalarValue, Statistics};
+use datafusion::common::{
+    Constraint as EngineConstraint, Constraints, ScalarValue, Statistics, internal_err,
+};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -47,7 +49,7 @@ use object_store::path::Path;
 use crate::error::Error;
 use crate::model::{
     ADDRESS_TYPE, Constraint, DataFile, FILE_COLUMN, InlinedRows, POSITION_COLUMN, SEQUENCE_COLUMN,
-    Table, TableRows,
+    SnapshotId, Table, TableRows,
 };
 
 pub use codec::LakeCodec;
@@ -59,13 +61,16 @@ pub use source::LakeScan;
 const FOOTER_HINT: usize = 64 * 1024;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LakeTable {
     store_url: ObjectStoreUrl,
     table: Arc<Table>,
     rows: Arc<TableRows>,
     addressed: bool,
     sequenced: bool,
+    /// Rows with lesser row ids are left out.
+    first_row: Option<i64>,
+    unordered: bool,
     past: bool,
     schema: SchemaRef,
     constraints: Constraints,
@@ -87,25 +92,54 @@ impl LakeTable {
         let constraints = constraints(&table);
         let schema = Arc::new(ArrowSchema::new(fields));
         let (sequenced, past) = (false, false);
-        Self { store_url, table, rows, addressed, sequenced, past, schema, constraints }
+        let (first_row, unordered) = (None, false);
+        Self {
+            store_url,
+            table,
+            rows,
+            addressed,
+            sequenced,
+            first_row,
+            unordered,
+            past,
+            schema,
+            constraints,
+        }
     }
 
-    /// The same with `SEQUENCE_COLUMN` as its last; None for a table with addresses.
+    /// The table that is read.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// The same without the rows that have lesser row ids than this: those that were added after a
+    /// snapshot, which had none from it on. Row ids of files that were merged have gaps, so that
+    /// snapshots tell which files have none of the rows.
+    pub fn from_row(self, first: i64, after: SnapshotId) -> Self {
+        let newest = |file: &DataFile| file.partial_max.unwrap_or(file.begin_snapshot);
+        let files = self.rows.files.iter().filter(|file| newest(file) > after).cloned().collect();
+        let rows = TableRows { files, inlined: self.rows.inlined.clone() };
+        Self { rows: Arc::new(rows), first_row: Some(first), ..self }
+    }
+
+    /// The same, whose rows have no order in which they were written.
+    pub fn unordered(self) -> Self {
+        Self { unordered: true, ..self }
+    }
+
+    /// The same with `SEQUENCE_COLUMN` as its last; None for a table with addresses, or of no
+    /// order, or that has such a column.
     pub fn sequenced(&self) -> Option<Self> {
-        if self.addressed {
+        if self.addressed || self.unordered || self.table.column(SEQUENCE_COLUMN).is_some() {
             return None;
         }
         let mut fields = self.schema.fields().to_vec();
         fields.push(sequence::field());
         Some(Self {
-            store_url: self.store_url.clone(),
             table: Arc::new(sequence::with_row_ids(&self.table)),
-            rows: Arc::clone(&self.rows),
-            addressed: false,
-            sequenced: true,
-            past: self.past,
             schema: Arc::new(ArrowSchema::new(fields)),
-            constraints: self.constraints.clone(),
+            sequenced: true,
+            ..self.clone()
         })
     }
 
@@ -117,6 +151,26 @@ impl LakeTable {
     /// See `of_the_past`.
     pub fn is_past(&self) -> bool {
         self.past
+    }
+
+    /// A scan of the rows with row ids from `first` on.
+    async fn later(
+        &self,
+        session: &dyn Session,
+        projection: &[usize],
+        filters: &[Expr],
+        first: i64,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(numbered) = (if self.sequenced { Some(self.clone()) } else { self.sequenced() })
+        else {
+            return internal_err!("rows that have no order have none that are later");
+        };
+        let last = numbered.schema.fields().len() - 1;
+        let columns = projection.iter().copied().filter(|index| *index != last).chain([last]);
+        let columns: Vec<usize> = columns.collect();
+        let numbered = Self { first_row: None, ..numbered };
+        let rows = numbered.scan(session, Some(&columns), filters, None).await?;
+        sequence::later(rows, first, projection.iter().map(|index| self.schema.field(*index)))
     }
 
     /// A Parquet scan of files; with row numbers where deletions or addresses need them.
@@ -243,7 +297,11 @@ impl TableProvider for LakeTable {
 
     fn statistics(&self) -> Option<Statistics> {
         let mut statistics = Statistics::new_unknown(&self.schema);
-        statistics.num_rows = Precision::Exact(self.rows.count() as usize);
+        let rows = self.rows.count() as usize;
+        statistics.num_rows = match self.first_row {
+            None => Precision::Exact(rows),
+            Some(_) => Precision::Inexact(rows),
+        };
         Some(statistics)
     }
 
@@ -256,6 +314,9 @@ impl TableProvider for LakeTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let all: Vec<usize> = (0..self.schema.fields().len()).collect();
         let projection = projection.unwrap_or(&all);
+        if let Some(first) = self.first_row {
+            return self.later(session, projection, filters, first).await;
+        }
         let kept = prune::files(session, &self.table, &self.rows.files, filters)?;
         let has_deletes =
             |file: &Arc<DataFile>| file.deleted.as_ref().is_some_and(|d| !d.is_empty());

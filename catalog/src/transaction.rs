@@ -90,6 +90,13 @@ impl Transaction {
         Self { lake, base, work, next_id, savepoints, patience, _reading: reading }
     }
 
+    /// A copy that shows another state, for lists of what there is.
+    pub fn showing(&self, state: Arc<State>) -> Self {
+        let mut copy = self.copy();
+        copy.work.state = state;
+        copy
+    }
+
     /// The lake it changes.
     pub fn lake(&self) -> &Arc<Lake> {
         &self.lake

@@ -33,3 +33,13 @@ SELECT count(*) AS labels, count(f.impressions) AS with_features, sum(f.clicks) 
 FROM (SELECT * FROM shop.impressions WHERE CAST(timestamp AS date) = '2019-11-26') AS i
 LEFT JOIN shop.item_clicks AS OF i.timestamp f
        ON f.campaign = i.campaign AND f.item_id = i.item_id;
+
+-- step: the rows of the feature view are kept, for readers that need not run its query
+REFRESH FEATURE VIEW shop.item_clicks;
+SELECT view_name, refreshed_rows, refresh_lag FROM ml.feature_views WHERE view_name = 'item_clicks';
+
+-- step: the features of an item as they were at noon, as a model asks for them
+SET sextant.now = '2019-11-26 12:00:00+00';
+SELECT item_id, impressions, clicks, item_clicks_status
+FROM get_features('shop.ranker', campaign => 'all', item_id => ARRAY[17, 4, 1000]);
+RESET sextant.now;

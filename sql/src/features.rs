@@ -5,10 +5,16 @@
 //! for has that name. So a view that is made anew and swapped in, as dbt does it, goes on counting
 //! the versions of its name, and a name that another view has taken is no feature view.
 
+mod equal_lengths;
+mod get_features;
+pub(crate) mod kept;
 mod leaks;
 mod lineage;
 mod manifest;
+mod online;
 pub(crate) mod point_in_time;
+mod serve;
+mod status;
 mod table;
 mod training_set;
 pub(crate) mod windows;
@@ -26,11 +32,15 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::plan::{self, Place};
 
+pub use get_features::FeatureRelations;
+pub(crate) use get_features::load as get_features;
+pub use kept::told;
 pub use leaks::Leaks;
 pub(crate) use lineage::sources;
 pub(crate) use manifest::{Manifest, UsedView, manifests};
+pub(crate) use online::{beside, is_taken, name_of as online_name, shown};
 pub(crate) use table::{FeatureViewTable, Rows, rows};
-pub(crate) use training_set::{Call as TrainingSetCall, plan as training_set, service_of};
+pub(crate) use training_set::{Call, plan as training_set, service_of};
 
 /// Kind of the definitions that feature views are.
 const VIEW: &str = "feature_view";

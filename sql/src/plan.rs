@@ -19,6 +19,7 @@ mod resolve;
 mod rows;
 mod scope;
 mod using;
+mod view;
 mod wildcard;
 
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub(crate) use resolve::{object_name, reference_place, table_factor};
 pub(crate) use rows::ALL_FIELDS;
 pub use scope::Scope;
 pub(crate) use scope::lake_table;
+pub(crate) use view::view_rows;
 
 /// Views inside views that are still planned.
 const VIEW_DEPTH: usize = 32;
@@ -75,6 +77,8 @@ pub struct Environment {
     pub retention: Retention,
     /// Schemas in which unqualified names are looked up, in order.
     pub search_path: Vec<String>,
+    /// Feature views are read from the rows that are kept of them, where there are.
+    pub reads_kept: bool,
     /// What the server knows of itself and of the connection.
     pub live: Option<Arc<dyn Live>>,
     /// Type names in casts.

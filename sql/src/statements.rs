@@ -21,6 +21,7 @@ mod grant;
 mod index;
 mod materialized_view;
 mod owner;
+mod refresh_feature_view;
 mod role;
 mod sequence;
 mod tag;
@@ -157,6 +158,9 @@ async fn run_features(
 ) -> Result<String> {
     match of_features {
         OfFeatures::CreateView(create) => feature_view::create(context, create, text).await,
+        OfFeatures::RefreshView { name, times } => {
+            refresh_feature_view::run(context, name, times.as_ref()).await
+        }
         OfFeatures::AlterView(alter) => feature_view::set(context, alter).await,
         OfFeatures::DropViews { names, if_exists, cascade } => {
             feature_view::drop_views(context, names, *if_exists, *cascade)

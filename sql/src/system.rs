@@ -22,6 +22,7 @@ mod type_names;
 
 use std::sync::Arc;
 
+use catalog::Transaction;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondArray,
 };
@@ -30,6 +31,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::datasource::{MemTable, TableProvider};
 
 use crate::error::{Error, Result};
+use crate::features;
 use crate::plan::{Environment, Lakes};
 
 pub use pg_catalog::{Live, Row};
@@ -54,6 +56,10 @@ pub async fn table(
     schema: &str,
     name: &str,
 ) -> Result<Option<Arc<dyn TableProvider>>> {
+    let lists_all = matches!(schema, "information_schema" | "pg_catalog")
+        && pg_catalog::schema(schema, name).is_some();
+    let shown = lists_all.then(|| with_shown(lakes));
+    let lakes = shown.as_ref().unwrap_or(lakes);
     let batch = match schema {
         "information_schema" => information_schema::table(environment, lakes, name)?,
         "lake" => lake::table(environment, lakes, name).await?,
@@ -63,6 +69,12 @@ pub async fn table(
     };
     let Some(batch) = batch else { return Ok(None) };
     Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
+}
+
+/// The same with what feature views have beside themselves.
+fn with_shown(lakes: &Lakes) -> Lakes {
+    let main = lakes.main.showing(features::shown(lakes.main.state()));
+    Lakes { main, temp: lakes.temp.as_ref().map(Transaction::copy) }
 }
 
 /// A cell of a system relation.

@@ -258,6 +258,7 @@ impl Session {
         let server = Arc::clone(&self.server);
         Environment {
             retention,
+            reads_kept: true,
             engine,
             lake: Arc::clone(self.server.lake()),
             database: self.database.clone(),

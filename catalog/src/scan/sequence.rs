@@ -11,8 +11,9 @@ use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, Column, IsNotNullExpr};
+use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, Column, IsNotNullExpr, lit};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 
 use crate::model::{
@@ -56,6 +57,24 @@ pub(super) fn with_row_ids(table: &Table) -> Table {
 pub(super) fn of_inlined(rows: &InlinedRows) -> ArrayRef {
     let first = if rows.file == INLINED_LOCAL { LOCAL_ROWS } else { 0 };
     Arc::new(Int64Array::from_iter_values(rows.positions.iter().map(|row| first + row)))
+}
+
+/// Of rows that end with the number those with at least `first`, in the columns of `fields`.
+pub(super) fn later<'f>(
+    input: Arc<dyn ExecutionPlan>,
+    first: i64,
+    fields: impl Iterator<Item = &'f Field>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = input.schema();
+    let number = Arc::new(Column::new_with_schema(SEQUENCE_COLUMN, &schema)?);
+    let is_later = BinaryExpr::new(number, Operator::GtEq, lit(first));
+    let rows = Arc::new(FilterExec::try_new(Arc::new(is_later), input)?);
+    let mut items: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
+    for field in fields {
+        let column = Column::new_with_schema(field.name(), &schema)?;
+        items.push((Arc::new(column), field.name().clone()));
+    }
+    Ok(Arc::new(ProjectionExec::try_new(items, rows)?))
 }
 
 /// A scan's columns with the number in place of what it is made of.

@@ -45,6 +45,7 @@ pub use physical::AsOfQueries;
 pub use push::optimizer_rules;
 pub use relation::AsOfRelations;
 pub(crate) use relation::{On, join_plans as join};
+pub(crate) use sequence::sequenced;
 pub(crate) use syntax::{lacks_time, nest};
 pub(crate) use tokens::folded;
 pub use window::WindowFeature;

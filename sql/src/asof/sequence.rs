@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 
 /// The plan with the column, and the column; None: the plan as it is.
-pub(super) fn sequenced(plan: &LogicalPlan) -> EngineResult<Option<(LogicalPlan, Expr)>> {
+pub(crate) fn sequenced(plan: &LogicalPlan) -> EngineResult<Option<(LogicalPlan, Expr)>> {
     Ok(match plan {
         LogicalPlan::TableScan(scan) if scan.projection.is_none() && scan.fetch.is_none() => {
             let provider = source_as_provider(&scan.source)?;
@@ -40,6 +40,15 @@ pub(super) fn sequenced(plan: &LogicalPlan) -> EngineResult<Option<(LogicalPlan,
             }
             None => None,
         },
+        // Rows that were kept carry it themselves.
+        LogicalPlan::Projection(projection)
+            if projection.input.schema().has_column_with_unqualified_name(SEQUENCE_COLUMN) =>
+        {
+            let mut items = projection.expr.clone();
+            items.push(column(None));
+            let plan = Projection::try_new(items, Arc::clone(&projection.input))?;
+            Some((LogicalPlan::Projection(plan), column(None)))
+        }
         LogicalPlan::Projection(projection) => match sequenced(&projection.input)? {
             Some((input, sequence)) => {
                 let mut items = projection.expr.clone();

@@ -36,6 +36,8 @@ pub(crate) struct Taking<'a> {
     pub known: Option<&'a Known>,
     /// What windows of the rows tell.
     pub features: Vec<WindowFeature>,
+    /// Without `known`: the statement is told how many matches were not yet known.
+    pub counts_unknown: bool,
 }
 
 /// Labels with the rows of a feature view.
@@ -52,7 +54,8 @@ pub(crate) fn join(
     on.time = Some(time(version, label_time, rows.schema(), taking.strict)?);
     let mut rows = LogicalPlanBuilder::from(rows);
     match (taking.known, &on.created) {
-        (None, _) => on.known = asof::Known::Counted,
+        (None, _) if taking.counts_unknown => on.known = asof::Known::Counted,
+        (None, _) => {}
         (Some(_), None) => {
             return Err(Error::new("22023", "known => … needs a CREATED column in every view")
                 .with_hint("CREATE FEATURE VIEW … CREATED column says when a row became known."));
@@ -111,7 +114,7 @@ fn interval(us: i64) -> Expr {
 }
 
 /// A time as a moment.
-fn utc(time: Expr, schema: &DFSchema, what: &str) -> Result<Expr> {
+pub(super) fn utc(time: Expr, schema: &DFSchema, what: &str) -> Result<Expr> {
     let of = time.get_type(schema)?;
     let unit = match &of {
         DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, Some(_)) => {

@@ -81,6 +81,7 @@ pub(crate) async fn plan(
             strict: asked.strict,
             known: asked.known.as_ref(),
             features,
+            counts_unknown: true,
         };
         plan = point_in_time::join(plan, rows, taking)?;
         for (feature, alias) in wanted {
@@ -96,7 +97,7 @@ pub(crate) async fn plan(
             output.push((column.clone(), shown));
         }
     }
-    check_names(&output)?;
+    check_names(&output, "the training set")?;
     let items = output.into_iter().map(|(column, name)| column.alias(name));
     Ok(LogicalPlanBuilder::from(plan).project(items.collect::<Vec<_>>())?.build()?)
 }
@@ -192,7 +193,7 @@ async fn query(
     Box::pin(planned).await
 }
 
-fn service(
+pub(super) fn service(
     environment: &Environment,
     lakes: &Lakes,
     name: &str,
@@ -268,7 +269,7 @@ fn check_keys(labels: &LogicalPlan, place: &Place, service: &FeatureService) -> 
 }
 
 /// The version of a view that a service means, and its rows: keys, times and features.
-async fn rows(
+pub(super) async fn rows(
     environment: &Environment,
     lakes: &Lakes,
     of: &ServiceView,
@@ -318,14 +319,15 @@ async fn rows(
 }
 
 /// Features and the names they get.
-fn features(of: &ServiceView, version: &Version) -> Vec<(String, String)> {
+pub(super) fn features(of: &ServiceView, version: &Version) -> Vec<(String, String)> {
     match &of.features {
         Some(listed) => listed.clone(),
         None => version.features().map(|f| (f.name.clone(), f.name.clone())).collect(),
     }
 }
 
-fn check_names(output: &[(Expr, String)]) -> Result<()> {
+/// No two columns may have one name; `what` says of what.
+pub(super) fn check_names(output: &[(Expr, String)], what: &str) -> Result<()> {
     let mut seen = BTreeSet::new();
     let mut twice = BTreeSet::new();
     for (_, name) in output {
@@ -337,7 +339,7 @@ fn check_names(output: &[(Expr, String)]) -> Result<()> {
         return Ok(());
     }
     let names: Vec<&str> = twice.into_iter().collect();
-    let message = format!("duplicate columns in the training set: {}", names.join(", "));
+    let message = format!("duplicate columns in {what}: {}", names.join(", "));
     Err(Error::new("42701", message).with_hint(
         "full_names => true puts the view's name before each feature; AS in the service renames one.",
     ))

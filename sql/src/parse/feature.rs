@@ -5,6 +5,7 @@
 //!       [TTL i] [DELAY i] [FRESHNESS REALTIME | i] [ONLINE] [WITH (owner = …, …)] AS query
 //!   ALTER FEATURE VIEW [IF EXISTS] v SET (ttl = …, owner = …) | RESET (owner, …)
 //!   ALTER VIEW [IF EXISTS] v SET (feature_key = 'a, b', feature_time = 'ts', …) | RESET (…)
+//!   REFRESH FEATURE VIEW v [FROM time TO time]
 //!   DROP FEATURE VIEW [IF EXISTS] v, … [CASCADE | RESTRICT]
 //!   CREATE [OR REPLACE] FEATURE SERVICE [IF NOT EXISTS] s AS
 //!       v [@ version] [(a, b AS c, …)] [AS alias] [KEY (label_column, …)], …
@@ -26,12 +27,31 @@ use super::own::{parenthesised, peek_words, words};
 pub enum OfFeatures {
     CreateView(Box<CreateFeatureView>),
     AlterView(AlterFeatureView),
-    DropViews { names: Vec<ObjectName>, if_exists: bool, cascade: bool },
+    /// With the times whose rows are refreshed, from and before.
+    RefreshView {
+        name: ObjectName,
+        times: Option<(Expr, Expr)>,
+    },
+    DropViews {
+        names: Vec<ObjectName>,
+        if_exists: bool,
+        cascade: bool,
+    },
     CreateService(CreateFeatureService),
-    DropServices { names: Vec<ObjectName>, if_exists: bool },
-    CommentService { name: ObjectName, comment: Option<String> },
+    DropServices {
+        names: Vec<ObjectName>,
+        if_exists: bool,
+    },
+    CommentService {
+        name: ObjectName,
+        comment: Option<String>,
+    },
     CreateTrainingSet(CreateTrainingSet),
-    DropTrainingSets { names: Vec<ObjectName>, if_exists: bool, cascade: bool },
+    DropTrainingSets {
+        names: Vec<ObjectName>,
+        if_exists: bool,
+        cascade: bool,
+    },
 }
 
 /// CREATE FEATURE VIEW.
@@ -147,6 +167,18 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Option<OfFeatures>, ParserErr
     if words(parser, &["DROP", "TRAINING", "SET"]) {
         let (names, if_exists, cascade) = dropped(parser)?;
         return Ok(Some(OfFeatures::DropTrainingSets { names, if_exists, cascade }));
+    }
+    if words(parser, &["REFRESH", "FEATURE", "VIEW"]) {
+        let name = parser.parse_object_name(false)?;
+        let times = match words(parser, &["FROM"]) {
+            false => None,
+            true => {
+                let from = parser.parse_expr()?;
+                parser.expect_keyword(Keyword::TO)?;
+                Some((from, parser.parse_expr()?))
+            }
+        };
+        return Ok(Some(OfFeatures::RefreshView { name, times }));
     }
     if words(parser, &["DROP", "FEATURE", "VIEW"]) {
         let (names, if_exists, cascade) = dropped(parser)?;

@@ -1,18 +1,21 @@
-//! Table factors that need waiting for before planning: old versions, files, training sets.
+//! Table factors that need waiting for before planning: old versions, files, training sets,
+//! features.
 //!
 //! `t VERSION AS OF 3` and `read_parquet('…')` become plain names that end in `MARK` and a number;
-//! the number says which entry of the list they stand for.
+//! the number says which entry of the list they stand for. `get_features(…)` keeps its keys, which
+//! are expressions: `FROM t, get_features('s', k => t.k)` is a LATERAL query of it.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArgOperator, Ident, ObjectName, ObjectNamePart,
-    Statement, TableAlias, TableAliasColumnDef, TableFactor, TableVersion, Value, VisitMut,
-    VisitorMut,
+    SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, TableFunctionArgs,
+    TableVersion, Value, VisitMut, VisitorMut,
 };
 
 use crate::error::{Error, Result};
-use crate::features::TrainingSetCall;
+use crate::features::Call;
+use crate::parse;
 
 /// Separates a folded name from its number.
 pub(crate) const MARK: char = '\u{2}';
@@ -25,7 +28,9 @@ pub(crate) enum Special {
     /// `read_parquet('location', option => 'value', …)`.
     Files { format: String, location: String, options: Vec<(String, String)> },
     /// `training_set('labels', 'service', option => value, …)`.
-    TrainingSet(TrainingSetCall),
+    TrainingSet(Call),
+    /// `get_features('service', key => value, …, option => value)`.
+    Features(Call),
 }
 
 /// Folds every special table factor in `statement`.
@@ -38,10 +43,10 @@ pub(crate) fn special_tables(statement: &mut Statement) -> Result<Vec<Special>> 
 }
 
 /// The calls of `training_set` in a statement, which is folded by it.
-pub(crate) fn training_sets(statement: &mut Statement) -> Result<Vec<TrainingSetCall>> {
+pub(crate) fn training_sets(statement: &mut Statement) -> Result<Vec<Call>> {
     let call = |special| match special {
         Special::TrainingSet(call) => Some(call),
-        Special::Version(_) | Special::Files { .. } => None,
+        Special::Version(_) | Special::Files { .. } | Special::Features(_) => None,
     };
     Ok(special_tables(statement)?.into_iter().filter_map(call).collect())
 }
@@ -77,7 +82,10 @@ impl VisitorMut for Folder {
         if let TableFactor::Table { name, alias, .. } = factor {
             rename(name, alias, index);
         }
-        ControlFlow::Continue(())
+        match lateral(factor) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 }
 
@@ -125,16 +133,49 @@ fn special(factor: &mut TableFactor) -> Result<Option<Special>> {
             let (location, options) = file_arguments(&function, arguments)?;
             Special::Files { format: format.to_uppercase(), location, options }
         }
-        None if function == "training_set" => Special::TrainingSet(training_set(arguments)?),
+        None if function == "training_set" => Special::TrainingSet(call(&function, arguments)?),
+        None if function == "get_features" => Special::Features(call(&function, arguments)?),
         _ => return Ok(None),
+    };
+    let given = match &special {
+        Special::Features(_) => Some(arguments.to_vec()),
+        _ => None,
     };
     let (name, alias) = (name.clone(), alias.clone());
     *factor = super::table_factor(name, alias);
+    if let (TableFactor::Table { args, .. }, Some(given)) = (&mut *factor, given) {
+        *args = Some(TableFunctionArgs { args: given, settings: None });
+    }
     Ok(Some(special))
 }
 
-fn training_set(arguments: &[FunctionArg]) -> Result<TrainingSetCall> {
-    let mut call = TrainingSetCall { arguments: Vec::new(), named: Vec::new() };
+/// A factor whose arguments are columns of those before it is a LATERAL query of its own.
+fn lateral(factor: &mut TableFactor) -> Result<()> {
+    let TableFactor::Table { args: Some(given), alias, .. } = &*factor else { return Ok(()) };
+    let is_column = |argument: &FunctionArg| match argument {
+        FunctionArg::Named { arg: FunctionArgExpr::Expr(value), .. }
+        | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(value), .. } => {
+            super::has_column(value)
+        }
+        _ => false,
+    };
+    if !given.args.iter().any(is_column) {
+        return Ok(());
+    }
+    let alias = alias.clone();
+    let mut subquery = parse::parse_query("SELECT * FROM x")?;
+    if let SetExpr::Select(select) = subquery.body.as_mut()
+        && let Some(from) = select.from.first_mut()
+    {
+        from.relation = factor.clone();
+    }
+    let subquery = Box::new(subquery);
+    *factor = TableFactor::Derived { lateral: true, subquery, alias, sample: None };
+    Ok(())
+}
+
+fn call(function: &str, arguments: &[FunctionArg]) -> Result<Call> {
+    let mut call = Call { arguments: Vec::new(), named: Vec::new() };
     for argument in arguments {
         match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) if call.named.is_empty() => {
@@ -147,7 +188,8 @@ fn training_set(arguments: &[FunctionArg]) -> Result<TrainingSetCall> {
                 ..
             } => call.named.push((crate::names::folded(name), value.clone())),
             _ => {
-                let message = "training_set takes its named arguments last, as name => value";
+                let message =
+                    format!("{function} takes its named arguments last, as name => value");
                 return Err(Error::new("42601", message));
             }
         }

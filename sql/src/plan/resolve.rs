@@ -10,7 +10,7 @@ use super::{Environment, Lakes};
 use crate::error::{Error, Result, near_names};
 use crate::names::folded;
 use crate::statements::external;
-use crate::system;
+use crate::{features, system};
 
 /// The schema that holds a connection's temp tables.
 pub const TEMP_SCHEMA: &str = "pg_temp";
@@ -53,13 +53,35 @@ pub fn parts(name: &ObjectName) -> Result<Vec<String>> {
 impl Environment {
     /// The relation that `name` means; None if there is none.
     pub fn find(&self, lakes: &Lakes, name: &[String]) -> Result<Option<(Place, Found)>> {
+        self.find_in(lakes, lakes.main.state(), name)
+    }
+
+    /// Like `find`, for a name that nothing kept has: what feature views have beside themselves.
+    pub(super) fn find_shown(
+        &self,
+        lakes: &Lakes,
+        name: &[String],
+    ) -> Result<Option<(Place, Found)>> {
+        self.find_in(lakes, &features::shown(lakes.main.state()), name)
+    }
+
+    fn find_in(
+        &self,
+        lakes: &Lakes,
+        main: &Arc<State>,
+        name: &[String],
+    ) -> Result<Option<(Place, Found)>> {
         let candidates = self.candidates(name)?;
         for place in candidates {
-            let state = lakes.view(&place).state();
+            let state = match (&lakes.temp, place.temp) {
+                (Some(temp), true) => temp.state(),
+                _ => main,
+            };
             if place.temp && lakes.temp.is_none() {
                 continue;
             }
-            if !place.temp && !self.may_look_in(state, &place.schema) {
+            let is_hidden = place.schema == features::kept::SCHEMA;
+            if !place.temp && (is_hidden || !self.may_look_in(state, &place.schema)) {
                 if name.len() > 1 {
                     let message = format!("permission denied for schema {}", place.schema);
                     return Err(Error::new("42501", message));
@@ -120,7 +142,7 @@ impl Environment {
 
     /// Fails if `schema` is not one that relations can be made in.
     pub fn check_schema(&self, state: &State, schema: &str) -> Result<()> {
-        if system::is_schema(schema) {
+        if system::is_schema(schema) || schema == features::kept::SCHEMA {
             return Err(Error::new("42501", format!("schema \"{schema}\" cannot be changed")));
         }
         if state.schemas.contains_key(schema) {

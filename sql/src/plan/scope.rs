@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use catalog::{Lake, LakeTable, Relation, Table, TableRows, VIEW_COLUMN_OF, View};
+use catalog::{Lake, LakeTable, Relation, Table, TableRows};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
@@ -19,8 +19,7 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
-    WindowUDF, lit,
+    AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF, lit,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as EngineStatement;
@@ -31,13 +30,15 @@ use super::fold::{self, Special};
 use super::missing;
 use super::moment::{snapshot, tagged, time_us};
 use super::resolve::{Found, Place, parts, reference_parts};
-use super::{Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider};
-use crate::access::{Object, Privileges, owner_of};
+use super::{
+    Environment, ExternalFiles, Given, Lakes, Overrides, constant, external_provider, view,
+};
+use crate::access::{Object, Privileges};
 use crate::error::{Error, Result};
-use crate::features::{FeatureView, FeatureViewTable, rows, training_set};
+use crate::features::{get_features, training_set};
 use crate::functions::series;
 use crate::types::PostgresTypes;
-use crate::{parse, statements, system};
+use crate::{statements, system};
 
 /// See the module.
 pub struct Scope<'a> {
@@ -152,9 +153,14 @@ impl Loader<'_> {
             return Ok(Some(provider_as_source(provider)));
         }
         let functions = self.environment.engine.table_functions();
-        match self.environment.find(self.lakes, &parts)? {
+        if let Some((place, found)) = self.environment.find(self.lakes, &parts)? {
+            return self.found(&place, found).await.map(Some);
+        }
+        if functions.contains_key(reference.table()) {
+            return Ok(None);
+        }
+        match self.environment.find_shown(self.lakes, &parts)? {
             Some((place, found)) => self.found(&place, found).await.map(Some),
-            None if functions.contains_key(reference.table()) => Ok(None),
             None => Err(self.environment.undefined(self.lakes, &parts)),
         }
     }
@@ -169,41 +175,15 @@ impl Loader<'_> {
                 let provider = lake_table(self.lakes, place, table, false).await?;
                 Ok(provider_as_source(provider))
             }
-            Found::Relation(Relation::View(view)) => self.view(&view, place).await,
+            Found::Relation(Relation::View(view)) => {
+                view::source(self.environment, self.lakes, &view, place, self.depth).await
+            }
             Found::External(definition) => {
                 let files = statements::external::files(&definition)?;
                 let provider = external_provider(&self.environment.engine, &files).await?;
                 Ok(provider_as_source(provider))
             }
         }
-    }
-
-    /// A view is planned where it is used, with the names that its creator saw.
-    async fn view(&self, view: &Arc<View>, place: &Place) -> Result<Arc<dyn TableSource>> {
-        let query = parse::parse_query(&view.sql)?;
-        let search_path = view.search_path.clone();
-        // A view reads what its owner may, whoever reads the view.
-        let state = self.lakes.main.state();
-        let authority = match place.temp {
-            true => Arc::clone(&self.environment.authority),
-            false => Arc::new(owner_of(state, &Object::of(&Relation::View(Arc::clone(view))))),
-        };
-        let inner = Environment { search_path, authority, ..self.environment.clone() };
-        let depth = self.depth + 1;
-        let kept = FeatureView::of(state, &place.schema, view).filter(|_| !place.temp);
-        let table = |plan| -> Result<ViewTable> {
-            Ok(ViewTable::new(rename_columns(plan, view)?, Some(view.sql.clone())))
-        };
-        if let Some((_, version)) = kept.as_ref().and_then(FeatureView::current) {
-            let rows = rows(&inner, self.lakes, query, version, &view.columns, depth).await?;
-            let table = table(rows.plan(version)?)?;
-            let table = FeatureViewTable::new(table, version.clone(), rows);
-            return Ok(provider_as_source(Arc::new(table)));
-        }
-        let statement = ast::Statement::Query(Box::new(query));
-        let plan =
-            super::plan_at_depth(&inner, self.lakes, statement, &[], Vec::new(), depth).await?;
-        Ok(provider_as_source(Arc::new(table(plan)?)))
     }
 
     async fn special(&self, special: &Special, name: &[String]) -> Result<Arc<dyn TableSource>> {
@@ -223,6 +203,9 @@ impl Loader<'_> {
             Special::TrainingSet(call) => {
                 let plan = training_set(self.environment, self.lakes, call, self.depth).await?;
                 Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
+            }
+            Special::Features(call) => {
+                get_features(self.environment, self.lakes, call, self.depth).await
             }
         }
     }
@@ -310,33 +293,9 @@ fn table_with(lake: &Lake, table: Arc<Table>, rows: Arc<TableRows>, addressed: b
     LakeTable::new(lake.store_url().clone(), table, rows, addressed)
 }
 
-/// The view's columns under the names it declared.
-fn rename_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPlan> {
-    let schema = Arc::clone(plan.schema());
-    let names = view.columns.iter().map(|f| f.name());
-    if view.columns.is_empty() || names.eq(schema.fields().iter().map(|f| f.name())) {
-        return Ok(plan);
-    }
-    // By name and not by place: under `SELECT *` the table may have got other columns, or the same
-    // in another order.
-    let items = view.columns.iter().map(|field| {
-        let of = field.metadata().get(VIEW_COLUMN_OF).unwrap_or(field.name());
-        let column = schema.columns().into_iter().find(|column| column.name() == of);
-        let column = column.ok_or_else(|| no_longer(view))?;
-        Ok(Expr::Column(column).alias(field.name()))
-    });
-    let items = items.collect::<Result<Vec<_>>>()?;
-    Ok(LogicalPlanBuilder::from(plan).project(items)?.build()?)
-}
-
 fn unpopulated(name: &str) -> Error {
     let message = format!("materialized view \"{name}\" has not been populated");
     Error::new("55000", message).with_hint("Use the REFRESH MATERIALIZED VIEW command.")
-}
-
-fn no_longer(view: &View) -> Error {
-    let message = format!("view \"{}\" no longer has the columns it was made with", view.name);
-    Error::new("42P10", message).with_hint("CREATE OR REPLACE VIEW makes it again.")
 }
 
 impl Scope<'_> {

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::names::{folded, shown};
 use crate::plan::{Found, Place};
 use crate::sequences::Kept;
-use crate::{Notice, plan, types};
+use crate::{Notice, features, plan, types};
 
 pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Result<String> {
     if let Some(OnCommit::Drop | OnCommit::DeleteRows) = create.on_commit {
@@ -96,6 +96,7 @@ pub(super) fn exists(context: &Context<'_>, place: &Place) -> bool {
             .definitions
             .contains_key(&(super::external::KIND.to_string(), super::external::key(place)))
         || Kept::of(state, &place.schema, &place.name).is_some()
+        || features::is_taken(state, place)
 }
 
 /// Makes the table that a query's columns ask for; with `stored`, it is a materialized view.

@@ -12,7 +12,7 @@ use super::{Context, alter_table, drop, feature_view, materialized_view, storabl
 use crate::error::{Error, Result};
 use crate::names::{folded, shown};
 use crate::plan::{Found, Place};
-use crate::{Notice, parse, plan, types};
+use crate::{Notice, features, parse, plan, types};
 
 pub(super) async fn run(
     context: &mut Context<'_>,
@@ -28,7 +28,8 @@ pub(super) async fn run(
         Some(Relation::Table(_)) if create.or_replace => {
             return Err(Error::new("42809", format!("\"{}\" is not a view", place.name)));
         }
-        Some(_) => {
+        None if !features::is_taken(state, &place) => {}
+        _ => {
             let message = format!("relation \"{}\" already exists", place.name);
             if !create.if_not_exists {
                 return Err(Error::new("42P07", message));
@@ -36,7 +37,6 @@ pub(super) async fn run(
             context.notices.push(Notice::notice(format!("{message}, skipping")));
             return Ok(tag);
         }
-        None => {}
     }
     let names: Vec<String> = create.columns.iter().map(|c| folded(&c.name)).collect();
     let sql = query_text(&create.query, text);

@@ -202,9 +202,14 @@ pub(super) fn keeps_query(context: &mut Context<'_>, place: &Place) {
 }
 
 fn reads(state: &State, query: &definitions::Query<'_>, place: &Place) -> bool {
-    query.reads().iter().any(|reference| {
-        is_meant(state, query.search_path, reference.schema(), reference.table(), place)
-    })
+    let names = query.reads();
+    let names_one = |state: &State, place: &Place| {
+        names.iter().any(|reference| {
+            is_meant(state, query.search_path, reference.schema(), reference.table(), place)
+        })
+    };
+    names_one(state, place)
+        || features::beside(state, place).is_some_and(|(shown, place)| names_one(&shown, &place))
 }
 
 /// Whether a name in a stored query means `place`.
@@ -235,6 +240,9 @@ pub(super) fn drop_schema(
 ) -> Result<()> {
     let name = plan::parts(name)?.pop().unwrap_or_default();
     let state = context.lakes.main.state().clone();
+    if name == features::kept::SCHEMA {
+        context.environment.check_schema(&state, &name)?;
+    }
     let Some(schema) = state.schemas.get(&name) else {
         let message = format!("schema \"{name}\" does not exist");
         if if_exists {
@@ -267,6 +275,7 @@ pub(super) fn drop_schema(
     for relation in schema.relations.keys() {
         let place = Place { temp: false, schema: name.clone(), name: relation.clone() };
         drop_dependents(context, &place, "table", true)?;
+        feature_view::dropped(context, &place)?;
     }
     let count = schema.relations.len() + services.len();
     if count > 0 {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use catalog::{Relation, VIEW_COLUMN_OF, View};
+use catalog::{Relation, State, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectType, Query, Value};
 
 use super::create_view::{self, Replace};
 use super::{Context, drop};
 use crate::error::{Error, Result};
+use crate::features::kept::Kept;
 use crate::features::windows::{self, WindowedView};
 use crate::features::{
     Feature, FeatureService, FeatureView, Metadata, ServiceView, Version, duration_us, services,
@@ -16,7 +17,7 @@ use crate::features::{
 use crate::names::folded;
 use crate::parse::{AlterFeatureView, CreateFeatureView, Freshness};
 use crate::plan::{self, Environment, Found, Place};
-use crate::{Notice, parse, types};
+use crate::{Notice, features, parse, types};
 
 /// Options of `ALTER VIEW … SET` that make a view a feature view.
 const PREFIX: &str = "feature_";
@@ -35,7 +36,8 @@ pub(super) async fn create(
         Some(Relation::Table(_)) if create.or_replace => {
             return Err(Error::new("42809", format!("\"{}\" is not a view", place.name)));
         }
-        Some(_) => {
+        None if !features::is_taken(&state, &place) => {}
+        _ => {
             let message = format!("relation \"{}\" already exists", place.name);
             if !create.if_not_exists {
                 return Err(Error::new("42P07", message));
@@ -43,7 +45,6 @@ pub(super) async fn create(
             context.notices.push(Notice::notice(format!("{message}, skipping")));
             return Ok(tag);
         }
-        None => {}
     }
     let sql = create_view::query_text(&create.query, text);
     let asked = asked(context, create)?;
@@ -125,6 +126,20 @@ fn check_name(name: &str) -> Result<()> {
     }
 }
 
+/// The relation of what is in force now has a name of its own.
+fn check_online_name(state: &State, place: &Place) -> Result<()> {
+    let name = features::online_name(&place.name);
+    match state.schemas.get(&place.schema).is_some_and(|s| s.relations.contains_key(&name)) {
+        false => Ok(()),
+        true => Err(Error::new("42P07", format!("relation \"{name}\" already exists"))
+            .with_detail(format!(
+                "ONLINE feature view \"{}\" has a relation of that name beside it.",
+                place.name
+            ))
+            .with_hint("Rename one of them.")),
+    }
+}
+
 fn view_at(context: &Context<'_>, place: &Place) -> Result<Arc<View>> {
     let state = context.lakes.main.state();
     match state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name)) {
@@ -138,6 +153,9 @@ fn define(context: &mut Context<'_>, place: &Place, asked: Asked) -> Result<()> 
     let view = view_at(context, place)?;
     check_columns(&view, &asked)?;
     let state = context.lakes.main.state();
+    if asked.metadata.online {
+        check_online_name(state, place)?;
+    }
     let windows = windows::texts(&parse::parse_query(&view.sql)?)?;
     let column = |field: &FieldRef| {
         let of = field.metadata().get(VIEW_COLUMN_OF).unwrap_or(field.name());
@@ -195,6 +213,7 @@ pub(super) async fn set(context: &mut Context<'_>, alter: &AlterFeatureView) -> 
         let name = plain_name(name, alter.of_feature_view)?;
         if name == "time" {
             FeatureView::forget(&mut context.lakes.main, &place.schema, &place.name)?;
+            Kept::forget(&mut context.lakes.main, &view)?;
             return Ok(tag);
         }
         asked.reset(&name);
@@ -381,8 +400,11 @@ pub(super) fn renamed(context: &mut Context<'_>, from: &Place, to: &Place) -> Re
     kept.keep(&mut context.lakes.main, &to.schema, &to.name)
 }
 
-/// The view goes; what a rename brought here goes with it.
+/// The view goes, and with it the rows that are kept of it and what a rename brought here.
 pub(super) fn dropped(context: &mut Context<'_>, place: &Place) -> Result<()> {
+    if let (false, Ok(view)) = (place.temp, view_at(context, place)) {
+        Kept::forget(&mut context.lakes.main, &view)?;
+    }
     match kept_at(context, place) {
         Some(kept) if kept.moved => {
             FeatureView::forget(&mut context.lakes.main, &place.schema, &place.name)

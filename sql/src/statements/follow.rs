@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{ObjectName, Query, TableFactor, Visit, Vis
 
 use super::{Context, drop};
 use crate::error::Result;
-use crate::features::{FeatureView, views};
+use crate::features::{self, FeatureView, views};
 use crate::names::folded;
 use crate::parse;
 use crate::plan::Place;
@@ -41,10 +41,10 @@ pub(super) fn followers(state: &State, from: &Place, to: &Place) -> Followers {
             found.push(Follower { view, sql });
         }
     }
-    Followers { views: found, features: features(state, from, to) }
+    Followers { views: found, features: versions(state, from, to) }
 }
 
-fn features(state: &State, from: &Place, to: &Place) -> Vec<(String, String, FeatureView)> {
+fn versions(state: &State, from: &Place, to: &Place) -> Vec<(String, String, FeatureView)> {
     let mut found = Vec::new();
     if from.temp {
         return found;
@@ -90,6 +90,22 @@ pub(super) fn follow(context: &mut Context<'_>, followers: Followers) -> Result<
 
 /// The text of a query with another name for a relation; None if it cannot be found in it.
 fn rewritten(
+    state: &State,
+    query: &definitions::Query<'_>,
+    from: &Place,
+    to: &Place,
+) -> Option<String> {
+    let renamed = renamed(state, query, from, to);
+    let Some((shown, beside)) = features::beside(state, from) else { return renamed };
+    let query = definitions::Query {
+        sql: renamed.as_deref().unwrap_or(query.sql),
+        search_path: query.search_path,
+    };
+    let to = Place { name: features::online_name(&to.name), ..to.clone() };
+    self::renamed(&shown, &query, &beside, &to).or_else(|| renamed.clone())
+}
+
+fn renamed(
     state: &State,
     query: &definitions::Query<'_>,
     from: &Place,

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
 
 use super::{Context, create_table, create_view, drop};
 use crate::error::{Error, Result};
-use crate::features::{FeatureView, Manifest, TrainingSetCall, UsedView, service_of};
+use crate::features::{Call, FeatureView, Manifest, UsedView, service_of};
 use crate::parse::{self, CreateTrainingSet, TrainingSetSource};
 use crate::plan::{self, Environment, Lakes, Place};
 use crate::system::definitions::{Query, quoted};
@@ -117,7 +117,7 @@ fn used_views(
     Ok(found.into_iter().collect())
 }
 
-fn calls(query: &ast::Query) -> Result<Vec<TrainingSetCall>> {
+fn calls(query: &ast::Query) -> Result<Vec<Call>> {
     let mut statement = ast::Statement::Query(Box::new(query.clone()));
     plan::training_sets(&mut statement)
 }

@@ -16,6 +16,7 @@ use super::pg_catalog::{Live, built_in};
 use super::{
     definitions, encodings, oid, references, routines, schemas, sequences, sizes, type_names,
 };
+use crate::features;
 use crate::plan::TEMP_SCHEMA;
 
 /// The state that the connection sees now, temp tables under `pg_temp`.
@@ -32,7 +33,7 @@ pub struct Connection {
 
 impl Connection {
     pub(super) fn state(&self) -> Option<Arc<State>> {
-        self.seen.read().ok().and_then(|seen| seen.clone())
+        self.seen.read().ok().and_then(|seen| seen.as_ref().map(features::shown))
     }
 
     pub(super) fn path(&self) -> Vec<String> {

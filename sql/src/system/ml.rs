@@ -1,10 +1,11 @@
 //! `ml`: feature views, features, services and their lineage, as they are defined.
 
-use catalog::View;
+use catalog::{Since, View};
 use datafusion::arrow::record_batch::RecordBatch;
 
 use super::{Cell, Columns, batch};
 use crate::error::Result;
+use crate::features::kept::Kept;
 use crate::features::{self, FeatureView, Version, duration_text, manifests, services, views};
 use crate::parse;
 use crate::plan::{self, Environment, Lakes};
@@ -26,6 +27,10 @@ const FEATURE_VIEWS: Columns = &[
     ("description", 't'),
     ("snapshot_id", 'l'),
     ("query", 't'),
+    ("refreshed_snapshot_id", 'l'),
+    ("refreshed_at", 'z'),
+    ("refreshed_rows", 'l'),
+    ("refresh_lag", 't'),
 ];
 const FEATURES: Columns = &[
     ("schema_name", 't'),
@@ -77,7 +82,7 @@ pub(super) async fn table(
     name: &str,
 ) -> Result<Option<RecordBatch>> {
     match name {
-        "feature_views" => batch(FEATURE_VIEWS, feature_views(lakes)).map(Some),
+        "feature_views" => batch(FEATURE_VIEWS, feature_views(environment, lakes).await?).map(Some),
         "features" => batch(FEATURES, all_features(lakes)).map(Some),
         "feature_services" => batch(FEATURE_SERVICES, feature_services(lakes)).map(Some),
         "training_sets" => batch(TRAINING_SETS, training_sets(lakes)).map(Some),
@@ -95,13 +100,14 @@ fn numbered(kept: &FeatureView) -> impl Iterator<Item = (i32, bool, &Version)> {
         .map(move |(index, version)| (index as i32 + 1, index + 1 == newest, version))
 }
 
-fn feature_views(lakes: &Lakes) -> Vec<Vec<Cell>> {
+async fn feature_views(environment: &Environment, lakes: &Lakes) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     for (schema, view, kept) in views(lakes.main.state()) {
+        let mut refreshed = Some(refreshed(environment, lakes, view).await?);
         let option = |name: &str| kept.metadata.options.get(name).cloned();
         for (number, current, version) in numbered(&kept) {
             let sql = if current { &view.sql } else { &version.sql };
-            rows.push(vec![
+            let mut row = vec![
                 schema.into(),
                 view.name.as_str().into(),
                 number.into(),
@@ -118,10 +124,40 @@ fn feature_views(lakes: &Lakes) -> Vec<Vec<Cell>> {
                 view.comment.clone().into(),
                 version.snapshot_id.into(),
                 sql.trim().into(),
-            ]);
+            ];
+            row.extend(match refreshed.take_if(|_| current) {
+                Some(refreshed) => refreshed,
+                None => never(),
+            });
+            rows.push(row);
         }
     }
-    rows
+    Ok(rows)
+}
+
+fn never() -> Vec<Cell> {
+    vec![Cell::Null, Cell::Null, Cell::Null, Cell::Null]
+}
+
+/// Of the rows that are kept: snapshot, time, number, and how old they are if others have come.
+async fn refreshed(environment: &Environment, lakes: &Lakes, view: &View) -> Result<Vec<Cell>> {
+    let Some((kept, _)) = Kept::of(lakes.main.state(), view) else {
+        return Ok(never());
+    };
+    let at = chrono::DateTime::parse_from_rfc3339(&kept.refreshed_at).ok();
+    let at = at.map(|at| at.timestamp_micros());
+    let now = environment.engine.execution_props().query_execution_start_time;
+    let age = now.zip(at).map(|(now, at)| now.timestamp_micros().saturating_sub(at).max(0));
+    let lag = match kept.since(lakes).await? {
+        Since::Same => Some(0),
+        Since::Appended | Since::Changed => age,
+    };
+    Ok(vec![
+        kept.snapshot_id.into(),
+        at.map_or(Cell::Null, Cell::Time),
+        i64::try_from(kept.row_count).unwrap_or(i64::MAX).into(),
+        lag.map(duration_text).into(),
+    ])
 }
 
 fn freshness(us: i64) -> String {
@@ -212,7 +248,7 @@ async fn lineage(environment: &Environment, lakes: &Lakes) -> Vec<Vec<Cell>> {
     for (schema, view, kept) in views(lakes.main.state()) {
         let Ok(query) = parse::parse_query(&view.sql) else { continue };
         let search_path = view.search_path.clone();
-        let inner = Environment { search_path, ..environment.clone() };
+        let inner = Environment { search_path, reads_kept: false, ..environment.clone() };
         let Some((_, version)) = kept.current() else { continue };
         let read = Box::pin(features::rows(&inner, lakes, query, version, &view.columns, 0)).await;
         let Ok(planned) = read.and_then(|read| read.plan(version)) else { continue };

@@ -17,6 +17,7 @@ use super::functions::{Seen, find, named};
 use super::oid;
 use crate::access::{self, Authority, BOOTSTRAP, Object, Privileges, RoleId};
 use crate::error::Error;
+use crate::features;
 
 /// The user's name and rights.
 pub type WhoIsIt = Arc<dyn Fn() -> (String, Arc<Authority>) + Send + Sync>;
@@ -106,7 +107,8 @@ impl ScalarUDFImpl for Rights {
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
         let rows = arrays.first().map_or(0, |array| array.len());
-        let state = self.seen.read().ok().and_then(|seen| seen.clone());
+        let seen = self.seen.read().ok();
+        let state = seen.and_then(|seen| seen.as_ref().map(features::shown));
         let call = Call { name: self.name, who: (self.who)() };
         let mut names = Vec::with_capacity(rows);
         let mut answers = Vec::with_capacity(rows);

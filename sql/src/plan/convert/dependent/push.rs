@@ -8,11 +8,13 @@ use datafusion::common::{Column, JoinType, Result as EngineResult};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::Sort as SortKey;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, ExprFunctionExt, Join, Limit, LogicalPlan, LogicalPlanBuilder,
-    Operator, Projection, Unnest, Values, WindowFrame, lit, when,
+    Aggregate, Distinct, Expr, ExprFunctionExt, Extension, Join, Limit, LogicalPlan,
+    LogicalPlanBuilder, Operator, Projection, Unnest, UserDefinedLogicalNodeCore, Values,
+    WindowFrame, lit, when,
 };
 
 use super::{Keys, NULLS_MATCH, is_correlated, unique};
+use crate::asof::AsOf;
 use crate::error::Error;
 use crate::names::MARK;
 
@@ -96,6 +98,7 @@ pub(super) fn push(
         }
         LogicalPlan::Union(union) => push_union(&union.inputs, domain, keys),
         LogicalPlan::Values(values) => push_values(values, domain, keys),
+        LogicalPlan::Extension(Extension { node }) => push_as_of(node.as_ref(), domain, keys),
         other => Err(unsupported(&other.display().to_string())),
     }
 }
@@ -294,6 +297,26 @@ fn push_join(
         filter => plan.join(right, join.join_type, none, filter)?,
     };
     Ok((plan.build()?, found))
+}
+
+/// Labels of each of the domain's rows; every match is of one label.
+fn push_as_of(
+    node: &dyn datafusion::logical_expr::UserDefinedLogicalNode,
+    domain: &LogicalPlan,
+    keys: &Keys,
+) -> EngineResult<(LogicalPlan, Vec<Column>)> {
+    let Some(join) = node.as_any().downcast_ref::<AsOf>() else {
+        return Err(unsupported(node.name()));
+    };
+    if is_correlated(&join.right)? {
+        return Err(unsupported("an AS OF join"));
+    }
+    let (left, found) = push(&join.left, domain, keys)?;
+    let expressions = join.expressions();
+    let expressions = expressions.iter().map(|e| substituted(e, keys, &found));
+    let expressions = expressions.collect::<EngineResult<Vec<_>>>()?;
+    let node = join.with_exprs_and_inputs(expressions, vec![left, join.right.clone()])?;
+    Ok((LogicalPlan::Extension(Extension { node: Arc::new(node) }), found))
 }
 
 /// A row of values is a projection of the domain.
