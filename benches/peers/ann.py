@@ -53,7 +53,7 @@ def main():
     table(results)
 
 
-def clustered(rows, dimension, queries, hidden=16, middle=256):
+def clustered(rows, dimension, queries, hidden=32, middle=256):
     random = np.random.default_rng(1)
     first = random.normal(size=(hidden, middle)) / np.sqrt(hidden)
     second = random.normal(size=(middle, dimension)) / np.sqrt(middle)
@@ -68,7 +68,7 @@ def clustered(rows, dimension, queries, hidden=16, middle=256):
             np.maximum(part @ one * 2, 0) @ two for part in np.array_split(at, count // 10000 + 1)])
         return out + 0.02 * random.normal(size=out.shape)
 
-    return tower(rows, 0.5, 0), tower(queries, 0.6, 0.15)
+    return tower(rows, 0.8, 0), tower(queries, 0.9, 0.15)
 
 
 def text(rows, dimension, queries):
@@ -85,8 +85,10 @@ def text(rows, dimension, queries):
             words = " ".join(part.strip(" /!*#`") for part in file
                              if name.endswith(".md") or part.strip().startswith("//")).split()
         paragraphs += [" ".join(words[i:i + 40]) for i in range(0, len(words) - 20, 40)]
-        if len(paragraphs) > 3 * rows:
+        if len(paragraphs) > 4 * rows:
             break
+    # Copies of a paragraph are ties of any length, which measure nothing.
+    paragraphs = sorted(set(paragraphs))
     random.shuffle(paragraphs)
     paragraphs = paragraphs[:rows + queries]
     asked = [" ".join(random.choice(p.split(), 6)) for p in paragraphs[rows:]]

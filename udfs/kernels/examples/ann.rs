@@ -78,7 +78,10 @@ impl Input {
         for word in &words[6..] {
             match word.split_once('=') {
                 Some(("lists", count)) => options.lists = Some(count.parse()?),
-                Some(("grouping", "even")) => options.grouping = Grouping::Even,
+                Some(("grouping", "even")) => options.grouping = Some(Grouping::Even),
+                Some(("grouping", "variance")) => {
+                    options.grouping = Some(Grouping::ByVariance);
+                }
                 Some(("refine", "half")) => options.refine = Refine::Half,
                 Some(_) => return Err(format!("no option {word}").into()),
                 None => {}
@@ -87,7 +90,7 @@ impl Input {
         Ok(Self {
             rows: floats(rows)?,
             queries: floats(queries)?,
-            truth: words_of(truth)?.map(u32::from_le_bytes).collect(),
+            truth: self::words(truth, u32::from_le_bytes)?,
             dimension,
             metric,
             work: Work { threads: threads.parse()?, ..Work::alone() },
@@ -126,14 +129,13 @@ impl Input {
     }
 }
 
-fn words_of(path: &str) -> Result<impl Iterator<Item = [u8; 4]>> {
+fn words<T>(path: &str, word: fn([u8; 4]) -> T) -> Result<Vec<T>> {
     let bytes = fs::read(path)?;
-    let words: Vec<[u8; 4]> = bytes.as_chunks::<4>().0.to_vec();
-    Ok(words.into_iter())
+    Ok(bytes.as_chunks::<4>().0.iter().map(|bytes| word(*bytes)).collect())
 }
 
 fn floats(path: &str) -> Result<Vec<f32>> {
-    Ok(words_of(path)?.map(f32::from_le_bytes).collect())
+    words(path, f32::from_le_bytes)
 }
 
 fn build(input: &Input, rows: Rows<'_>) -> Result<Segment> {

@@ -14,6 +14,8 @@ use super::segment::{Entry, Head, Segment};
 use super::{Error, format};
 use crate::vectors::{self, Bitmap, Rows, narrow};
 
+/// Codes that point elsewhere than the residual are not lengthened beyond this.
+const LEAST_COSINE: f32 = 0.1;
 /// Rows of a piece of work.
 const PIECE: usize = 1024;
 
@@ -30,6 +32,7 @@ pub struct Builder {
 struct Part {
     lists: Vec<u32>,
     numbers: Vec<u32>,
+    factors: Vec<f32>,
     biases: Vec<f32>,
     scales: Vec<f32>,
     /// Squared lengths of residuals.
@@ -44,6 +47,7 @@ impl Part {
         let (codes, refine) = (self.codes.len() / count, self.refine.len() / count);
         Encoded {
             number: self.numbers[row],
+            factor: self.factors[row],
             bias: self.biases[row],
             scale: self.scales[row],
             codes: &self.codes[row * codes..][..codes],
@@ -109,19 +113,26 @@ impl Builder {
         let mut part = Part { numbers, ..Part::default() };
         let padded = model.frame.padded();
         let mut codes = vec![0; model.book.groups() / 2];
-        let mut errors = vec![0.0; padded];
+        let (mut unit, mut direction) = (Vec::new(), Vec::new());
         for (row, list) in turned.chunks_exact_mut(padded).zip(&lists) {
             let centre = model.clusters.centre(*list as usize);
+            normalise(row, &mut direction);
             row.iter_mut().zip(centre).for_each(|(x, c)| *x -= c);
-            let square: f32 = row.iter().map(|x| x * x).sum();
-            model.book.encode(work, row, &mut codes, &mut errors);
-            part.squares.push(square);
+            let length = normalise(row, &mut unit);
+            model.book.encode(work, &unit, &mut codes);
+            if !model.has_bias() {
+                model.book.lean(work, &unit, &direction, &mut codes);
+            }
+            // The estimate of a residual along itself is then its length.
+            let along = model.book.dot(&codes, &unit).max(LEAST_COSINE);
+            let factor = length / along;
+            part.squares.push(length * length);
             part.codes.extend_from_slice(&codes);
-            let bias = match model.has_bias() {
-                true => -model.book.dot(&codes, centre) - square / 2.0,
+            part.factors.push(factor);
+            part.biases.push(match model.has_bias() {
+                true => -factor * model.book.dot(&codes, centre) - length * length / 2.0,
                 false => 0.0,
-            };
-            part.biases.push(bias);
+            });
             part.scales.push(second_numbers(model, row, &mut part.refine));
         }
         part.lists = lists;
@@ -151,6 +162,15 @@ impl Builder {
         strays.sort_unstable();
         Segment::new(Head::new(model, entries, strays, Calibration::default()), bytes)
     }
+}
+
+/// Writes a vector of unit length over `out`, zeros for one without any; returns the length.
+fn normalise(row: &[f32], out: &mut Vec<f32>) -> f32 {
+    let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let factor = if length > 0.0 { 1.0 / length } else { 0.0 };
+    out.clear();
+    out.extend(row.iter().map(|x| x * factor));
+    length
 }
 
 fn entry(model: &Model, offset: usize, rows: usize, squares: f64) -> Entry {
@@ -223,8 +243,14 @@ pub fn merge(
             .zip(codes.chunks_exact(stretches.max(1)))
             .filter_map(|((number, part, row), codes)| {
                 let open = opened[*part].as_ref()?;
-                let (bias, scale) = (open.bias(*row), open.scale(*row));
-                Some(Encoded { number: *number, bias, scale, codes, refine: open.refine(*row) })
+                Some(Encoded {
+                    number: *number,
+                    factor: open.factor(*row),
+                    bias: open.bias(*row),
+                    scale: open.scale(*row),
+                    codes,
+                    refine: open.refine(*row),
+                })
             })
             .collect();
         list::write(&model, list as u32, rows.into_iter(), &mut bytes);

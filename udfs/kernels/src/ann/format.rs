@@ -64,8 +64,9 @@ pub(super) fn model_bytes(model: &Model) -> Vec<u8> {
         Metric::L1 => 3,
     };
     let grouping = match options.grouping {
-        Grouping::ByVariance => 0,
-        Grouping::Even => 1,
+        None => 0,
+        Some(Grouping::ByVariance) => 1,
+        Some(Grouping::Even) => 2,
     };
     let refine = match options.refine {
         Refine::Byte => 0,
@@ -161,8 +162,9 @@ fn model(bytes: &[u8]) -> Option<Model> {
         _ => return None,
     };
     let grouping = match grouping {
-        0 => Grouping::ByVariance,
-        1 => Grouping::Even,
+        0 => None,
+        1 => Some(Grouping::ByVariance),
+        2 => Some(Grouping::Even),
         _ => return None,
     };
     let refine = match refine {

@@ -3,6 +3,7 @@
 //! ```text
 //!   check u32 | list u32 | rows u32 | 0 u32 | 48 zeros        check: CRC-32 of all that follows it
 //!   numbers   rows × u32, ascending                          each part padded to 64 bytes
+//!   factors   rows × f32                                     what estimates of residuals are times
 //!   biases    rows × f32                                     L2 only
 //!   codes     ⌈rows/32⌉ blocks of groups/2 × 32 bytes        idle rows of the last block: zeros
 //!   scales    rows × f32                                     8-bit numbers only
@@ -34,6 +35,7 @@ pub trait ListSource {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     rows: usize,
+    factors: usize,
     biases: usize,
     codes: usize,
     scales: usize,
@@ -48,14 +50,15 @@ fn part(bytes: usize) -> usize {
 
 impl Layout {
     pub fn new(model: &Model, rows: usize) -> Self {
-        let biases = HEADER + part(rows * 4);
+        let factors = HEADER + part(rows * 4);
+        let biases = factors + part(rows * 4);
         let codes = biases + if model.has_bias() { part(rows * 4) } else { 0 };
         let scales = codes + rows.div_ceil(BLOCK) * model.book.groups() / 2 * BLOCK;
         let has_scale = model.options.refine == Refine::Byte;
         let refine = scales + if has_scale { part(rows * 4) } else { 0 };
         let refine_bytes = model.refine_bytes();
         let bytes = refine + part(rows * refine_bytes);
-        Self { rows, biases, codes, scales, refine, refine_bytes, bytes }
+        Self { rows, factors, biases, codes, scales, refine, refine_bytes, bytes }
     }
 }
 
@@ -63,6 +66,7 @@ impl Layout {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Encoded<'a> {
     pub number: u32,
+    pub factor: f32,
     pub bias: f32,
     pub scale: f32,
     pub codes: &'a [u8],
@@ -86,6 +90,7 @@ pub(super) fn write<'a>(
     for (row, encoded) in rows.enumerate() {
         let mut put = |at: usize, word: [u8; 4]| bytes[at..at + 4].copy_from_slice(&word);
         put(HEADER + row * 4, encoded.number.to_le_bytes());
+        put(layout.factors + row * 4, encoded.factor.to_le_bytes());
         if layout.codes > layout.biases {
             put(layout.biases + row * 4, encoded.bias.to_le_bytes());
         }
@@ -107,6 +112,7 @@ pub(super) fn write<'a>(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct List<'a> {
     pub numbers: &'a [[u8; 4]],
+    pub factors: &'a [[u8; 4]],
     /// Empty unless rows carry a number of their own.
     pub biases: &'a [[u8; 4]],
     pub codes: &'a [u8],
@@ -124,6 +130,7 @@ impl<'a> List<'a> {
         let some = |at: usize, next: usize| if next > at { words(at, at + rows * 4) } else { &[] };
         Some(Self {
             numbers: words(HEADER, HEADER + rows * 4),
+            factors: words(layout.factors, layout.factors + rows * 4),
             biases: some(layout.biases, layout.codes),
             codes: &bytes[layout.codes..layout.scales],
             scales: some(layout.scales, layout.refine),
@@ -139,6 +146,10 @@ impl<'a> List<'a> {
     #[inline]
     pub fn number(&self, row: usize) -> u32 {
         u32::from_le_bytes(self.numbers[row])
+    }
+
+    pub fn factor(&self, row: usize) -> f32 {
+        self.factors.get(row).map_or(0.0, |bytes| f32::from_le_bytes(*bytes))
     }
 
     #[inline]

@@ -39,15 +39,15 @@ pub struct Options {
     pub dimension: usize,
     /// Lists; by the number of rows when `None`.
     pub lists: Option<usize>,
-    pub grouping: Grouping,
+    /// The one that errs less when `None`.
+    pub grouping: Option<Grouping>,
     pub refine: Refine,
     pub seed: u64,
 }
 
 impl Options {
     pub fn new(metric: Metric, dimension: usize) -> Self {
-        let (grouping, refine) = (Grouping::ByVariance, Refine::Byte);
-        Self { metric, dimension, lists: None, grouping, refine, seed: 0 }
+        Self { metric, dimension, lists: None, grouping: None, refine: Refine::Byte, seed: 0 }
     }
 
     /// Lists for an index of so many rows: about four times the root, a power of two.
@@ -72,7 +72,7 @@ pub struct Model {
     pub(super) units: Vec<f32>,
     /// The variance of residuals along each axis.
     pub(super) variances: Vec<f32>,
-    /// The mean squared error of codes along each axis.
+    /// The mean squared error of codes along each axis, for residuals of the mean length.
     pub(super) errors: Vec<f32>,
     /// The mean squared length of residuals in training: drift is measured against it.
     pub(super) residual: f32,
@@ -114,23 +114,11 @@ impl Model {
         let keep = plain.len().min(RESIDUALS.max(dimension) * dimension);
         plain.truncate(keep);
         subtract_centres(&mut plain, &clusters, work)?;
-        let (variances, axes) = axes(&plain, dimension, work)?;
-        frame.turn_to(&axes);
+        let codes = Codes::train(work, &mut plain, options, &mut frame)?;
         let padded = frame.padded();
         let clusters = clusters.turned(padded, |rows| frame.turn(work, rows));
-        let residuals = frame.turn(work, &plain);
-        let (grouping, seed) = (options.grouping, options.seed);
-        let book = Codebook::train(work, (&residuals, padded), &variances, grouping, seed)?;
-        let mut errors = vec![0.0; padded];
-        let mut codes = vec![0; book.groups() / 2];
-        let count = (residuals.len() / padded).max(1);
-        for row in residuals.chunks_exact(padded) {
-            book.encode(work, row, &mut codes, &mut errors);
-        }
-        errors.iter_mut().for_each(|error| *error /= count as f32);
-        let residual = variances.iter().sum::<f64>() as f32;
-        let mut variances: Vec<f32> = variances.iter().map(|x| *x as f32).collect();
-        variances.resize(padded, 0.0);
+        let Codes { book, variances, errors, .. } = codes;
+        let residual = variances.iter().sum();
         let units = units(&variances, dimension);
         Ok(Self { options, frame, clusters, book, units, variances, errors, residual })
     }
@@ -161,6 +149,106 @@ impl Model {
     pub(super) fn has_bias(&self) -> bool {
         self.options.metric == Metric::L2
     }
+}
+
+/// A codebook along some axes, and how well it does.
+struct Codes {
+    axes: Vec<f64>,
+    book: Codebook,
+    variances: Vec<f32>,
+    errors: Vec<f32>,
+}
+
+impl Codes {
+    /// Trains on residuals, along the axes that err less if the options leave the choice, and
+    /// turns the frame to them. Residuals are of unit length afterwards.
+    fn train(
+        work: &Work<'_>,
+        residuals: &mut [f32],
+        options: Options,
+        frame: &mut Frame,
+    ) -> Result<Self, Error> {
+        let matrix = covariance(residuals, options.dimension, work)?;
+        let mut square = 0.0;
+        let count = (residuals.len() / options.dimension).max(1);
+        for row in residuals.chunks_exact_mut(options.dimension) {
+            let length = vectors::norm(row);
+            square += length * length / count as f64;
+            row.iter_mut().for_each(|x| *x = (f64::from(*x) / length.max(1e-30)) as f32);
+        }
+        let mut best: Option<Self> = None;
+        for grouping in [Grouping::ByVariance, Grouping::Even] {
+            if options.grouping.is_some_and(|only| only != grouping) {
+                continue;
+            }
+            let codes = Self::along(work, residuals, (&matrix, grouping), options, frame)?;
+            let error = |codes: &Self| codes.errors.iter().sum::<f32>();
+            if best.as_ref().is_none_or(|best| error(&codes) < error(best)) {
+                best = Some(codes);
+            }
+        }
+        let mut best = best.ok_or(Error::NoSample)?;
+        best.errors.iter_mut().for_each(|error| *error *= square as f32);
+        frame.turn_to(&best.axes);
+        Ok(best)
+    }
+
+    fn along(
+        work: &Work<'_>,
+        residuals: &[f32],
+        (matrix, grouping): (&[f64], Grouping),
+        options: Options,
+        frame: &mut Frame,
+    ) -> Result<Self, Error> {
+        let dimension = options.dimension;
+        let axes = match grouping {
+            Grouping::ByVariance => principal(matrix, dimension).1,
+            Grouping::Even => random_axes(dimension, options.seed),
+        };
+        let along = |axis: &[f64]| -> f64 {
+            let rows = matrix.chunks_exact(dimension).zip(axis);
+            rows.map(|(row, x)| x * row.iter().zip(axis).map(|(m, y)| m * y).sum::<f64>()).sum()
+        };
+        let variances: Vec<f64> =
+            axes.chunks_exact(dimension).map(|axis| along(axis).max(0.0)).collect();
+        frame.turn_to(&axes);
+        let padded = frame.padded();
+        let turned = frame.turn(work, residuals);
+        let rows = (&turned[..], padded);
+        let book = Codebook::train(work, rows, &variances, grouping, options.seed)?;
+        let (mut errors, mut codes) = (vec![0.0; padded], vec![0; book.groups() / 2]);
+        for row in turned.chunks_exact(padded) {
+            book.encode(work, row, &mut codes);
+            book.add_errors(&codes, row, &mut errors);
+        }
+        let count = (turned.len() / padded).max(1) as f32;
+        errors.iter_mut().for_each(|error| *error /= count);
+        let mut variances: Vec<f32> = variances.iter().map(|x| *x as f32).collect();
+        variances.resize(padded, 0.0);
+        Ok(Self { axes, book, variances, errors })
+    }
+}
+
+/// Axes at right angles in no particular direction, by Gram and Schmidt.
+fn random_axes(dimension: usize, seed: u64) -> Vec<f64> {
+    let mut random = Random::new(seed);
+    let mut axes: Vec<f64> = Vec::with_capacity(dimension * dimension);
+    while axes.len() < dimension * dimension {
+        // Sums of uniform numbers are near enough to normal.
+        let number = |_| (0..4).map(|_| random.below(1 << 24) as f64).sum::<f64>() - 33_554_430.0;
+        let mut axis: Vec<f64> = (0..dimension).map(number).collect();
+        // Twice, so that what rounding leaves is gone too.
+        for _ in 0..2 {
+            for other in axes.chunks_exact(dimension) {
+                let dot: f64 = axis.iter().zip(other).map(|(x, y)| x * y).sum();
+                axis.iter_mut().zip(other).for_each(|(x, y)| *x -= dot * y);
+            }
+            let length = axis.iter().map(|x| x * x).sum::<f64>().sqrt();
+            axis.iter_mut().for_each(|x| *x /= length.max(f64::MIN_POSITIVE));
+        }
+        axes.extend(axis);
+    }
+    axes
 }
 
 /// # Errors
@@ -194,8 +282,8 @@ fn subtract_centres(rows: &mut [f32], clusters: &Clusters, work: &Work<'_>) -> R
     Ok(())
 }
 
-/// Variances along the principal axes, great to small, and the axes as rows.
-fn axes(rows: &[f32], dimension: usize, work: &Work<'_>) -> Result<(Vec<f64>, Vec<f64>), Error> {
+/// The mean products of residuals' elements.
+fn covariance(rows: &[f32], dimension: usize, work: &Work<'_>) -> Result<Vec<f64>, Error> {
     const PIECE: usize = 4096;
     let step = PIECE * dimension;
     let parts = work.map(Phase::Codes, rows.len().div_ceil(step), |piece| {
@@ -212,17 +300,15 @@ fn axes(rows: &[f32], dimension: usize, work: &Work<'_>) -> Result<(Vec<f64>, Ve
     for part in parts {
         matrix.iter_mut().zip(part).for_each(|(sum, x)| *sum += f64::from(x) / count);
     }
-    let (mut variances, axes) = principal(&matrix, dimension);
-    variances.iter_mut().for_each(|variance| *variance = variance.max(0.0));
-    Ok((variances, axes))
+    Ok(matrix)
 }
 
-/// Deviations, and for axes without any a small part of the greatest.
+/// Roots of deviations: between one unit for all axes, which wastes bits where little varies, and
+/// units that all axes fill alike, which lose where much does. Axes without any get a small one.
 fn units(variances: &[f32], axes: usize) -> Vec<f32> {
-    let greatest = variances.iter().fold(0.0f32, |a, b| a.max(*b)).sqrt();
-    let least = (greatest / 64.0).max(f32::MIN_POSITIVE.sqrt());
+    let greatest = variances.iter().fold(0.0f32, |a, b| a.max(*b)).max(f32::MIN_POSITIVE);
     let unit = |(axis, variance): (usize, &f32)| {
-        if axis < axes { variance.sqrt().max(least) } else { 0.0 }
+        if axis < axes { variance.max(greatest / 4096.0).sqrt().sqrt() } else { 0.0 }
     };
     variances.iter().enumerate().map(unit).collect()
 }

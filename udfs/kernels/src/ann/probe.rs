@@ -27,12 +27,21 @@ pub(super) struct Probe {
     tables: Tables,
     scale: Scale,
     sums: Vec<[u16; BLOCK]>,
-    hits: Vec<u32>,
     /// q - c for L2, else q.
     difference: Vec<f32>,
     /// What multiplies a second number: the query in the axes' units, or those units for L2.
     weights: Vec<f32>,
-    scores: Vec<f32>,
+    scores: Scores,
+}
+
+/// Scores of the rows at hand, at most as many as are asked for at once.
+#[derive(Debug, Clone)]
+struct Scores([f32; AHEAD]);
+
+impl Default for Scores {
+    fn default() -> Self {
+        Self([0.0; AHEAD])
+    }
 }
 
 /// What a list can hold for the query.
@@ -87,44 +96,24 @@ impl Probe {
         (base, slack): (f32, f32),
         visible: Visible<'_>,
     ) -> usize {
-        let base = base + self.scale.least;
-        let least = self.candidates.limit() - slack;
-        let bound = if self.scale.step > 0.0 { (least - base) / self.scale.step } else { 0.0 };
-        let has_biases = !list.biases.is_empty();
-        let flat = self.scale.step == 0.0 && base < least;
-        if !has_biases && (flat || bound > f32::from(self.scale.greatest)) {
-            return 0;
-        }
-        // Minus infinity, and NaN of nothing, saturate to zero.
-        let least_sum = if has_biases { 0 } else { bound.ceil() as u16 };
         let blocks = list.len().div_ceil(BLOCK);
         self.sums.resize(blocks, [0; BLOCK]);
-        self.hits.resize(blocks, 0);
-        let (sums, hits) = (&mut self.sums[..], &mut self.hits[..]);
-        nibbles::scan(level, &self.tables, (list.codes, ahead), least_sum, sums, hits);
+        nibbles::scan(level, &self.tables, (list.codes, ahead), &mut self.sums);
         self.candidates.open_run(number, slack);
-        for block in 0..blocks {
-            let first = block * BLOCK;
-            let count = (list.len() - first).min(BLOCK);
-            let mut scores = [0.0f32; BLOCK];
-            let mut hits = self.hits[block];
-            if has_biases {
-                let biases = &list.biases[first..first + count];
-                let (sums, step) = (&self.sums[block], self.scale.step);
-                hits = level.run(Biased { sums, biases, base, step, least, out: &mut scores });
-            }
-            hits &= u32::MAX >> (BLOCK - count);
+        for (block, sums) in self.sums.iter().enumerate() {
+            let rows = block * BLOCK..list.len().min((block + 1) * BLOCK);
+            let factors = &list.factors[rows.clone()];
+            let biases = list.biases.get(rows.clone()).unwrap_or(&[]);
+            let least = self.candidates.limit() - slack;
+            let (scale, out) = (self.scale, &mut self.scores.0);
+            let mut hits = level.run(Estimate { sums, factors, biases, base, scale, least, out });
             while hits != 0 {
                 let row = hits.trailing_zeros() as usize;
                 hits &= hits - 1;
-                let sum = f32::from(self.sums[block][row]);
-                let score = if has_biases { scores[row] } else { base + sum * self.scale.step };
-                if score < self.candidates.limit() - slack
-                    || !visible.is_all() && !visible.contains(list.number(first + row))
-                {
-                    continue;
+                let row_of_list = rows.start + row;
+                if visible.is_all() || visible.contains(list.number(row_of_list)) {
+                    self.candidates.push(self.scores.0[row], row_of_list as u32);
                 }
-                self.candidates.push(score, (first + row) as u32);
             }
         }
         self.candidates.settle();
@@ -145,11 +134,10 @@ impl Probe {
             (model.options.metric == Metric::L2, model.options.refine == Refine::Byte);
         for rows in rows.chunks(AHEAD) {
             rows.iter().for_each(|row| prefetch(list.refine(*row as usize)));
-            self.scores.resize(rows.len(), 0.0);
             let (weights, difference) = (&self.weights, &self.difference);
-            let out = &mut self.scores;
+            let out = &mut self.scores.0;
             level.run(Refined { is_l2, byte, list, rows, weights, difference, base, out });
-            for (row, score) in rows.iter().zip(&self.scores) {
+            for (row, score) in rows.iter().zip(&self.scores.0) {
                 let number = list.number(*row as usize);
                 top.offer(-score, u64::from(number));
             }
@@ -201,27 +189,30 @@ impl Kernel for Look<'_> {
     }
 }
 
-/// Estimates with a number for each row, and which of them reach the least.
-struct Biased<'a> {
+/// Estimates of a block's rows, and which of them reach the least.
+struct Estimate<'a> {
     sums: &'a [u16; BLOCK],
+    factors: &'a [[u8; 4]],
     biases: &'a [[u8; 4]],
     base: f32,
-    step: f32,
+    scale: Scale,
     least: f32,
-    out: &'a mut [f32; BLOCK],
+    out: &'a mut [f32; AHEAD],
 }
 
-impl Kernel for Biased<'_> {
+impl Kernel for Estimate<'_> {
     type Output = u32;
 
     #[inline(always)]
     fn run<const FMA: bool>(self) -> u32 {
-        let mut biases = [f32::NEG_INFINITY; BLOCK];
-        biases.iter_mut().zip(self.biases).for_each(|(out, b)| *out = f32::from_le_bytes(*b));
+        let (mut factors, mut biases) = ([0.0f32; BLOCK], [0.0f32; BLOCK]);
+        read(self.factors, &mut factors);
+        read(self.biases, &mut biases);
         let mut any = 0u32;
         for row in 0..BLOCK {
             let sum = f32::from(self.sums[row]);
-            let score = multiply_add::<FMA>(sum, self.step, self.base) + biases[row];
+            let product = multiply_add::<FMA>(sum, self.scale.step, self.scale.least);
+            let score = multiply_add::<FMA>(product, factors[row], self.base + biases[row]);
             self.out[row] = score;
             any |= u32::from(score >= self.least);
         }
@@ -229,7 +220,17 @@ impl Kernel for Biased<'_> {
             return 0;
         }
         let reaches = |row: usize| u32::from(self.out[row] >= self.least) << row;
-        (0..BLOCK).fold(0, |mask, row| mask | reaches(row))
+        let mask = (0..BLOCK).fold(0, |mask, row| mask | reaches(row));
+        // Idle rows of the last block are in no answer.
+        mask & u32::MAX >> (BLOCK - self.factors.len().clamp(1, BLOCK))
+    }
+}
+
+#[inline(always)]
+fn read(words: &[[u8; 4]], out: &mut [f32; BLOCK]) {
+    match <&[[u8; 4]; BLOCK]>::try_from(words) {
+        Ok(words) => *out = words.map(f32::from_le_bytes),
+        Err(_) => out.iter_mut().zip(words).for_each(|(x, word)| *x = f32::from_le_bytes(*word)),
     }
 }
 

@@ -257,7 +257,7 @@ impl<'a> Run<'a> {
                 let next = batch.get(i + 1).and_then(|next| self.open(*next));
                 let ahead = next.map_or(&[][..], |next| next.codes);
                 // A margin without end, or none that is a number, keeps everything.
-                let slack = (margin * outlook.error).min(f32::MAX);
+                let slack = (margin * spread * outlook.error).min(f32::MAX);
                 let bounds = (outlook.base, slack);
                 report.lists += 1;
                 report.scanned +=

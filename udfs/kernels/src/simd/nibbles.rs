@@ -52,45 +52,40 @@ impl Tables {
     }
 }
 
-/// Sums for whole blocks, and for each a mask of the rows whose sum reaches `least`. Scans as many
-/// blocks as `codes`, `sums` and `hits` all have room for. `ahead` is asked for meanwhile: what
-/// will be read next.
+/// Sums for whole blocks, as many as `codes` and `sums` both have room for. `ahead` is asked for
+/// meanwhile: what will be read next.
 pub fn scan(
     level: Level,
     tables: &Tables,
     (codes, ahead): (&[u8], &[u8]),
-    least: u16,
     sums: &mut [[u16; BLOCK]],
-    hits: &mut [u32],
 ) {
     if tables.wide.is_empty() {
         sums.fill([0; BLOCK]);
-        hits.fill(if least == 0 { u32::MAX } else { 0 });
         return;
     }
     let step = tables.block_bytes();
-    let blocks = codes.chunks_exact(step).zip(sums.iter_mut().zip(hits.iter_mut()));
     let mut ahead = ahead.chunks(step);
-    for (block, (sums, hit)) in blocks {
+    for (block, sums) in codes.chunks_exact(step).zip(sums) {
         if let Some(next) = ahead.next() {
             super::level::prefetch(next);
         }
-        *hit = match level.0 {
+        match level.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level says that the processor has the features.
-            Unit::Avx512 => unsafe { block_avx512(&tables.wide, block, least, sums) },
+            Unit::Avx512 => unsafe { block_avx512(&tables.wide, block, sums) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Unit::Avx2 => unsafe { block_avx2(&tables.wide, block, least, sums) },
+            Unit::Avx2 => unsafe { block_avx2(&tables.wide, block, sums) },
             #[cfg(target_arch = "aarch64")]
             // SAFETY: every aarch64 processor has NEON.
-            Unit::Neon => unsafe { block_neon(&tables.wide, block, least, sums) },
-            Unit::Plain => block_plain(&tables.wide, block, least, sums),
-        };
+            Unit::Neon => unsafe { block_neon(&tables.wide, block, sums) },
+            Unit::Plain => block_plain(&tables.wide, block, sums),
+        }
     }
 }
 
-fn block_plain(tables: &[[u8; 128]], codes: &[u8], least: u16, sums: &mut [u16; BLOCK]) -> u32 {
+fn block_plain(tables: &[[u8; 128]], codes: &[u8], sums: &mut [u16; BLOCK]) {
     *sums = [0; BLOCK];
     for (tables, codes) in tables.iter().zip(codes.chunks_exact(64)) {
         for (half, stretch) in codes.chunks_exact(BLOCK).enumerate() {
@@ -101,16 +96,11 @@ fn block_plain(tables: &[[u8; 128]], codes: &[u8], least: u16, sums: &mut [u16; 
             }
         }
     }
-    mask(sums, least)
-}
-
-fn mask(sums: &[u16; BLOCK], least: u16) -> u32 {
-    sums.iter().enumerate().fold(0, |mask, (row, sum)| mask | (u32::from(*sum >= least) << row))
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2")]
-fn block_avx512(tables: &[[u8; 128]], codes: &[u8], least: u16, sums: &mut [u16; BLOCK]) -> u32 {
+fn block_avx512(tables: &[[u8; 128]], codes: &[u8], sums: &mut [u16; BLOCK]) {
     use std::arch::x86_64::*;
     let low_half = _mm512_set1_epi8(15);
     // 16-bit sums of bytes with what their neighbour carries in, and of the neighbours alone.
@@ -140,12 +130,11 @@ fn block_avx512(tables: &[[u8; 128]], codes: &[u8], least: u16, sums: &mut [u16;
     let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
     // SAFETY: 32 sums of 16 bits are 64 bytes.
     unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), all) };
-    _mm512_cmpge_epu16_mask(all, _mm512_set1_epi16(least.cast_signed()))
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn block_avx2(tables: &[[u8; 128]], codes: &[u8], least: u16, sums: &mut [u16; BLOCK]) -> u32 {
+fn block_avx2(tables: &[[u8; 128]], codes: &[u8], sums: &mut [u16; BLOCK]) {
     use std::arch::x86_64::*;
     let low_half = _mm256_set1_epi8(15);
     let (mut both, mut odd) = (_mm256_setzero_si256(), _mm256_setzero_si256());
@@ -176,16 +165,11 @@ fn block_avx2(tables: &[[u8; 128]], codes: &[u8], least: u16, sums: &mut [u16; B
         _mm256_storeu_si256(sums.as_mut_ptr().cast(), first);
         _mm256_storeu_si256(sums.as_mut_ptr().add(16).cast(), second);
     }
-    let least = _mm256_set1_epi16(least.cast_signed());
-    let reaches = |x| _mm256_cmpeq_epi16(_mm256_max_epu16(x, least), x);
-    let packed = _mm256_packs_epi16(reaches(first), reaches(second));
-    let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
-    _mm256_movemask_epi8(ordered).cast_unsigned()
 }
 
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon")]
-fn block_neon(tables: &[[u8; 128]], codes: &[u8], least: u16, sums: &mut [u16; BLOCK]) -> u32 {
+fn block_neon(tables: &[[u8; 128]], codes: &[u8], sums: &mut [u16; BLOCK]) {
     use std::arch::aarch64::*;
     let low_half = vdupq_n_u8(15);
     let mut totals = [vdupq_n_u16(0); 4];
@@ -211,7 +195,6 @@ fn block_neon(tables: &[[u8; 128]], codes: &[u8], least: u16, sums: &mut [u16; B
         // SAFETY: eight sums of 16 bits are one register.
         unsafe { vst1q_u16(eight.as_mut_ptr(), total) };
     }
-    mask(sums, least)
 }
 
 #[cfg(test)]
@@ -232,13 +215,10 @@ mod tests {
             let naive: Vec<[u16; BLOCK]> = (0..5)
                 .map(|block| std::array::from_fn(|row| naive_sum(&tables, &codes, block, row)))
                 .collect();
-            let least = naive[0][5];
             for level in Level::all() {
-                let (mut sums, mut hits) = (vec![[0; BLOCK]; 5], vec![0; 5]);
-                scan(level, &wide, (&codes, &codes[..7]), least, &mut sums, &mut hits);
+                let mut sums = vec![[0; BLOCK]; 5];
+                scan(level, &wide, (&codes, &codes[..7]), &mut sums);
                 assert_eq!(sums, naive, "{}", level.name());
-                let expected: Vec<u32> = naive.iter().map(|sums| mask(sums, least)).collect();
-                assert_eq!(hits, expected, "{}", level.name());
             }
         }
     }

@@ -14,7 +14,7 @@ fn bytes_come_back_whatever_the_fields() {
     let data = data(2000, 10, 20, 1);
     for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
         for (grouping, refine) in
-            [(Grouping::ByVariance, Refine::Byte), (Grouping::Even, Refine::Half)]
+            [(Some(Grouping::ByVariance), Refine::Byte), (Some(Grouping::Even), Refine::Half)]
         {
             let options = Options { grouping, refine, seed: 9, ..Options::new(metric, 20) };
             let work = Work::alone();
