@@ -9,7 +9,7 @@ use super::Error;
 use super::list::ListSource;
 use super::model::Model;
 use super::parallel::{Phase, Work};
-use super::search::{Effort, Query, Scratch, search_turned, stand_ins};
+use super::search::{Effort, KINDS, Query, Scratch, search_turned, stand_ins};
 use super::segment::{Head, Segment};
 use crate::vectors::{Metric, Panels, Rows, Top, Visible};
 
@@ -17,7 +17,7 @@ use crate::vectors::{Metric, Panels, Rows, Top, Visible};
 const QUERIES: usize = 512;
 /// The ks that are measured; others lie between, or take the nearest.
 const KS: [usize; 2] = [10, 100];
-const REACHES: [f32; 12] = [-1.0, 0.0, 0.5, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0, 3.5, 4.2, 5.5];
+const REACHES: [f32; 12] = [0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.5, 10.0];
 const MARGINS: [f32; 8] = [0.0, 0.25, 0.5, 0.8, 1.2, 1.7, 2.4, 3.5];
 
 /// The curve of one k.
@@ -41,7 +41,7 @@ impl Calibration {
     pub fn knobs(&self, recall: f32, k: usize) -> (f32, f32) {
         let loss = 1.0 - recall;
         let (first, second, share) = self.between(k);
-        let (Some(first), Some(second)) = (first, second) else { return (4.2, 3.5) };
+        let (Some(first), Some(second)) = (first, second) else { return (6.0, 3.5) };
         let one = |curve: &Curve| {
             let margin = lookup(curve.margins.iter().map(|[x, y]| (*x, *y)), 1.0 - loss / 3.0);
             let kept = curve.recall_of_margin(margin).max(recall);
@@ -131,7 +131,7 @@ pub fn calibrate(
     let padded = head.model.frame.padded();
     let (turned, kinds) = match queries {
         Some(rows) => (turned(&head.model, rows, work)?, 1),
-        None => (stand_ins(head, segment, QUERIES.min(head.listed())), 2),
+        None => (stand_ins(head, segment, QUERIES.min(head.listed())), KINDS),
     };
     if turned.is_empty() {
         return Ok(Calibration::default());

@@ -50,9 +50,13 @@ impl Options {
         Self { metric, dimension, lists: None, grouping: None, refine: Refine::Byte, seed: 0 }
     }
 
-    /// Lists for an index of so many rows: about four times the root, a power of two.
+    /// Lists for an index of so many rows: about four times the root, the nearest power of two.
     pub fn lists_for(rows: usize) -> usize {
-        (rows.isqrt() * 4).next_power_of_two().clamp(1, (rows / 32).max(1))
+        let wanted = rows.isqrt() * 4;
+        let above = wanted.max(1).next_power_of_two();
+        // Nearest by ratio: above the geometric mean of two powers is the greater.
+        let lists = if wanted * wanted * 2 < above * above { above / 2 } else { above };
+        lists.clamp(1, (rows / 32).max(1))
     }
 
     /// Rows that training wants of a table of so many.

@@ -143,7 +143,7 @@ pub(super) fn search_turned(
     scratch.missing.clear();
     let k = query.k.min(head.rows()).max(1);
     let spare = if query.vectors.is_some() { k / 8 + 8 } else { 0 };
-    let run = Run { head, source, level, query, knobs, k: k + spare };
+    let run = Run { head, source, level, query, knobs, k };
     let mut report = Report::default();
     let mut top = Top::new(k + spare);
     match turned {
@@ -381,8 +381,10 @@ fn answer(
     let mut neighbours = found;
     match query.vectors {
         Some(vectors) => {
+            let row = |n: &Neighbour| usize::try_from(n.key).unwrap_or(usize::MAX - 1);
+            neighbours.iter().for_each(|n| vectors.prefetch(row(n)));
             for neighbour in &mut neighbours {
-                let row = usize::try_from(neighbour.key).unwrap_or(usize::MAX - 1);
+                let row = row(neighbour);
                 let row = vectors.slice(row..row + 1);
                 let mut exact = [distance(neighbour.distance)];
                 vectors::distances(level, metric, query.vector, row, &mut exact)?;
@@ -447,16 +449,27 @@ pub fn search_batch(
     Ok(found)
 }
 
-/// Vectors to calibrate with when no queries are known: rows of the segment as they are, and
-/// between two of them, where queries of another kind than the rows tend to fall.
+/// Kinds of stand-ins.
+pub(super) const KINDS: usize = 3;
+
+/// Vectors to calibrate with when no queries are known, in turns of three kinds: rows of the
+/// segment as they are; between two of them; and rows less a part of their centre, which point
+/// where rows differ as short and unusual queries do. Queries of another kind than the rows tend to
+/// lie between these.
 pub(super) fn stand_ins(head: &Head, segment: &super::Segment, count: usize) -> Vec<f32> {
+    let share: f32 = std::env::var("STAND").ok().and_then(|x| x.parse().ok()).unwrap_or(0.5);
     let padded = head.model.frame.padded();
     let drawn = draw(head.listed(), count * 2, head.model.options.seed);
-    let rows: Vec<Vec<f32>> = drawn.iter().map(|place| segment.turned_row(*place)).collect();
     let mut vectors = Vec::with_capacity(count * padded);
-    for (i, pair) in rows.chunks_exact(2).enumerate() {
-        let share = if i % 2 == 0 { 0.0 } else { 0.5 };
-        vectors.extend(pair[0].iter().zip(&pair[1]).map(|(a, b)| a * (1.0 - share) + b * share));
+    for (i, pair) in drawn.chunks_exact(2).enumerate() {
+        let (row, list) = segment.turned_row(pair[0]);
+        let (other, weight) = match i % KINDS {
+            0 => (row.clone(), 0.0),
+            1 => (segment.turned_row(pair[1]).0, 0.5),
+            _ => (head.model.clusters.centre(list).to_vec(), -share),
+        };
+        let row_weight = if weight > 0.0 { 1.0 - weight } else { 1.0 };
+        vectors.extend(row.iter().zip(&other).map(|(a, b)| a * row_weight + b * weight));
     }
     vectors
 }

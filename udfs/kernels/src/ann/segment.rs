@@ -216,15 +216,15 @@ impl Segment {
 }
 
 impl Segment {
-    /// A row as the second look knows it, in turned space.
-    pub(super) fn turned_row(&self, place: usize) -> Vec<f32> {
+    /// A row as the second look knows it, in turned space, and its list.
+    pub(super) fn turned_row(&self, place: usize) -> (Vec<f32>, usize) {
         let list = self.head.places.partition_point(|start| *start as usize <= place) - 1;
         let mut out = Vec::new();
         if let Some(open) = self.open_list(list) {
             let row = place - self.head.places[list] as usize;
             self.extend_turned(list, &open, row, &mut out);
         }
-        out
+        (out, list)
     }
 
     /// Appends such a row of an opened list.

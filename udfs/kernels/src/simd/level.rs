@@ -124,23 +124,17 @@ pub(crate) fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Asks the memory for a stretch of bytes that will be read soon.
+/// Asks the memory for a stretch of elements that will be read soon.
 #[inline(always)]
-pub(crate) fn prefetch(bytes: &[u8]) {
-    for line in bytes.chunks(64) {
-        prefetch_line(line);
+pub(crate) fn prefetch<T>(elements: &[T]) {
+    for line in elements.chunks((64 / size_of::<T>().max(1)).max(1)) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint; the address is that of a slice and is not dereferenced.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
     }
-}
-
-/// Asks the memory for the line at the start of `bytes`.
-#[inline(always)]
-pub(crate) fn prefetch_line(bytes: &[u8]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint; the address is that of a slice and is not dereferenced.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = bytes;
 }

@@ -107,17 +107,42 @@ fn fold(sums: &[[f32; LANES]; 4]) -> f32 {
     lanes[0]
 }
 
-/// The distance of one row; `norm` is the query's squared length and only asked for by cosine.
-#[inline(always)]
-fn one<const FMA: bool, E: Element>(metric: Metric, query: &[f32], norm: f32, row: &[E]) -> f32 {
-    match metric {
-        Metric::L2 => sum::<FMA, Square, E>(query, row).sqrt(),
-        Metric::InnerProduct => -sum::<FMA, Product, E>(query, row),
-        Metric::L1 => sum::<FMA, Absolute, E>(query, row),
-        Metric::Cosine => {
-            let product = sum::<FMA, Product, E>(query, row);
-            cosine_distance(product, norm, squared::<FMA, E>(row))
-        }
+/// A metric as a type; `norm` is the query's squared length and only asked for by cosine.
+trait Distance {
+    fn between<const FMA: bool, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f32;
+}
+
+struct L2;
+struct InnerProduct;
+struct Cosine;
+struct L1;
+
+impl Distance for L2 {
+    #[inline(always)]
+    fn between<const FMA: bool, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
+        sum::<FMA, Square, E>(query, row).sqrt()
+    }
+}
+
+impl Distance for InnerProduct {
+    #[inline(always)]
+    fn between<const FMA: bool, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
+        -sum::<FMA, Product, E>(query, row)
+    }
+}
+
+impl Distance for Cosine {
+    #[inline(always)]
+    fn between<const FMA: bool, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f32 {
+        let product = sum::<FMA, Product, E>(query, row);
+        cosine_distance(product, norm, squared::<FMA, E>(row))
+    }
+}
+
+impl Distance for L1 {
+    #[inline(always)]
+    fn between<const FMA: bool, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
+        sum::<FMA, Absolute, E>(query, row)
     }
 }
 
@@ -155,22 +180,22 @@ impl<E: Element> Kernel for OneToMany<'_, E> {
 
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let norm = squared::<FMA, f32>(self.query);
-        let rows = self.rows.chunks_exact(self.query.len());
         // A loop for each metric, so that none asks inside.
         match self.metric {
-            Metric::L2 => self.out.iter_mut().zip(rows).for_each(|(out, row)| {
-                *out = one::<FMA, E>(Metric::L2, self.query, norm, row);
-            }),
-            Metric::InnerProduct => self.out.iter_mut().zip(rows).for_each(|(out, row)| {
-                *out = one::<FMA, E>(Metric::InnerProduct, self.query, norm, row);
-            }),
-            Metric::Cosine => self.out.iter_mut().zip(rows).for_each(|(out, row)| {
-                *out = one::<FMA, E>(Metric::Cosine, self.query, norm, row);
-            }),
-            Metric::L1 => self.out.iter_mut().zip(rows).for_each(|(out, row)| {
-                *out = one::<FMA, E>(Metric::L1, self.query, norm, row);
-            }),
+            Metric::L2 => self.each::<FMA, L2>(),
+            Metric::InnerProduct => self.each::<FMA, InnerProduct>(),
+            Metric::Cosine => self.each::<FMA, Cosine>(),
+            Metric::L1 => self.each::<FMA, L1>(),
+        }
+    }
+}
+
+impl<E: Element> OneToMany<'_, E> {
+    #[inline(always)]
+    fn each<const FMA: bool, D: Distance>(self) {
+        let norm = squared::<FMA, f32>(self.query);
+        for (out, row) in self.out.iter_mut().zip(self.rows.chunks_exact(self.query.len())) {
+            *out = D::between::<FMA, E>(self.query, norm, row);
         }
     }
 }

@@ -7,6 +7,8 @@
 //! Vectors are slices of `f32`, or of `u16` that hold IEEE half floats; a matrix of them is
 //! row-major without gaps. NULL vectors are the caller's: they are not offered.
 
+use crate::simd::level::prefetch;
+
 mod bitmap;
 mod distances;
 mod exact;
@@ -136,6 +138,15 @@ impl<'a> Rows<'a> {
             Elements::Half(all) => Elements::Half(&all[start..end]),
         };
         Self { elements, dimension: self.dimension }
+    }
+
+    /// Asks the memory for a row that will be read soon.
+    pub(crate) fn prefetch(&self, row: usize) {
+        let range = row * self.dimension..(row + 1) * self.dimension;
+        match self.elements {
+            Elements::Single(all) => prefetch(all.get(range).unwrap_or(&[])),
+            Elements::Half(all) => prefetch(all.get(range).unwrap_or(&[])),
+        }
     }
 
     /// Writes all rows as `f32` over `out`.

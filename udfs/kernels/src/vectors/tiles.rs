@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   a panel: 16 rows side by side, element i of all of them in one register
-//!   a tile:  Q queries × 1 panel; Q registers of sums, no horizontal adds
+//!   a tile:  8 queries × 1 panel; 8 registers of sums, no horizontal adds
 //! ```
 //!
 //! Rows are packed into panels once and meet every query.
@@ -100,48 +100,70 @@ impl Kernel for Dots<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let (dimension, stride) = (self.panels.dimension, self.panels.stride());
-        let mut block = vec![[0.0f32; TALL]; dimension];
         let groups = self.queries.chunks(TALL * dimension).zip(self.out.chunks_mut(TALL * stride));
         for (queries, out) in groups {
-            let count = (queries.len() / dimension).min(out.len() / stride);
-            if count == 1 {
-                tiles::<FMA, 1>(self.panels, queries.as_chunks::<1>().0, stride, out);
+            if queries.len() == TALL * dimension && out.len() == TALL * stride {
+                tall::<FMA>(self.panels, queries, stride, out);
                 continue;
             }
-            for (q, query) in queries.chunks_exact(dimension).enumerate() {
-                block.iter_mut().zip(query).for_each(|(column, x)| column[q] = *x);
-            }
-            if count == TALL {
-                tiles::<FMA, TALL>(self.panels, &block, stride, out);
-            } else {
-                let mut full = vec![0.0; TALL * stride];
-                tiles::<FMA, TALL>(self.panels, &block, stride, &mut full);
-                out[..count * stride].copy_from_slice(&full[..count * stride]);
+            for (query, out) in queries.chunks_exact(dimension).zip(out.chunks_exact_mut(stride)) {
+                flat::<FMA>(self.panels, query, out);
             }
         }
     }
 }
 
-/// One block of queries, transposed, against every panel.
+/// Eight queries against every panel.
 #[inline(always)]
-fn tiles<const FMA: bool, const Q: usize>(
-    panels: &Panels,
-    block: &[[f32; Q]],
-    stride: usize,
-    out: &mut [f32],
-) {
+fn tall<const FMA: bool>(panels: &Panels, queries: &[f32], stride: usize, out: &mut [f32]) {
+    let (a, rest) = queries.split_at(panels.dimension);
+    let (b, rest) = rest.split_at(panels.dimension);
+    let (c, rest) = rest.split_at(panels.dimension);
+    let (d, rest) = rest.split_at(panels.dimension);
+    let (e, rest) = rest.split_at(panels.dimension);
+    let (f, rest) = rest.split_at(panels.dimension);
+    let (g, h) = rest.split_at(panels.dimension);
     for (number, panel) in panels.columns.chunks_exact(panels.dimension).enumerate() {
-        let mut sums = [[0.0f32; LANES]; Q];
-        for (column, queries) in panel.iter().zip(block) {
-            for (sum, query) in sums.iter_mut().zip(queries) {
-                for (sum, x) in sum.iter_mut().zip(column) {
-                    *sum = multiply_add::<FMA>(*query, *x, *sum);
+        let mut sums = [[0.0f32; LANES]; TALL];
+        let (front, back) = (a.iter().zip(b).zip(c).zip(d), e.iter().zip(f).zip(g).zip(h));
+        for ((column, (((a, b), c), d)), (((e, f), g), h)) in panel.iter().zip(front).zip(back) {
+            let queries = [*a, *b, *c, *d, *e, *f, *g, *h];
+            for q in 0..TALL {
+                for lane in 0..LANES {
+                    sums[q][lane] = multiply_add::<FMA>(queries[q], column[lane], sums[q][lane]);
                 }
             }
         }
         for (q, sum) in sums.iter().enumerate() {
             let start = q * stride + number * LANES;
             out[start..start + LANES].copy_from_slice(sum);
+        }
+    }
+}
+
+/// One query against every panel, four columns at a time so that sums do not wait for each other.
+#[inline(always)]
+fn flat<const FMA: bool>(panels: &Panels, query: &[f32], out: &mut [f32]) {
+    let (fours, rest) = query.as_chunks::<4>();
+    let panels = panels.columns.chunks_exact(panels.dimension);
+    for (panel, out) in panels.zip(out.as_chunks_mut::<LANES>().0) {
+        let mut sums = [[0.0f32; LANES]; 4];
+        let (columns, columns_rest) = panel.as_chunks::<4>();
+        for (columns, query) in columns.iter().zip(fours) {
+            for part in 0..4 {
+                for lane in 0..LANES {
+                    let sum = sums[part][lane];
+                    sums[part][lane] = multiply_add::<FMA>(query[part], columns[part][lane], sum);
+                }
+            }
+        }
+        for (column, x) in columns_rest.iter().zip(rest) {
+            for lane in 0..LANES {
+                sums[0][lane] = multiply_add::<FMA>(*x, column[lane], sums[0][lane]);
+            }
+        }
+        for lane in 0..LANES {
+            out[lane] = (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
         }
     }
 }
