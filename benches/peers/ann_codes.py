@@ -141,7 +141,7 @@ def ours_anisotropic(residuals, base):
     return product(residuals @ axes, by_variance(variances), directions @ axes) @ axes.T
 
 
-def scaled(cut, turn=None, lean=False, unbiased=True):
+def scaled(cut, turn=None, lean=False):
     """Words for residuals of unit length; a factor for each row makes the estimate unbiased."""
     def decode(residuals, base):
         axes = principal(residuals)[0] if turn is None else turn(residuals.shape[1])
@@ -151,15 +151,8 @@ def scaled(cut, turn=None, lean=False, unbiased=True):
         directions = base / np.linalg.norm(base, axis=1, keepdims=True)
         decoded = product(one, cut(one.var(0)), directions @ axes if lean else None)
         factor = lengths[:, 0] / np.maximum((one * decoded).sum(1), 0.1)
-        if not unbiased:
-            factor = lengths[:, 0]
         return (decoded * factor[:, None]) @ axes.T
     return decode
-
-
-def even_principal(residuals, base):
-    axes, _ = principal(residuals)
-    return product(residuals @ axes, pairs(residuals.shape[1])) @ axes.T
 
 
 def rabitq(bits):
@@ -183,19 +176,15 @@ def rabitq(bits):
 
 CODES = {
     "PQ, pairs of axes as they come (FAISS x4fsr)": even,
-    "PQ, pairs after a random rotation": rotated,
-    "PQ, pairs of principal axes": even_principal,
-    "PQ, pairs of principal axes, a scale a row, + 4 bytes": scaled(lambda v: pairs(len(v))),
-    "PQ, groups by variance, a scale a row, + 4 bytes": scaled(by_variance),
-    "A rotated pairs, scale": scaled(lambda v: pairs(len(v)), rotation),
-    "B groups, scale, lean": scaled(by_variance, None, True),
-    "C groups, length only, lean": scaled(by_variance, None, True, False),
-    "D groups, length only": scaled(by_variance, None, False, False),
-    "E rotated pairs, scale, lean": scaled(lambda v: pairs(len(v)), rotation, True),
+    "PQ, pairs after a random turn": rotated,
     "PQ, groups by variance of principal axes": ours,
-    "the same, anisotropic loss 0.2": ours_anisotropic,
-    "RaBitQ 2 bits (extended), + 4 bytes": rabitq(2),
-    "RaBitQ 1 bit, + 4 bytes (half the bytes)": rabitq(1),
+    "the same, score-aware loss": ours_anisotropic,
+    "RaBitQ, 2 bits, extended, + 4 bytes": rabitq(2),
+    "RaBitQ, 1 bit, + 4 bytes (half the bytes)": rabitq(1),
+    "random pairs, a factor a row, + 4 bytes": scaled(lambda v: pairs(len(v)), rotation),
+    "random pairs, a factor, score-aware": scaled(lambda v: pairs(len(v)), rotation, True),
+    "groups by variance, a factor": scaled(by_variance),
+    "groups by variance, a factor, score-aware": scaled(by_variance, lean=True),
 }
 
 

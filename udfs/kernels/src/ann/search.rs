@@ -449,6 +449,8 @@ pub fn search_batch(
     Ok(found)
 }
 
+/// The part of its centre that a row loses to become an unusual query.
+const SHARE: f32 = 0.75;
 /// Kinds of stand-ins.
 pub(super) const KINDS: usize = 3;
 
@@ -457,7 +459,6 @@ pub(super) const KINDS: usize = 3;
 /// where rows differ as short and unusual queries do. Queries of another kind than the rows tend to
 /// lie between these.
 pub(super) fn stand_ins(head: &Head, segment: &super::Segment, count: usize) -> Vec<f32> {
-    let share: f32 = std::env::var("STAND").ok().and_then(|x| x.parse().ok()).unwrap_or(0.5);
     let padded = head.model.frame.padded();
     let drawn = draw(head.listed(), count * 2, head.model.options.seed);
     let mut vectors = Vec::with_capacity(count * padded);
@@ -466,7 +467,7 @@ pub(super) fn stand_ins(head: &Head, segment: &super::Segment, count: usize) -> 
         let (other, weight) = match i % KINDS {
             0 => (row.clone(), 0.0),
             1 => (segment.turned_row(pair[1]).0, 0.5),
-            _ => (head.model.clusters.centre(list).to_vec(), -share),
+            _ => (head.model.clusters.centre(list).to_vec(), -SHARE),
         };
         let row_weight = if weight > 0.0 { 1.0 - weight } else { 1.0 };
         vectors.extend(row.iter().zip(&other).map(|(a, b)| a * row_weight + b * weight));
