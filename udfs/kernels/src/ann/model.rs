@@ -86,7 +86,7 @@ impl Model {
     /// Trains on a sample of an index's rows; `rows` is how many it will have.
     ///
     /// # Errors
-    /// `Metric` for L1, `NoSample`, `Vector` for rows of another dimension or with NaN, `Cancelled`.
+    /// `Metric` for L1, `NoSample`, `Vector` for rows of another dimension or NaN, `Cancelled`.
     pub fn train(
         options: Options,
         sample: Rows<'_>,

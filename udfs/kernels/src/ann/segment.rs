@@ -1,7 +1,7 @@
 //! Segments: a head with everything needed to choose lists, and the lists.
 //!
 //! ```text
-//!   head | padding to 64 | list 0 | list 1 | …        offsets in the head count from the first list
+//!   head | padding to 64 | list 0 | list 1 | …      offsets in the head count from the first list
 //! ```
 //!
 //! Immutable: deletions are a bitmap beside it, new rows another segment.
