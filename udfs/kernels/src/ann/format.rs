@@ -3,7 +3,8 @@
 //! ```text
 //!   "SXTNIVF1" | version u32 | check u32 | head bytes u64 | model bytes u64 | model | table
 //!   model: metric u8, grouping u8, refine u8, 0 u8, dimension u32, seed u64,
-//!          lists u32 (0: by rows), residual f32, then arrays: mean, axes, tops' starts, tops, centres, groups' starts,
+//!          lists u32 (0: by rows), residual f32, then arrays: mean, axes, tops' starts, tops,
+//!          centres, groups' starts,
 //!          words, units, variances, errors
 //!   table: arrays: offsets, rows, spreads, strays; count of curves, of each k u32 and two arrays
 //!   array: length u64, elements
