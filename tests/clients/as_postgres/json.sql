@@ -92,7 +92,6 @@ select ('{"a":1}'::jsonb)::text = '{"a": 1}', length('{"a":1}'::jsonb::text);
 select to_json(1), to_json(1.5), to_json(true), to_json('a"b'::text), to_json(null::int), to_json('{"a": 1}'::json), to_json('{"a":1}'::jsonb);
 select to_jsonb(1), to_jsonb('a'::text), to_jsonb(array[1,2]), to_jsonb('{"b": 1,"a":2}'::json), to_json(array['a',null,'b']), to_json(1e20::float8), to_json('NaN'::float8);
 select to_json(date '2024-01-02'), to_json(timestamp '2024-01-02 03:04:05.25'), to_json(timestamptz '2024-01-02 03:04:05+00'), to_json('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid);
--- differs: an array type has one dimension
 select to_json('{{1,2},{3,4}}'::int[]);
 select to_json(array[[1,2],[3,4]]), array_to_json(array[1,2]), array_to_json(array[[1,2],[3,4]], true), array_to_json(array['a']);
 select row_to_json(row(1, 'foo')), row_to_json(row(1, 'foo'), true), to_jsonb(row(1, null));

@@ -69,7 +69,6 @@ select encode('\xdead'::bytea, 'hex'), encode('\xdead'::bytea, 'base64'), decode
 select length('\xdeadbe'::bytea);
 select '\xde'::bytea || '\xad'::bytea, md5('a'), sha256('a'::bytea);
 select '{1,2,NULL}'::int[], '{}'::int[], '{a,"b c",NULL,"NULL"}'::text[];
--- differs: an array type has one dimension
 select '{{1,2},{3,4}}'::int[];
 select array[1,2,3], array['a','b'], array[]::int[], array[1,null], array[[1,2],[3,4]];
 select (array[1,2,3])[1], (array[1,2,3])[5], (array[1,2,3])[1:2];
