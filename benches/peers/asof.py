@@ -7,14 +7,10 @@ other two read: `sorted` is written by (key, time), `timed` by time. Engines tak
 round counts; CPU seconds are those of the process that works. All answers must agree.
 """
 
-import sys
-
-# copy.py beside this file is not the library's: look here last.
-sys.path.append(sys.path.pop(0))
-
 import glob
 import json
 import math
+import sys
 import tempfile
 import time
 

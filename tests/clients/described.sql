@@ -1,4 +1,5 @@
--- What clients describe in test_psql.py and its kin: the same objects here and in Postgres.
+-- What clients describe in test_psql.py and its kin: the same objects here and in Postgres. Conditions and
+-- views are written as Postgres writes them, since ours are shown as they were written.
 create role reader;
 create role writer createdb login password 'writer' connection limit 3 in role reader;
 create schema shop;
@@ -30,9 +31,16 @@ create table shop.orders (
 create table "Odd Name" ("Column A" int, "select" text);
 create index people_name on people (name desc);
 create unique index people_born on people (born, name);
-create view rich as select id, name from people where balance > 1000;
-create view shop.spent as select person, sum(cents) as cents from shop.orders group by person;
-create materialized view counted as select count(*) as n from people;
+create view rich as SELECT people.id,
+    people.name
+   FROM people
+  WHERE people.balance > 1000::numeric;
+create view shop.spent as SELECT orders.person,
+    max(orders.cents) AS cents
+   FROM shop.orders
+  GROUP BY orders.person;
+create materialized view counted as SELECT count(*) AS n
+   FROM people;
 comment on schema shop is 'what is sold';
 comment on table people is 'who buys';
 comment on column people.mail is 'where to write';

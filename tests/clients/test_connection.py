@@ -135,7 +135,7 @@ def test_prepared_statements(pair):
             connection.execute("create table people (id int, name text, tags text[])")
             connection.execute("prepare one as select 1")
             connection.execute("prepare two (int, text) as select $1 + 1, $2")
-            connection.execute("prepare three as select * from people where id = $1 and name like $2 and tags && $3;")
+            connection.execute("prepare three as select * from people where id = $1 and name like $2 and tags && $3")
             look()
             connection.pgconn.prepare(b"four", b"select $1::numeric, id from people where name = $2")
             connection.pgconn.prepare(b"five", b"insert into people values ($1, $2)", [20])

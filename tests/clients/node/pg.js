@@ -29,7 +29,8 @@ function shown(result) {
 
 async function main() {
   const client = new Client({ connectionString });
-  client.on("notice", (notice) => told.push({ severity: notice.severity, code: notice.code, message: notice.message }));
+  // That keys are not enforced is told by one server only.
+  client.on("notice", (notice) => notice.message.includes("not enforced") || told.push({ severity: notice.severity, code: notice.code, message: notice.message }));
   await client.connect();
   const tell = async (...query) => {
     try {

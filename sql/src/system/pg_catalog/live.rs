@@ -1,12 +1,16 @@
 //! What `pg_catalog` asks the server about.
 
 use super::Row;
+use crate::system::OwnFunction;
 use crate::system::sizes::Sizes;
 
 /// What the server knows and the lake does not: cursors, settings, connections.
 pub trait Live: Send + Sync {
     /// The rows of a relation of `pg_catalog`; None if it is not about the server.
     fn rows(&self, relation: &str) -> Option<Vec<Row>>;
+
+    /// The functions that Postgres does not have.
+    fn functions(&self) -> &[OwnFunction];
 
     /// The sizes that the statement at hand asks for.
     fn sizes(&self) -> &Sizes;

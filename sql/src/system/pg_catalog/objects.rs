@@ -15,7 +15,7 @@ use crate::pg_type::PgType;
 use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
 use crate::system::defaults;
 use crate::system::definitions::{self, Query};
-use crate::system::{self, oid};
+use crate::system::{self, OwnFunction, oid};
 use keys::{is_check, keys};
 use of_system::built_in;
 pub(super) use of_system::of_system;
@@ -38,6 +38,7 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<
         "pg_views" => view.views(),
         "pg_matviews" => view.materialized_views(),
         "pg_database" => view.databases(),
+        "pg_proc" => view.own_functions().iter().map(OwnFunction::row).collect(),
         other => roles::rows(environment, lakes, other),
     }
 }
@@ -111,6 +112,10 @@ impl<'a> Objects<'a> {
     fn stored_queries(&self) -> Vec<(Placed<'a>, Query<'a>)> {
         let query = |placed: Placed<'a>| Some((definitions::query(placed.relation)?, placed));
         self.relations().into_iter().filter_map(query).map(|(q, placed)| (placed, q)).collect()
+    }
+
+    fn own_functions(&self) -> &'a [OwnFunction] {
+        self.environment.live.as_ref().map_or(&[], |live| live.functions())
     }
 
     fn namespaces(&self) -> Vec<Row> {
@@ -241,6 +246,8 @@ impl<'a> Objects<'a> {
             };
             found.extend(whole.map(|comment| (placed.oid, "pg_class", 0, comment)));
         }
+        let own = self.own_functions().iter();
+        found.extend(own.map(|function| (function.oid(), "pg_proc", 0, &*function.comment)));
         found.into_iter().map(row).collect()
     }
 

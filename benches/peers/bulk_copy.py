@@ -1,7 +1,7 @@
 """COPY IN and OUT of 10 million rows of 6 columns as CSV and binary, and 1M x 10 SELECT through
 psycopg as text and binary, beside PostgreSQL 15 in the same run.
 
-    python benches/peers/copy.py [rows] [selected rows]
+    python benches/peers/bulk_copy.py [rows] [selected rows]
 """
 
 import glob
