@@ -255,7 +255,8 @@ impl Session {
         };
         let read_only = open.block.as_ref().is_some_and(|b| b.read_only);
         if read_only && matches!(plan, Plan::Change(_) | Plan::Command | Plan::CopyIn(_)) {
-            let message = "cannot change data or definitions in a read-only transaction";
+            let what = words::what(&prepared.statement);
+            let message = format!("cannot execute {what} in a read-only transaction");
             return Err(Error::new("25006", message));
         }
         let declare = match &plan {

@@ -179,7 +179,7 @@ def outcome(url, name):
         rows = cursor.fetchall()
     if name == "npgsql types":
         # Ids of information_schema's types are a database's own, as is our vector.
-        rows = [row for row in rows if row[0] == "pg_catalog" and row[1] < 16384]
+        rows = sorted((row for row in rows if row[0] == "pg_catalog" and row[1] < 16384), key=str)
     if name == "dbeaver columns":
         rows = [row[:1] + row[2:] for row in rows]
     return columns, rows

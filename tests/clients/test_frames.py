@@ -141,7 +141,7 @@ def test_adbc_works(server, postgres):
             cursor.execute("select i, s, d, l, b from rows where i >= $1 or i is null order by i", [1])
             table = cursor.fetch_arrow_table()
             seen.append((table.schema.to_string(), table.to_pylist()))
-            cursor.execute("select n::text from rows order by 1")
+            cursor.execute("select n::float8 from rows order by 1")
             seen.append(cursor.fetchall())
             cursor.executemany("insert into rows (i, s) values ($1, $2)", [(10, "ten"), (11, "eleven")])
             seen.append(cursor.rowcount)

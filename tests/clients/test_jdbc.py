@@ -7,7 +7,7 @@ import pytest
 
 import jdbc
 
-OWN = ("lake", "ml", "pg_toast")
+OWN = ("lake", "main", "ml", "pg_toast")
 
 
 def compared(pair, read):
@@ -344,11 +344,9 @@ def test_errors_transactions_and_timeouts(server, postgres):
             statement.execute("drop table if exists nowhere")
             warning = statement.getWarnings()
             found["warning"] = (warning.getSQLState(), warning.getMessage())
-            call = connection.prepareCall("{? = call upper(?)}")
-            call.registerOutParameter(1, jdbc.java().sql.Types.VARCHAR)
-            call.setString(2, "abc")
-            call.execute()
-            found["call"] = call.getString(1)
+            call = connection.prepareCall("{call upper(?)}")
+            call.setString(1, "abc")
+            found["call"] = jdbc.rows(call.executeQuery())
             escaped = statement.executeQuery("select {fn concat('a', 'b')}, {d '2024-02-29'}, {ts '2024-01-01 00:00:00'}, {fn now()} is not null")
             found["escapes"] = jdbc.rows(escaped)
         return found

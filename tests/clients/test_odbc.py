@@ -9,6 +9,8 @@ import urllib.parse
 import pyodbc
 import pytest
 
+# The place of the table's id among what the driver says of a column.
+TABLE_OID = 22
 DRIVER = sorted(glob.glob("/usr/lib/*/odbc/psqlodbcw.so"))
 
 
@@ -26,28 +28,37 @@ def rows(cursor):
     return columns, sorted((tuple(row) for row in cursor.fetchall()), key=str)
 
 
+def described_rows(cursor, own=()):
+    """Rows of a catalog function, without columns that are each server's own numbers.
+
+    What the driver says of their columns depends on whether a column of the catalogs may be NULL.
+    """
+    columns, found = rows(cursor)
+    return [column[:2] for column in columns], [[cell for at, cell in enumerate(row) if at not in own] for row in found]
+
+
 def test_catalog_functions(described):
     def read(url):
         connection = connect(url)
         cursor = connection.cursor()
         found = {
-            "tables": rows(cursor.tables(schema="public")),
-            "views": rows(cursor.tables(schema="shop", tableType="VIEW")),
-            "named": rows(cursor.tables(table="people")),
-            "key": rows(cursor.primaryKeys("orders", schema="shop")),
-            "key of none": rows(cursor.primaryKeys("rich")),
-            "imported": rows(cursor.foreignKeys(foreignTable="orders", foreignSchema="shop")),
-            "exported": rows(cursor.foreignKeys(table="people")),
-            "indexes": [row[:-3] for row in rows(cursor.statistics("people"))[1]],
-            "unique": [row[:-3] for row in rows(cursor.statistics("people", unique=True))[1]],
-            "row id": rows(cursor.rowIdColumns("people")),
-            "version": rows(cursor.rowVerColumns("people")),
-            "procedure": rows(cursor.procedures(procedure="array_append")),
-            "types": rows(cursor.getTypeInfo()),
-            "integer": rows(cursor.getTypeInfo(pyodbc.SQL_INTEGER)),
+            "tables": described_rows(cursor.tables(schema="public")),
+            "views": described_rows(cursor.tables(schema="shop", tableType="VIEW")),
+            "named": described_rows(cursor.tables(table="people")),
+            "key": described_rows(cursor.primaryKeys("orders", schema="shop")),
+            "key of none": described_rows(cursor.primaryKeys("rich")),
+            "imported": described_rows(cursor.foreignKeys(foreignTable="orders", foreignSchema="shop")),
+            "exported": described_rows(cursor.foreignKeys(table="people")),
+            "indexes": [row[:-3] for row in described_rows(cursor.statistics("people"))[1]],
+            "unique": [row[:-3] for row in described_rows(cursor.statistics("people", unique=True))[1]],
+            "row id": described_rows(cursor.rowIdColumns("people")),
+            "version": described_rows(cursor.rowVerColumns("people")),
+            "procedure": described_rows(cursor.procedures(procedure="array_append")),
+            "types": described_rows(cursor.getTypeInfo()),
+            "integer": described_rows(cursor.getTypeInfo(pyodbc.SQL_INTEGER)),
         }
         for schema, table in [("public", "people"), ("shop", "orders"), ("public", "rich"), ("public", "Odd Name")]:
-            found[f"columns of {table}"] = rows(cursor.columns(table=table, schema=schema))
+            found[f"columns of {table}"] = described_rows(cursor.columns(table=table, schema=schema), own=(TABLE_OID,))
         for what in [pyodbc.SQL_DBMS_NAME, pyodbc.SQL_TXN_CAPABLE, pyodbc.SQL_IDENTIFIER_QUOTE_CHAR, pyodbc.SQL_MAX_IDENTIFIER_LEN]:
             found[what] = connection.getinfo(what)
         return found

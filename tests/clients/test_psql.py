@@ -109,7 +109,6 @@ COMMANDS = r"""
 \dAo btree integer_ops
 \dAp brin float_minmax_ops
 \dF
-\dF+ english
 \dFd
 \dFd+ english*
 \dFp

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, AsArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, TypeSignature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, Volatility};
 
 pub(super) fn function() -> ScalarUDF {
     let all = |arguments: &[ColumnarValue]| {
@@ -18,11 +16,9 @@ pub(super) fn function() -> ScalarUDF {
         Ok(ColumnarValue::Array(Arc::new(texts) as ArrayRef))
     };
     // A sum of sizes is numeric.
-    let forms = [DataType::Int64, DataType::Decimal128(38, 0)].map(|of| vec![of]);
-    let forms = forms.map(TypeSignature::Exact).into();
     ScalarUDF::from(SimpleScalarUDF::new_with_signature(
         "pg_size_pretty",
-        Signature::one_of(forms, Volatility::Immutable),
+        Signature::numeric(1, Volatility::Immutable),
         DataType::Utf8,
         Arc::new(all),
     ))

@@ -393,6 +393,21 @@ fn storage(oid: u32, size: i16) -> &'static str {
     }
 }
 
+/// Where Postgres would begin a value of a type; an array's as its items'.
+fn alignment(oid: u32, size: i16) -> &'static str {
+    match crate::pg_type::element_oid(oid) {
+        Some(20 | 701 | 1083 | 1114 | 1184 | 1186) => return "d",
+        Some(_) => return "i",
+        None => {}
+    }
+    match (oid, size) {
+        (19 | 2950, _) | (_, 1) => "c",
+        (1186, _) | (_, 8) => "d",
+        (_, 2) => "s",
+        _ => "i",
+    }
+}
+
 fn is_populated(relation: &Relation) -> bool {
     let query = relation.as_table().and_then(|table| table.query.as_ref());
     query.is_none_or(|query| query.populated)
@@ -412,7 +427,7 @@ fn attribute(relation: i64, index: usize, field: &Arc<Field>, column: Option<&Co
         ("atttypmod", of.modifier.into()),
         ("attbyval", (1..=8).contains(&of.size).into()),
         ("attstorage", text(storage(of.oid, of.size))),
-        ("attalign", text("i")),
+        ("attalign", text(alignment(of.oid, of.size))),
         ("attcompression", text("")),
         ("attidentity", text("")),
         ("attgenerated", text("")),
