@@ -23,9 +23,11 @@ use arguments::Arguments;
 /// The query that a relation stands for.
 type Write = fn(&Arguments) -> Result<String>;
 
-/// Names of the relations, their arguments, and what they are for.
-pub(crate) fn listed() -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static str)>
-{
+/// Name, arguments in order, what it is for.
+type Listed = (&'static str, &'static [&'static str], &'static str);
+
+/// The relations, in the order of their names.
+pub(crate) fn listed() -> impl Iterator<Item = Listed> {
     RELATIONS.iter().map(|(name, arguments, comment, _)| (*name, *arguments, *comment))
 }
 

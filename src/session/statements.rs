@@ -1,4 +1,5 @@
-//! Prepared statements: those of the protocol and those of PREPARE share their names, as in Postgres.
+//! Prepared statements: those of the protocol and those of PREPARE share their names, as in
+//! Postgres.
 //!
 //! A statement is planned when it is named, so that its errors come then and its parameters have
 //! types; `plans` makes the plan anew when it no longer holds.

@@ -1,4 +1,5 @@
-//! A function of one value in FROM is a row of it: `FROM upper('a')` is `LATERAL (SELECT upper('a'))`.
+//! A function of one value in FROM is a row of it: `FROM upper('a')` is
+//! `LATERAL (SELECT upper('a'))`.
 //!
 //! Fields of row values: `(r).f` is `r['f']`, and `(f(x)).*` is all fields of what `f` answers.
 

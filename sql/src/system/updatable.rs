@@ -1,5 +1,5 @@
-//! `pg_column_is_updatable(relation, column, triggers)`: whether UPDATE may change a column. Those of
-//! tables may be changed, those of views not.
+//! `pg_column_is_updatable(relation, column, triggers)`: whether UPDATE may change a column. Those
+//! of tables may be changed, those of views not.
 
 use std::sync::Arc;
 

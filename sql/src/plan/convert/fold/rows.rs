@@ -9,7 +9,7 @@
 //! A list of records in FROM has a column for each field:
 //!
 //! ```text
-//!   FROM ts_token_type('default')     (SELECT unnest(ts_token_type('default'))['tokid'] AS tokid, …)
+//!   FROM ts_token_type(p)     (SELECT unnest(ts_token_type(p))['tokid'] AS tokid, …)
 //! ```
 //!
 //! A series of constants in FROM is a table, whose rows are made as they are read.
