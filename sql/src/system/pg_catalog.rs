@@ -121,7 +121,11 @@ pub(super) fn is_built_in(oid: i64) -> bool {
 pub(super) fn schema(schema: &str, name: &str) -> Option<SchemaRef> {
     match schema {
         "information_schema" => super::information_schema::schema(name),
-        _ => SCHEMAS.get(name).cloned(),
+        "pg_catalog" => SCHEMAS.get(name).cloned(),
+        own => {
+            let mut all = super::own_relations();
+            all.find(|(schema, other, ..)| *schema == own && *other == name).map(|found| found.3)
+        }
     }
 }
 
