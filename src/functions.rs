@@ -1,7 +1,6 @@
 //! Scalar functions about the server and the connection.
 
 mod clock;
-mod own;
 
 use std::sync::{Arc, RwLock};
 
@@ -15,8 +14,6 @@ use crate::session::{SharedWho, Who};
 use crate::settings::Settings;
 use crate::wire::cancel::Registry;
 use crate::{Error, Server};
-
-pub use own::own;
 
 /// Functions whose answer is the same for every connection.
 pub fn constant() -> Vec<ScalarUDF> {

@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::ast;
 use sql::changes::{self, Change, Returning};
 use sql::copy::{CopyIn, CopyOut};
 use sql::parse::CopyPlace;
-use sql::plan::{self, Environment, Lakes, Life, Origin};
+use sql::plan::{self, Environment, Lakes, Life};
 use sql::{Notice, Own, Parsed, statements};
 
 use crate::session::Planned;
@@ -34,8 +34,6 @@ pub struct Prepared {
     pub parameters: Vec<FieldRef>,
     /// None: the statement returns no rows.
     pub columns: Option<SchemaRef>,
-    /// The columns of tables that those of a query are.
-    pub origins: Arc<[Option<Origin>]>,
     pub(crate) statement: Statement,
     pub(crate) types: Vec<Option<FieldRef>>,
     pub(crate) changes: bool,

@@ -12,7 +12,6 @@ mod identity;
 mod live;
 mod plans;
 mod retry;
-mod statements;
 mod temp;
 mod words;
 
@@ -22,10 +21,12 @@ use std::time::Duration;
 
 use catalog::Transaction;
 use chrono::{DateTime, Utc};
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use sql::features::Leaks;
 use sql::plan::Lakes;
+use sql::statements;
 use sql::system::functions::{Connection, Seen};
 use sql::system::sizes::Sizes;
 use sql::system::{self, Live};
@@ -36,11 +37,9 @@ use crate::{Error, Server, functions};
 
 use cursors::Cursors;
 use plans::Recent;
-use statements::Statements;
 
 pub use identity::{Login, SharedWho, Who};
 pub(crate) use plans::Planned;
-pub use statements::{Named, same_columns};
 
 /// Something the client is told beside the answer.
 #[derive(Debug, Clone)]
@@ -80,7 +79,7 @@ pub struct Session {
     catalog: Connection,
     open: Option<Open>,
     temp: Option<temp::TempLake>,
-    statements: Statements,
+    statements: HashMap<String, (Statement, Vec<Option<FieldRef>>)>,
     cursors: Cursors,
     notices: Vec<sql::Notice>,
     /// The statements of a message, or up to Sync, are one transaction.
@@ -136,14 +135,12 @@ impl Session {
         let who = Arc::new(RwLock::new(Who::new(&login)));
         let settings = Arc::new(RwLock::new(settings));
         let cursors = Cursors::default();
-        let statements = Statements::default();
         let live: Arc<dyn Live> = Arc::new(live::View {
             server: Arc::clone(&server),
             who: Arc::clone(&who),
             database: database.clone(),
             settings: Arc::clone(&settings),
             cursors: cursors.open(),
-            statements: statements.clone(),
             sizes: Sizes::default(),
         });
         let mut session = Self {
@@ -156,7 +153,7 @@ impl Session {
             catalog: Connection { seen: Seen::default(), path: Arc::new(Vec::new), live },
             open: None,
             temp: None,
-            statements,
+            statements: HashMap::new(),
             cursors,
             notices,
             several: false,
@@ -241,7 +238,7 @@ impl Session {
         prepared: &Prepared,
         parameters: &[ScalarValue],
     ) -> Result<Outcome, Error> {
-        let needs_temp = sql::statements::needs_temp(&prepared.statement);
+        let needs_temp = statements::needs_temp(&prepared.statement);
         self.open(needs_temp).await?;
         let plan = self.ready(prepared, parameters).await?;
         let writes = plan.changes();
@@ -255,8 +252,7 @@ impl Session {
         };
         let read_only = open.block.as_ref().is_some_and(|b| b.read_only);
         if read_only && matches!(plan, Plan::Change(_) | Plan::Command | Plan::CopyIn(_)) {
-            let what = words::what(&prepared.statement);
-            let message = format!("cannot execute {what} in a read-only transaction");
+            let message = "cannot change data or definitions in a read-only transaction";
             return Err(Error::new("25006", message));
         }
         let declare = match &plan {
@@ -360,19 +356,6 @@ impl Session {
     /// Longest run of a statement.
     pub fn statement_timeout(&self) -> Option<Duration> {
         self.read_settings().ok()?.duration("statement_timeout")
-    }
-
-    /// How long the client may stay silent now, and what it is told when it has been for longer.
-    pub fn patience(&self) -> Option<(Duration, Error)> {
-        let (setting, sqlstate, what) = match self.transaction_status() {
-            TransactionStatus::Idle => ("idle_session_timeout", "57P05", "idle-session"),
-            TransactionStatus::InBlock | TransactionStatus::Failed => {
-                ("idle_in_transaction_session_timeout", "25P03", "idle-in-transaction")
-            }
-        };
-        let limit = self.read_settings().ok()?.duration(setting)?;
-        let message = format!("terminating connection due to {what} timeout");
-        Some((limit, Error::new(sqlstate, message)))
     }
 
     fn setting(&self, name: &str) -> Option<String> {

@@ -77,11 +77,6 @@ pub struct LakeTable {
 }
 
 impl LakeTable {
-    /// What it is a table of.
-    pub fn table(&self) -> &Arc<Table> {
-        &self.table
-    }
-
     /// The table with the rows it has; `addressed`: with each row's file and position.
     pub fn new(
         store_url: ObjectStoreUrl,

@@ -80,10 +80,9 @@ impl PgType {
             | DataType::Decimal64(precision, scale)
             | DataType::Decimal128(precision, scale)
             | DataType::Decimal256(precision, scale) => {
-                let modifier = match (precision, u8::try_from(*scale)) {
-                    // What `numeric` without precision is.
-                    (38, Ok(9)) | (_, Err(_)) => -1,
-                    (_, Ok(scale)) => (i32::from(*precision) << 16 | i32::from(scale)) + 4,
+                let modifier = match u8::try_from(*scale) {
+                    Ok(scale) => (i32::from(*precision) << 16 | i32::from(scale)) + 4,
+                    Err(_) => -1,
                 };
                 return Self { modifier, ..Self::named("numeric") };
             }
@@ -233,7 +232,6 @@ mod tests {
         let nested = DataType::new_list(DataType::new_list(DataType::Int32, true), true);
         assert_eq!(oid(nested), 1007);
         assert_eq!(PgType::of(&field(DataType::Decimal128(10, 2))).modifier, 655_366);
-        assert_eq!(PgType::of(&field(crate::types::NUMERIC)).modifier, -1);
         let tag = |text: &str| HashMap::from([(catalog::TYPE_KEY.to_owned(), text.to_owned())]);
         let varchar = field(DataType::Utf8).with_metadata(tag("varchar(20)"));
         assert_eq!(PgType::of(&varchar), PgType { oid: 1043, size: -1, modifier: 24 });

@@ -10,7 +10,7 @@ mod constraint;
 mod create_schema;
 mod create_table;
 mod create_view;
-pub(crate) mod default_privileges;
+mod default_privileges;
 mod definition;
 mod drop;
 mod drop_role;

@@ -14,7 +14,6 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result};
-use crate::system::references;
 
 /// `numeric` without precision: Decimal128 is the widest the engine computes in.
 pub(crate) const NUMERIC: DataType = DataType::Decimal128(38, NUMERIC_SCALE);
@@ -106,7 +105,7 @@ fn custom(name: &str, arguments: &[String]) -> Result<(DataType, Option<String>)
         "float4" => Ok((DataType::Float32, None)),
         "float8" => Ok((DataType::Float64, None)),
         "timestamptz" => Ok((timestamptz(), None)),
-        name if references::kind(name).is_some() => Ok((DataType::Int64, Some(name.to_owned()))),
+        "oid" => Ok((DataType::Int64, Some("oid".into()))),
         _ if ELSEWHERE.contains(&bare) => Err(Error::unsupported(format!("type {bare}"))),
         _ => Err(undefined_type(bare)),
     }

@@ -170,14 +170,9 @@ impl Session {
             Plan::Command => self.command_columns(statement)?,
             plan => run::columns(plan),
         };
-        let origins = match (&plan, &self.open) {
-            (Plan::Query(plan), Some(open)) => sql::plan::origins(plan, &open.lakes),
-            _ => Vec::new(),
-        };
         Ok(Prepared {
             parameters: run::parameters(&plan, &types)?,
             columns,
-            origins: origins.into(),
             statement: statement.clone(),
             types,
             changes: plan.changes(),

@@ -36,16 +36,12 @@ pub(super) fn setting_value(values: &[Expr]) -> String {
 
 /// A statement that nobody knows.
 pub(super) fn unsupported(statement: &Statement) -> Error {
-    Error::new("0A000", format!("{} is not supported", what(statement)))
-}
-
-/// What a statement is called in messages: `INSERT`, `CREATE TABLE`.
-pub(super) fn what(statement: &Statement) -> String {
     let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
     // CREATE, ALTER and DROP say little without what they are about.
     let count = match words.first().map(|word| word.to_uppercase()).as_deref() {
         Some("CREATE" | "ALTER" | "DROP") => 2,
         _ => 1,
     };
-    words[..count.min(words.len())].join(" ").to_uppercase()
+    let shown = words[..count.min(words.len())].join(" ").to_uppercase();
+    Error::new("0A000", format!("{shown} is not supported"))
 }

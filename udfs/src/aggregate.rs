@@ -66,8 +66,7 @@ pub fn aggregate<S: Statistic>() -> crate::Function {
     let signature = call.signature();
     let kind = std::marker::PhantomData::<fn() -> S>;
     let function = Function { call: Arc::clone(&call), signature, kind };
-    let engine = crate::Engine::Aggregate(AggregateUDF::from(function));
-    crate::Function { call, engine, answer: data_type(&S::shape()) }
+    crate::Function { call, engine: crate::Engine::Aggregate(AggregateUDF::from(function)) }
 }
 
 struct Function<S> {

@@ -17,7 +17,6 @@ mod window;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub use arguments::{Argument, Call, Doc};
@@ -29,8 +28,6 @@ pub struct Function {
     pub call: Arc<Call>,
     /// What the engine registers.
     pub engine: Engine,
-    /// The type of what it answers.
-    pub answer: DataType,
 }
 
 /// The engine's kinds of functions.

@@ -9,7 +9,6 @@
 //! - `VERSION AS OF 'tag'` becomes TIMESTAMP AS OF a function, for a number is expected there;
 //! - a window's `EXCLUDE CURRENT [ROW]` becomes a last key of its PARTITION BY;
 //! - the `*` of `(r).*` becomes a field of a name that no field has;
-//! - `int ARRAY` is `int[]`;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
@@ -67,9 +66,6 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             folded.push(rest[0].clone());
             folded.extend(synthetic(&name, &rest[1]));
             index += 2;
-        } else if is_array_type(&folded, rest) {
-            folded.extend(synthetic("[]", &rest[0]));
-            index += 1;
         } else if first && words(rest, &["ABORT"]).is_some() {
             folded.extend(synthetic("ROLLBACK", &rest[0]));
             index += 1;
@@ -84,16 +80,6 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     folded
-}
-
-/// Whether ARRAY stands behind a type: no expression ends in that word.
-fn is_array_type(before: &[TokenWithSpan], rest: &[TokenWithSpan]) -> bool {
-    let solid = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
-    let last = before.iter().rev().find(solid).map(|last| &last.token);
-    let next = rest[1..].iter().find(solid).map(|next| &next.token);
-    words(rest, &["ARRAY"]).is_some()
-        && matches!(last, Some(Token::Word(_) | Token::RParen))
-        && matches!(next, Some(Token::Comma | Token::RParen))
 }
 
 fn plain_literal(token: &TokenWithSpan) -> TokenWithSpan {

@@ -65,7 +65,6 @@ pub(crate) use fold::{function, has_column};
 pub use json::JsonOperators;
 pub use operators::KnownOperators;
 pub(crate) use tagged::functions as input_functions;
-pub use text::read_text;
 pub(crate) use text::read_texts;
 
 /// Folds what the planner would take for something else.
@@ -212,11 +211,6 @@ impl<'a> Rules<'a> {
             return Some(self.read(text.clone(), &unify::beside(literal, to), None));
         }
         let from = value.get_type(schema).ok()?;
-        if let (DataType::List(item), true) = (&from, is_text(to))
-            && let Some(kind) = references::reference(item)
-        {
-            return self.output(self.name(value, kind)?);
-        }
         let tag = tag(value, schema);
         let untag =
             is_text(&from) && is_text(to) && tag.as_ref().is_some_and(|t| tagged::is_known(t));
@@ -276,8 +270,7 @@ impl<'a> Rules<'a> {
             .or_else(|| arithmetic::typed_anew(call, schema))
             .or_else(|| calls::converted(call, schema))
             .or_else(|| self.with_blanks(call, schema))
-            .or_else(|| self.joined(call, schema))
-            .or_else(|| parameters::in_declared_call(call)),
+            .or_else(|| self.joined(call, schema)),
             Expr::WindowFunction(call) => {
                 let sums = || number::wide_window_sum(call, schema);
                 json::ordered(&expression, schema)?.or_else(sums)

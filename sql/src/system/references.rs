@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use catalog::{State, TYPE_KEY};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
 
 use super::functions::{Connection, Place, find, relations, visible};
 use super::pg_catalog::built_in;
-use super::{definitions, oid, routines, type_names};
+use super::{definitions, oid, type_names};
 use crate::error::{Error, Result};
 use crate::plan::TEMP_SCHEMA;
 use crate::sequences;
@@ -90,18 +90,15 @@ impl ScalarUDFImpl for Reference {
         &self.signature
     }
 
-    fn return_type(&self, arguments: &[DataType]) -> EngineResult<DataType> {
-        Ok(match (self.task, arguments.first()) {
-            (Task::Name, Some(DataType::List(_))) => DataType::new_list(DataType::Utf8, true),
-            (Task::Name, _) => DataType::Utf8,
-            (Task::Find | Task::Look, _) => DataType::Int64,
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(match self.task {
+            Task::Name => DataType::Utf8,
+            Task::Find | Task::Look => DataType::Int64,
         })
     }
 
-    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> EngineResult<FieldRef> {
-        let types: Vec<DataType> =
-            arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let field = Field::new(&self.name, self.return_type(&types)?, true);
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> EngineResult<FieldRef> {
+        let field = Field::new(&self.name, self.return_type(&[])?, true);
         let tag = (TYPE_KEY.to_owned(), self.kind.to_owned());
         Ok(Arc::new(match self.task {
             Task::Name => field,
@@ -122,20 +119,8 @@ impl ScalarUDFImpl for Reference {
                     Some(ColumnarValue::Scalar(kind)) => kind.try_as_str().flatten(),
                     _ => None,
                 };
-                let kind = kind.unwrap_or(self.kind);
-                match array.as_list_opt::<i32>() {
-                    Some(list) => {
-                        let ids = cast(list.values(), &DataType::Int64)?;
-                        let texts = Arc::new(names.shown(kind, ids.as_primitive()));
-                        let item = Arc::new(Field::new_list_field(DataType::Utf8, true));
-                        let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
-                        Arc::new(ListArray::try_new(item, offsets, texts, nulls)?)
-                    }
-                    None => {
-                        let ids = cast(&array, &DataType::Int64)?;
-                        Arc::new(names.shown(kind, ids.as_primitive()))
-                    }
-                }
+                let ids = cast(&array, &DataType::Int64)?;
+                Arc::new(names.shown(kind.unwrap_or(self.kind), ids.as_primitive()))
             }
             Task::Find | Task::Look => Arc::new(self.found(&names, &array)?),
         };
@@ -162,20 +147,14 @@ impl Reference {
     }
 }
 
-/// The kind of reference that a column or the items of its lists are.
-pub(crate) fn reference(field: &Field) -> Option<&'static str> {
-    let tag = field.metadata().get(TYPE_KEY).map(String::as_str);
-    let own = tag.and_then(|tag| KINDS.iter().find(|kind| **kind == tag).copied());
-    own.or_else(|| match field.data_type() {
-        DataType::List(item) => reference(item),
-        _ => None,
-    })
-}
-
 /// A batch in which references that are sent as text (format 0) are names.
 pub fn shown(batch: RecordBatch, formats: &[i16], connection: &Connection) -> RecordBatch {
+    fn tag(field: &Field) -> Option<&str> {
+        let tag = field.metadata().get(TYPE_KEY)?.as_str();
+        KINDS.contains(&tag).then_some(tag)
+    }
     let schema = batch.schema();
-    let is_shown = |(field, format): (&FieldRef, &i16)| *format == 0 && reference(field).is_some();
+    let is_shown = |(field, format): (&FieldRef, &i16)| *format == 0 && tag(field).is_some();
     if !schema.fields().iter().zip(formats).any(is_shown) {
         return batch;
     }
@@ -183,11 +162,17 @@ pub fn shown(batch: RecordBatch, formats: &[i16], connection: &Connection) -> Re
     let mut fields = Vec::new();
     let mut columns = Vec::new();
     for ((field, column), format) in schema.fields().iter().zip(batch.columns()).zip(formats) {
-        let shown = reference(field).filter(|_| *format == 0);
-        let shown = shown.and_then(|kind| names.column(kind, field, column));
-        let (field, column) = shown.unwrap_or_else(|| (Arc::clone(field), Arc::clone(column)));
-        fields.push(field);
-        columns.push(column);
+        let numbers = column.as_primitive_opt::<Int64Type>();
+        match (tag(field), numbers) {
+            (Some(kind), Some(ids)) if *format == 0 => {
+                columns.push(Arc::new(names.shown(kind, ids)) as ArrayRef);
+                fields.push(Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)));
+            }
+            _ => {
+                columns.push(Arc::clone(column));
+                fields.push(Arc::clone(field));
+            }
+        }
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let schema = Arc::new(Schema::new(fields));
@@ -210,27 +195,6 @@ impl<'a> Names<'a> {
         ids.iter().map(|id| id.map(|id| self.name(kind, id))).collect()
     }
 
-    /// A column of references, or of lists of them, as names.
-    fn column(
-        &self,
-        kind: &str,
-        field: &FieldRef,
-        column: &ArrayRef,
-    ) -> Option<(FieldRef, ArrayRef)> {
-        let named = |field: &FieldRef, of| Arc::new(field.as_ref().clone().with_data_type(of));
-        if let Some(ids) = column.as_primitive_opt::<Int64Type>() {
-            return Some((named(field, DataType::Utf8), Arc::new(self.shown(kind, ids))));
-        }
-        let (list, DataType::List(item)) = (column.as_list_opt::<i32>()?, field.data_type()) else {
-            return None;
-        };
-        let texts = Arc::new(self.shown(kind, list.values().as_primitive_opt()?));
-        let item = named(item, DataType::Utf8);
-        let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
-        let texts = ListArray::new(Arc::clone(&item), offsets, texts, nulls);
-        Some((named(field, DataType::List(item)), Arc::new(texts)))
-    }
-
     /// The name, or the number of what is not there.
     fn name(&self, kind: &str, id: i64) -> String {
         if id == 0 {
@@ -244,24 +208,20 @@ impl<'a> Names<'a> {
             "regtype" => type_names::shown(id, None),
             "regnamespace" => self.schemas().find(|(_, o)| *o == id).map(|(name, _)| name),
             "regrole" => self.roles().into_iter().find(|(_, o)| *o == id).map(|(name, _)| name),
-            "regproc" => listed("pg_proc").or_else(|| self.own_function(id).map(str::to_owned)),
+            "regproc" => listed("pg_proc"),
             "regprocedure" => listed("pg_proc").map(|name| {
-                let types = routines::argument_types(id).unwrap_or_default();
+                let types = super::routines::argument_types(id).unwrap_or_default();
                 format!("{name}({types})")
             }),
-            "regoper" => built_in::names("pg_operator").get(&id).map(|name| (*name).to_owned()),
-            "regoperator" => routines::operator(id),
+            "regoper" | "regoperator" => {
+                built_in::names("pg_operator").get(&id).map(|name| (*name).to_owned())
+            }
             "regconfig" => listed("pg_ts_config"),
             "regdictionary" => listed("pg_ts_dict"),
             "regcollation" => listed("pg_collation"),
             _ => None,
         };
         name.unwrap_or_else(|| id.to_string())
-    }
-
-    fn own_function(&self, id: i64) -> Option<&'a str> {
-        let mut own = self.connection.live.functions().iter();
-        own.find(|function| function.oid() == id).map(|function| function.name)
     }
 
     fn class(&self, id: i64) -> Option<String> {
@@ -353,11 +313,7 @@ impl<'a> Names<'a> {
                 let mut roles = self.roles().into_iter();
                 (roles.find(|(n, _)| *n == name).map(|(_, o)| o), "42704", "role")
             }
-            "regproc" | "regprocedure" => {
-                let types = if kind == "regproc" { None } else { Some(argument_types(text)?) };
-                let own = self.connection.live.functions();
-                (routines::named(own, &name, types.as_deref())?, "42883", "function")
-            }
+            "regproc" | "regprocedure" => (listed("pg_proc", &name), "42883", "function"),
             "regconfig" => (listed("pg_ts_config", &name), "42704", "text search configuration"),
             "regdictionary" => (listed("pg_ts_dict", &name), "42704", "text search dictionary"),
             _ => (listed("pg_collation", &name), "42704", "collation"),
@@ -418,20 +374,6 @@ fn sequence(state: &State, id: i64) -> Option<(&str, &str)> {
     let mut all = sequences::all(state);
     let found = all.find(|(schema, _, of, _)| oid::of(*of, *schema == TEMP_SCHEMA) == id);
     found.map(|(schema, name, ..)| (schema, name))
-}
-
-/// The types of `lower(text)`.
-fn argument_types(text: &str) -> Result<Vec<i64>> {
-    let types = text.split_once('(').and_then(|(_, rest)| rest.trim_end().strip_suffix(')'));
-    let Some(types) = types else {
-        return Err(Error::new("22P02", "expected a left parenthesis"));
-    };
-    let id = |name: &str| {
-        let missing = || Error::new("42704", format!("type \"{name}\" does not exist"));
-        type_names::id(name).ok_or_else(missing)
-    };
-    let named = types.split(',').map(str::trim).filter(|name| !name.is_empty());
-    named.map(|name| id(name)).collect()
 }
 
 /// `a . "B".c` as its names; anything in parentheses behind it is left out.

@@ -68,8 +68,6 @@ pub fn shown(oid: i64, modifier: Option<i32>) -> Option<String> {
             Some(size) => format!("numeric({},{})", (size - 4) >> 16, (size - 4) & 0x7ff),
             None => "numeric".into(),
         },
-        // An interval's fields and digits are not kept.
-        "interval" => "interval".into(),
         "timestamp" => in_time("timestamp", "without"),
         "timestamptz" => in_time("timestamp", "with"),
         "time" => in_time("time", "without"),

@@ -17,7 +17,7 @@ use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
 use crate::sequences::Identity;
 use crate::system::defaults;
 use crate::system::definitions::{self, Query};
-use crate::system::{self, OwnFunction, oid};
+use crate::system::{self, oid};
 use keys::{is_check, keys};
 use of_system::built_in;
 pub(super) use of_system::of_system;
@@ -42,7 +42,6 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<
         "pg_views" => view.views(),
         "pg_matviews" => view.materialized_views(),
         "pg_database" => view.databases(),
-        "pg_proc" => view.own_functions().iter().map(OwnFunction::row).collect(),
         other => roles::rows(environment, lakes, other),
     }
 }
@@ -116,10 +115,6 @@ impl<'a> Objects<'a> {
     fn stored_queries(&self) -> Vec<(Placed<'a>, Query<'a>)> {
         let query = |placed: Placed<'a>| Some((definitions::query(placed.relation)?, placed));
         self.relations().into_iter().filter_map(query).map(|(q, placed)| (placed, q)).collect()
-    }
-
-    fn own_functions(&self) -> &'a [OwnFunction] {
-        self.environment.live.as_ref().map_or(&[], |live| live.functions())
     }
 
     fn namespaces(&self) -> Vec<Row> {
@@ -258,8 +253,6 @@ impl<'a> Objects<'a> {
             };
             found.extend(whole.map(|comment| (placed.oid, "pg_class", 0, comment)));
         }
-        let own = self.own_functions().iter();
-        found.extend(own.map(|function| (function.oid(), "pg_proc", 0, &*function.comment)));
         found.into_iter().map(row).collect()
     }
 
@@ -406,21 +399,6 @@ fn storage(oid: u32, size: i16) -> &'static str {
     }
 }
 
-/// Where Postgres would begin a value of a type; an array's as its items'.
-fn alignment(oid: u32, size: i16) -> &'static str {
-    match crate::pg_type::element_oid(oid) {
-        Some(20 | 701 | 1083 | 1114 | 1184 | 1186) => return "d",
-        Some(_) => return "i",
-        None => {}
-    }
-    match (oid, size) {
-        (19 | 2950, _) | (_, 1) => "c",
-        (1186, _) | (_, 8) => "d",
-        (_, 2) => "s",
-        _ => "i",
-    }
-}
-
 fn is_populated(relation: &Relation) -> bool {
     let query = relation.as_table().and_then(|table| table.query.as_ref());
     query.is_none_or(|query| query.populated)
@@ -453,7 +431,7 @@ fn attribute(
         ("atttypmod", of.modifier.into()),
         ("attbyval", (1..=8).contains(&of.size).into()),
         ("attstorage", text(storage(of.oid, of.size))),
-        ("attalign", text(alignment(of.oid, of.size))),
+        ("attalign", text("i")),
         ("attcompression", text("")),
         ("attidentity", text(identity)),
         ("attgenerated", text("")),
