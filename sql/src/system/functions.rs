@@ -396,6 +396,9 @@ fn is_visible(connection: &Connection) -> ScalarUDF {
             if let Some((schema, ..)) = constraint(state, oid - 1) {
                 return Some(path.iter().any(|held| held == schema));
             }
+            if let Some((schema, _)) = references::sequence(state, oid) {
+                return Some(schema == TEMP_SCHEMA || path.iter().any(|held| held == schema));
+            }
             find(state, oid).map(|place| visible(state, &path, &place))
         };
         let answers: BooleanArray = objects.iter().map(row).collect();

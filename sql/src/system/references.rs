@@ -370,7 +370,7 @@ impl<'a> Names<'a> {
 }
 
 /// Schema and name of the sequence with a number.
-fn sequence(state: &State, id: i64) -> Option<(&str, &str)> {
+pub(super) fn sequence(state: &State, id: i64) -> Option<(&str, &str)> {
     let mut all = sequences::all(state);
     let found = all.find(|(schema, _, of, _)| oid::of(*of, *schema == TEMP_SCHEMA) == id);
     found.map(|(schema, name, ..)| (schema, name))
