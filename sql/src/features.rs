@@ -30,7 +30,7 @@ use datafusion::sql::sqlparser::ast::{CastKind, DataType as SqlType, Expr};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::plan::{self, Place};
+use crate::plan::{self, Place, SEPARATOR, key};
 
 pub use get_features::FeatureRelations;
 pub(crate) use get_features::load as get_features;
@@ -274,12 +274,6 @@ fn of_schema(state: &State, schema: &str) -> Vec<(String, String)> {
             && key.starts_with(&prefix)
     });
     found.cloned().collect()
-}
-
-const SEPARATOR: char = '\u{1f}';
-
-fn key(schema: &str, name: &str) -> String {
-    format!("{schema}{SEPARATOR}{name}")
 }
 
 /// A length of time in microseconds; `what` says whose.

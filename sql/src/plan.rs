@@ -52,7 +52,7 @@ pub use life::{Life, life};
 pub(crate) use moment::{snapshot, time_us};
 pub use parameters::parameter_types;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
-pub(crate) use resolve::{object_name, reference_place, table_factor};
+pub(crate) use resolve::{SEPARATOR, key, object_name, reference_place, table_factor};
 pub(crate) use rows::ALL_FIELDS;
 pub use scope::Scope;
 pub(crate) use scope::lake_table;

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use catalog::{Column, SEQUENCE, Sequence, State, Table, Transaction};
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Authority, Object, Privileges};
 use crate::error::{Error, Result};
-use crate::plan::{Place, TEMP_SCHEMA};
+use crate::plan::{Place, SEPARATOR, TEMP_SCHEMA, key};
 use crate::system::definitions::quoted;
-
-const SEPARATOR: char = '\u{1f}';
 
 /// A sequence as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +53,41 @@ impl Kept {
 
     pub(crate) fn forget(transaction: &mut Transaction, place: &Place) -> Result<()> {
         Ok(transaction.undefine(SEQUENCE, &key(&place.schema, &place.name))?)
+    }
+
+    /// Fails unless numbers may be taken of it: a column's by who may insert into the table, others
+    /// by who may use the schema.
+    pub(crate) fn may_take(&self, state: &State, at: (&str, &str), who: &Authority) -> Result<()> {
+        let needed = match self.owner {
+            Some(_) => Privileges::INSERT,
+            None => Privileges::USAGE,
+        };
+        match self.object(state, at.0).is_none_or(|object| who.may(state, &object, needed)) {
+            true => Ok(()),
+            false => Err(Error::new("42501", format!("permission denied for sequence {}", at.1))),
+        }
+    }
+
+    /// Fails unless it may be set and dropped: it belongs to the owner of its column's table, else
+    /// to that of its schema.
+    pub(crate) fn must_own(&self, state: &State, at: (&str, &str), who: &Authority) -> Result<()> {
+        let owns = |object: Object| who.must_own(state, &object).is_ok();
+        match self.object(state, at.0).is_none_or(owns) {
+            true => Ok(()),
+            false => Err(Error::new("42501", format!("must be owner of sequence {}", at.1))),
+        }
+    }
+
+    /// Whose rights count; None: those of a temporary table, which is the connection's.
+    fn object(&self, state: &State, schema: &str) -> Option<Object> {
+        if schema == TEMP_SCHEMA {
+            return None;
+        }
+        let Some(owner) = &self.owner else {
+            return Some(Object::schema(state.schemas.get(schema)?));
+        };
+        let mut relations = state.schemas.values().flat_map(|held| held.relations.values());
+        relations.find(|relation| relation.uuid() == owner.table).map(Object::of)
     }
 
     pub(crate) fn owned_by(&self, table: &Table, column: &Column) -> bool {
@@ -104,8 +138,4 @@ pub fn beside(state: &mut State, temp: &State) {
 pub(crate) fn default(place: &Place) -> String {
     let name = format!("{}.{}", quoted(place.schema_name()), quoted(&place.name));
     format!("nextval('{}')", name.replace('\'', "''"))
-}
-
-pub(crate) fn key(schema: &str, name: &str) -> String {
-    format!("{schema}{SEPARATOR}{name}")
 }

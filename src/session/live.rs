@@ -1,10 +1,11 @@
 //! What `pg_catalog` says about the server and the connection: cursors, settings, who is connected.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use catalog::Lake;
 use datafusion::common::ScalarValue;
+use sql::access::Authority;
 use sql::system::sizes::Sizes;
 use sql::system::{Live, Row, oid};
 
@@ -31,6 +32,11 @@ impl Live for View {
             "pg_stat_activity" => self.activity(),
             _ => return None,
         })
+    }
+
+    fn authority(&self) -> Arc<Authority> {
+        let who = self.who.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&who.authority)
     }
 
     fn lake(&self) -> Arc<Lake> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use catalog::{State, TRAINING_SET, Transaction};
 use serde::{Deserialize, Serialize};
 
-use super::key;
+use super::{SEPARATOR, key};
 use crate::error::{Error, Result};
 use crate::plan::Place;
 
@@ -57,7 +57,7 @@ impl Manifest {
 pub fn manifests(state: &State) -> Vec<(&str, &str, Manifest)> {
     let kept = state.definitions.iter().filter(|((kind, _), _)| kind == TRAINING_SET);
     kept.filter_map(|((_, key), definition)| {
-        let (schema, name) = key.split_once(super::SEPARATOR)?;
+        let (schema, name) = key.split_once(SEPARATOR)?;
         Some((schema, name, serde_json::from_value(definition.body.clone()).ok()?))
     })
     .collect()

@@ -190,6 +190,14 @@ impl Environment {
     }
 }
 
+/// Between the parts of a definition's name: no plain name has it.
+pub(crate) const SEPARATOR: char = '\u{1f}';
+
+/// The name of a definition that has a schema and a name.
+pub(crate) fn key(schema: &str, name: &str) -> String {
+    format!("{schema}{SEPARATOR}{name}")
+}
+
 /// Relations whose names are near, as a hint.
 pub fn near_relations(state: &State, name: &str) -> Option<String> {
     let names = state.schemas.values().flat_map(|s| s.relations.keys());

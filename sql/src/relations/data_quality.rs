@@ -9,10 +9,8 @@ use crate::functions::literal;
 
 pub(super) const ARGUMENTS: &[&str] = &["table", "columns", "rules"];
 
-/// NULLs of two types. The engine names a cast like what is cast, and takes lists of one name for
-/// one: `NULL::text` and `NULL::bigint` would be the same column.
-const NO_TEXT: &str = "nullif('', '')";
-const NO_COUNT: &str = "nullif(0::bigint, 0)";
+const NO_TEXT: &str = "NULL::text";
+const NO_COUNT: &str = "NULL::bigint";
 
 /// Fields of a row: name, and value of a column and of a rule.
 struct Row {

@@ -28,14 +28,7 @@ pub(super) async fn run(context: &mut Context<'_>, create: &CreateTable) -> Resu
     let place = context.environment.target(context.lakes, &create.name, create.temporary)?;
     let as_query = create.query.is_some();
     let tag = if as_query { "CREATE TABLE AS" } else { "CREATE TABLE" };
-    if exists(context, &place) {
-        let message = format!("relation \"{}\" already exists", place.name);
-        if !create.if_not_exists {
-            return Err(Error::new("42P07", message));
-        }
-        context
-            .notices
-            .push(Notice { sqlstate: "42P07", ..Notice::notice(format!("{message}, skipping")) });
+    if is_there(context, &place, create.if_not_exists)? {
         return Ok(tag.to_string());
     }
     match &create.query {
@@ -87,6 +80,24 @@ fn check_definitions(
         }
     }
     Ok(())
+}
+
+/// Whether there is nothing to do, which a NOTICE tells; else the name must be free (42P07).
+pub(super) fn is_there(
+    context: &mut Context<'_>,
+    place: &Place,
+    if_not_exists: bool,
+) -> Result<bool> {
+    if !exists(context, place) {
+        return Ok(false);
+    }
+    let message = format!("relation \"{}\" already exists", place.name);
+    if !if_not_exists {
+        return Err(Error::new("42P07", message));
+    }
+    let notice = Notice::notice(format!("{message}, skipping"));
+    context.notices.push(Notice { sqlstate: "42P07", ..notice });
+    Ok(true)
 }
 
 pub(super) fn exists(context: &Context<'_>, place: &Place) -> bool {

@@ -10,15 +10,15 @@ use super::Context;
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::parse::ExternalTable;
-use crate::plan::{ExternalFiles, Place, external_provider};
+use crate::plan::{self, ExternalFiles, Place, external_provider};
 use crate::{Notice, types};
 
 /// Kind of the definitions that external tables are.
 pub const KIND: &str = "external_table";
 
-/// The definition's name: schema and table, as no plain name is written.
+/// The definition's name.
 pub fn key(place: &Place) -> String {
-    format!("{}\u{1f}{}", place.schema, place.name)
+    plan::key(&place.schema, &place.name)
 }
 
 pub(super) async fn create(context: &mut Context<'_>, table: &ExternalTable) -> Result<String> {

@@ -1,5 +1,7 @@
 //! CREATE and DROP SEQUENCE, and the sequences of `serial` and identity columns.
 
+use std::sync::Arc;
+
 use catalog::{SEQUENCE, Sequence, Table, TableChange};
 use datafusion::sql::sqlparser::ast::{
     ColumnDef, ColumnOption, ColumnOptionDef, DataType, Expr, GeneratedAs, ObjectName,
@@ -8,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use uuid::Uuid;
 
 use super::Context;
-use super::create_table::exists;
+use super::create_table::{exists, is_there};
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::plan::{Found, Place};
@@ -28,14 +30,7 @@ pub(super) struct Create<'a> {
 pub(super) fn create(context: &mut Context<'_>, create: &Create<'_>) -> Result<String> {
     let tag = "CREATE SEQUENCE".to_owned();
     let place = context.environment.target(context.lakes, create.name, create.temporary)?;
-    if exists(context, &place) {
-        let message = format!("relation \"{}\" already exists", place.name);
-        if !create.if_not_exists {
-            return Err(Error::new("42P07", message));
-        }
-        context
-            .notices
-            .push(Notice { sqlstate: "42P07", ..Notice::notice(format!("{message}, skipping")) });
+    if is_there(context, &place, create.if_not_exists)? {
         return Ok(tag);
     }
     let mut kept = counted(create.data_type, create.options)?;
@@ -60,6 +55,8 @@ fn owner(context: &Context<'_>, name: &ObjectName, place: &Place) -> Result<Owne
     let Some((at, Found::Relation(catalog::Relation::Table(table)))) = found else {
         return Err(context.environment.undefined(context.lakes, &parts));
     };
+    let found = Found::Relation(catalog::Relation::Table(Arc::clone(&table)));
+    context.environment.must_own(context.lakes, &at, &found)?;
     if at.temp != place.temp || at.schema != place.schema {
         let message = "sequence must be in same schema as table it is linked to";
         return Err(Error::new("55000", message));
@@ -89,6 +86,11 @@ pub(super) fn drop(
         }
         return Err(Error::new("42P01", message));
     };
+    let state = context.lakes.view(&place).state();
+    if let Some(kept) = Kept::of(state, &place.schema, &place.name) {
+        let at = (place.schema_name(), place.name.as_str());
+        kept.must_own(state, at, &context.environment.authority)?;
+    }
     let default = sequences::default(&place);
     for (schema, table, column) in users(context, &place, &default) {
         if !cascade {
@@ -126,7 +128,7 @@ fn find(context: &Context<'_>, parts: &[String]) -> Option<Place> {
             return false;
         }
         let state = context.lakes.view(place).state();
-        let key = (SEQUENCE.to_owned(), sequences::key(&place.schema, &place.name));
+        let key = (SEQUENCE.to_owned(), plan::key(&place.schema, &place.name));
         state.definitions.contains_key(&key)
     };
     context.environment.candidates(parts).ok()?.into_iter().find(is)

@@ -18,6 +18,7 @@ pub(super) async fn run(context: &mut Context<'_>, truncate: &Truncate) -> Resul
             context.environment.require(context.lakes, &place, &found, needed)?;
             context.lakes.of(&place).truncate(table.id);
             if truncate.identity == Some(TruncateIdentityOption::Restart) {
+                context.environment.must_own(context.lakes, &place, &found)?;
                 restart(context, &place, &table).await?;
             }
         }

@@ -4,6 +4,7 @@
 //! functions are the only ones that ask the catalog's database while they run.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use catalog::{Given, Lake, State};
@@ -36,24 +37,15 @@ struct Taken {
 
 pub(super) fn functions(connection: &Connection) -> Vec<ScalarUDF> {
     let taken = Arc::new(Mutex::new(Taken::default()));
-    let tasks = [Task::Next, Task::Current, Task::Last, Task::Set];
     let function = |task: Task| {
-        ScalarUDF::from(Numbers {
-            task,
-            connection: connection.clone(),
-            taken: Arc::clone(&taken),
-            signature: Signature::variadic_any(Volatility::Volatile),
-        })
+        let signature = match task {
+            Task::Last => Signature::nullary(Volatility::Volatile),
+            Task::Next | Task::Current | Task::Set => Signature::variadic_any(Volatility::Volatile),
+        };
+        let (connection, taken) = (connection.clone(), Arc::clone(&taken));
+        ScalarUDF::from(Numbers { task, connection, taken, signature })
     };
-    let mut all: Vec<_> = tasks.into_iter().map(function).collect();
-    let lastval = Signature::nullary(Volatility::Volatile);
-    all[2] = ScalarUDF::from(Numbers {
-        task: Task::Last,
-        connection: connection.clone(),
-        taken,
-        signature: lastval,
-    });
-    all
+    [Task::Next, Task::Current, Task::Last, Task::Set].into_iter().map(function).collect()
 }
 
 /// The name of the sequence that a column of a table owns.
@@ -127,21 +119,18 @@ impl ScalarUDFImpl for Numbers {
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let rows = arguments.number_rows;
-        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
         let state = self.connection.state();
         let state = state.ok_or_else(|| Error::new("55000", "no sequence can be seen"))?;
-        let numbers = match self.task {
-            Task::Last => Int64Array::from(vec![self.latest()?; rows]),
-            task => {
-                let arrays: Vec<ArrayRef> = match arrays.iter().any(|array| array.len() != rows) {
-                    true => arguments
-                        .args
-                        .iter()
-                        .map(|value| value.to_array(rows))
-                        .collect::<EngineResult<_>>()?,
-                    false => arrays,
-                };
-                self.each(task, &state, &arrays, rows)?
+        let numbers = match (self.task, arguments.args.as_slice()) {
+            (Task::Last, _) => Int64Array::from(vec![self.latest()?; rows]),
+            // A default: one sequence for all rows.
+            (Task::Next, [ColumnarValue::Scalar(name)]) if !name.is_null() => {
+                let name = Names::of(&name.to_array()?)?.at(0).unwrap_or_default();
+                Int64Array::from(self.next(&self.found(&state, &name)?, rows)?)
+            }
+            (task, given) => {
+                let arrays = given.iter().map(|value| value.to_array(rows));
+                self.each(task, &state, &arrays.collect::<EngineResult<Vec<_>>>()?, rows)?
             }
         };
         Ok(ColumnarValue::Array(Arc::new(numbers)))
@@ -157,38 +146,41 @@ impl Numbers {
         arrays: &[ArrayRef],
         rows: usize,
     ) -> EngineResult<Int64Array> {
-        let path = self.connection.path();
         let names = Names::of(&arrays[0])?;
         let mut found: HashMap<String, Found> = HashMap::new();
-        for name in (0..rows).filter_map(|row| names.at(row)) {
-            if !found.contains_key(&name) {
-                found.insert(name.clone(), look_up(state, &path, &name)?);
-            }
-        }
-        // One after another, so that a batch of rows asks the database once.
-        let mut ahead: HashMap<&str, std::vec::IntoIter<i64>> = HashMap::new();
-        if task == Task::Next {
-            for (name, found) in &found {
-                let of_name = |row: &usize| names.at(*row).as_deref() == Some(name);
-                let count = (0..rows).filter(of_name).count();
-                ahead.insert(name, self.next(found, count)?.into_iter());
-            }
-        }
         let mut answers = Vec::with_capacity(rows);
         for row in 0..rows {
             let Some(name) = names.at(row) else {
                 answers.push(None);
                 continue;
             };
-            let Some(found) = found.get(&name) else { continue };
+            let found = match found.entry(name) {
+                Entry::Occupied(held) => held.into_mut(),
+                Entry::Vacant(place) => {
+                    let sequence = self.found(state, place.key())?;
+                    place.insert(sequence)
+                }
+            };
             answers.push(match task {
-                Task::Next => ahead.get_mut(name.as_str()).and_then(Iterator::next),
+                Task::Next => self.next(found, 1)?.pop(),
                 Task::Current => Some(self.current(found)?),
                 Task::Set => self.set(found, &arrays[1..], row)?,
                 Task::Last => None,
             });
         }
         Ok(answers.into_iter().collect())
+    }
+
+    /// The sequence of a name, which may be used so.
+    fn found(&self, state: &State, name: &str) -> Result<Found> {
+        let found = look_up(state, &self.connection.path(), name)?;
+        let at = (found.schema.as_str(), found.name.as_str());
+        let who = self.connection.live.authority();
+        match self.task {
+            Task::Set => found.kept.must_own(state, at, &who)?,
+            Task::Next | Task::Current | Task::Last => found.kept.may_take(state, at, &who)?,
+        }
+        Ok(found)
     }
 
     fn next(&self, found: &Found, count: usize) -> Result<Vec<i64>> {
@@ -271,7 +263,7 @@ impl Numbers {
 
     /// Where the numbers are kept; None: with the connection.
     fn lake(&self, found: &Found) -> Option<Arc<Lake>> {
-        (!found.temp).then(|| self.connection.live.lake())
+        (found.schema != TEMP_SCHEMA).then(|| self.connection.live.lake())
     }
 
     fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
@@ -301,8 +293,8 @@ impl Names {
 }
 
 struct Found {
+    schema: String,
     name: String,
-    temp: bool,
     kept: Kept,
 }
 
@@ -311,7 +303,7 @@ fn look_up(state: &State, path: &[String], text: &str) -> Result<Found> {
     let undefined = || Error::undefined_table(text);
     let found = |schema: &str, name: &str| {
         let kept = Kept::of(state, schema, name)?;
-        Some(Found { name: name.to_owned(), temp: schema == TEMP_SCHEMA, kept })
+        Some(Found { schema: schema.to_owned(), name: name.to_owned(), kept })
     };
     if let Ok(number) = text.parse::<i64>() {
         let mut all = all(state);

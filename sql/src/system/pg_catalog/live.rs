@@ -5,12 +5,16 @@ use std::sync::Arc;
 use catalog::Lake;
 
 use super::Row;
+use crate::access::Authority;
 use crate::system::sizes::Sizes;
 
 /// What the server knows and the lake does not: cursors, settings, connections.
 pub trait Live: Send + Sync {
     /// The rows of a relation of `pg_catalog`; None if it is not about the server.
     fn rows(&self, relation: &str) -> Option<Vec<Row>>;
+
+    /// The rights of who the connection is now.
+    fn authority(&self) -> Arc<Authority>;
 
     /// Where numbers of sequences are kept.
     fn lake(&self) -> Arc<Lake>;

@@ -62,6 +62,7 @@ impl Winners {
     /// Bytes that a state needs.
     pub fn bytes(rule: Rule, labels: &Labels) -> usize {
         let (entry, latest) = (size_of::<Entry>(), size_of::<Latest>());
+        // Whoever waits is in a line of its own.
         Self::cells(rule, labels) * entry + labels.slot_count() * (latest - entry)
     }
 
@@ -70,13 +71,15 @@ impl Winners {
         self.held
     }
 
-    /// Cells that rows can win: one for each place and way of looking, and one for each key.
+    /// Cells that rows can win: one for each place and way of looking, and one for each key where
+    /// rows wait for their label.
     pub fn cells(rule: Rule, labels: &Labels) -> usize {
-        let places = match rule.direction {
-            Direction::Nearest => 2 * labels.place_count(),
-            Direction::Backward { .. } | Direction::Forward => labels.place_count(),
-        };
-        places + labels.slot_count()
+        let places = labels.place_count();
+        match rule.direction {
+            Direction::Backward { known: false, .. } => places + labels.slot_count(),
+            Direction::Backward { known: true, .. } | Direction::Forward => places,
+            Direction::Nearest => 2 * places,
+        }
     }
 
     /// Takes over what another stream, finished too, has won over the same labels;

@@ -118,6 +118,11 @@ pub(super) fn tell_apart<T: VisitMut>(tree: &mut T) {
     let _ = tree.visit(&mut NamedCasts);
 }
 
+/// A number is cast because it is written so: `1` is an integer.
+fn is_number(expression: &Expr) -> bool {
+    matches!(expression, Expr::Value(value) if matches!(value.value, Value::Number(..)))
+}
+
 struct NamedCasts;
 
 impl VisitorMut for NamedCasts {
@@ -125,7 +130,7 @@ impl VisitorMut for NamedCasts {
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         match expression {
-            Expr::Cast { expr, data_type, .. } if !matches!(expr.as_ref(), Expr::Value(_)) => {
+            Expr::Cast { expr, data_type, .. } if !is_number(expr) => {
                 let name = Value::SingleQuotedString(data_type.to_string());
                 *expression = function(as_type::NAME, &[&*expression, &Expr::Value(name.into())]);
             }
