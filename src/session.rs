@@ -135,6 +135,7 @@ impl Session {
         let who = Arc::new(RwLock::new(Who::new(&login)));
         let settings = Arc::new(RwLock::new(settings));
         let cursors = Cursors::default();
+        let seen = Seen::default();
         let live: Arc<dyn Live> = Arc::new(live::View {
             server: Arc::clone(&server),
             who: Arc::clone(&who),
@@ -142,6 +143,7 @@ impl Session {
             settings: Arc::clone(&settings),
             cursors: cursors.open(),
             sizes: Sizes::default(),
+            seen: Arc::clone(&seen),
         });
         let mut session = Self {
             engine: server.engine().session_state(),
@@ -150,7 +152,7 @@ impl Session {
             who,
             database,
             settings,
-            catalog: Connection { seen: Seen::default(), path: Arc::new(Vec::new), live },
+            catalog: Connection { seen, path: Arc::new(Vec::new), live },
             open: None,
             temp: None,
             statements: HashMap::new(),
@@ -417,8 +419,8 @@ impl Session {
 
     /// Shows the transaction's state to `pg_catalog`.
     fn see(&self) {
-        if let (Some(open), Ok(mut seen)) = (&self.open, self.catalog.seen.write()) {
-            *seen = Some(temp::beside(&open.lakes));
+        if let Some(open) = &self.open {
+            self.catalog.live.see(&open.lakes);
         }
     }
 

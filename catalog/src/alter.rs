@@ -126,6 +126,7 @@ fn drop_column(table: &mut Table, name: &str) -> Result<()> {
             !columns.contains(&id)
         }
         Constraint::Index(index) => !index.columns().contains(&id),
+        Constraint::Generated { column, .. } => *column != id,
     });
     table.sort_by.retain(|key| key.column != name);
     table.partition_by.retain(|key| key.column_id != id);

@@ -198,6 +198,14 @@ pub enum Constraint {
         references: String,
         referred: Vec<String>,
     },
+    /// The column is computed from the others, whatever is given for it. Tools that share the lake
+    /// do not know of it and must give the value themselves.
+    Generated {
+        /// None of the names that a user gives.
+        name: String,
+        column: i64,
+        expression: String,
+    },
     /// CREATE INDEX: remembered for the tools that look for it; no structure is kept.
     Index(Index),
 }
@@ -363,10 +371,16 @@ impl Relation {
 }
 
 impl Constraint {
+    /// A column that is computed from an expression of the table's others.
+    pub fn generated(column: i64, expression: String) -> Self {
+        Self::Generated { name: format!("\u{3}generated {column}"), column, expression }
+    }
+
     pub fn name(&self) -> &str {
         match self {
             Self::Check { name, .. }
             | Self::Unique { name, .. }
+            | Self::Generated { name, .. }
             | Self::ForeignKey { name, .. } => name,
             Self::Index(index) => &index.name,
         }
@@ -376,6 +390,7 @@ impl Constraint {
         match self {
             Self::Check { name, .. }
             | Self::Unique { name, .. }
+            | Self::Generated { name, .. }
             | Self::ForeignKey { name, .. } => name,
             Self::Index(index) => &mut index.name,
         }
@@ -416,6 +431,16 @@ impl Table {
 
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// What a column is computed from, if it is.
+    pub fn generation(&self, column: i64) -> Option<&str> {
+        self.constraints.iter().find_map(|constraint| match constraint {
+            Constraint::Generated { column: own, expression, .. } if *own == column => {
+                Some(expression.as_str())
+            }
+            _ => None,
+        })
     }
 }
 

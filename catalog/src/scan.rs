@@ -381,6 +381,7 @@ fn constraints(table: &Table) -> Constraints {
         Constraint::Check { .. }
         | Constraint::Unique { .. }
         | Constraint::ForeignKey { .. }
+        | Constraint::Generated { .. }
         | Constraint::Index(_) => None::<EngineConstraint>,
     };
     Constraints::new_unverified(table.constraints.iter().filter_map(enforced).collect())

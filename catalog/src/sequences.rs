@@ -83,6 +83,19 @@ impl Lake {
         session.commit().await
     }
 
+    /// Takes back what was taken ahead, as the sequence counted until now: it will count otherwise.
+    pub async fn put_back(&self, sequence: &Sequence) -> Result<()> {
+        let mut taken = self.sequences.lock().await;
+        let held = taken.0.remove(&sequence.uuid).unwrap_or_default();
+        let Some(first) = held.front().copied() else { return Ok(()) };
+        let last = first.checked_sub(sequence.increment);
+        let last = last.filter(|last| (sequence.minimum..=sequence.maximum).contains(last));
+        let given = Given { last: last.unwrap_or(first), called: last.is_some() };
+        let mut session = self.database.write().await?;
+        write(&mut session, &sequence.uuid, given).await?;
+        session.commit().await
+    }
+
     async fn take(&self, sequence: &Sequence, count: usize) -> Result<Vec<i64>> {
         let mut session = self.database.write().await?;
         let given = read(&mut session, &sequence.uuid).await?;

@@ -275,6 +275,7 @@ fn looked_up(table: &Table) -> Vec<String> {
         Constraint::Unique { .. }
         | Constraint::Index(_)
         | Constraint::Check { .. }
+        | Constraint::Generated { .. }
         | Constraint::ForeignKey { .. } => None,
     });
     let name = |id| table.columns.iter().find(|c| c.id == id).map(|c| c.name.clone());

@@ -12,6 +12,7 @@ mod delete;
 mod held;
 mod insert;
 mod merge;
+mod own;
 mod returning;
 mod update;
 mod upsert;
@@ -36,6 +37,8 @@ use crate::{parse, system};
 pub use apply::{Applied, apply};
 pub(crate) use held::Held;
 pub(crate) use merge::NOTHING;
+pub(crate) use own::computed;
+use own::{Own, compute};
 pub use returning::Returning;
 use returning::SourceColumn;
 
@@ -342,7 +345,8 @@ impl Change {
             let column = Expr::Column(columns[*index].clone());
             items.push(column.alias(format!("__sextant_source_{index}")));
         }
-        let plan = LogicalPlanBuilder::from(plan).project(items)?;
+        let plan = LogicalPlanBuilder::from(plan).project(items)?.build()?;
+        let plan = LogicalPlanBuilder::from(compute(planner.environment, plan, &table)?);
         let plan = plan.filter(col(ident(ACTION_COLUMN)).gt(lit(0_i64)))?.build()?;
         let change = Self::new(planner.lakes, place, table, tag, Shape::Actions, plan);
         Ok(Self { sources: beside, ..change })

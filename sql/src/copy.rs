@@ -163,14 +163,16 @@ pub fn query_out(
     let statement = match &copy.rows {
         CopyRows::Query(statement) => statement.as_ref().clone(),
         CopyRows::Table { name, columns } => {
-            let parts = plan::parts(name)?;
+            let (parts, mut columns) = (plan::parts(name)?, columns.clone());
             if let Some((place, found)) = environment.find(lakes, &parts)? {
                 match found {
                     Found::Relation(Relation::Table(table)) if table.query.is_some() => {
                         return Err(from_view("materialized view", &place));
                     }
                     Found::Relation(Relation::Table(table)) => {
-                        let listed = listed(&table, columns)?;
+                        let listed = listed(&table, &columns)?;
+                        let name = |index: &usize| changes::quoted(&table.columns[*index].name);
+                        columns = listed.iter().map(name).collect();
                         let field = |index: &usize| table.columns[*index].field.clone();
                         let fields: Vec<_> = listed.iter().map(field).collect();
                         check_forced(&options, &table, &fields)?;
@@ -181,7 +183,7 @@ pub fn query_out(
                     Found::External(_) => {}
                 }
             }
-            table_query(name, columns)?
+            table_query(name, &columns)?
         }
     };
     Ok((CopyOut { options, place: copy.place.clone() }, statement))
@@ -237,15 +239,21 @@ fn target(
     }
 }
 
-/// The positions of the columns listed; none listed: all.
+/// The positions of the columns listed; none listed: all that are not computed.
 fn listed(table: &Table, columns: &[Ident]) -> Result<Vec<usize>> {
+    let computed = changes::computed(table);
     if columns.is_empty() {
-        return Ok((0..table.columns.len()).collect());
+        let all = 0..table.columns.len();
+        return Ok(all.filter(|index| !computed.contains(index)).collect());
     }
     let mut seen = HashSet::new();
     let index = |name: &Ident| {
         let name = crate::names::folded(name);
         let index = changes::column_index(table, &name)?;
+        if computed.contains(&index) {
+            return Err(Error::new("42P10", format!("column \"{name}\" is a generated column"))
+                .with_detail("Generated columns cannot be used in COPY."));
+        }
         match seen.insert(index) {
             true => Ok(index),
             false => {

@@ -29,8 +29,9 @@ pub use feature::{
     Freshness, OfFeatures, ServiceView, TrainingSetSource,
 };
 pub use grant::{GrantPrivileges, GrantRole, Objects, Rights};
-pub use own::{AsOf, ExternalTable, Own, Vacuum};
+pub use own::{AsOf, ExternalTable, Lock, Own, Vacuum};
 pub use role::{OfRole, RoleName, RoleOption};
+pub use sequence::AlterSequence;
 
 /// One statement of a message.
 #[derive(Debug, Clone)]
@@ -127,7 +128,7 @@ fn one(parser: &mut Parser) -> Result<Parsed, ParserError> {
         let query = own::table_command(parser)?;
         return Ok(Parsed::Sql(Arc::new(query)));
     }
-    Ok(Parsed::Sql(Arc::new(parser.parse_statement()?)))
+    Ok(Parsed::Sql(Arc::new(own::select_into(parser.parse_statement()?))))
 }
 
 fn located(text: &str, parser: &Parser, error: ParserError) -> Error {

@@ -3,6 +3,7 @@
 pub mod external;
 
 mod alter_schema;
+mod alter_sequence;
 mod alter_table;
 mod alter_view;
 mod comment;
@@ -12,6 +13,7 @@ mod create_table;
 mod create_view;
 mod default_privileges;
 mod definition;
+mod dependent;
 mod drop;
 mod drop_role;
 mod feature_service;
@@ -19,6 +21,7 @@ mod feature_view;
 mod follow;
 mod grant;
 mod index;
+mod lock;
 mod materialized_view;
 mod owner;
 mod refresh_feature_view;
@@ -120,9 +123,16 @@ async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Opt
         Own::Rename { kind: ObjectType::Index, name, if_exists, to } => {
             index::rename(context, name, *if_exists, to)
         }
+        Own::Rename { kind: ObjectType::Sequence, name, if_exists, to } => {
+            alter_sequence::rename(context, name, *if_exists, to)
+        }
         Own::Rename { kind, name, if_exists, to } => {
             alter_view::rename(context, *kind, name, *if_exists, to)
         }
+        Own::SetSchema { kind: ObjectType::Sequence, name, if_exists, schema } => {
+            alter_sequence::set_schema(context, name, *if_exists, schema)
+        }
+        Own::AlterSequence(alter) => alter_sequence::run(context, alter).await,
         Own::SetSchema { kind, name, if_exists, schema } => {
             alter_table::set_schema(context, *kind, name, *if_exists, schema)
         }
@@ -141,6 +151,7 @@ async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Opt
         Own::CreateTag { name, as_of } => tag::create(context, name, as_of.as_ref()).await,
         Own::DropTag { name, if_exists } => tag::drop(context, name, *if_exists),
         Own::CreateExternalTable(table) => external::create(context, table).await,
+        Own::Lock(lock) => lock::run(context, lock),
         Own::Vacuum(vacuum) => vacuum::run(context, vacuum).await,
         Own::Role(of_role) => return role::run(context, of_role),
         Own::Rights(rights) => run_rights(context, rights),

@@ -143,6 +143,10 @@ impl Session {
                 let message = "VACUUM cannot run inside a transaction block";
                 return Err(Error::new("25001", message));
             }
+            Own::Lock(_) if self.alone() => {
+                let message = "LOCK TABLE can only be used in transaction blocks";
+                return Err(Error::new("25P01", message));
+            }
             Own::Fetch(fetch) => return self.cursors.fetch(fetch).await.map(Some),
             Own::Close(Some(name)) => {
                 self.cursors.close(&folded(name))?;

@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use catalog::Lake;
 use datafusion::common::ScalarValue;
 use sql::access::Authority;
+use sql::plan::Lakes;
+use sql::system::functions::Seen;
 use sql::system::sizes::Sizes;
 use sql::system::{Live, Row, oid};
 
@@ -22,6 +24,7 @@ pub struct View {
     pub settings: Arc<RwLock<Settings>>,
     pub cursors: OpenCursors,
     pub sizes: Sizes,
+    pub seen: Seen,
 }
 
 impl Live for View {
@@ -45,6 +48,12 @@ impl Live for View {
 
     fn sizes(&self) -> &Sizes {
         &self.sizes
+    }
+
+    fn see(&self, lakes: &Lakes) {
+        if let Ok(mut seen) = self.seen.write() {
+            *seen = Some(super::temp::beside(lakes));
+        }
     }
 }
 

@@ -8,11 +8,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, OnInsert, SelectItem, SetExpr, TableObject};
 use std::sync::Arc;
 
-use super::{Change, Planner, Shape, assigned, assigned_column};
+use super::{Change, Own, Planner, Shape, assigned, assigned_column, compute};
 use crate::error::{Error, Result};
 use crate::plan::Place;
-use crate::sequences::{self, Identity};
-use crate::{parse, plan};
+use crate::{parse, plan, sequences};
 
 impl Planner<'_> {
     pub(super) async fn insert(&self, mut insert: ast::Insert) -> Result<Change> {
@@ -22,15 +21,18 @@ impl Planner<'_> {
         };
         let (place, table) = self.target(name)?;
         let columns = insert_columns(&table, &insert)?;
-        let own = self.own_numbers(&place, &table, overriding);
-        check_own_numbers(&insert, &table, &columns, &own, overriding)?;
+        let own = self.own(&place, &table);
+        let own = if overriding == Overriding::Nothing { own } else { own.overridden() };
+        check_own(&insert, &table, &columns, &own)?;
         let source = self.source(&insert, &table, &columns).await?;
         let given: Vec<usize> = match overriding {
             // What is given for them is not looked at.
-            Overriding::User => columns
-                .iter()
-                .map(|index| if own.contains(index) { usize::MAX } else { *index })
-                .collect(),
+            Overriding::User => {
+                let all = sequences::identities(self.lakes.view(&place).state(), &table);
+                let numbered = |index: &usize| all.iter().any(|(own, _)| own == index);
+                let given = columns.into_iter();
+                given.map(|index| if numbered(&index) { usize::MAX } else { index }).collect()
+            }
             Overriding::Nothing | Overriding::System => columns,
         };
         let rows = self.rows(source, &table, &given)?;
@@ -50,20 +52,9 @@ impl Planner<'_> {
         Ok(change)
     }
 
-    /// The columns that number their rows themselves, whatever is given for them.
-    fn own_numbers(&self, place: &Place, table: &Table, overriding: Overriding) -> Vec<usize> {
-        let all = sequences::identities(self.lakes.view(place).state(), table);
-        let own = all.into_iter().filter(|(_, identity)| match overriding {
-            Overriding::Nothing => *identity == Identity::Always,
-            Overriding::System => false,
-            Overriding::User => true,
-        });
-        own.map(|(index, _)| index).collect()
-    }
-
-    /// The columns that are GENERATED ALWAYS AS IDENTITY.
-    pub(super) fn always_numbered(&self, place: &Place, table: &Table) -> Vec<usize> {
-        self.own_numbers(place, table, Overriding::Nothing)
+    /// The columns that the table fills itself.
+    pub(super) fn own(&self, place: &Place, table: &Table) -> Own {
+        Own::of(self.lakes.view(place).state(), table)
     }
 
     /// The source query's plan, one column per entry of `columns`.
@@ -111,7 +102,8 @@ impl Planner<'_> {
             };
             items.push(assigned(value, &column.field, source.schema(), &self.environment.engine)?);
         }
-        Ok(LogicalPlanBuilder::from(source).project(items)?.build()?)
+        let rows = LogicalPlanBuilder::from(source).project(items)?.build()?;
+        compute(self.environment, rows, table)
     }
 }
 
@@ -145,17 +137,8 @@ fn overriding(insert: &mut ast::Insert) -> Overriding {
 }
 
 /// GENERATED ALWAYS means it: nothing but DEFAULT may be given.
-fn check_own_numbers(
-    insert: &ast::Insert,
-    table: &Table,
-    columns: &[usize],
-    own: &[usize],
-    overriding: Overriding,
-) -> Result<()> {
-    if overriding == Overriding::User {
-        return Ok(());
-    }
-    for (at, index) in columns.iter().enumerate().filter(|(_, index)| own.contains(index)) {
+fn check_own(insert: &ast::Insert, table: &Table, columns: &[usize], own: &Own) -> Result<()> {
+    for (at, index) in columns.iter().enumerate() {
         let rows = match insert.source.as_ref().map(|query| query.body.as_ref()) {
             None => continue,
             Some(SetExpr::Values(values)) => Some(&values.rows),
@@ -163,24 +146,14 @@ fn check_own_numbers(
         };
         let only_defaults =
             rows.is_some_and(|rows| rows.iter().all(|row| row.get(at).is_none_or(is_default)));
-        if only_defaults {
-            continue;
+        if !only_defaults {
+            own.check_insert(table, *index)?;
         }
-        let name = &table.columns[*index].name;
-        let message = format!("cannot insert a non-DEFAULT value into column \"{name}\"");
-        return Err(always(Error::new("428C9", message), name)
-            .with_hint("Use OVERRIDING SYSTEM VALUE to override."));
     }
     Ok(())
 }
 
-/// Says why only DEFAULT may be given.
-pub(super) fn always(error: Error, column: &str) -> Error {
-    let detail = format!("Column \"{column}\" is an identity column defined as GENERATED ALWAYS.");
-    error.with_detail(detail)
-}
-
-fn is_default(value: &ast::Expr) -> bool {
+pub(super) fn is_default(value: &ast::Expr) -> bool {
     matches!(value, ast::Expr::Identifier(name)
         if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default"))
 }
@@ -287,7 +260,10 @@ pub(super) fn keys(table: &Table) -> Vec<(String, Vec<usize>)> {
             let columns = index.keys.iter().filter_map(|key| position(&key.column));
             Some((index.name.clone(), columns.collect()))
         }
-        Constraint::Check { .. } | Constraint::ForeignKey { .. } | Constraint::Index(_) => None,
+        Constraint::Check { .. }
+        | Constraint::ForeignKey { .. }
+        | Constraint::Generated { .. }
+        | Constraint::Index(_) => None,
     };
     table.constraints.iter().filter_map(key).collect()
 }

@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::update::assignments;
 use super::{
-    Change, DELETE, INSERT, Planner, Twice, UPDATE, address_items, alias_of, all_columns,
+    Change, DELETE, INSERT, Own, Planner, Twice, UPDATE, address_items, alias_of, all_columns,
     assigned_column, columns_at, item, null, number, qualified, quoted, select, source_columns,
     table_alias, target_factor,
 };
@@ -50,8 +50,10 @@ impl Planner<'_> {
         let target = alias_of(alias.as_ref(), &place);
         let (source, source_alias) = marked_source(merge.source)?;
         let names = Names { target: &target, source: &source_alias };
+        let own = self.own(&place, &table);
+        let clauses = merge.clauses.iter();
         let clauses: Result<Vec<Clause>> =
-            merge.clauses.iter().map(|clause| self.clause(clause, &table, &names)).collect();
+            clauses.map(|clause| self.clause(clause, (&table, &own), &names)).collect();
         let clauses = clauses?;
         let by_source =
             merge.clauses.iter().any(|c| c.clause_kind == MergeClauseKind::NotMatchedBySource);
@@ -88,7 +90,12 @@ impl Planner<'_> {
         Ok(change)
     }
 
-    fn clause(&self, clause: &MergeClause, table: &Arc<Table>, names: &Names) -> Result<Clause> {
+    fn clause(
+        &self,
+        clause: &MergeClause,
+        (table, own): (&Arc<Table>, &Own),
+        names: &Names,
+    ) -> Result<Clause> {
         let matched_target = is_not_null(qualified(names.target, POSITION_COLUMN));
         let matched_source = is_not_null(qualified(names.source, SOURCE_COLUMN));
         let (kind, visible) = match clause.clause_kind {
@@ -118,7 +125,7 @@ impl Planner<'_> {
             MergeAction::Update(update) => {
                 let mut values: Vec<Expr> =
                     table.columns.iter().map(|c| qualified(names.target, &c.name)).collect();
-                for (index, value) in assignments(table, &update.assignments)?.expressions() {
+                for (index, value) in assignments(table, own, &update.assignments)?.expressions() {
                     values[index] = scoped(value);
                 }
                 (UPDATE, values)
@@ -134,7 +141,7 @@ impl Planner<'_> {
                 };
                 let row = given.rows.first().map(|r| r.iter().cloned().collect::<Vec<_>>());
                 let row = row.unwrap_or_default().into_iter().map(scoped).collect();
-                (INSERT, insert_values(table, &insert.columns, row)?)
+                (INSERT, insert_values((table, own), &insert.columns, row)?)
             }
         };
         Ok(Clause { condition, action, values })
@@ -152,7 +159,11 @@ fn is_nothing(assignments: &[ast::Assignment]) -> bool {
 }
 
 /// A value per column from an INSERT's list; defaults for the others.
-fn insert_values(table: &Table, columns: &[ast::ObjectName], row: Vec<Expr>) -> Result<Vec<Expr>> {
+fn insert_values(
+    (table, own): (&Table, &Own),
+    columns: &[ast::ObjectName],
+    row: Vec<Expr>,
+) -> Result<Vec<Expr>> {
     let positions: Result<Vec<usize>> = match columns {
         [] => Ok((0..row.len().min(table.columns.len())).collect()),
         names => names.iter().map(|name| assigned_column(table, name)).collect(),
@@ -176,6 +187,7 @@ fn insert_values(table: &Table, columns: &[ast::ObjectName], row: Vec<Expr>) -> 
             if parts.last().is_some_and(|p| p.quote_style.is_none()
                 && p.value.eq_ignore_ascii_case("default")));
         if !default {
+            own.check_insert(table, position)?;
             values[position] = value;
         }
     }

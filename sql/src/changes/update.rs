@@ -10,10 +10,11 @@ use datafusion::sql::sqlparser::ast::{
     self, Assignment, AssignmentTarget, TableWithJoins, UpdateTableFromKind,
 };
 
+use super::insert::is_default;
 use super::{
-    Change, Planner, UPDATE, address_items, alias_of, all_columns, assigned_column, columns_at,
-    item, null, number, qualified, quoted, select, source_columns, table_alias, target_factor,
-    target_of,
+    Change, Own, Planner, UPDATE, address_items, alias_of, all_columns, assigned_column,
+    columns_at, item, null, number, qualified, quoted, select, source_columns, table_alias,
+    target_factor, target_of,
 };
 use crate::error::{Error, Result};
 use crate::functions::row_field;
@@ -31,8 +32,8 @@ impl Planner<'_> {
         let mut values: Vec<ast::Expr> =
             table.columns.iter().map(|c| qualified(&alias, &c.name)).collect();
         let mut types = self.types.to_vec();
-        let assignments = assignments(&table, &update.assignments)?;
-        assignments.check_own_numbers(&table, &self.always_numbered(&place, &table))?;
+        let own = self.own(&place, &table);
+        let assignments = assignments(&table, &own, &update.assignments)?;
         for (index, value) in &assignments.values {
             values[*index] = match value {
                 Value::Expression(value) => {
@@ -98,20 +99,6 @@ pub(super) struct Assignments {
 }
 
 impl Assignments {
-    /// Columns that are GENERATED ALWAYS take only their DEFAULT.
-    fn check_own_numbers(&self, table: &Table, own: &[usize]) -> Result<()> {
-        for (index, value) in self.values.iter().filter(|(index, _)| own.contains(index)) {
-            let column = &table.columns[*index];
-            let default = column.default.as_deref().map(parse::parse_expression).transpose()?;
-            if !matches!((value, default), (Value::Expression(given), Some(own)) if *given == own) {
-                let name = &column.name;
-                let message = format!("column \"{name}\" can only be updated to DEFAULT");
-                return Err(super::insert::always(Error::new("428C9", message), name));
-            }
-        }
-        Ok(())
-    }
-
     /// The values as expressions of their own: each column asks for its field.
     pub(super) fn expressions(self) -> impl Iterator<Item = (usize, ast::Expr)> {
         let Self { values, rows } = self;
@@ -122,23 +109,37 @@ impl Assignments {
     }
 }
 
-/// Reads SET, DEFAULT and `(a, b) = …` written out.
-pub(super) fn assignments(table: &Arc<Table>, assignments: &[Assignment]) -> Result<Assignments> {
+/// Reads SET, DEFAULT and `(a, b) = …` written out; columns of `own` take only DEFAULT.
+pub(super) fn assignments(
+    table: &Arc<Table>,
+    own: &Own,
+    assignments: &[Assignment],
+) -> Result<Assignments> {
     let mut found = Assignments { values: Vec::new(), rows: Vec::new() };
     for assignment in assignments {
         match &assignment.target {
             AssignmentTarget::ColumnName(name) => {
-                found.set(table, name, Value::Expression(assignment.value.clone()))?;
+                found.set((table, own), name, Value::Expression(assignment.value.clone()))?;
             }
-            AssignmentTarget::Tuple(names) => found.set_row(table, names, &assignment.value)?,
+            AssignmentTarget::Tuple(names) => {
+                found.set_row((table, own), names, &assignment.value)?;
+            }
         }
     }
     Ok(found)
 }
 
 impl Assignments {
-    fn set(&mut self, table: &Table, name: &ast::ObjectName, value: Value) -> Result<()> {
+    fn set(
+        &mut self,
+        (table, own): (&Table, &Own),
+        name: &ast::ObjectName,
+        value: Value,
+    ) -> Result<()> {
         let index = assigned_column(table, name)?;
+        if !matches!(&value, Value::Expression(value) if is_default(value)) {
+            own.check_update(table, index)?;
+        }
         if self.values.iter().any(|(other, _)| *other == index) {
             let name = &table.columns[index].name;
             let message = format!("multiple assignments to same column \"{name}\"");
@@ -156,7 +157,7 @@ impl Assignments {
 
     fn set_row(
         &mut self,
-        table: &Table,
+        of: (&Table, &Own),
         names: &[ast::ObjectName],
         value: &ast::Expr,
     ) -> Result<()> {
@@ -164,7 +165,7 @@ impl Assignments {
             let row = self.rows.len();
             self.rows.push(Row::of(query, names.len())?);
             let fields = (0..names.len()).map(|field| Value::Field { row, field });
-            return names.iter().zip(fields).try_for_each(|(n, value)| self.set(table, n, value));
+            return names.iter().zip(fields).try_for_each(|(n, value)| self.set(of, n, value));
         }
         let Some(values) = row_values(value) else {
             let message = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() \
@@ -175,7 +176,7 @@ impl Assignments {
             return Err(Error::new("42601", "number of columns does not match number of values"));
         }
         let values = values.into_iter().map(Value::Expression);
-        names.iter().zip(values).try_for_each(|(name, value)| self.set(table, name, value))
+        names.iter().zip(values).try_for_each(|(name, value)| self.set(of, name, value))
     }
 }
 
@@ -247,12 +248,8 @@ impl Row {
 }
 
 fn default_or(value: ast::Expr, default: Option<&str>) -> Result<ast::Expr> {
-    match (&value, default) {
-        (ast::Expr::Identifier(name), default)
-            if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default") =>
-        {
-            default.map_or_else(|| Ok(null()), parse::parse_expression)
-        }
-        _ => Ok(value),
+    match is_default(&value) {
+        true => default.map_or_else(|| Ok(null()), parse::parse_expression),
+        false => Ok(value),
     }
 }

@@ -15,7 +15,7 @@ use super::insert::keys;
 use super::merge::{Clause, SOURCE_COLUMN, and, clause_items, is_not_null, is_null, joined, on};
 use super::update::assignments;
 use super::{
-    Change, INSERT, Planner, Twice, UPDATE, column_index, columns_at, qualified, select,
+    Change, INSERT, Own, Planner, Twice, UPDATE, column_index, columns_at, qualified, select,
     table_alias,
 };
 use crate::error::{Error, Result};
@@ -46,7 +46,8 @@ impl Planner<'_> {
         let Some(condition) = key_condition(&change.table, &keys, alias) else {
             return Ok(());
         };
-        let clauses = clauses(&change.table, conflict.action, alias)?;
+        let own = self.own(&change.place, &change.table);
+        let clauses = clauses((&change.table, &own), conflict.action, alias)?;
         let rows = numbered(std::mem::take(&mut change.plan))?;
         let rows = provider_as_source(Arc::new(ViewTable::new(rows, None)));
         let source = plan::table_factor(plan::object_name(&[ROWS]), Some(table_alias(EXCLUDED)));
@@ -130,7 +131,11 @@ fn key_condition(table: &Table, keys: &[Vec<usize>], alias: &str) -> Option<Expr
     })
 }
 
-fn clauses(table: &Arc<Table>, action: OnConflictAction, alias: &str) -> Result<Vec<Clause>> {
+fn clauses(
+    (table, own): (&Arc<Table>, &Own),
+    action: OnConflictAction,
+    alias: &str,
+) -> Result<Vec<Clause>> {
     let position = qualified(alias, catalog::POSITION_COLUMN);
     let insert = Clause {
         condition: is_null(position.clone()),
@@ -139,7 +144,7 @@ fn clauses(table: &Arc<Table>, action: OnConflictAction, alias: &str) -> Result<
     };
     let OnConflictAction::DoUpdate(update) = action else { return Ok(vec![insert]) };
     let mut values: Vec<Expr> = table.columns.iter().map(|c| qualified(alias, &c.name)).collect();
-    for (index, value) in assignments(table, &update.assignments)?.expressions() {
+    for (index, value) in assignments(table, own, &update.assignments)?.expressions() {
         values[index] = value;
     }
     let mut condition = is_not_null(position);

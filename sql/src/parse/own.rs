@@ -6,8 +6,10 @@
 //!   REFRESH MATERIALIZED VIEW [CONCURRENTLY] v [WITH [NO] DATA]
 //!   ALTER INDEX [IF EXISTS] i RENAME TO j            ALTER TABLE t SET SORTED BY (a DESC, b)
 //!   ALTER TABLE t SET PARTITIONED BY (a, day(ts))    ALTER TABLE t SET SCHEMA s
+//!   ALTER SEQUENCE s …                               (module `sequence`)
 //!   CREATE TAG name [AS OF VERSION n | TIMESTAMP t]  DROP TAG [IF EXISTS] name
 //!   VACUUM [(VERBOSE, …)] [FULL] [VERBOSE] [t, …]
+//!   LOCK [TABLE] [ONLY] t, … [IN mode MODE] [NOWAIT]
 //!   FETCH, MOVE, CLOSE                               (module `cursor`)
 //!   COPY                                             (module `copy`)
 //!   CREATE ROLE and its like                         (module `role`)
@@ -16,6 +18,7 @@
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
 //! ```
 
+use datafusion::sql::sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use datafusion::sql::sqlparser::ast::{
     self, ColumnDef, Expr, Ident, ObjectName, ObjectType, OrderByExpr, TableFactor, TableWithJoins,
 };
@@ -28,6 +31,7 @@ use super::cursor::{self, Fetch};
 use super::feature::{self, OfFeatures};
 use super::grant::{self, Rights};
 use super::role::{self, OfRole};
+use super::sequence::{self, AlterSequence};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -52,6 +56,7 @@ pub enum Own {
         name: ObjectName,
         with_data: bool,
     },
+    AlterSequence(AlterSequence),
     SetSortedBy {
         name: ObjectName,
         if_exists: bool,
@@ -72,6 +77,7 @@ pub enum Own {
     },
     CreateExternalTable(ExternalTable),
     Vacuum(Vacuum),
+    Lock(Lock),
     Fetch(Fetch),
     /// CLOSE; None: all cursors.
     Close(Option<Ident>),
@@ -87,6 +93,26 @@ pub struct Vacuum {
     pub tables: Vec<ObjectName>,
     pub verbose: bool,
 }
+
+/// Tables that a transaction wants to itself.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    pub tables: Vec<ObjectName>,
+    /// Whether the mode keeps others from changing rows.
+    pub excludes_changes: bool,
+}
+
+/// The modes of LOCK, and whether each keeps others from changing rows; the longer name first.
+const LOCK_MODES: [(&[&str], bool); 8] = [
+    (&["ACCESS", "SHARE"], false),
+    (&["ROW", "SHARE"], false),
+    (&["ROW", "EXCLUSIVE"], false),
+    (&["SHARE", "UPDATE", "EXCLUSIVE"], false),
+    (&["SHARE", "ROW", "EXCLUSIVE"], true),
+    (&["SHARE"], true),
+    (&["EXCLUSIVE"], true),
+    (&["ACCESS", "EXCLUSIVE"], true),
+];
 
 /// Options of Postgres that mean nothing here.
 const VACUUM_OPTIONS: [&str; 12] = [
@@ -159,6 +185,9 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     if words(parser, &["VACUUM"]) {
         return vacuum(parser).map(|vacuum| Some(Own::Vacuum(vacuum)));
     }
+    if words(parser, &["LOCK"]) {
+        return lock(parser).map(|lock| Some(Own::Lock(lock)));
+    }
     if words(parser, &["FETCH"]) {
         return cursor::fetch(parser, false).map(|fetch| Some(Own::Fetch(fetch)));
     }
@@ -172,6 +201,29 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
         return copy::copy(parser).map(|copy| Some(Own::Copy(Box::new(copy))));
     }
     Ok(None)
+}
+
+fn lock(parser: &mut Parser) -> Result<Lock, ParserError> {
+    let _ = words(parser, &["TABLE"]);
+    let _ = words(parser, &["ONLY"]);
+    let tables = parser.parse_comma_separated(|p| {
+        let name = p.parse_object_name(false)?;
+        let _ = p.consume_token(&Token::Mul);
+        Ok(name)
+    })?;
+    let mut excludes_changes = true;
+    if parser.parse_keyword(Keyword::IN) {
+        let mode = LOCK_MODES.iter().find(|(mode, _)| words(parser, mode));
+        let Some((_, excludes)) = mode else {
+            return parser.expected("a lock mode", parser.peek_token());
+        };
+        excludes_changes = *excludes;
+        if !words(parser, &["MODE"]) {
+            return parser.expected("MODE", parser.peek_token());
+        }
+    }
+    let _ = words(parser, &["NOWAIT"]);
+    Ok(Lock { tables, excludes_changes })
 }
 
 fn vacuum(parser: &mut Parser) -> Result<Vacuum, ParserError> {
@@ -224,6 +276,25 @@ pub fn table_command(parser: &mut Parser) -> Result<ast::Statement, ParserError>
     Ok(ast::Statement::Query(query))
 }
 
+/// `SELECT … INTO t …` is CREATE TABLE t AS.
+pub fn select_into(statement: ast::Statement) -> ast::Statement {
+    let ast::Statement::Query(mut query) = statement else { return statement };
+    let Some(into) = first_select(&mut query.body).and_then(|select| select.into.take()) else {
+        return ast::Statement::Query(query);
+    };
+    let table = CreateTableBuilder::new(into.name).temporary(into.temporary).query(Some(query));
+    table.build().into()
+}
+
+fn first_select(body: &mut ast::SetExpr) -> Option<&mut ast::Select> {
+    match body {
+        ast::SetExpr::Select(select) => Some(select),
+        ast::SetExpr::SetOperation { left, .. } => first_select(left),
+        ast::SetExpr::Query(query) => first_select(&mut query.body),
+        _ => None,
+    }
+}
+
 fn materialized_view(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     let ast::Statement::CreateView(view) = parser.parse_statement()? else { return Ok(None) };
     let with_data = with_data(parser);
@@ -265,10 +336,12 @@ fn alter(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
         ObjectType::View
     } else if parser.parse_keyword(Keyword::INDEX) {
         ObjectType::Index
+    } else if parser.parse_keyword(Keyword::SEQUENCE) {
+        ObjectType::Sequence
     } else if parser.parse_keyword(Keyword::TABLE) {
         ObjectType::Table
     } else {
-        return parser.expected("TABLE, VIEW or INDEX", parser.peek_token());
+        return parser.expected("TABLE, VIEW, INDEX or SEQUENCE", parser.peek_token());
     };
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
     let name = parser.parse_object_name(false)?;
@@ -279,6 +352,9 @@ fn alter(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     if kind != ObjectType::Index && parser.parse_keywords(&[Keyword::SET, Keyword::SCHEMA]) {
         let schema = parser.parse_identifier()?;
         return Ok(Some(Own::SetSchema { kind, name, if_exists, schema }));
+    }
+    if kind == ObjectType::Sequence {
+        return sequence::alter(parser, name, if_exists).map(|a| Some(Own::AlterSequence(a)));
     }
     if words(parser, &["SET", "SORTED", "BY"]) {
         let keys = parenthesised(parser, |p| p.parse_order_by_expr())?;

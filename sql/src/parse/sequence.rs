@@ -1,13 +1,94 @@
-//! The options of a sequence in the order in which sqlparser wants them; Postgres takes any.
+//! ALTER SEQUENCE, and the options of CREATE SEQUENCE in the order in which sqlparser wants them;
+//! Postgres takes any.
 //!
 //! ```text
+//!   ALTER SEQUENCE s INCREMENT 5 RESTART WITH 100 OWNED BY t.id
 //!   CREATE SEQUENCE s CYCLE START 5 INCREMENT 2      …  INCREMENT 2 START 5 CYCLE
 //!   id int GENERATED ALWAYS AS IDENTITY (CACHE 1 START 5)
 //! ```
 
+use datafusion::sql::sqlparser::ast::{DataType, Expr, ObjectName, SequenceOptions};
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::fold::words;
+use super::own;
+
+/// What is to change; the rest stays.
+#[derive(Debug, Clone)]
+pub struct AlterSequence {
+    pub name: ObjectName,
+    pub if_exists: bool,
+    pub data_type: Option<DataType>,
+    pub options: Vec<SequenceOptions>,
+    /// RESTART, without a number: from the start.
+    pub restart: Option<Option<Expr>>,
+    pub owned_by: Option<ObjectName>,
+}
+
+/// The options behind ALTER SEQUENCE name, at least one.
+pub(super) fn alter(
+    parser: &mut Parser,
+    name: ObjectName,
+    if_exists: bool,
+) -> Result<AlterSequence, ParserError> {
+    let (options, restart) = (Vec::new(), None);
+    let mut found =
+        AlterSequence { name, if_exists, data_type: None, options, restart, owned_by: None };
+    let mut any = false;
+    while !matches!(parser.peek_token().token, Token::EOF | Token::SemiColon) {
+        any = true;
+        if own::words(parser, &["AS"]) {
+            found.data_type = Some(parser.parse_data_type()?);
+        } else if own::words(parser, &["RESTART"]) {
+            let with = own::words(parser, &["WITH"]);
+            let is_number = |t: &Token| matches!(t, Token::Number(..) | Token::Minus | Token::Plus);
+            let given = with || is_number(&parser.peek_token().token);
+            found.restart = Some(given.then(|| parser.parse_prefix()).transpose()?);
+        } else if own::words(parser, &["OWNED", "BY"]) {
+            found.owned_by = Some(parser.parse_object_name(false)?);
+        } else {
+            found.options.push(option(parser)?);
+        }
+    }
+    match any {
+        true => Ok(found),
+        false => parser.expected("an option of a sequence", parser.peek_token()),
+    }
+}
+
+fn option(parser: &mut Parser) -> Result<SequenceOptions, ParserError> {
+    if own::words(parser, &["INCREMENT"]) {
+        let by = own::words(parser, &["BY"]);
+        return Ok(SequenceOptions::IncrementBy(parser.parse_prefix()?, by));
+    }
+    if own::words(parser, &["START"]) {
+        let with = own::words(parser, &["WITH"]);
+        return Ok(SequenceOptions::StartWith(parser.parse_prefix()?, with));
+    }
+    if own::words(parser, &["MINVALUE"]) {
+        return Ok(SequenceOptions::MinValue(Some(parser.parse_prefix()?)));
+    }
+    if own::words(parser, &["MAXVALUE"]) {
+        return Ok(SequenceOptions::MaxValue(Some(parser.parse_prefix()?)));
+    }
+    if own::words(parser, &["CACHE"]) {
+        return Ok(SequenceOptions::Cache(parser.parse_prefix()?));
+    }
+    if own::words(parser, &["NO", "MINVALUE"]) {
+        return Ok(SequenceOptions::MinValue(None));
+    }
+    if own::words(parser, &["NO", "MAXVALUE"]) {
+        return Ok(SequenceOptions::MaxValue(None));
+    }
+    if own::words(parser, &["NO", "CYCLE"]) {
+        return Ok(SequenceOptions::Cycle(true));
+    }
+    if own::words(parser, &["CYCLE"]) {
+        return Ok(SequenceOptions::Cycle(false));
+    }
+    parser.expected("an option of a sequence", parser.peek_token())
+}
 
 /// The order.
 const OPTIONS: &[&str] =

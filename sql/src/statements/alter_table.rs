@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use catalog::{Constraint, NewColumn, Relation, SortKey, Table, TableChange};
+use catalog::{Column, Constraint, NewColumn, Relation, SortKey, Table, TableChange};
 use datafusion::sql::sqlparser::ast::{
-    AlterColumnOperation, AlterTable, AlterTableOperation, AssignmentTarget, Expr, FunctionArg,
-    FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectType, OrderByExpr,
+    AlterColumnOperation, AlterTable, AlterTableOperation, AssignmentTarget, DropBehavior, Expr,
+    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectType, OrderByExpr,
     RenameTableNameKind, Statement,
 };
 
-use super::constraint::table_constraint;
+use super::constraint::{NewConstraint, table_constraint};
 use super::create_table::{column, default_text};
 use super::definition::{self, Present};
-use super::{Context, alter_view, create_view, drop, feature_view, follow};
+use super::{Context, alter_view, create_view, dependent, drop, feature_view, follow, sequence};
 use crate::changes::{self, column_index, validate};
 use crate::error::{Error, Result};
 use crate::names::folded;
@@ -65,14 +65,19 @@ async fn change(
         AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
             add_column(context, place, &table, column_def, *if_not_exists).await
         }
-        AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
-            drop_columns(context, place, &table, column_names, *if_exists).await
+        AlterTableOperation::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+            let cascade = *drop_behavior == Some(DropBehavior::Cascade);
+            drop_columns(context, place, column_names, *if_exists, cascade).await
         }
         AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
             let name = existing(&table, old_column_name)?;
             let to = folded(new_column_name);
             let change = format!("rename column {name} of table {}", table.name);
+            let followers = dependent::rename_column(&table, &name, &to)?;
             apply(context, place, TableChange::RenameColumn { name, to })?;
+            for follower in followers {
+                apply(context, place, follower)?;
+            }
             views_still_stand(context, place, &change).await
         }
         AlterTableOperation::AlterColumn { column_name, op } => {
@@ -130,11 +135,9 @@ async fn add_column(
     if_not_exists: bool,
 ) -> Result<()> {
     let mut constraints = Vec::new();
-    if super::sequence::numbered(definition)?.is_some() {
-        return Err(Error::unsupported("adding a column that numbers its rows")
-            .with_hint("Make a new table with it and INSERT … SELECT the rows."));
-    }
-    let new = column(&mut constraints, definition, &table.name, context.notices)?;
+    let numbered = sequence::numbered(definition)?;
+    let plain = numbered.as_ref().map_or(definition, |(plain, _)| plain);
+    let new = column(&mut constraints, plain, &table.name, context.notices)?;
     if table.column(&new.name).is_some() {
         let message =
             format!("column \"{}\" of relation \"{}\" already exists", new.name, table.name);
@@ -146,13 +149,16 @@ async fn add_column(
             .push(Notice { sqlstate: "42701", ..Notice::notice(format!("{message}, skipping")) });
         return Ok(());
     }
-    if !new.nullable && new.default.is_none() {
+    let is_computed = |c: &NewConstraint| matches!(c, NewConstraint::Generated { .. });
+    let made = numbered.is_some() || constraints.iter().any(is_computed);
+    if !new.nullable && new.default.is_none() && !made {
         let message = format!("column \"{}\" cannot be added NOT NULL without a DEFAULT", new.name);
         return Err(Error::new("23502", message)
             .with_hint("Add it with a DEFAULT, or add it nullable and fill it first."));
     }
     let (name, required) = (new.name.clone(), !new.nullable);
     let present = match &new.default {
+        None if made => Present::Computed,
         None => Present::Same(None),
         Some(text) => definition::default(context.environment, text, &new.field)?,
     };
@@ -164,6 +170,14 @@ async fn add_column(
         Present::Computed => {
             let new = NewColumn { nullable: true, ..new };
             apply(context, place, TableChange::AddColumn(new))?;
+            let table = current(context, place)?;
+            let numbered = numbered.map(|(_, numbered)| numbered);
+            sequence::number(context, place, &table, numbered.into_iter().collect())?;
+            for constraint in constraints.extract_if(.., |constraint| is_computed(constraint)) {
+                let constraint = constraint.of(&table)?;
+                check_definition(context, &table, &constraint)?;
+                apply(context, place, TableChange::AddConstraint(constraint))?;
+            }
             fill(context, place, &name).await?;
             apply(context, place, TableChange::SetNotNull { name, not_null: required })?;
         }
@@ -180,6 +194,9 @@ async fn add_column(
 
 /// Gives every row that is there a default of its own.
 async fn fill(context: &mut Context<'_>, place: &Place, column: &str) -> Result<()> {
+    if let Some(live) = &context.environment.live {
+        live.see(context.lakes);
+    }
     let mut update = parse::parse("UPDATE t SET c = DEFAULT")?;
     if let Some(Parsed::Sql(sql)) = update.first_mut().map(|statement| &mut statement.parsed)
         && let sql = Arc::make_mut(sql)
@@ -201,21 +218,23 @@ async fn fill(context: &mut Context<'_>, place: &Place, column: &str) -> Result<
 async fn drop_columns(
     context: &mut Context<'_>,
     place: &Place,
-    table: &Table,
     names: &[Ident],
     if_exists: bool,
+    cascade: bool,
 ) -> Result<()> {
     for name in names {
-        let name = folded(name);
+        let (table, name) = (current(context, place)?, folded(name));
         if if_exists && table.column(&name).is_none() {
             let message =
                 format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
             context.notices.push(Notice::notice(format!("{message}, skipping")));
             continue;
         }
-        column_index(table, &name)?;
+        column_index(&table, &name)?;
         let broken = format!("drop column {name} of table {}", table.name);
-        apply(context, place, TableChange::DropColumn { name })?;
+        for change in dependent::drop_column(&table, &name, cascade)? {
+            apply(context, place, change)?;
+        }
         views_still_stand(context, place, &broken).await?;
     }
     Ok(())
@@ -228,6 +247,16 @@ async fn alter_column(
     name: String,
     operation: &AlterColumnOperation,
 ) -> Result<()> {
+    let column = &table.columns[column_index(table, &name)?];
+    let defaults = matches!(
+        operation,
+        AlterColumnOperation::SetDefault { .. } | AlterColumnOperation::DropDefault
+    );
+    if defaults && table.generation(column.id).is_some() {
+        let of = &table.name;
+        let message = format!("column \"{name}\" of relation \"{of}\" is a generated column");
+        return Err(Error::new("42601", message));
+    }
     let change = match operation {
         AlterColumnOperation::SetNotNull => {
             validate::not_null(context, place, &name).await?;
@@ -237,7 +266,6 @@ async fn alter_column(
         AlterColumnOperation::SetDefault { value } => {
             let default = default_text(value);
             if let Some(text) = &default {
-                let column = &table.columns[column_index(table, &name)?];
                 definition::default(context.environment, text, &column.field)?;
             }
             TableChange::SetDefault { name, default }
@@ -245,7 +273,7 @@ async fn alter_column(
         AlterColumnOperation::DropDefault => TableChange::SetDefault { name, default: None },
         AlterColumnOperation::SetDataType { data_type, .. } => {
             let field = types::field(&name, data_type)?;
-            let column = &table.columns[column_index(table, &name)?];
+            dependent::check_type(table, &name)?;
             if !types::widens(column.field.data_type(), field.data_type()) {
                 let message = format!("column \"{name}\" cannot be changed to {data_type}");
                 return Err(Error::new("0A000", message).with_hint(
@@ -260,9 +288,20 @@ async fn alter_column(
 }
 
 fn check_definition(context: &Context<'_>, table: &Table, new: &Constraint) -> Result<()> {
-    let Constraint::Check { expression, .. } = new else { return Ok(()) };
     let columns = table.columns.iter().map(|column| column.field.as_ref().clone()).collect();
-    definition::check(context.environment, expression, columns)
+    match new {
+        Constraint::Check { expression, .. } => {
+            definition::check(context.environment, expression, columns)
+        }
+        Constraint::Generated { column, expression, .. } => {
+            let computed = |c: &&Column| c.id == *column || table.generation(c.id).is_some();
+            let computed = table.columns.iter().filter(computed).map(|c| c.name.as_str());
+            let Some(own) = table.columns.iter().find(|c| c.id == *column) else { return Ok(()) };
+            let of = (expression.as_str(), own.field.as_ref());
+            definition::generated(context.environment, of, columns, &computed.collect::<Vec<_>>())
+        }
+        Constraint::Unique { .. } | Constraint::ForeignKey { .. } | Constraint::Index(_) => Ok(()),
+    }
 }
 
 /// A change must leave the views that read the table whole.

@@ -14,9 +14,26 @@ use crate::names::folded;
 /// A constraint whose columns are still names: ids are given when the table is made.
 #[derive(Debug, Clone)]
 pub(super) enum NewConstraint {
-    Check { name: String, expression: String },
-    Unique { name: String, columns: Vec<String>, primary: bool },
-    ForeignKey { name: String, columns: Vec<String>, references: String, referred: Vec<String> },
+    Check {
+        name: String,
+        expression: String,
+    },
+    Unique {
+        name: String,
+        columns: Vec<String>,
+        primary: bool,
+    },
+    ForeignKey {
+        name: String,
+        columns: Vec<String>,
+        references: String,
+        referred: Vec<String>,
+    },
+    /// A column that is computed from an expression.
+    Generated {
+        column: String,
+        expression: String,
+    },
 }
 
 impl NewConstraint {
@@ -25,6 +42,7 @@ impl NewConstraint {
             Self::Check { name, .. }
             | Self::Unique { name, .. }
             | Self::ForeignKey { name, .. } => name,
+            Self::Generated { .. } => "",
         }
     }
 
@@ -34,6 +52,9 @@ impl NewConstraint {
             names.iter().map(|n| Ok(table.columns[column_index(table, n)?].id)).collect()
         };
         Ok(match self {
+            Self::Generated { column, expression } => {
+                Constraint::generated(table.columns[column_index(table, &column)?].id, expression)
+            }
             Self::Check { name, expression } => Constraint::Check { name, expression },
             Self::Unique { name, columns, primary } => {
                 Constraint::Unique { name, columns: ids(&columns)?, primary }

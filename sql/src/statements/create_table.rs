@@ -7,7 +7,8 @@ use catalog::{NewColumn, NewTable, StoredQuery, Table, TableChange};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
-    ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, Expr, OnCommit,
+    ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, Expr, GeneratedExpressionMode,
+    OnCommit,
 };
 
 use super::constraint::{NewConstraint, free_name, informational, table_constraint};
@@ -73,10 +74,24 @@ fn check_definitions(
             definition::default(context.environment, text, &column.field)?;
         }
     }
+    let computed = constraints.iter().filter_map(|constraint| match constraint {
+        NewConstraint::Generated { column, .. } => Some(column.as_str()),
+        _ => None,
+    });
+    let computed: Vec<&str> = computed.collect();
     for constraint in constraints {
-        if let NewConstraint::Check { expression, .. } = constraint {
-            let columns = table.columns.iter().map(|column| column.field.clone()).collect();
-            definition::check(context.environment, expression, columns)?;
+        let columns = || table.columns.iter().map(|column| column.field.clone()).collect();
+        match constraint {
+            NewConstraint::Check { expression, .. } => {
+                definition::check(context.environment, expression, columns())?;
+            }
+            NewConstraint::Generated { column, expression } => {
+                let own = table.columns.iter().find(|own| own.name == *column);
+                let Some(own) = own else { continue };
+                let of = (expression.as_str(), &own.field);
+                definition::generated(context.environment, of, columns(), &computed)?;
+            }
+            NewConstraint::Unique { .. } | NewConstraint::ForeignKey { .. } => {}
         }
     }
     Ok(())
@@ -316,11 +331,39 @@ pub(super) fn column(
                 });
                 notices.push(informational("FOREIGN KEY"));
             }
+            ColumnOption::Generated { generation_expr: Some(expression), .. } => {
+                constraints.push(generated(definition, expression, table)?);
+            }
             ColumnOption::Comment(comment) => column.comment = Some(comment.clone()),
             other => return Err(Error::unsupported(format!("column option {other}"))),
         }
     }
     Ok(column)
+}
+
+/// GENERATED ALWAYS AS (expression) STORED.
+fn generated(definition: &ColumnDef, expression: &Expr, table: &str) -> Result<NewConstraint> {
+    let column = folded(&definition.name);
+    for option in &definition.options {
+        let other = match &option.option {
+            ColumnOption::Default(_) => "default",
+            ColumnOption::Generated { generation_expr: None, .. } => "identity",
+            ColumnOption::Generated {
+                generation_expr_mode: Some(GeneratedExpressionMode::Virtual),
+                ..
+            } => {
+                return Err(Error::unsupported("a virtual generated column")
+                    .with_hint("STORED computes it when rows are written, a view when read."));
+            }
+            _ => continue,
+        };
+        let message = format!(
+            "both {other} and generation expression specified for column \"{column}\" of table \
+             \"{table}\""
+        );
+        return Err(Error::new("42601", message));
+    }
+    Ok(NewConstraint::Generated { column, expression: expression.to_string() })
 }
 
 /// A default's text; NULL is no default.

@@ -1,11 +1,12 @@
-//! The expressions of a definition, checked when it is made: DEFAULT and CHECK.
+//! The expressions of a definition, checked when it is made: DEFAULT, CHECK, GENERATED AS.
 
 use std::ops::ControlFlow;
 
 use catalog::types::value_text;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, DataFusionError, ToDFSchema};
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 use datafusion::sql::sqlparser::ast::{self, visit_expressions};
 
 use crate::changes::assigned;
@@ -59,6 +60,49 @@ pub(super) fn check(environment: &Environment, text: &str, columns: Vec<Field>) 
     }
 }
 
+/// What a column is computed from: `columns` of the same row that are not computed themselves, by
+/// functions that give the same result every time.
+///
+/// Errors: 42P17 for other columns and functions, 42804 for another type.
+pub(super) fn generated(
+    environment: &Environment,
+    (text, field): (&str, &Field),
+    columns: Vec<Field>,
+    computed: &[&str],
+) -> Result<()> {
+    let syntax = parse::parse_expression(text)?;
+    no_subquery(&syntax, "column generation expression")?;
+    let schema = Schema::new(columns).to_dfschema()?;
+    let planned = plan::expression(environment, syntax, &schema)?;
+    let own = planned.column_refs().into_iter().find(|c| computed.contains(&c.name.as_str()));
+    if let Some(own) = own {
+        let message =
+            format!("cannot use generated column \"{}\" in column generation expression", own.name);
+        return Err(Error::new("42P17", message)
+            .with_detail("A generated column cannot reference another generated column."));
+    }
+    one_row(&planned, "column generation expressions")?;
+    let changes = |part: &Expr| match part {
+        Expr::ScalarFunction(call) => call.func.signature().volatility != Volatility::Immutable,
+        _ => false,
+    };
+    if planned.exists(|part| Ok(changes(part)))? {
+        return Err(Error::new("42P17", "generation expression is not immutable"));
+    }
+    let is_text = |of: &DataType| matches!(of, DataType::Utf8 | DataType::Utf8View);
+    if !matches!(planned, Expr::Literal(..))
+        && is_text(&planned.get_type(&schema)?)
+        && !is_text(field.data_type())
+    {
+        let (name, wanted) = (field.name(), crate::types::describe(field).data_type);
+        let message =
+            format!("column \"{name}\" is of type {wanted} but default expression is of type text");
+        return Err(Error::new("42804", message)
+            .with_hint("You will need to rewrite or cast the expression."));
+    }
+    assigned(planned, field, &schema, &environment.engine).map(|_| ())
+}
+
 fn no_subquery(expression: &ast::Expr, place: &str) -> Result<()> {
     let found = visit_expressions(expression, |e| match e {
         ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => {
@@ -75,7 +119,6 @@ fn no_subquery(expression: &ast::Expr, place: &str) -> Result<()> {
 }
 
 fn one_row(expression: &Expr, place: &str) -> Result<()> {
-    use datafusion::common::tree_node::TreeNode;
     if expression.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_))))? {
         let message = format!("aggregate functions are not allowed in {place}");
         return Err(Error::new("42803", message));

@@ -34,17 +34,22 @@ pub(super) fn create(context: &mut Context<'_>, create: &Create<'_>) -> Result<S
         return Ok(tag);
     }
     let mut kept = counted(create.data_type, create.options)?;
-    kept.owner = match create.owned_by {
-        Some(name) if name.to_string().eq_ignore_ascii_case("none") => None,
-        Some(name) => Some(owner(context, name, &place)?),
-        None => None,
-    };
+    if let Some(name) = create.owned_by {
+        kept.owner = owned_by(context, name, &place)?;
+    }
     kept.keep(context.lakes.of(&place), &place)?;
     Ok(tag)
 }
 
-/// The column that OWNED BY names.
-fn owner(context: &Context<'_>, name: &ObjectName, place: &Place) -> Result<Owner> {
+/// The column that OWNED BY names, or NONE.
+pub(super) fn owned_by(
+    context: &Context<'_>,
+    name: &ObjectName,
+    place: &Place,
+) -> Result<Option<Owner>> {
+    if name.to_string().eq_ignore_ascii_case("none") {
+        return Ok(None);
+    }
     let mut parts = plan::parts(name)?;
     let column = parts.pop().unwrap_or_default();
     if parts.is_empty() {
@@ -66,7 +71,7 @@ fn owner(context: &Context<'_>, name: &ObjectName, place: &Place) -> Result<Owne
         let table = &table.name;
         Error::new("42703", format!("column \"{column}\" of relation \"{table}\" does not exist"))
     })?;
-    Ok(Owner { table: table.uuid.clone(), column: column.id, identity: None })
+    Ok(Some(Owner { table: table.uuid.clone(), column: column.id, identity: None }))
 }
 
 /// DROP SEQUENCE of one name.
@@ -110,7 +115,11 @@ pub(super) fn drop(
 }
 
 /// The columns whose default takes numbers of it: schema, table, column.
-fn users(context: &Context<'_>, place: &Place, default: &str) -> Vec<(String, String, String)> {
+pub(super) fn users(
+    context: &Context<'_>,
+    place: &Place,
+    default: &str,
+) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for (schema, held) in &context.lakes.view(place).state().schemas {
         for table in held.relations.values().filter_map(catalog::Relation::as_table) {
@@ -122,7 +131,7 @@ fn users(context: &Context<'_>, place: &Place, default: &str) -> Vec<(String, St
 }
 
 /// Where the sequence of a name is.
-fn find(context: &Context<'_>, parts: &[String]) -> Option<Place> {
+pub(super) fn find(context: &Context<'_>, parts: &[String]) -> Option<Place> {
     let is = |place: &Place| {
         if place.temp && context.lakes.temp.is_none() {
             return false;
@@ -155,8 +164,7 @@ pub(super) fn numbered(definition: &ColumnDef) -> Result<Option<(ColumnDef, Numb
             continue;
         };
         if generation_expr.is_some() {
-            return Err(Error::unsupported("a column that is generated from an expression")
-                .with_hint("Compute it in a view, or give it when inserting."));
+            return Ok(None);
         }
         identity = Some(match generated_as {
             GeneratedAs::Always | GeneratedAs::ExpStored => Identity::Always,
@@ -273,7 +281,7 @@ fn range(data_type: &DataType) -> Option<(&'static str, i64, i64)> {
 /// A sequence with these options.
 ///
 /// Errors: 22023 for numbers that do not go together.
-fn counted(data_type: Option<&DataType>, options: &[SequenceOptions]) -> Result<Kept> {
+pub(super) fn counted(data_type: Option<&DataType>, options: &[SequenceOptions]) -> Result<Kept> {
     let wrong = |message: String| Error::new("22023", message);
     let (of_type, least, most) = match data_type {
         None => ("bigint", i64::MIN, i64::MAX),
@@ -313,22 +321,25 @@ fn counted(data_type: Option<&DataType>, options: &[SequenceOptions]) -> Result<
         return Err(wrong(format!("MINVALUE ({minimum}) must be less than MAXVALUE ({maximum})")));
     }
     let start = start.unwrap_or(if up { minimum } else { maximum });
-    if start < minimum {
-        return Err(wrong(format!(
-            "START value ({start}) cannot be less than MINVALUE ({minimum})"
-        )));
-    }
-    if start > maximum {
-        return Err(wrong(format!(
-            "START value ({start}) cannot be greater than MAXVALUE ({maximum})"
-        )));
-    }
     let uuid = Uuid::now_v7().to_string();
     let numbers = Sequence { uuid, start, increment, minimum, maximum, cycle };
+    check_start("START", start, &numbers)?;
     Ok(Kept { numbers, of_type: of_type.to_owned(), cache, owner: None })
 }
 
-fn whole(value: &Expr) -> Result<i64> {
+/// Fails if a sequence cannot start at a number (22023).
+pub(super) fn check_start(word: &str, value: i64, numbers: &Sequence) -> Result<()> {
+    let (limit, shown) = if value < numbers.minimum {
+        (numbers.minimum, "less than MINVALUE")
+    } else if value > numbers.maximum {
+        (numbers.maximum, "greater than MAXVALUE")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new("22023", format!("{word} value ({value}) cannot be {shown} ({limit})")))
+}
+
+pub(super) fn whole(value: &Expr) -> Result<i64> {
     let text = value.to_string().replace(' ', "");
     text.parse().map_err(|_| Error::new("42601", format!("\"{text}\" is not a whole number")))
 }

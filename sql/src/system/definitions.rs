@@ -66,7 +66,9 @@ pub fn index(schema: &str, table: &Table, constraint: usize) -> Option<String> {
     let (unique, method, columns) = match constraint {
         Constraint::Unique { columns, .. } => (true, "btree", column_list(table, columns)),
         Constraint::Index(index) => (index.unique, index.method.as_str(), key_list(table, index)),
-        Constraint::Check { .. } | Constraint::ForeignKey { .. } => return None,
+        Constraint::Check { .. } | Constraint::ForeignKey { .. } | Constraint::Generated { .. } => {
+            return None;
+        }
     };
     let unique = if unique { "UNIQUE " } else { "" };
     let (name, relation) = (quoted(constraint.name()), quoted(&table.name));
@@ -80,7 +82,9 @@ pub fn index_columns(constraint: &Constraint) -> Option<Vec<i64>> {
     match constraint {
         Constraint::Unique { columns, .. } => Some(columns.clone()),
         Constraint::Index(index) => Some(index.columns()),
-        Constraint::Check { .. } | Constraint::ForeignKey { .. } => None,
+        Constraint::Check { .. } | Constraint::ForeignKey { .. } | Constraint::Generated { .. } => {
+            None
+        }
     }
 }
 
@@ -120,7 +124,7 @@ pub fn constraint(table: &Table, constraint: &Constraint, pretty: bool) -> Strin
             let columns = column_list(table, columns);
             format!("FOREIGN KEY ({columns}) REFERENCES {references}{referred}")
         }
-        Constraint::Index(_) => String::new(),
+        Constraint::Index(_) | Constraint::Generated { .. } => String::new(),
     }
 }
 

@@ -28,7 +28,12 @@ impl Objects<'_> {
                 row.push(("is_updatable", yes(column.is_some())));
                 row.push(("is_nullable", yes(column.is_none_or(|column| column.nullable))));
                 row.push(("is_identity", yes(identity.is_some())));
-                if let Some((_, identity)) = identity {
+                let table = placed.relation.as_table();
+                let generation = table.and_then(|table| table.generation(column?.id));
+                row.push(("is_generated", text(generation.map_or("NEVER", |_| "ALWAYS"))));
+                if let Some(expression) = generation {
+                    row.push(("generation_expression", text(format!("({expression})"))));
+                } else if let Some((_, identity)) = identity {
                     let generation = match identity {
                         Identity::Always => "ALWAYS",
                         Identity::ByDefault => "BY DEFAULT",
@@ -68,6 +73,7 @@ impl Objects<'_> {
                 row.push(("is_identity", yes(false)));
                 row.push(("is_updatable", yes(class.kind == "r")));
                 row.push(("is_nullable", yes(true)));
+                row.push(("is_generated", text("NEVER")));
                 row
             }));
         }
@@ -103,7 +109,6 @@ impl Objects<'_> {
             ("udt_schema", text("pg_catalog")),
             ("udt_name", text(described.udt_name)),
             ("dtd_identifier", text(position.to_string())),
-            ("is_generated", text("NEVER")),
         ]);
         let never = ["is_self_referencing", "identity_cycle"];
         row.extend(never.map(|name| (name, yes(false))));

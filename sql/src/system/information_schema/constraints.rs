@@ -49,7 +49,7 @@ impl Objects<'_> {
                     Constraint::Unique { primary: true, .. } => ("PRIMARY KEY", false),
                     Constraint::Unique { .. } => ("UNIQUE", false),
                     Constraint::ForeignKey { .. } => ("FOREIGN KEY", false),
-                    Constraint::Index(_) => continue,
+                    Constraint::Index(_) | Constraint::Generated { .. } => continue,
                 };
                 add(constraint.name(), kind, enforced);
             }
@@ -87,7 +87,9 @@ impl Objects<'_> {
                 let (columns, refers) = match constraint {
                     Constraint::Unique { columns, .. } => (columns, false),
                     Constraint::ForeignKey { columns, .. } => (columns, true),
-                    Constraint::Check { .. } | Constraint::Index(_) => continue,
+                    Constraint::Check { .. }
+                    | Constraint::Generated { .. }
+                    | Constraint::Index(_) => continue,
                 };
                 for (index, column) in named(table, columns).enumerate() {
                     let position = i32::try_from(index + 1).unwrap_or(i32::MAX);
@@ -120,7 +122,7 @@ impl Objects<'_> {
                         let names = named.map(|position| table.columns[position].name.as_str());
                         (placed.schema, &table.name, names.collect::<Vec<_>>())
                     }
-                    Constraint::Index(_) => continue,
+                    Constraint::Index(_) | Constraint::Generated { .. } => continue,
                     Constraint::ForeignKey { references, referred, .. } => {
                         let Some((other, target)) = referred_to(&tables, references) else {
                             continue;
@@ -152,7 +154,9 @@ impl Objects<'_> {
                             None => continue,
                         }
                     }
-                    Constraint::Check { .. } | Constraint::Index(_) => continue,
+                    Constraint::Check { .. }
+                    | Constraint::Generated { .. }
+                    | Constraint::Index(_) => continue,
                 };
                 let mut row = self.place(schema, name).to_vec();
                 row.extend(self.constraint(placed.schema, constraint.name()));

@@ -6,6 +6,7 @@ use catalog::Lake;
 
 use super::Row;
 use crate::access::Authority;
+use crate::plan::Lakes;
 use crate::system::sizes::Sizes;
 
 /// What the server knows and the lake does not: cursors, settings, connections.
@@ -21,4 +22,7 @@ pub trait Live: Send + Sync {
 
     /// The sizes that the statement at hand asks for.
     fn sizes(&self) -> &Sizes;
+
+    /// Shows functions of the connection what a statement has made until now.
+    fn see(&self, lakes: &Lakes);
 }

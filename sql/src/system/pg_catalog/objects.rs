@@ -178,7 +178,9 @@ impl<'a> Objects<'a> {
                     rows.extend(columns.map(|(index, column)| {
                         let identity = identities.iter().find(|(at, _)| *at == index);
                         let identity = identity.map(|(_, identity)| *identity);
-                        attribute(placed.oid, index, &column.field, Some((column, identity)))
+                        let generated = table.generation(column.id).is_some();
+                        let own = Some((column, identity, generated));
+                        attribute(placed.oid, index, &column.field, own)
                     }));
                     for key in keys(table) {
                         let oid = oid::of_index(table, placed.temp, key.constraint);
@@ -203,15 +205,17 @@ impl<'a> Objects<'a> {
         for (placed, table) in self.base_tables() {
             let identities = self.identities(&placed, table);
             for (index, column) in table.columns.iter().enumerate() {
-                let Some(default) = &column.default else { continue };
-                if identities.iter().any(|(at, _)| *at == index) {
-                    continue;
-                }
+                let shown = match (table.generation(column.id), &column.default) {
+                    (Some(expression), _) => format!("({expression})"),
+                    (None, Some(_)) if identities.iter().any(|(at, _)| *at == index) => continue,
+                    (None, Some(default)) => defaults::shown(default, &column.field, path),
+                    (None, None) => continue,
+                };
                 rows.push(vec![
                     ("oid", oid::of_default(placed.oid, index + 1).into()),
                     ("adrelid", placed.oid.into()),
                     ("adnum", count(index + 1)),
-                    ("adbin", text(defaults::shown(default, &column.field, path))),
+                    ("adbin", text(shown)),
                 ]);
             }
         }
@@ -408,16 +412,17 @@ fn attribute(
     relation: i64,
     index: usize,
     field: &Arc<Field>,
-    column: Option<(&Column, Option<Identity>)>,
+    column: Option<(&Column, Option<Identity>, bool)>,
 ) -> Row {
-    let identity = match column.and_then(|(_, identity)| identity) {
+    let generated = column.is_some_and(|(.., generated)| generated);
+    let identity = match column.and_then(|(_, identity, _)| identity) {
         None => "",
         Some(Identity::Always) => "a",
         Some(Identity::ByDefault) => "d",
     };
-    let has_default = |(column, identity): (&Column, Option<Identity>)| {
-        column.default.is_some() && identity.is_none()
-    };
+    let has_default = generated
+        || column
+            .is_some_and(|(column, identity, _)| column.default.is_some() && identity.is_none());
     let of = PgType::of(field);
     let array = i64::from(crate::pg_type::element_oid(of.oid).is_some());
     vec![
@@ -434,9 +439,9 @@ fn attribute(
         ("attalign", text("i")),
         ("attcompression", text("")),
         ("attidentity", text(identity)),
-        ("attgenerated", text("")),
-        ("attnotnull", column.is_some_and(|(column, _)| !column.nullable).into()),
-        ("atthasdef", column.is_some_and(has_default).into()),
+        ("attgenerated", text(if generated { "s" } else { "" })),
+        ("attnotnull", column.is_some_and(|(column, ..)| !column.nullable).into()),
+        ("atthasdef", has_default.into()),
         ("attislocal", true.into()),
         ("attstattarget", (-1_i32).into()),
         ("attcollation", collation(of.oid).into()),

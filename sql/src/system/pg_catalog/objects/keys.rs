@@ -15,7 +15,7 @@ impl Objects<'_> {
         let tables = self.base_tables();
         for (placed, table) in &tables {
             for (index, constraint) in table.constraints.iter().enumerate() {
-                if matches!(constraint, Constraint::Index(_)) {
+                if matches!(constraint, Constraint::Index(_) | Constraint::Generated { .. }) {
                     continue;
                 }
                 let mut row = vec![
@@ -54,7 +54,7 @@ impl Objects<'_> {
                             }
                         }
                     }
-                    Constraint::Index(_) => {}
+                    Constraint::Index(_) | Constraint::Generated { .. } => {}
                 }
                 rows.push(row);
             }
@@ -171,7 +171,9 @@ pub(super) fn keys(table: &Table) -> Vec<Key<'_>> {
                 let options = index.keys.iter().map(flags).collect();
                 (index.method.as_str(), options, index.unique, false)
             }
-            Constraint::Check { .. } | Constraint::ForeignKey { .. } => continue,
+            Constraint::Check { .. }
+            | Constraint::ForeignKey { .. }
+            | Constraint::Generated { .. } => continue,
         };
         found.push(Key {
             constraint: number,
