@@ -57,6 +57,7 @@ impl Engine {
                 Arc::new(sql::features::FeatureRelations),
             ])
             .with_optimizer_rules(sql::asof::optimizer_rules())
+            .with_physical_optimizer_rules(sql::plan::physical_rules())
             .build();
         let context = SessionContext::new_with_state(state);
         postgres_functions(&context, database)?;

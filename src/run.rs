@@ -73,6 +73,18 @@ pub(crate) enum Plan {
 }
 
 impl Plan {
+    /// The lake's tables that it reads as they are now.
+    pub fn reads(&self) -> Result<Vec<catalog::ObjectId>, Error> {
+        Ok(match self {
+            Self::Query(plan) | Self::Optimized(plan, _) | Self::Cursor(_, plan) => {
+                plan::reads(plan)?
+            }
+            Self::Change(change) => plan::reads(&change.plan)?,
+            Self::Explain(_, plan) | Self::CopyOut(_, plan) => plan.reads()?,
+            Self::CopyIn(_) | Self::Command => Vec::new(),
+        })
+    }
+
     pub fn changes(&self) -> bool {
         match self {
             Self::Query(_) | Self::Optimized(..) | Self::Cursor(..) => false,

@@ -9,6 +9,7 @@ mod commands;
 mod copy;
 mod cursors;
 mod identity;
+mod isolation;
 mod live;
 mod plans;
 mod retry;
@@ -245,14 +246,16 @@ impl Session {
         let plan = self.ready(prepared, parameters).await?;
         let writes = plan.changes();
         let plan = run::bind(&self.engine, plan, parameters.to_vec())?;
+        self.depend(&plan)?;
         if let Plan::Optimized(plan, schema) = plan {
             return run::optimized(&self.engine, &plan, schema).await;
         }
         let environment = self.environment();
+        let default = self.reads_by_default();
         let Some(open) = &mut self.open else {
             return Err(Error::new("XX000", "the transaction is gone"));
         };
-        let read_only = open.block.as_ref().is_some_and(|b| b.read_only);
+        let read_only = open.block.as_ref().map_or(default, |b| b.read_only);
         if read_only && matches!(plan, Plan::Change(_) | Plan::Command | Plan::CopyIn(_)) {
             let message = "cannot change data or definitions in a read-only transaction";
             return Err(Error::new("25006", message));

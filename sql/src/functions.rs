@@ -4,6 +4,8 @@ pub(crate) mod arithmetic;
 mod array_or_empty;
 mod arrays;
 pub(crate) mod as_type;
+pub(crate) mod assigned_to;
+pub(crate) mod bare;
 mod bytes;
 mod extract;
 mod finite;
@@ -53,6 +55,8 @@ pub fn scalar() -> Vec<ScalarUDF> {
     functions.extend([
         array_or_empty::function(),
         as_type::function(),
+        assigned_to::function(),
+        bare::function(),
         extract::date_part(),
         extract::extract(),
         finite::function(),

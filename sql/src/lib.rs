@@ -24,6 +24,7 @@ pub mod types;
 mod tests;
 
 pub use error::{Error, Result};
+pub use functions::interval::elapsed_intervals;
 pub use parse::{Own, Parsed, Statement};
 pub use plan::{Environment, Lakes};
 pub use sequences::beside as sequences_beside;

@@ -186,7 +186,7 @@ impl Session {
             return Ok(());
         }
         self.open(false).await?;
-        let default = self.setting("default_transaction_read_only").as_deref() == Some("on");
+        let default = self.reads_by_default();
         let mode = modes.iter().rev().find_map(|mode| match mode {
             TransactionMode::AccessMode(mode) => {
                 Some(matches!(mode, TransactionAccessMode::ReadOnly))
@@ -198,6 +198,7 @@ impl Session {
             open.block = Some(Block { read_only, ..Block::default() });
         }
         self.write_settings()?.begin();
+        self.set_isolation(modes)?;
         Ok(())
     }
 
@@ -347,7 +348,7 @@ impl Session {
                 block.read_only = matches!(mode, TransactionAccessMode::ReadOnly);
             }
         }
-        Ok(())
+        self.set_isolation(modes)
     }
 
     fn reset(&mut self, statement: &str) -> Result<(), Error> {

@@ -74,7 +74,7 @@ impl Cells {
         let PgType { oid, modifier, .. } = PgType::of(field);
         let array = match (array.data_type(), common(array.data_type(), oid)) {
             (DataType::Utf8, _) if oid == BPCHAR_OID => &padded(array, modifier),
-            (DataType::Duration(_), _) => &elapsed(array)?,
+            (DataType::Duration(_), _) => &sql::elapsed_intervals(array)?,
             (_, Some(to)) => &cast(array, &to)?,
             (_, None) => array,
         };
@@ -106,18 +106,6 @@ fn padded(array: &ArrayRef, modifier: i32) -> ArrayRef {
     let texts = array.as_string::<i32>().iter();
     let padded = texts.map(|text| text.map(|text| format!("{text:width$}")));
     Arc::new(padded.collect::<StringArray>())
-}
-
-/// What lies between two times: days and time, as Postgres subtracts timestamps.
-fn elapsed(durations: &ArrayRef) -> Result<ArrayRef, Error> {
-    const DAY_NS: i64 = 86_400_000_000_000;
-    let intervals = cast(durations, &DataType::Interval(IntervalUnit::MonthDayNano))?;
-    let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
-    let split: IntervalMonthDayNanoArray = intervals.unary(|i| {
-        let days = i32::try_from(i.nanoseconds / DAY_NS).unwrap_or(i32::MAX);
-        IntervalMonthDayNano::new(i.months, i.days + days, i.nanoseconds % DAY_NS)
-    });
-    Ok(Arc::new(split))
 }
 
 /// The type to cast to first; None: it is one of ours.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanBufferBuilder, Date32Array, FixedSizeListArray,
-    IntervalMonthDayNanoArray, ListArray, StringArray, StructArray, TimestampMicrosecondArray,
-    new_null_array,
+    IntervalMonthDayNanoArray, ListArray, StringArray, StructArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray, new_null_array,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Field, FieldRef, Fields, Float32Type, Float64Type,
-    IntervalMonthDayNanoType, TimeUnit, TimestampMicrosecondType,
+    IntervalMonthDayNanoType, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
@@ -41,9 +41,18 @@ pub fn value_text(array: &dyn Array, row: usize) -> Option<String> {
             let text = day::timestamp_text(times.value(row));
             if zone.is_some() && !text.ends_with("infinity") { text + "+00" } else { text }
         }
+        DataType::Time64(TimeUnit::Microsecond)
+            if array.as_primitive::<Time64MicrosecondType>().value(row) == DAY_US =>
+        {
+            END_OF_DAY.to_owned()
+        }
         _ => plain(array, row)?,
     })
 }
+
+/// The end of the day, which is a time to Postgres and DuckDB and none to Arrow.
+const END_OF_DAY: &str = "24:00:00";
+const DAY_US: i64 = 86_400_000_000;
 
 fn plain(array: &dyn Array, row: usize) -> Option<String> {
     let options = FormatOptions::default();
@@ -179,6 +188,22 @@ pub fn parse_values(texts: &[Option<String>], field: &Field) -> Result<ArrayRef>
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             let times: TimestampMicrosecondArray = read_all(texts, field, day::parse_timestamp)?;
             Ok(Arc::new(times.with_timezone_opt(zone.clone())))
+        }
+        DataType::Time64(TimeUnit::Microsecond)
+            if texts.iter().flatten().any(|text| text == END_OF_DAY) =>
+        {
+            let midnight = |text: &Option<String>| match text.as_deref() {
+                Some(END_OF_DAY) => Some("00:00:00".to_owned()),
+                _ => text.clone(),
+            };
+            let others: Vec<Option<String>> = texts.iter().map(midnight).collect();
+            let others = parse_values(&others, field)?;
+            let others = others.as_primitive::<Time64MicrosecondType>().iter();
+            let times = others.zip(texts).map(|(time, text)| match text.as_deref() {
+                Some(END_OF_DAY) => Some(DAY_US),
+                _ => time,
+            });
+            Ok(Arc::new(times.collect::<Time64MicrosecondArray>()))
         }
         data_type => {
             let array = StringArray::from_iter(texts.iter().map(|t| t.as_deref()));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::{Change, Own, Planner, Shape, assigned, assigned_column, compute};
 use crate::error::{Error, Result};
+use crate::functions::assigned_to;
 use crate::plan::Place;
 use crate::{parse, plan, sequences};
 
@@ -79,6 +80,7 @@ impl Planner<'_> {
                     declare(&mut types, value, &column.field);
                 }
             }
+            assign_apart(&mut values.rows, table, columns)?;
         }
         let plan =
             plan::plan_query(self.environment, self.lakes, query, &types, Vec::new()).await?;
@@ -209,6 +211,76 @@ fn value_in_row(value: &mut ast::Expr, default: Option<&str>) -> Result<()> {
         };
     }
     Ok(())
+}
+
+/// Values of a column that are written in several ways have its type each for itself: beside the
+/// others the engine would give all of them one of its choice.
+fn assign_apart(
+    rows: &mut [ast::Parens<Vec<ast::Expr>>],
+    table: &Table,
+    columns: &[usize],
+) -> Result<()> {
+    for (at, index) in columns.iter().enumerate() {
+        let field = &table.columns[*index].field;
+        let mut written = rows.iter().filter_map(|row| Written::of(row.get(at)?));
+        let first = written.next();
+        let alike = first != Some(Written::Other) && written.all(|other| Some(other) == first);
+        let numbers = first == Some(Written::Number) && field.data_type().is_numeric();
+        let texts = matches!(first, Some(Written::Text | Written::Boolean) | None);
+        if rows.len() < 2 || alike && (numbers || texts) {
+            continue;
+        }
+        let Some(name) = type_name(field) else { continue };
+        let sample = parse::parse_expression(&format!("CAST(NULL AS {name})"))?;
+        let column = ast::Value::SingleQuotedString(table.columns[*index].name.clone());
+        let column = ast::Expr::Value(column.into());
+        for value in rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+            *value = plan::function(assigned_to::NAME, &[&*value, &sample, &column]);
+        }
+    }
+    Ok(())
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Number,
+    Text,
+    Boolean,
+    /// It may have any type.
+    Other,
+}
+
+impl Written {
+    /// None: NULL, which is of any type.
+    fn of(value: &ast::Expr) -> Option<Self> {
+        match value {
+            ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match Self::of(expr) {
+                Some(Self::Number) => Some(Self::Number),
+                _ => Some(Self::Other),
+            },
+            ast::Expr::Value(value) => match &value.value {
+                ast::Value::Null => None,
+                ast::Value::SingleQuotedString(_) => Some(Self::Text),
+                ast::Value::Number(..) => Some(Self::Number),
+                ast::Value::Boolean(_) => Some(Self::Boolean),
+                _ => Some(Self::Other),
+            },
+            _ => Some(Self::Other),
+        }
+    }
+}
+
+/// A type's name, as precise as the engine's; None of records.
+fn type_name(field: &FieldRef) -> Option<String> {
+    Some(match field.data_type() {
+        DataType::Utf8 => "text".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("numeric({precision},{scale})"),
+        DataType::FixedSizeList(_, length) => format!("vector({length})"),
+        DataType::List(element) => format!("{}[]", type_name(element)?),
+        DataType::Struct(_) => return None,
+        _ => crate::types::shown(field),
+    })
 }
 
 /// A text literal for a column of an array, vector or bytea is read as that type here: beside

@@ -1,5 +1,5 @@
-//! Columns that a table fills itself and that take nothing but DEFAULT: GENERATED ALWAYS AS IDENTITY
-//! and GENERATED ALWAYS AS (expression) STORED, which is computed from each new row.
+//! Columns that a table fills itself and that take nothing but DEFAULT: GENERATED ALWAYS AS
+//! IDENTITY and GENERATED ALWAYS AS (expression) STORED, which is computed from each new row.
 
 use catalog::{State, Table};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};

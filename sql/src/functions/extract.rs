@@ -162,7 +162,10 @@ impl ScalarUDFImpl for Extract {
 /// The part of every value, in units of ten to the minus `scale`.
 fn count(part: Part, values: &ArrayRef) -> EngineResult<Vec<Option<i64>>> {
     if let DataType::Interval(_) | DataType::Duration(_) = values.data_type() {
-        let values = cast(values, &DataType::Interval(IntervalUnit::MonthDayNano))?;
+        let values = match values.data_type() {
+            DataType::Duration(_) => super::interval::elapsed_intervals(values)?,
+            _ => cast(values, &DataType::Interval(IntervalUnit::MonthDayNano))?,
+        };
         let values = values.as_primitive::<IntervalMonthDayNanoType>();
         return Ok(values
             .iter()

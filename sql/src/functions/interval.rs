@@ -7,17 +7,19 @@ use chrono::{DateTime, Datelike, Months, NaiveDateTime};
 use datafusion::arrow::array::{ArrayRef, AsArray, IntervalMonthDayNanoArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
-    TimestampMicrosecondType,
+    DataType, DurationMicrosecondType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
+    IntervalUnit, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::Result as EngineResult;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    create_udf,
 };
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 const CLOCK: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 const DAY_NS: i64 = 86_400_000_000_000;
+const DAY_US: i64 = 86_400_000_000;
 const DAYS_PER_MONTH: i32 = 30;
 
 /// `age(later, earlier)`: years, months, days and time between two clocks.
@@ -89,13 +91,63 @@ fn symbolic(later: i64, earlier: i64) -> Option<IntervalMonthDayNano> {
     ))
 }
 
+/// What lies between two times, as Postgres subtracts timestamps: days and time. The engine's
+/// durations are of one unit, which sums and averages need.
+pub fn elapsed_intervals(durations: &ArrayRef) -> EngineResult<ArrayRef> {
+    let micros = cast(durations, &DataType::Duration(TimeUnit::Microsecond))?;
+    let micros = micros.as_primitive::<DurationMicrosecondType>();
+    let intervals: IntervalMonthDayNanoArray = micros.unary(|us| {
+        let days = i32::try_from(us / DAY_US).unwrap_or(i32::MAX);
+        IntervalMonthDayNano::new(0, days, us % DAY_US * 1000)
+    });
+    Ok(Arc::new(intervals))
+}
+
+/// See `elapsed_intervals`.
+pub(crate) fn elapsed() -> ScalarUDF {
+    ScalarUDF::from(Elapsed { signature: Signature::any(1, Volatility::Immutable) })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Elapsed {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Elapsed {
+    fn name(&self) -> &str {
+        "elapsed"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(INTERVAL)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let durations = arguments.args[0].to_array(arguments.number_rows)?;
+        Ok(ColumnarValue::Array(elapsed_intervals(&durations)?))
+    }
+}
+
+/// A duration beside an interval is one; None: they are no such pair.
+pub(crate) fn split(
+    (left, of_left): (&Expr, &DataType),
+    (right, of_right): (&Expr, &DataType),
+) -> Option<(Expr, Expr)> {
+    let split = |side: &Expr| elapsed().call(vec![side.clone()]);
+    match (of_left, of_right) {
+        (DataType::Duration(_), DataType::Interval(_)) => Some((split(left), right.clone())),
+        (DataType::Interval(_), DataType::Duration(_)) => Some((left.clone(), split(right))),
+        _ => None,
+    }
+}
+
 /// The three that move what is too much to the next unit.
 pub(super) fn justify() -> [ScalarUDF; 3] {
-    [
-        unary("justify_days", days),
-        unary("justify_hours", hours),
-        unary("justify_interval", |interval| days(hours(interval))),
-    ]
+    [unary("justify_days", days), unary("justify_hours", hours), unary("justify_interval", whole)]
 }
 
 fn unary(name: &str, one: fn(IntervalMonthDayNano) -> IntervalMonthDayNano) -> ScalarUDF {
@@ -108,15 +160,50 @@ fn unary(name: &str, one: fn(IntervalMonthDayNano) -> IntervalMonthDayNano) -> S
     create_udf(name, vec![INTERVAL], INTERVAL, Volatility::Immutable, Arc::new(all))
 }
 
+/// Whole thirties of days as months; what is left has the sign of the months.
 fn days(interval: IntervalMonthDayNano) -> IntervalMonthDayNano {
-    let months = interval.months.saturating_add(interval.days / DAYS_PER_MONTH);
-    IntervalMonthDayNano::new(months, interval.days % DAYS_PER_MONTH, interval.nanoseconds)
+    let mut months = interval.months.saturating_add(interval.days / DAYS_PER_MONTH);
+    let mut days = interval.days % DAYS_PER_MONTH;
+    if months > 0 && days < 0 {
+        (months, days) = (months - 1, days + DAYS_PER_MONTH);
+    } else if months < 0 && days > 0 {
+        (months, days) = (months + 1, days - DAYS_PER_MONTH);
+    }
+    IntervalMonthDayNano::new(months, days, interval.nanoseconds)
 }
 
+/// Whole days of time as days; what is left has the sign of the days.
 fn hours(interval: IntervalMonthDayNano) -> IntervalMonthDayNano {
     let whole = i32::try_from(interval.nanoseconds / DAY_NS).unwrap_or(i32::MAX);
     let days = interval.days.saturating_add(whole);
-    IntervalMonthDayNano::new(interval.months, days, interval.nanoseconds % DAY_NS)
+    let (days, time) = of_one_sign(days, interval.nanoseconds % DAY_NS);
+    IntervalMonthDayNano::new(interval.months, days, time)
+}
+
+/// Both, with one sign for all of the parts.
+fn whole(interval: IntervalMonthDayNano) -> IntervalMonthDayNano {
+    let carried = i32::try_from(interval.nanoseconds / DAY_NS).unwrap_or(i32::MAX);
+    let time = interval.nanoseconds % DAY_NS;
+    let days = interval.days.saturating_add(carried);
+    let mut months = interval.months.saturating_add(days / DAYS_PER_MONTH);
+    let mut days = days % DAYS_PER_MONTH;
+    if months > 0 && (days, time) < (0, 0) {
+        (months, days) = (months - 1, days + DAYS_PER_MONTH);
+    } else if months < 0 && (days, time) > (0, 0) {
+        (months, days) = (months + 1, days - DAYS_PER_MONTH);
+    }
+    let (days, time) = of_one_sign(days, time);
+    IntervalMonthDayNano::new(months, days, time)
+}
+
+fn of_one_sign(days: i32, time: i64) -> (i32, i64) {
+    if days > 0 && time < 0 {
+        (days - 1, time + DAY_NS)
+    } else if days < 0 && time > 0 {
+        (days + 1, time - DAY_NS)
+    } else {
+        (days, time)
+    }
 }
 
 /// How long an interval is, in microseconds.

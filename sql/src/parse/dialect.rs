@@ -5,6 +5,7 @@
 
 use std::any::TypeId;
 
+use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -43,6 +44,25 @@ impl Dialect for SextantDialect {
     }
     fn is_custom_operator_part(&self, ch: char) -> bool {
         POSTGRES.is_custom_operator_part(ch)
+    }
+    /// `a IS [NOT] DISTINCT FROM b AND c` is of `b` alone, not of `b AND c`.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        expr: &Expr,
+        precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        let from = [Keyword::IS, Keyword::DISTINCT, Keyword::FROM];
+        let not_from = [Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM];
+        let make = if parser.parse_keywords(&from) {
+            Expr::IsDistinctFrom
+        } else if parser.parse_keywords(&not_from) {
+            Expr::IsNotDistinctFrom
+        } else {
+            return POSTGRES.parse_infix(parser, expr, precedence);
+        };
+        let right = parser.parse_subexpr(precedence);
+        Some(right.map(|right| make(Box::new(expr.clone()), Box::new(right))))
     }
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         POSTGRES.get_next_precedence(parser)

@@ -9,9 +9,10 @@
 //! - `VERSION AS OF 'tag'` becomes TIMESTAMP AS OF a function, for a number is expected there;
 //! - a window's `EXCLUDE CURRENT [ROW]` becomes a last key of its PARTITION BY;
 //! - the `*` of `(r).*` becomes a field of a name that no field has;
+//! - `'a'` and `'b'` on two lines are `'ab'`;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace, Word};
 
 use super::{EXCLUDE_CURRENT, SextantDialect, TAGGED};
 use crate::changes::{NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER};
@@ -66,6 +67,11 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             folded.push(rest[0].clone());
             folded.extend(synthetic(&name, &rest[1]));
             index += 2;
+        } else if let Some((length, text)) = continued(rest) {
+            let token = Token::SingleQuotedString(text);
+            folded.push(TokenWithSpan { token, span: rest[0].span });
+            first = false;
+            index += length;
         } else if first && words(rest, &["ABORT"]).is_some() {
             folded.extend(synthetic("ROLLBACK", &rest[0]));
             index += 1;
@@ -80,6 +86,26 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     folded
+}
+
+/// Literals that only white space with an end of line parts are one: how many tokens, and its text.
+fn continued(rest: &[TokenWithSpan]) -> Option<(usize, String)> {
+    let Token::SingleQuotedString(first) = &rest.first()?.token else { return None };
+    let (mut text, mut length, mut lines) = (first.clone(), 1, false);
+    for (index, token) in rest.iter().enumerate().skip(1) {
+        match &token.token {
+            Token::Whitespace(Whitespace::Newline | Whitespace::SingleLineComment { .. }) => {
+                lines = true;
+            }
+            Token::Whitespace(_) => {}
+            Token::SingleQuotedString(next) if lines => {
+                text.push_str(next);
+                (length, lines) = (index + 1, false);
+            }
+            _ => break,
+        }
+    }
+    (length > 1).then_some((length, text))
 }
 
 fn plain_literal(token: &TokenWithSpan) -> TokenWithSpan {

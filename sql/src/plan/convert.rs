@@ -22,6 +22,7 @@
 //! NULL stays NULL everywhere.
 
 mod arithmetic;
+mod assign;
 mod average;
 mod calls;
 mod character;
@@ -35,6 +36,8 @@ mod number;
 mod numeric;
 mod operators;
 mod quantified;
+mod recursive;
+mod set_operations;
 mod subquery;
 mod tagged;
 mod text;
@@ -54,8 +57,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Like, LogicalPlan, Operator,
 use datafusion::sql::sqlparser::ast::VisitMut;
 
 use super::parameters;
-use crate::error::Error;
-use crate::functions::{as_type, interval, series, unknown};
+use crate::functions::{as_type, assigned_to, interval, series, unknown};
 use crate::system::references;
 use crate::types::{NUMERIC, NUMERIC_SCALE};
 
@@ -97,7 +99,8 @@ impl<'a> Rules<'a> {
     /// A plan with Postgres' conversions.
     pub(crate) fn plan(&self, plan: LogicalPlan) -> EngineResult<LogicalPlan> {
         let rewritten = plan.transform_up_with_subqueries(|node| {
-            let node = unify::with_floats(json::sorted(subquery::rows(node)?)?);
+            let node = unify::with_floats(json::sorted(subquery::rows(recursive::bared(node)?)?)?);
+            let node = set_operations::counted(node)?;
             let filters = matches!(node, LogicalPlan::Filter(_));
             let joins = matches!(node, LogicalPlan::Join(_));
             let schema = merge_schema(&node.inputs());
@@ -132,7 +135,7 @@ impl<'a> Rules<'a> {
         schema: &DFSchema,
     ) -> EngineResult<Expr> {
         let from = value.get_type(schema).unwrap_or(DataType::Null);
-        assignable(&from, field)?;
+        assign::check(&from, field)?;
         let tagged = tag(&value, schema);
         match field.metadata().get(TYPE_KEY) {
             Some(wanted) if is_text(&from) && character::is_character(wanted) => {
@@ -163,6 +166,9 @@ impl<'a> Rules<'a> {
         }
         if number::converts(from, to) {
             return Some(number::converted(value, to));
+        }
+        if let (DataType::Duration(_), DataType::Interval(_)) = (from, to) {
+            return Some(interval::elapsed().call(vec![value]));
         }
         zone::cast(self, value, from, to)
     }
@@ -261,6 +267,9 @@ impl<'a> Rules<'a> {
             Expr::ScalarFunction(call) if call.func.name() == as_type::NAME => {
                 call.args.first().cloned()
             }
+            Expr::ScalarFunction(call) if call.func.name() == assigned_to::NAME => {
+                assign::apart(self, call, schema)?
+            }
             Expr::ScalarFunction(call) => match parameters::in_call(call, schema) {
                 None => self.unified_call(call, schema)?,
                 typed => typed,
@@ -318,7 +327,12 @@ impl<'a> Rules<'a> {
         match op {
             Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => {
                 let (of_left, of_right) = types()?;
-                return zone::sum(self, *op, (left, &of_left), (right, &of_right));
+                let split = interval::split((left, &of_left), (right, &of_right));
+                return split
+                    .map(|(left, right)| {
+                        Expr::BinaryExpr(BinaryExpr::new(left.into(), *op, right.into()))
+                    })
+                    .or_else(|| zone::sum(self, *op, (left, &of_left), (right, &of_right)));
             }
             Operator::StringConcat => {
                 let (of_left, of_right) = types()?;
@@ -346,6 +360,10 @@ impl<'a> Rules<'a> {
         let (of_left, of_right) = types()?;
         if let Some((left, right)) = mixed::pair((left, &of_left), (right, &of_right)) {
             return Some(Expr::BinaryExpr(BinaryExpr::new(left.into(), *op, right.into())));
+        }
+        if let Some((left, right)) = interval::split((left, &of_left), (right, &of_right)) {
+            let by = |side: Expr| Box::new(interval::order().call(vec![side]));
+            return Some(Expr::BinaryExpr(BinaryExpr::new(by(left), *op, by(right))));
         }
         if matches!((&of_left, &of_right), (DataType::Interval(_), DataType::Interval(_))) {
             let by = |side: &Expr| Box::new(interval::order().call(vec![side.clone()]));
@@ -393,7 +411,8 @@ impl<'a> Rules<'a> {
         let bound = |bound: &Expr| self.literal_of(bound, &between.expr, schema);
         let (low, high) = (bound(&between.low), bound(&between.high));
         if low.is_none() && high.is_none() {
-            return mixed::between(between, schema);
+            return mixed::between(between, schema)
+                .or_else(|| zone::between(self, between, schema));
         }
         let or = |new: Option<Expr>, old: &Expr| Box::new(new.unwrap_or_else(|| old.clone()));
         let (low, high) = (or(low, &between.low), or(high, &between.high));
@@ -419,47 +438,6 @@ impl<'a> Rules<'a> {
             false => (text::reads(&to) || to.is_numeric() || to == DataType::Boolean)
                 .then(|| self.read(literal.clone(), &unify::beside(value, &to), None)),
         }
-    }
-}
-
-/// Postgres casts on assignment within a kind of types, from text's literals and to text.
-fn assignable(from: &DataType, to: &Field) -> Result<(), Error> {
-    let (of, wanted) = (kind(from), kind(to.data_type()));
-    if of == wanted || [of, wanted].contains(&Kind::Text) || of == Kind::Null {
-        return Ok(());
-    }
-    let shown = |field: &Field| crate::types::describe(field).data_type;
-    let message = format!(
-        "column \"{}\" is of type {} but expression is of type {}",
-        to.name(),
-        shown(to),
-        shown(&Field::new("", from.clone(), true))
-    );
-    Err(Error::new("42804", message).with_hint("You will need to rewrite or cast the expression."))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Null,
-    Text,
-    Number,
-    Boolean,
-    Time,
-    Interval,
-    Bytes,
-    Nested,
-}
-
-fn kind(of: &DataType) -> Kind {
-    match of {
-        DataType::Null => Kind::Null,
-        DataType::Boolean => Kind::Boolean,
-        of if of.is_string() => Kind::Text,
-        of if of.is_numeric() => Kind::Number,
-        DataType::Interval(_) | DataType::Duration(_) => Kind::Interval,
-        of if of.is_temporal() => Kind::Time,
-        of if of.is_nested() => Kind::Nested,
-        _ => Kind::Bytes,
     }
 }
 

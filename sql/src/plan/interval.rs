@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::functions::interval::elapsed;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, IntervalMonthDayNanoArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
@@ -35,6 +36,12 @@ impl ExprPlanner for IntervalProducts {
             return Ok(PlannerResult::Original(expr));
         }
         let kind = |side: &Expr| side.get_type(schema).unwrap_or(DataType::Null);
+        let RawBinaryExpr { left, right, op } = expr;
+        let split = |side: Expr| match kind(&side) {
+            DataType::Duration(_) => elapsed().call(vec![side]),
+            _ => side,
+        };
+        let expr = RawBinaryExpr { left: split(left), right: split(right), op };
         let (left, right) = (kind(&expr.left), kind(&expr.right));
         let (interval, factor) = match (&left, &right, &expr.op) {
             (DataType::Interval(_), number, BinaryOperator::Multiply) if number.is_numeric() => {

@@ -1,6 +1,6 @@
 //! How long a plan holds: what it has read or computed when it was made must still be so.
 
-use catalog::LakeTable;
+use catalog::{LakeTable, ObjectId};
 use datafusion::common::Result as EngineResult;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
@@ -35,6 +35,21 @@ pub fn life(plan: &LogicalPlan) -> EngineResult<Life> {
         })
     })?;
     Ok(life)
+}
+
+/// The lake's tables that a plan reads as they are now.
+pub fn reads(plan: &LogicalPlan) -> EngineResult<Vec<ObjectId>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(TableScan { source, .. }) = node
+            && let Some(table) = source_as_provider(source)?.downcast_ref::<LakeTable>()
+            && !table.is_past()
+        {
+            found.push(table.table().id);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 /// Whether what a node itself holds lasts: tables of the statement's own snapshot do, and so do

@@ -1,7 +1,8 @@
-//! FULL, RIGHT and ASOF JOIN … USING: the joined column has the value of whichever side has one; of
-//! an AS OF join that is the label's.
+//! JOIN … USING: the joined column is one, with the value of whichever side has one; of an INNER,
+//! LEFT or AS OF join that is the left's.
 //!
-//! The engine takes the left side's, so the statement says what is meant before it is planned:
+//! The engine takes the side whose name comes first and does not know the column in WHERE, so the
+//! statement says what is meant before it is planned:
 //!
 //! ```text
 //!   SELECT k, * FROM a FULL JOIN b USING (k)
@@ -42,17 +43,9 @@ impl Merged {
 
 /// Rewrites a SELECT whose FROM has such a join.
 pub(super) fn rewrite(select: &mut Select, order: Option<&mut OrderBy>) {
+    let is_using = |join: &Join| matches!(constraint(join), Some(JoinConstraint::Using(_)));
     let [from] = select.from.as_mut_slice() else { return };
-    let outer = from.joins.iter().any(|join| {
-        matches!(
-            &join.join_operator,
-            JoinOperator::FullOuter(JoinConstraint::Using(_))
-                | JoinOperator::Right(JoinConstraint::Using(_))
-                | JoinOperator::RightOuter(JoinConstraint::Using(_))
-                | JoinOperator::AsOf { constraint: JoinConstraint::Using(_), .. }
-        )
-    });
-    if !outer {
+    if !from.joins.iter().any(is_using) {
         return;
     }
     let Some((merged, relations)) = merge(from) else { return };
@@ -73,6 +66,8 @@ pub(super) fn rewrite(select: &mut Select, order: Option<&mut OrderBy>) {
         }
     }
     replace(&mut select.selection, &merged);
+    replace(&mut select.distinct, &merged);
+    replace(&mut select.named_window, &merged);
     replace(&mut select.having, &merged);
     replace(&mut select.group_by, &merged);
     // A key that the select list gives is that column already.
@@ -107,20 +102,16 @@ fn merge(from: &mut TableWithJoins) -> Option<(Vec<Merged>, Vec<String>)> {
                 true => BinaryOperator::GtEq,
                 false => BinaryOperator::Eq,
             };
-            let column = folded(column.0.last()?.as_ident()?);
+            let (owner, column) = names_of(column)?;
             let known = merged.iter().position(|m| m.column == column);
             let at = match (known, relations.as_slice()) {
                 (Some(at), _) => at,
-                (None, [left]) => {
-                    let (column, relations) = (column.clone(), vec![left.clone()]);
-                    merged.push(Merged { column, relations, others: Vec::new() });
-                    merged.len() - 1
-                }
-                (None, _) => return None,
+                (None, [left]) => first(&mut merged, &column, left),
+                (None, _) => first(&mut merged, &column, &owner?),
             };
             let equal = binary(merged[at].value(), op, qualified(&right, &column));
             merged[at].relations.push(right.clone());
-            if as_of.is_none() {
+            if keeps_right(join) {
                 merged[at].others.push(right.clone());
             }
             condition = Some(match condition {
@@ -130,6 +121,10 @@ fn merge(from: &mut TableWithJoins) -> Option<(Vec<Merged>, Vec<String>)> {
         }
         conditions.push(condition);
         relations.push(right);
+        // In `*` the columns of the last join come first.
+        let joined: Vec<String> =
+            columns.iter().filter_map(names_of).map(|(_, column)| column).collect();
+        merged.sort_by_key(|m| joined.iter().position(|c| *c == m.column).unwrap_or(usize::MAX));
     }
     for (join, condition) in from.joins.iter_mut().zip(conditions) {
         if let (Some(condition), Some(constraint)) = (condition, constraint_mut(join)) {
@@ -137,6 +132,30 @@ fn merge(from: &mut TableWithJoins) -> Option<(Vec<Merged>, Vec<String>)> {
         }
     }
     Some((merged, relations))
+}
+
+/// A column that is joined for the first time, of a relation on the left.
+fn first(merged: &mut Vec<Merged>, column: &str, left: &str) -> usize {
+    let (column, relations) = (column.to_owned(), vec![left.to_owned()]);
+    merged.push(Merged { column, relations, others: Vec::new() });
+    merged.len() - 1
+}
+
+/// A column of USING, and the relation that has it where `natural.rs` has found it.
+fn names_of(column: &ast::ObjectName) -> Option<(Option<String>, String)> {
+    let mut names = column.0.iter().map(|part| part.as_ident().map(folded));
+    match (names.next()??, names.next()) {
+        (column, None) => Some((None, column)),
+        (owner, Some(column)) => Some((Some(owner), column?)),
+    }
+}
+
+/// Whether the join has rows of its right side alone.
+fn keeps_right(join: &Join) -> bool {
+    matches!(
+        &join.join_operator,
+        JoinOperator::FullOuter(_) | JoinOperator::Right(_) | JoinOperator::RightOuter(_)
+    )
 }
 
 fn constraint(join: &Join) -> Option<&JoinConstraint> {
@@ -153,7 +172,7 @@ fn constraint(join: &Join) -> Option<&JoinConstraint> {
     }
 }
 
-fn constraint_mut(join: &mut Join) -> Option<&mut JoinConstraint> {
+pub(super) fn constraint_mut(join: &mut Join) -> Option<&mut JoinConstraint> {
     match &mut join.join_operator {
         JoinOperator::Join(c)
         | JoinOperator::Inner(c)
@@ -248,7 +267,11 @@ impl VisitorMut for Replacer<'_> {
             && let Expr::Identifier(name) = expression
             && let Some(merged) = find(self.merged, name)
         {
+            let span = name.span;
             *expression = merged.value();
+            if let Expr::CompoundIdentifier(parts) = expression {
+                parts.iter_mut().for_each(|part| part.span = span);
+            }
         }
         ControlFlow::Continue(())
     }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use catalog::{NewView, Relation, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::{FieldRef, Fields};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::sqlparser::ast::{CreateView, Query, SetExpr, Spanned};
+use datafusion::sql::sqlparser::ast::{CreateView, Query as Sql, SetExpr, Spanned};
 
 use super::{Context, alter_table, drop, feature_view, materialized_view, storable};
 use crate::error::{Error, Result};
 use crate::names::{folded, shown};
 use crate::plan::{Found, Place};
+use crate::system::definitions::Query;
 use crate::{Notice, features, parse, plan, types};
 
 pub(super) async fn run(
@@ -20,7 +21,13 @@ pub(super) async fn run(
     text: &str,
 ) -> Result<String> {
     let tag = "CREATE VIEW".to_string();
-    let place = context.environment.target(context.lakes, &create.name, create.temporary)?;
+    let sql = query_text(&create.query, text);
+    let temporary = create.temporary || reads_temp(context, &sql)?;
+    let place = context.environment.target(context.lakes, &create.name, temporary)?;
+    if temporary && !create.temporary {
+        let message = format!("view \"{}\" will be a temporary view", place.name);
+        context.notices.push(Notice::notice(message));
+    }
     let state = context.lakes.view(&place).state();
     let existing = state.schemas.get(&place.schema).and_then(|s| s.relations.get(&place.name));
     match existing {
@@ -39,12 +46,29 @@ pub(super) async fn run(
         }
     }
     let names: Vec<String> = create.columns.iter().map(|c| folded(&c.name)).collect();
-    let sql = query_text(&create.query, text);
     let replace = if create.or_replace { Replace::SameColumns } else { Replace::No };
     let fields = feature_view::fields(context, &place, &create.query).await?;
     store(context, &place, &fields, sql, &names, replace).await?;
     feature_view::revised(context, &place)?;
     Ok(tag)
+}
+
+/// Whether a query reads what only this connection has: then so does the view.
+fn reads_temp(context: &Context<'_>, sql: &str) -> Result<bool> {
+    if context.lakes.temp.is_none() {
+        return Ok(false);
+    }
+    let search_path = &context.environment.search_path;
+    for name in (Query { sql, search_path }).reads() {
+        let parts: Vec<String> =
+            name.schema().into_iter().chain([name.table()]).map(str::to_owned).collect();
+        if let Some((place, _)) = context.environment.find(context.lakes, &parts)?
+            && place.temp
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What a view may take the place of.
@@ -157,7 +181,7 @@ fn replaceable(old: &View, columns: &[FieldRef]) -> Result<()> {
 }
 
 /// The query as the user wrote it; printed anew only if its place in the text is unknown.
-pub(super) fn query_text(query: &Query, text: &str) -> String {
+pub(super) fn query_text(query: &Sql, text: &str) -> String {
     let span = query.span();
     let upper = text.to_uppercase();
     let body = query.to_string();

@@ -44,7 +44,12 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
                 Expr::ScalarFunction(inner) if inner.func.name() == "positive" => value.clone(),
                 other => positive().call(vec![cast(other.clone(), DataType::Float64)]),
             };
-            Some(call.func.call(call.args.iter().map(checked).collect()))
+            let checked = call.args.iter().map(checked).collect();
+            // The engine's of one argument divides logarithms.
+            Some(match (name, call.args.len()) {
+                ("log", 1) => datafusion::functions::math::log10().call(checked),
+                _ => call.func.call(checked),
+            })
         }
         _ => None,
     }

@@ -10,17 +10,18 @@
 //! up every operator keeps the keys apart (grouping, partitions of windows, limits). The optimizer
 //! decorrelates the plain cases itself, and cheaper: they are left to it.
 
+mod match_keys;
 mod push;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result as EngineResult};
+use datafusion::common::{Column, DFSchema, JoinType, Result as EngineResult};
 use datafusion::functions_aggregate::expr_fn::{bool_or, count};
-use datafusion::logical_expr::expr::{Exists, InSubquery};
+use datafusion::logical_expr::expr::{BinaryExpr, Exists, InSubquery};
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Subquery, lit, when,
+    Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit, when,
 };
 
 use super::subquery::{has_rows, native};
@@ -40,7 +41,10 @@ pub(super) fn joined(node: LogicalPlan) -> EngineResult<Transformed<LogicalPlan>
     let ([input], false) = (inputs.as_slice(), matches!(node, LogicalPlan::Subquery(_))) else {
         return Ok(Transformed::no(node));
     };
-    let mut joined = Input { plan: (*input).clone() };
+    let mut joined = Input { plan: (*input).clone(), plain: Vec::new() };
+    if let LogicalPlan::Filter(filter) = &node {
+        plain_members(&filter.predicate, true, &mut joined.plain);
+    }
     let in_filter = matches!(node, LogicalPlan::Filter(_));
     let mut expressions = Vec::new();
     let mut changed = false;
@@ -101,18 +105,36 @@ fn lateral(join: &Join) -> EngineResult<Option<LogicalPlan>> {
         let equal = plain(left)?.eq(plain(right)?);
         filter = Some(filter.map_or(equal.clone(), |filter| filter.and(equal)));
     }
-    let plan = LogicalPlanBuilder::from(join.left.as_ref().clone())
-        .join_detailed(pushed, join.join_type, (outer, keys), filter, NULLS_MATCH)?
+    let (left, keys) = (join.left.as_ref().clone(), (outer, keys));
+    let plan = match_keys::joined(left, pushed, join.join_type, keys, filter)?
         .project(columns.into_iter().map(Expr::Column))?
         .build()?;
     Ok(Some(plan))
 }
 
-const NULLS_MATCH: NullEquality = NullEquality::NullEqualsNull;
-
 /// A node's input, to which subqueries are joined.
 struct Input {
     plan: LogicalPlan,
+    /// Memberships that the optimizer may join itself.
+    plain: Vec<Expr>,
+}
+
+/// Memberships of a filter for which NULL counts as false: those that only AND and OR are above.
+/// The optimizer's anti join for NOT IN looks at the rows of all keys, so none may correlate.
+fn plain_members(predicate: &Expr, alone: bool, found: &mut Vec<Expr>) {
+    match predicate {
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+            let alone = alone && *op == Operator::And;
+            plain_members(left, alone, found);
+            plain_members(right, alone, found);
+        }
+        Expr::InSubquery(InSubquery { subquery, negated, .. })
+            if !negated || alone && subquery.outer_ref_columns.is_empty() =>
+        {
+            found.push(predicate.clone());
+        }
+        _ => {}
+    }
 }
 
 impl Input {
@@ -128,7 +150,7 @@ impl Input {
                 if *negated { !found } else { found }
             }
             Expr::InSubquery(InSubquery { expr, subquery, negated })
-                if !(in_filter && native(subquery, false)) =>
+                if !(self.plain.contains(&e) && native(subquery, false)) =>
             {
                 let found = self.attach(&member(expr, self.plan.schema(), subquery)?)?;
                 if *negated { !found } else { found }
@@ -159,9 +181,8 @@ impl Input {
             renamed.push(Column::new(Some(alias.as_str()), &key.name));
         }
         let pushed = LogicalPlanBuilder::from(pushed).project(items)?.alias(&alias)?.build()?;
-        self.plan = LogicalPlanBuilder::from(self.plan.clone())
-            .join_detailed(pushed, JoinType::Left, (outer, renamed), None, NULLS_MATCH)?
-            .build()?;
+        let (plan, keys) = (self.plan.clone(), (outer, renamed));
+        self.plan = match_keys::joined(plan, pushed, JoinType::Left, keys, None)?.build()?;
         let name = format!("{alias}{MARK}value");
         Ok(Expr::Column(Column::new(Some(alias.as_str()), name)))
     }

@@ -10,6 +10,8 @@
 //! - `'now'::timestamp` and its like are calls: `clock.rs`;
 //! - functions that give rows are lists that are unnested: `rows.rs`;
 //! - `date('2024-01-01')` is a cast, as is a call of other types' names;
+//! - `-a ^ b` is `(-a) ^ b`;
+//! - `count(1)` is `count(*)`;
 //! - `FETCH FIRST n ROWS ONLY` is `LIMIT n`;
 //! - `x SIMILAR TO p` is `x ~ similar_to_escape(p)`;
 //! - the column of FULL JOIN … USING is both sides': `using.rs`;
@@ -101,7 +103,9 @@ impl VisitorMut for Folder {
                 }
             }
             Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
-                if let Some(number) = negative(expr) {
+                if let Some(power) = power_of_negative(expr) {
+                    *expression = power;
+                } else if let Some(number) = negative(expr) {
                     *expression = number;
                 }
             }
@@ -237,6 +241,18 @@ fn before(body: &mut SetExpr) {
         }
         _ => {}
     }
+}
+
+/// `-2 ^ 2` is read as `-(2 ^ 2)`, which Postgres does not mean.
+fn power_of_negative(negated: &Expr) -> Option<Expr> {
+    let Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } = negated else { return None };
+    let base = || {
+        let (op, expr) = (UnaryOperator::Minus, left.clone());
+        negative(left).unwrap_or(Expr::UnaryOp { op, expr })
+    };
+    let base = power_of_negative(left).unwrap_or_else(base);
+    let (left, op, right) = (Box::new(base), BinaryOperator::PGExp, right.clone());
+    Some(Expr::BinaryOp { left, op, right })
 }
 
 pub(crate) fn has_column(expression: &Expr) -> bool {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
     DataType, Field, FieldRef, Float32Type, Float64Type, Int64Type,
@@ -23,6 +23,9 @@ use crate::functions::arithmetic::out_of_range;
 
 /// Whether the cast rounds, or may be out of range.
 pub(super) fn converts(from: &DataType, to: &DataType) -> bool {
+    if let (DataType::List(from), DataType::List(to)) = (from, to) {
+        return converts(from.data_type(), to.data_type());
+    }
     let decimal = matches!(from, DataType::Decimal128(..) | DataType::Decimal256(..));
     match to {
         DataType::Decimal128(..) => {
@@ -151,6 +154,13 @@ impl ScalarUDFImpl for Number {
 
 impl Number {
     fn convert(&self, array: &ArrayRef) -> EngineResult<ArrayRef> {
+        if let DataType::List(item) = &self.to {
+            let lists = array.as_list::<i32>();
+            let of_items = Self { to: item.data_type().clone(), signature: self.signature.clone() };
+            let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+            let items = of_items.convert(lists.values())?;
+            return Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, items, nulls)?));
+        }
         if self.to == DataType::Float32 {
             return self.real(array);
         }

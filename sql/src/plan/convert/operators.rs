@@ -10,8 +10,9 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::sqlparser::ast::BinaryOperator;
 use datafusion::logical_expr::{Expr, ExprSchemable, Like, cast};
 
+use super::assign::{Kind, kind};
+use super::tag;
 use super::unify::unifies;
-use super::{Kind, kind, tag};
 use crate::error::Error;
 use crate::functions::substr;
 use crate::system::references;

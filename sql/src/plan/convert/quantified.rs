@@ -7,6 +7,7 @@
 //! | `x <> ALL (query)`  | `x NOT IN (query)`                                                  |
 //! | `x < ANY (query)`   | true if `x` is less than the greatest; NULL if one is NULL; else false |
 //! | `x < ALL (query)`   | `NOT x >= ANY (query)`                                              |
+//! | `x < ANY (array)`   | the same, where the array may have NULL and NULL is not false       |
 //! | `(a, b) < (c, d)`   | `a < c OR a = c AND b < d`                                          |
 //! | `(a, b) IN (query)` | in WHERE: `EXISTS (… a = v1 AND b = v2)`; else like `< ANY`         |
 //! | `(a, b) IS NULL`    | `a IS NULL AND b IS NULL`                                           |
@@ -28,11 +29,17 @@ use crate::parse;
 /// Folds `expression` if it is such a comparison.
 pub(super) fn fold(expression: &mut Expr) {
     let new = match expression {
-        Expr::AnyOp { left, compare_op, right, .. } => {
-            subquery(right).map(|query| any(left, compare_op, query))
-        }
+        Expr::AnyOp { left, compare_op, right, is_some } => match subquery(right) {
+            Some(query) => Some(any(left, compare_op, query)),
+            None if *is_some == AS_IT_IS || !may_have_null(right) => None,
+            None => Some(any_of(left, compare_op, right)),
+        },
         Expr::AllOp { left, compare_op, right } => {
-            subquery(right).and_then(|query| Some(not(any(left, &opposite(compare_op)?, query))))
+            opposite(compare_op).and_then(|opposite| match subquery(right) {
+                Some(query) => Some(not(any(left, &opposite, query))),
+                None if !may_have_null(right) => None,
+                None => Some(not(any_of(left, &opposite, right))),
+            })
         }
         Expr::BinaryOp { left, op, right } => match (left.as_ref(), right.as_ref()) {
             (Expr::Tuple(left), Expr::Tuple(right)) if left.len() == right.len() => {
@@ -132,6 +139,41 @@ fn any(left: &Expr, op: &BinaryOperator, query: &Query) -> Expr {
     filled(template, &parts)
 }
 
+/// Of `AnyOp::is_some`, which only says which word was written: the engine's plan will do, where
+/// NULL counts as false.
+const AS_IT_IS: bool = true;
+
+/// Whether an array may have NULL among its elements.
+fn may_have_null(array: &Expr) -> bool {
+    match array {
+        Expr::Array(array) => !array.elem.iter().all(|element| match element {
+            Expr::Value(value) => !matches!(value.value, Value::Null | Value::Placeholder(_)),
+            Expr::Cast { expr, .. } => matches!(expr.as_ref(),
+                Expr::Value(value) if !matches!(value.value, Value::Null | Value::Placeholder(_))),
+            _ => false,
+        }),
+        // A literal in quotes has the type of what it is compared with.
+        Expr::Value(_) => false,
+        Expr::Nested(inner) => may_have_null(inner),
+        _ => true,
+    }
+}
+
+/// `x op ANY (array)`: NULL if none is hit and one is NULL.
+fn any_of(left: &Expr, op: &BinaryOperator, array: &Expr) -> Expr {
+    let hit = Expr::AnyOp {
+        left: Box::new(left.clone()),
+        compare_op: op.clone(),
+        right: Box::new(array.clone()),
+        is_some: AS_IT_IS,
+    };
+    let template = "CASE WHEN hit THEN true WHEN a IS NULL THEN NULL \
+                    WHEN cardinality(a) = 0 THEN false \
+                    WHEN x IS NULL OR array_position(a, NULL) IS NOT NULL THEN NULL \
+                    ELSE false END";
+    filled(template, &[("hit", hit), ("a", array.clone()), ("x", left.clone())])
+}
+
 /// `(SELECT aggregate FROM (query) AS s(v))`
 fn of(query: &Query, aggregate: &str) -> Expr {
     over(query, &format!("(SELECT {aggregate} FROM (SELECT 1) AS s(v))"))
@@ -163,6 +205,7 @@ pub(super) fn in_where(condition: &mut Expr) {
             in_where(right);
         }
         Expr::Nested(inner) => in_where(inner),
+        Expr::AnyOp { right, is_some, .. } if subquery(right).is_none() => *is_some = AS_IT_IS,
         Expr::InSubquery { expr, subquery, negated: false } => {
             if let Expr::Tuple(row) = expr.as_ref() {
                 let template = format!(

@@ -20,8 +20,9 @@ use datafusion::logical_expr::{
 };
 
 use super::super::parameters;
+use super::assign::{Kind, kind};
 use super::operators::{is_open, undefined};
-use super::{Kind, Rules, kind, numeric, tag, tagged, text};
+use super::{Rules, numeric, tag, tagged, text};
 use crate::error::Error;
 use crate::types::shown;
 

@@ -2,7 +2,7 @@
 
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, cast as engine_cast, lit};
 
 use super::Rules;
@@ -39,8 +39,31 @@ pub(super) fn compared<'t>(left: &'t DataType, right: &'t DataType) -> Option<&'
     match (zoned(left), zoned(right)) {
         (true, false) if clock(right) => Some(left),
         (false, true) if clock(left) => Some(right),
-        _ => None,
+        // The engine would compare in nanoseconds, which the year 2262 is too late for.
+        _ => match (left, right) {
+            (DataType::Date32, DataType::Timestamp(..)) => Some(right),
+            (DataType::Timestamp(..), DataType::Date32) => Some(left),
+            _ => None,
+        },
     }
+}
+
+/// A date or clock between instants, a date between clocks, and so on.
+pub(super) fn between(rules: &Rules<'_>, between: &Between, schema: &DFSchema) -> Option<Expr> {
+    let of = |value: &Expr| value.get_type(schema).ok();
+    let (value, low, high) = (of(&between.expr)?, of(&between.low)?, of(&between.high)?);
+    let to = compared(&value, &low).or_else(|| compared(&value, &high))?;
+    let at = |side: &Expr, of: &DataType| {
+        let new = cast(rules, side.clone(), of, to).filter(|_| of != to);
+        let new = new.unwrap_or_else(|| engine_cast(side.clone(), to.clone()));
+        Box::new(if of == to { side.clone() } else { new })
+    };
+    Some(Expr::Between(Between::new(
+        at(&between.expr, &value),
+        between.negated,
+        at(&between.low, &low),
+        at(&between.high, &high),
+    )))
 }
 
 /// Calls whose answer depends on the clock.
@@ -83,6 +106,14 @@ fn is_epoch(call: &ScalarFunction) -> bool {
     }
 }
 
+/// A date and a timestamp, either way round.
+fn clocks(left: &DataType, right: &DataType) -> bool {
+    matches!(
+        (left, right),
+        (DataType::Date32, DataType::Timestamp(..)) | (DataType::Timestamp(..), DataType::Date32)
+    )
+}
+
 /// `date ± interval` is a timestamp; days of an interval are the zone's.
 pub(super) fn sum(
     rules: &Rules<'_>,
@@ -98,6 +129,16 @@ pub(super) fn sum(
         Operator::Minus if of_left == &DataType::Date32 && of_right == &DataType::Date32 => {
             let days = BinaryExpr::new(left.clone().into(), op, right.clone().into());
             return Some(engine_cast(Expr::BinaryExpr(days), DataType::Int32));
+        }
+        // The engine would subtract in nanoseconds.
+        Operator::Minus if clocks(of_left, of_right) => {
+            let to = if of_left == &DataType::Date32 { of_right } else { of_left };
+            let at = |side: &Expr, of: &DataType| {
+                let new = cast(rules, side.clone(), of, to).filter(|_| of != to);
+                Box::new(new.unwrap_or_else(|| engine_cast(side.clone(), to.clone())))
+            };
+            let (left, right) = (at(left, of_left), at(right, of_right));
+            return Some(Expr::BinaryExpr(BinaryExpr::new(left, op, right)));
         }
         _ => return None,
     };

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
     WindowFrame, lit, when,
 };
 
-use super::{Keys, NULLS_MATCH, is_correlated, unique};
+use super::{Keys, is_correlated, match_keys, unique};
 use crate::asof::AsOf;
 use crate::error::Error;
 use crate::names::MARK;
@@ -170,13 +170,8 @@ fn push_aggregate(
     let (all, own) = again(domain, keys)?;
     let own: Vec<Column> = own.into_iter().map(|(_, key)| key).collect();
     let columns = aggregate.schema.columns();
-    let joined = LogicalPlanBuilder::from(all).join_detailed(
-        plan,
-        JoinType::Left,
-        (own.clone(), found),
-        None,
-        NULLS_MATCH,
-    )?;
+    let keys = (own.clone(), found);
+    let joined = match_keys::joined(all, plan, JoinType::Left, keys, None)?;
     let value = |(column, e): (Column, &Expr)| {
         let value = Expr::Column(column.clone());
         match counts(e) {

@@ -67,6 +67,9 @@ pub(super) fn rename(call: &mut ast::Function) {
     if is(call, "make_interval") {
         return fields_of_interval(call);
     }
+    if is(call, "count") {
+        return count_rows(call);
+    }
     let Some((_, to)) = RENAMED.iter().find(|(from, _)| is(call, from)) else { return };
     if let Some(ast::ObjectNamePart::Identifier(last)) = call.name.0.last_mut() {
         *last = ast::Ident::with_quote('"', *to);
@@ -145,6 +148,21 @@ impl VisitorMut for NamedCasts {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `count(1)` counts rows: the engine takes it and `count(*)` for one column.
+fn count_rows(call: &mut ast::Function) {
+    let ast::FunctionArguments::List(list) = &mut call.args else { return };
+    let is_literal = |argument: &ast::FunctionArg| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Cast { expr, .. })) => {
+            is_number(expr)
+        }
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) => is_number(value),
+        _ => false,
+    };
+    if list.duplicate_treatment.is_none() && list.args.len() == 1 && is_literal(&list.args[0]) {
+        list.args = vec![ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)];
     }
 }
 

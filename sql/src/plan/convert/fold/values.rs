@@ -3,10 +3,18 @@
 use datafusion::sql::sqlparser::ast::{DataType, Expr, Value, Values};
 
 use super::{cast, function};
-use crate::functions::unknown;
+use crate::functions::{bare, unknown};
 
 /// Marks them, for the engine would take them for text: `functions/unknown.rs`.
 pub(super) fn open_literals(values: &mut Values) {
+    if values.rows.len() > 1 {
+        let items = values.rows.iter_mut().flat_map(|row| row.content.iter_mut());
+        for item in items {
+            if matches!(item, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+                *item = function(bare::NAME, &[&*item]);
+            }
+        }
+    }
     for column in 0..values.rows.first().map_or(0, |row| row.len()) {
         let items = || values.rows.iter().filter_map(|row| row.get(column));
         // What is JSON in the syntax tree is typed there: `json/fold.rs`.

@@ -1,0 +1,145 @@
+//! The engine's physical rules, two of them in a frame that keeps them right where columns of one
+//! name meet, as they do above most joins of a table with itself.
+//!
+//! - Filters that are pushed down find their column by its name alone: in a node with two of a name
+//!   they would take the first. Such nodes are fenced off while filters are pushed.
+//! - What cannot be merged of projections, by the same confusion, stays as it is.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+type Plan = Arc<dyn ExecutionPlan>;
+
+/// See the module.
+pub fn physical_rules() -> Vec<Rule> {
+    let framed = |rule: Rule| -> Rule {
+        let name = rule.name();
+        if name.starts_with("FilterPushdown") {
+            Arc::new(Fenced(rule))
+        } else if name == "ProjectionPushdown" {
+            Arc::new(Forgiving(rule))
+        } else {
+            rule
+        }
+    };
+    PhysicalOptimizer::new().rules.into_iter().map(framed).collect()
+}
+
+#[derive(Debug)]
+struct Fenced(Rule);
+
+impl PhysicalOptimizerRule for Fenced {
+    fn optimize(&self, plan: Plan, config: &ConfigOptions) -> Result<Plan> {
+        let fenced = plan.transform_up(|node| {
+            Ok(match is_ambiguous(&node.schema()) {
+                true => Transformed::yes(Arc::new(Fence { input: node }) as Plan),
+                false => Transformed::no(node),
+            })
+        })?;
+        let is_fenced = fenced.transformed;
+        let plan = self.0.optimize(fenced.data, config)?;
+        if !is_fenced {
+            return Ok(plan);
+        }
+        plan.transform_up(|node| {
+            let input = node.downcast_ref::<Fence>().map(|fence| Arc::clone(&fence.input));
+            Ok(input.map_or_else(|| Transformed::no(node), Transformed::yes))
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.0.schema_check()
+    }
+}
+
+fn is_ambiguous(schema: &SchemaRef) -> bool {
+    let mut seen = HashSet::new();
+    !schema.fields().iter().all(|field| seen.insert(field.name()))
+}
+
+#[derive(Debug)]
+struct Forgiving(Rule);
+
+impl PhysicalOptimizerRule for Forgiving {
+    fn optimize(&self, plan: Plan, config: &ConfigOptions) -> Result<Plan> {
+        match self.0.optimize(Arc::clone(&plan), config) {
+            Err(DataFusionError::Internal(_) | DataFusionError::Plan(_)) => Ok(plan),
+            done => done,
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.0.schema_check()
+    }
+}
+
+/// A node through which no filter is pushed; there only while a rule runs.
+#[derive(Debug)]
+struct Fence {
+    input: Plan,
+}
+
+impl DisplayAs for Fence {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl ExecutionPlan for Fence {
+    fn name(&self) -> &str {
+        "Fence"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Plan> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Plan>) -> Result<Plan> {
+        let [input] = children.as_slice() else { return Ok(self) };
+        Ok(Arc::new(Self { input: Arc::clone(input) }))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
+}
