@@ -8,7 +8,9 @@ use datafusion::arrow::array::{Array, AsArray, BooleanArray, StringArray};
 use datafusion::arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result as EngineResult;
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, TypeSignature, Volatility, create_udf,
+};
 
 use crate::session::{SharedWho, Who};
 use crate::settings::Settings;
@@ -137,6 +139,10 @@ fn current_setting(settings: &Arc<RwLock<Settings>>) -> ScalarUDF {
     let settings = Arc::clone(settings);
     let answer = move |arguments: &[ColumnarValue]| {
         let names = strings(&arguments[0])?;
+        let may_lack = match arguments.get(1) {
+            Some(ColumnarValue::Scalar(ScalarValue::Boolean(Some(may_lack)))) => *may_lack,
+            _ => false,
+        };
         let settings = read(&settings)?;
         let values: EngineResult<StringArray> = names
             .iter()
@@ -144,14 +150,23 @@ fn current_setting(settings: &Arc<RwLock<Settings>>) -> ScalarUDF {
                 None => Ok(None),
                 Some(name) => match settings.get(name) {
                     Some(value) => Ok(Some(value.to_string())),
+                    None if may_lack => Ok(None),
                     None => Err(unrecognized(name)),
                 },
             })
             .collect();
         Ok(ColumnarValue::Array(Arc::new(values?)))
     };
-    let arguments = vec![DataType::Utf8];
-    create_udf("current_setting", arguments, DataType::Utf8, Volatility::Stable, Arc::new(answer))
+    let name = TypeSignature::Exact(vec![DataType::Utf8]);
+    let with_missing = TypeSignature::Exact(vec![DataType::Utf8, DataType::Boolean]);
+    let signature = Signature::one_of(vec![name, with_missing], Volatility::Stable);
+    let of = DataType::Utf8;
+    ScalarUDF::from(SimpleScalarUDF::new_with_signature(
+        "current_setting",
+        signature,
+        of,
+        Arc::new(answer),
+    ))
 }
 
 fn set_config(settings: &Arc<RwLock<Settings>>) -> ScalarUDF {

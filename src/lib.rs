@@ -17,6 +17,7 @@ pub mod run;
 mod server;
 pub mod session;
 mod settings;
+mod spill;
 mod upkeep;
 pub mod wire;
 

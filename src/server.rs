@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::spill;
 use crate::upkeep;
 use crate::wire::auth::Failures;
 use crate::wire::cancel::Registry;
@@ -229,9 +230,9 @@ fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>, Error> {
     let mode = match &config.temp_dir {
         Some(folder) => {
             writable(&folder.to_string_lossy())?;
-            DiskManagerMode::Directories(vec![folder.clone()])
+            DiskManagerMode::Directories(vec![spill::folder(folder)?])
         }
-        None => DiskManagerMode::OsTmpDirectory,
+        None => DiskManagerMode::Directories(vec![spill::folder(&std::env::temp_dir())?]),
     };
     let disk = DiskManagerBuilder::default()
         .with_mode(mode)

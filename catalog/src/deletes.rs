@@ -55,31 +55,42 @@ pub async fn later(
     path: &str,
     at: SnapshotId,
 ) -> Result<RoaringTreemap> {
+    let snapshots = numbers(store, path, SNAPSHOT_COLUMN).await?;
+    let snapshots = snapshots.ok_or_else(|| Error::Damaged {
+        path: path.to_owned(),
+        reason: format!("it has no column \"{SNAPSHOT_COLUMN}\""),
+    })?;
+    let positions = (0_u64..).zip(snapshots).filter(|(_, snapshot)| *snapshot > at);
+    Ok(positions.map(|(position, _)| position).collect())
+}
+
+/// A column of numbers that a file carries beside the table's; None: it has none of the name.
+pub async fn numbers(
+    store: &Arc<dyn ObjectStore>,
+    path: &str,
+    column: &str,
+) -> Result<Option<Vec<i64>>> {
     let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason };
     let location = Path::parse(path).map_err(|e| storage::error(path, &e.into()))?;
     let bytes = store.get(&location).await.map_err(|e| storage::error(path, &e))?;
     let bytes = bytes.bytes().await.map_err(|e| storage::error(path, &e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes);
     let builder = builder.map_err(|e| damaged(e.to_string()))?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), [SNAPSHOT_COLUMN]);
+    if !builder.schema().fields().iter().any(|field| field.name() == column) {
+        return Ok(None);
+    }
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
     let reader = builder.with_projection(mask).build().map_err(|e| damaged(e.to_string()))?;
     let batches: std::result::Result<Vec<RecordBatch>, _> = reader.collect();
     let batches = batches.map_err(|e| damaged(e.to_string()))?;
-    let mut positions = RoaringTreemap::new();
-    let mut position = 0;
+    let mut all = Vec::new();
     for batch in batches {
-        let snapshots = batch.column_by_name(SNAPSHOT_COLUMN);
-        let snapshots = snapshots.and_then(|array| cast(array, &DataType::Int64).ok());
-        let snapshots =
-            snapshots.ok_or_else(|| damaged(format!("it has no column \"{SNAPSHOT_COLUMN}\"")))?;
-        for snapshot in snapshots.as_primitive::<Int64Type>().values() {
-            if *snapshot > at {
-                positions.insert(position);
-            }
-            position += 1;
-        }
+        let numbers = batch.column_by_name(column);
+        let numbers = numbers.and_then(|array| cast(array, &DataType::Int64).ok());
+        let numbers = numbers.ok_or_else(|| damaged(format!("it has no column \"{column}\"")))?;
+        all.extend_from_slice(numbers.as_primitive::<Int64Type>().values());
     }
-    Ok(positions)
+    Ok(Some(all))
 }
 
 fn decode(bytes: Bytes) -> Result<Vec<Deletion>, String> {

@@ -36,6 +36,8 @@ pub struct Overlay {
     pub rows: Vec<LocalRows>,
     /// Deleted positions of committed files and, under `INLINED`, of committed inlined rows.
     pub deleted: BTreeMap<FileId, RoaringTreemap>,
+    /// The files of `deleted` as they were, to find their rows again when upkeep has moved them.
+    pub origins: BTreeMap<FileId, Arc<DataFile>>,
     pub deleted_local: RoaringTreemap,
     pub truncated: bool,
     pub depends: bool,

@@ -393,7 +393,12 @@ impl Transaction {
 
     /// Deletes rows by the addresses that scans report.
     pub fn delete(&mut self, table: ObjectId, addresses: &BTreeMap<FileId, RoaringTreemap>) {
-        self.work.overlays.entry(table).or_default().delete(addresses);
+        let known = self.lake.cache().rows(table, self.base.snapshot.id);
+        let files = known.iter().flat_map(|rows| rows.files.iter());
+        let origins = files.filter(|file| addresses.contains_key(&file.id));
+        let overlay = self.work.overlays.entry(table).or_default();
+        overlay.origins.extend(origins.map(|file| (file.id, Arc::clone(file))));
+        overlay.delete(addresses);
     }
 
     pub fn truncate(&mut self, table: ObjectId) {

@@ -6,6 +6,7 @@ mod arrays;
 pub(crate) mod as_type;
 pub(crate) mod assigned_to;
 pub(crate) mod bare;
+pub(crate) mod bounded;
 mod bytes;
 mod extract;
 mod finite;
@@ -57,6 +58,8 @@ pub fn scalar() -> Vec<ScalarUDF> {
         as_type::function(),
         assigned_to::function(),
         bare::function(),
+        bounded::function(false),
+        bounded::function(true),
         extract::date_part(),
         extract::extract(),
         finite::function(),

@@ -53,9 +53,23 @@ pub(super) async fn check(lake: &Lake, base: &State, newest: &State, work: &Work
 fn check_named(base: &State, newest: &State, id: ObjectId) -> Result<()> {
     let Some((schema, old)) = place_of(base, id) else { return Ok(()) };
     match place_of(newest, id) {
-        Some((at, new)) if at.name == schema.name && new.name() == old.name() => Ok(()),
+        Some((at, new)) if at.name == schema.name && new.name() == old.name() => {
+            match has_columns_of(new, old) {
+                true => Ok(()),
+                false => Err(concurrent("change", old.name())),
+            }
+        }
         _ => Err(concurrent("change", old.name())),
     }
+}
+
+/// Whether a table still has the columns that it had.
+fn has_columns_of(new: &Relation, old: &Relation) -> bool {
+    let (Relation::Table(new), Relation::Table(old)) = (new, old) else { return true };
+    old.columns.iter().all(|column| {
+        let now = new.columns.iter().find(|now| now.id == column.id);
+        now.is_some_and(|now| now.name == column.name)
+    })
 }
 
 /// No query kept since the base may name what is no longer there.

@@ -1,8 +1,8 @@
 //! Commit: the operations made once more on the newest snapshot, in one database transaction.
 //!
 //! ```text
-//!   newest ──check conflicts──replay──▶ next state ──number──┐
-//!   big deletes ──▶ delete files, uploaded                   │
+//!   newest ──follow moved rows──check conflicts──replay──▶ next state ──number──┐
+//!   big deletes ──▶ delete files, uploaded                                      │
 //!                 BEGIN · still newest? · rows of the next snapshot · COMMIT · cache
 //! ```
 //! When another process has committed in between, the whole is done again on its snapshot.
@@ -10,6 +10,7 @@
 mod conflicts;
 pub(crate) mod data;
 pub(crate) mod deletions;
+mod moved;
 mod records;
 mod statistics;
 mod tables;
@@ -109,6 +110,7 @@ async fn attempt(
     if base.snapshot.id > newest.snapshot.id {
         return Ok(None);
     }
+    let work = &*moved::followed(lake, base, newest, work).await?;
     conflicts::check(lake, base, newest, work).await?;
     let replayed = replay(base, newest, work)?;
     let deletes = deletions::prepare(lake, newest, &replayed.state, work, &replayed.ids).await?;

@@ -102,27 +102,32 @@ pub async fn insert(
         let id = row_id + index as i64;
         let mut row = vec![Value::Integer(id), Value::Integer(snapshot), Value::Null];
         let cells = stored.iter().zip(batch.columns());
-        row.extend(cells.map(|(s, array)| cell(array, index, s.kind, dialect)));
+        for (s, array) in cells {
+            row.push(cell(array, index, s.kind, dialect)?);
+        }
         rows.push(row);
     }
     session.insert(&data_table(table.id, table.schema_version), &columns, &rows).await
 }
 
-fn cell(array: &ArrayRef, row: usize, kind: Kind, dialect: Dialect) -> Value {
+fn cell(array: &ArrayRef, row: usize, kind: Kind, dialect: Dialect) -> Result<Value> {
     if array.is_null(row) {
-        return Value::Null;
+        return Ok(Value::Null);
     }
     if let Some(bytes) = array.as_binary_opt::<i32>() {
-        return Value::Bytes(bytes.value(row).to_vec());
+        return Ok(Value::Bytes(bytes.value(row).to_vec()));
     }
     let Some(text) = types::value_text(array, row) else {
-        return Value::Null;
+        return Err(Error::InvalidParameter {
+            message: format!("a value of type {} cannot be written", array.data_type()),
+            hint: None,
+        });
     };
-    match (kind, dialect) {
+    Ok(match (kind, dialect) {
         (Kind::Boolean, _) => Value::from(text == "true"),
         (Kind::Utf8, Dialect::Postgres) => Value::Bytes(text.into_bytes()),
         _ => Value::Text(text),
-    }
+    })
 }
 
 /// A table of inlined rows as an older layout left it.

@@ -19,6 +19,8 @@ enum Step {
     /// Rows whose key leaves a rest, by a divisor.
     Delete(i64, i64),
     Update(i64, i64),
+    /// An update during which rows are flushed, or files merged.
+    UpdateWhile(i64, i64, bool),
     AddColumn,
     DropColumn,
     Partition(bool),
@@ -35,6 +37,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1..6i64, prop::bool::ANY).prop_map(|(rows, file)| Step::Insert(rows, file)),
         3 => (2..5i64, 0..4i64).prop_map(|(divisor, rest)| Step::Delete(divisor, rest)),
         3 => (2..5i64, 0..4i64).prop_map(|(divisor, rest)| Step::Update(divisor, rest)),
+        2 => (2..5i64, 0..4i64, prop::bool::ANY)
+            .prop_map(|(divisor, rest, merge)| Step::UpdateWhile(divisor, rest, merge)),
         1 => Just(Step::AddColumn),
         1 => Just(Step::DropColumn),
         1 => prop::bool::ANY.prop_map(Step::Partition),
@@ -123,7 +127,7 @@ async fn change(transaction: &mut Transaction, model: &mut Model, step: &Step, n
                 assert!(model.remove(&key).is_some(), "{key} is not there");
             }
         }
-        Step::Update(divisor, rest) => {
+        Step::Update(divisor, rest) | Step::UpdateWhile(divisor, rest, _) => {
             let keys = remove(transaction, *divisor, *rest).await;
             let new: Vec<(i64, String)> =
                 keys.iter().map(|key| (*key, format!("u{number}"))).collect();
@@ -179,6 +183,13 @@ async fn run(steps: Vec<Step>) {
                 let writer = if number % 3 == 0 { &other } else { &lake };
                 let mut transaction = begin(writer).await;
                 change(&mut transaction, &mut model, step, number as i64).await;
+                match step {
+                    Step::UpdateWhile(.., false) => _ = lake.flush(id).await.unwrap(),
+                    Step::UpdateWhile(.., true) => {
+                        lake.merge(&engine(&lake).state(), id).await.unwrap();
+                    }
+                    _ => {}
+                }
                 transaction.commit().await.unwrap();
             }
         }

@@ -9,6 +9,7 @@
 //! - `VERSION AS OF 'tag'` becomes TIMESTAMP AS OF a function, for a number is expected there;
 //! - a window's `EXCLUDE CURRENT [ROW]` becomes a last key of its PARTITION BY;
 //! - the `*` of `(r).*` becomes a field of a name that no field has;
+//! - `x IN (VALUES …)` is `x IN (SELECT * FROM (VALUES …))`;
 //! - `'a'` and `'b'` on two lines are `'ab'`;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
@@ -67,9 +68,8 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             folded.push(rest[0].clone());
             folded.extend(synthetic(&name, &rest[1]));
             index += 2;
-        } else if let Some((length, text)) = continued(rest) {
-            let token = Token::SingleQuotedString(text);
-            folded.push(TokenWithSpan { token, span: rest[0].span });
+        } else if let Some((length, tokens)) = in_values(rest).or_else(|| continued(rest)) {
+            folded.extend(tokens);
             first = false;
             index += length;
         } else if first && words(rest, &["ABORT"]).is_some() {
@@ -88,8 +88,8 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     folded
 }
 
-/// Literals that only white space with an end of line parts are one: how many tokens, and its text.
-fn continued(rest: &[TokenWithSpan]) -> Option<(usize, String)> {
+/// Literals that only white space with an end of line parts are one: how many tokens, and the one.
+fn continued(rest: &[TokenWithSpan]) -> Option<(usize, Vec<TokenWithSpan>)> {
     let Token::SingleQuotedString(first) = &rest.first()?.token else { return None };
     let (mut text, mut length, mut lines) = (first.clone(), 1, false);
     for (index, token) in rest.iter().enumerate().skip(1) {
@@ -105,7 +105,36 @@ fn continued(rest: &[TokenWithSpan]) -> Option<(usize, String)> {
             _ => break,
         }
     }
-    (length > 1).then_some((length, text))
+    let (token, span) = (Token::SingleQuotedString(text), rest[0].span);
+    (length > 1).then(|| (length, vec![TokenWithSpan { token, span }]))
+}
+
+/// `IN (VALUES …` up to where the parenthesis closes: how many tokens, and what stands for them.
+fn in_values(rest: &[TokenWithSpan]) -> Option<(usize, Vec<TokenWithSpan>)> {
+    let start = words(rest, &["IN"])?;
+    let is_space = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
+    let next = |from: usize| {
+        let found = rest.get(from..)?.iter().position(|token| !is_space(token))?;
+        Some(from + found)
+    };
+    let open = next(start).filter(|at| rest[*at].token == Token::LParen)?;
+    let values = next(open + 1)?;
+    words(&rest[values..], &["VALUES"])?;
+    let mut depth = 0_usize;
+    let close = rest.iter().skip(open).position(|token| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    })?;
+    let close = open + close;
+    let mut tokens = rest[..=open].to_vec();
+    tokens.extend(synthetic("SELECT * FROM (", &rest[values]));
+    tokens.extend(rest[values..close].iter().map(plain_literal));
+    tokens.extend(synthetic(") AS \"\u{3}values\"", &rest[close]));
+    Some((close, tokens))
 }
 
 fn plain_literal(token: &TokenWithSpan) -> TokenWithSpan {

@@ -29,6 +29,7 @@ mod character;
 mod dependent;
 mod fold;
 mod guard;
+mod intervals;
 mod json;
 mod matching;
 mod mixed;
@@ -51,7 +52,9 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList, ScalarFunction};
+use datafusion::logical_expr::expr::{
+    AggregateFunction, Between, BinaryExpr, Cast, InList, ScalarFunction,
+};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, Like, LogicalPlan, Operator, cast, lit};
 use datafusion::sql::sqlparser::ast::VisitMut;
@@ -285,8 +288,8 @@ impl<'a> Rules<'a> {
                 json::ordered(&expression, schema)?.or_else(sums)
             }
             Expr::AggregateFunction(call) => {
-                let sums = || number::wide_sum(call, schema);
-                json::ordered(&expression, schema)?.or_else(sums)
+                let ordered = json::ordered(&expression, schema)?;
+                ordered.or_else(|| of_own_type(call, schema))
             }
             _ => None,
         };
@@ -439,6 +442,11 @@ impl<'a> Rules<'a> {
                 .then(|| self.read(literal.clone(), &unify::beside(value, &to), None)),
         }
     }
+}
+
+/// An aggregate whose answer for its type is not the engine's.
+fn of_own_type(call: &AggregateFunction, schema: &DFSchema) -> Option<Expr> {
+    number::wide_sum(call, schema).or_else(|| intervals::extreme(call, schema))
 }
 
 /// Whether the engine would write values of the type otherwise than Postgres.

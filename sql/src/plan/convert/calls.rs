@@ -7,8 +7,8 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, cast, lit};
 
 use super::{Rules, written};
-use crate::functions::COUNT_IN_INTEGER;
 use crate::functions::number::{positive, round_even};
+use crate::functions::{COUNT_IN_INTEGER, bounded};
 
 /// The call as Postgres answers it; None: as the engine does.
 pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
@@ -39,6 +39,18 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
             Some(cast(whole()?, DataType::Decimal128(*precision, 0)))
         }
         ("signum", DataType::Decimal128(..), 1) => Some(cast(whole()?, DataType::Decimal128(1, 0))),
+        ("repeat" | "lpad" | "rpad", _, 2 | 3) => {
+            let (text, count) = (&call.args[0], &call.args[1]);
+            let is_bounded = matches!(count, Expr::ScalarFunction(inner)
+                if inner.func.name().starts_with("bounded_"));
+            (!is_bounded).then(|| {
+                let given =
+                    vec![cast(text.clone(), DataType::Utf8), cast(count.clone(), DataType::Int64)];
+                let mut arguments = call.args.clone();
+                arguments[1] = bounded::function(name == "repeat").call(given);
+                call.func.call(arguments)
+            })
+        }
         ("ln" | "log" | "log2" | "log10", of, _) if of.is_numeric() => {
             let checked = |value: &Expr| match value {
                 Expr::ScalarFunction(inner) if inner.func.name() == "positive" => value.clone(),

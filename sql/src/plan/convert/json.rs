@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, GetFieldAccess, LogicalPlan, Operator, Sort, cast, lit,
 };
 
-use super::{is_text, tagged};
+use super::{intervals, is_text, tagged};
 use crate::error::Error;
 use crate::functions::json;
 
@@ -317,7 +317,10 @@ pub(super) fn ordered(expression: &Expr, schema: &DFSchema) -> EngineResult<Opti
         Expr::AggregateFunction(call) => &mut call.params.order_by,
         _ => return Ok(None),
     };
-    if !keys.iter().any(|key| Kind::of(&key.expr, schema).is_json()) {
+    let is_other = |key: &SortKey| {
+        Kind::of(&key.expr, schema).is_json() || intervals::key(&key.expr, schema).is_some()
+    };
+    if !keys.iter().any(is_other) {
         return Ok(None);
     }
     for key in keys {
@@ -327,6 +330,9 @@ pub(super) fn ordered(expression: &Expr, schema: &DFSchema) -> EngineResult<Opti
 }
 
 fn sort_key(key: SortKey, schema: &DFSchema, by: fn(Expr) -> Expr) -> EngineResult<SortKey> {
+    if let Some(expr) = intervals::key(&key.expr, schema) {
+        return Ok(SortKey { expr, ..key });
+    }
     match Kind::of(&key.expr, schema) {
         Kind::Jsonb => Ok(SortKey { expr: by(key.expr), ..key }),
         Kind::Json => {

@@ -32,6 +32,9 @@ impl ExprPlanner for KnownOperators {
             true => with_booleans(expr, schema),
             false => expr,
         };
+        if let Some(array) = without_null(&expr, schema) {
+            return Ok(PlannerResult::Planned(array));
+        }
         let (left, right) = (side(&expr.left, schema), side(&expr.right, schema));
         let known = match &expr.op {
             op if comparison(op) => comparable(left, right),
@@ -62,6 +65,21 @@ impl ExprPlanner for KnownOperators {
 
     fn plan_substring(&self, args: Vec<Expr>) -> EngineResult<PlannerResult<Vec<Expr>>> {
         Ok(PlannerResult::Planned(substr().call(args)))
+    }
+}
+
+/// `array || NULL` is the array: a NULL without a type is one of no elements.
+fn without_null(expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
+    if expr.op != BinaryOperator::StringConcat {
+        return None;
+    }
+    let is = |side: &Expr, of: fn(&DataType) -> bool| side.get_type(schema).is_ok_and(|t| of(&t));
+    let is_array = |side: &Expr| is(side, |of| matches!(of, DataType::List(_)));
+    let is_null = |side: &Expr| is(side, |of| *of == DataType::Null);
+    match (is_array(&expr.left) && is_null(&expr.right), is_null(&expr.left)) {
+        (true, _) => Some(expr.left.clone()),
+        (_, true) if is_array(&expr.right) => Some(expr.right.clone()),
+        _ => None,
     }
 }
 

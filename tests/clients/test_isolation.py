@@ -1,0 +1,99 @@
+"""What transactions keep each other from, and what they do not."""
+
+import psycopg
+import pytest
+
+SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+
+
+@pytest.fixture
+def pair(server):
+    with server.connect() as one, server.connect() as other:
+        one.execute("DROP TABLE IF EXISTS kept, beside CASCADE")
+        one.execute("CREATE TABLE kept (id int, v int)")
+        one.execute("CREATE TABLE beside (id int)")
+        one.execute("INSERT INTO kept VALUES (1, 1), (2, 2)")
+        yield one, other
+        for connection in (one, other):
+            connection.execute("ROLLBACK")
+        one.execute("DROP TABLE IF EXISTS kept, beside CASCADE")
+
+
+def test_serializable_blocks_do_not_skew(pair, postgres):
+    """Each reads what the other writes: PostgreSQL 15 lets one commit too."""
+    url = postgres.database("isolation")
+    with psycopg.connect(url, autocommit=True) as one, psycopg.connect(url, autocommit=True) as other:
+        one.execute("CREATE TABLE kept (id int, v int)")
+        assert skew(one, other) == "40001"
+    assert skew(*pair) == "40001"
+
+
+def skew(one, other):
+    for connection, row in ((one, "(3, 3)"), (other, "(4, 4)")):
+        connection.execute(SERIALIZABLE)
+        connection.execute("SELECT sum(v) FROM kept").fetchall()
+        connection.execute(f"INSERT INTO kept VALUES {row}")
+    one.execute("COMMIT")
+    try:
+        other.execute("COMMIT")
+    except psycopg.Error as error:
+        return error.sqlstate
+
+
+def test_by_default_they_do(pair):
+    one, other = pair
+    for connection, row in ((one, "(3, 3)"), (other, "(4, 4)")):
+        connection.execute("BEGIN")
+        connection.execute("SELECT sum(v) FROM kept").fetchall()
+        connection.execute(f"INSERT INTO kept VALUES {row}")
+    one.execute("COMMIT")
+    other.execute("COMMIT")
+    assert one.execute("SELECT count(*) FROM kept").fetchone() == (4,)
+
+
+def test_serializable_looks_at_what_was_read(pair):
+    one, other = pair
+    one.execute(SERIALIZABLE)
+    one.execute("SELECT * FROM beside").fetchall()
+    one.execute("INSERT INTO kept VALUES (5, 5)")
+    other.execute("INSERT INTO kept VALUES (6, 6)")
+    one.execute("COMMIT")
+    assert one.execute("SELECT count(*) FROM kept").fetchone() == (4,)
+
+
+@pytest.mark.parametrize("mode, conflicts", [("SHARE", True), ("ROW EXCLUSIVE", False), ("", True)])
+def test_lock_table(pair, mode, conflicts):
+    one, other = pair
+    one.execute("BEGIN")
+    one.execute(f"LOCK TABLE kept IN {mode} MODE" if mode else "LOCK kept")
+    one.execute("INSERT INTO beside VALUES (1)")
+    other.execute("INSERT INTO kept VALUES (7, 7)")
+    if conflicts:
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            one.execute("COMMIT")
+    else:
+        one.execute("COMMIT")
+
+
+@pytest.mark.parametrize("change", ["UPDATE kept SET v = 8 WHERE id = 1", "DELETE FROM kept WHERE id = 1"])
+def test_upkeep_is_no_conflict(pair, change):
+    """VACUUM writes the rows that are changed elsewhere to a file meanwhile, then that file anew."""
+    one, other = pair
+    for _ in range(2):
+        one.execute("BEGIN")
+        one.execute(change)
+        other.execute("VACUUM kept")
+        one.execute("COMMIT")
+        one.execute("INSERT INTO kept VALUES (1, 1)")
+    rows = one.execute("SELECT id, v FROM kept ORDER BY 1, 2").fetchall()
+    updated = [(1, 1), (1, 8), (1, 8), (2, 2)]
+    assert rows == (updated if change.startswith("UPDATE") else [(1, 1), (2, 2)])
+
+
+def test_a_view_keeps_the_columns_it_reads(pair):
+    one, other = pair
+    one.execute("BEGIN")
+    one.execute("CREATE VIEW on_kept AS SELECT v FROM kept")
+    other.execute("ALTER TABLE kept DROP COLUMN v")
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        one.execute("COMMIT")
