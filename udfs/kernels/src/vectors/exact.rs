@@ -1,0 +1,148 @@
+//! The exact nearest rows: a scan for one query, tiles of a matrix product for many.
+//!
+//! Tiles only prune. A dot product in single precision is off by at most d·2⁻²⁴·‖q‖·‖x‖, so a row
+//! whose tiled distance is over the limit by more than that is out; the others get the very
+//! distance that the scan computes. Both therefore give the same rows in the same order.
+
+use super::distances::{cosine_distance, distances};
+use super::{Error, Metric, Neighbour, Panels, Rows, Top, Visible};
+use crate::simd::level::Level;
+
+/// Rows of a step of the scan.
+const STEP: usize = 256;
+
+/// What to look for, and among which rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Scan<'a> {
+    pub level: Level,
+    pub metric: Metric,
+    pub rows: Rows<'a>,
+    /// Row numbers of the filters count from the first of `rows`.
+    pub visible: Visible<'a>,
+    /// The key of the first row; they count up from it.
+    pub first_key: u64,
+}
+
+/// The `k` nearest rows to `query`; fewer only when fewer are visible.
+///
+/// # Errors
+/// `NoLimit` for `k` of zero, `Dimension`, and `NotFinite` for a query with NaN or infinities.
+pub fn nearest(scan: &Scan<'_>, query: &[f32], k: usize) -> Result<Vec<Neighbour>, Error> {
+    scan.rows.same_dimension(query.len())?;
+    check(scan, query, k)?;
+    let mut top = Top::new(k.min(scan.rows.len()).max(1));
+    let mut buffer = [0.0f32; STEP];
+    for start in (0..scan.rows.len()).step_by(STEP) {
+        let rows = scan.rows.slice(start..start + STEP);
+        let seen = (0..rows.len()).filter(|row| scan.visible.contains((start + row) as u32));
+        if scan.visible.is_all() || seen.clone().nth(STEP / 8).is_some() {
+            distances(scan.level, scan.metric, query, rows, &mut buffer)?;
+        } else {
+            for row in seen.clone() {
+                let one = rows.slice(row..row + 1);
+                distances(scan.level, scan.metric, query, one, &mut buffer[row..=row])?;
+            }
+        }
+        if scan.visible.is_all() && !top.is_open() && none_below(&buffer, top.limit()) {
+            continue;
+        }
+        for row in seen {
+            top.offer(buffer[row], scan.first_key + (start + row) as u64);
+        }
+    }
+    Ok(top.finish())
+}
+
+/// Whether every distance is over the limit, so that the block can be left at once.
+fn none_below(distances: &[f32; STEP], limit: f32) -> bool {
+    let near = distances.iter().fold(0u32, |near, distance| near | u32::from(*distance <= limit));
+    near == 0
+}
+
+/// The queries as rows, when they can be searched for.
+fn check<'a>(scan: &Scan<'_>, queries: &'a [f32], k: usize) -> Result<Rows<'a>, Error> {
+    if k == 0 {
+        return Err(Error::NoLimit);
+    }
+    let dimension = scan.rows.dimension();
+    let Ok(rows) = Rows::single(queries, dimension) else {
+        return Err(Error::Dimension { expected: dimension, found: queries.len() });
+    };
+    match queries.iter().position(|x| !x.is_finite()) {
+        Some(element) => Err(Error::NotFinite { row: element / dimension }),
+        None => Ok(rows),
+    }
+}
+
+/// `nearest` for each of `queries`, row-major: the k-nearest-neighbours join. Filters are the same
+/// for all. Errors as `nearest`.
+pub fn nearest_to_each(
+    scan: &Scan<'_>,
+    queries: &[f32],
+    k: usize,
+) -> Result<Vec<Vec<Neighbour>>, Error> {
+    if queries.is_empty() {
+        return Ok(Vec::new());
+    }
+    check(scan, queries, k)?;
+    let dimension = scan.rows.dimension();
+    if scan.metric == Metric::L1 {
+        return queries.chunks_exact(dimension).map(|query| nearest(scan, query, k)).collect();
+    }
+    let square = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>();
+    let query_squares: Vec<f32> = queries.chunks_exact(dimension).map(square).collect();
+    let mut tops = vec![Top::new(k.min(scan.rows.len()).max(1)); query_squares.len()];
+    let (mut panels, mut plain, mut dots) = (Panels::default(), Vec::new(), Vec::new());
+    for start in (0..scan.rows.len()).step_by(STEP) {
+        let rows = scan.rows.slice(start..start + STEP);
+        rows.copy_to(&mut plain);
+        panels.fill(rows);
+        dots.resize(query_squares.len() * panels.stride(), 0.0);
+        panels.dots(scan.level, queries, &mut dots);
+        let row_squares: Vec<f32> = plain.chunks_exact(dimension).map(square).collect();
+        let each = queries.chunks_exact(dimension).zip(&query_squares).zip(&mut tops);
+        for (((query, square), top), dots) in each.zip(dots.chunks(panels.stride())) {
+            let pruner = Pruner { metric: scan.metric, dimension, square: *square };
+            for (row, (dot, row_square)) in dots.iter().zip(&row_squares).enumerate() {
+                if pruner.is_out(*dot, *row_square, top)
+                    || !scan.visible.contains((start + row) as u32)
+                {
+                    continue;
+                }
+                let mut exact = [0.0];
+                distances(scan.level, scan.metric, query, rows.slice(row..row + 1), &mut exact)?;
+                top.offer(exact[0], scan.first_key + (start + row) as u64);
+            }
+        }
+    }
+    Ok(tops.into_iter().map(Top::finish).collect())
+}
+
+/// Tells rows that cannot be among the nearest of a query from their tiled dot product.
+struct Pruner {
+    metric: Metric,
+    dimension: usize,
+    square: f32,
+}
+
+impl Pruner {
+    #[inline]
+    fn is_out(&self, dot: f32, square: f32, top: &Top) -> bool {
+        if top.is_open() {
+            return false;
+        }
+        let limit = top.limit();
+        // Twice the bound, for the squares and for the distance that is compared with.
+        let relative = (self.dimension + 8) as f32 * 2.0 * f32::EPSILON;
+        let slack = relative * (self.square * square).sqrt();
+        match self.metric {
+            Metric::L2 => {
+                let scale = relative * (self.square + square + limit * limit);
+                self.square + square - 2.0 * dot > limit * limit + 2.0 * slack + scale
+            }
+            Metric::InnerProduct => -dot > limit + slack,
+            Metric::Cosine => cosine_distance(dot, self.square, square) > limit + 2.0 * relative,
+            Metric::L1 => false,
+        }
+    }
+}
