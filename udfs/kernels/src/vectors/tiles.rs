@@ -141,30 +141,37 @@ fn tall<const FMA: bool>(panels: &Panels, queries: &[f32], stride: usize, out: &
     }
 }
 
-/// One query against every panel, four columns at a time so that sums do not wait for each other.
+/// One query against every panel, four panels at a time so that sums do not wait for each other.
+/// Each sum runs over the dimensions in order, as in `tall`: the same bits however many queries
+/// come together.
 #[inline(always)]
 fn flat<const FMA: bool>(panels: &Panels, query: &[f32], out: &mut [f32]) {
-    let (fours, rest) = query.as_chunks::<4>();
-    let panels = panels.columns.chunks_exact(panels.dimension);
-    for (panel, out) in panels.zip(out.as_chunks_mut::<LANES>().0) {
+    let dimension = panels.dimension;
+    let fours = panels.columns.chunks_exact(4 * dimension);
+    let rest = fours.remainder().chunks_exact(dimension);
+    let (wide, narrow) = out.as_chunks_mut::<LANES>().0.split_at_mut(fours.len() * 4);
+    for (four, out) in fours.zip(wide.as_chunks_mut::<4>().0) {
+        let (a, b) = four.split_at(2 * dimension);
+        let ((a, b), (c, d)) = (a.split_at(dimension), b.split_at(dimension));
         let mut sums = [[0.0f32; LANES]; 4];
-        let (columns, columns_rest) = panel.as_chunks::<4>();
-        for (columns, query) in columns.iter().zip(fours) {
-            for part in 0..4 {
-                for lane in 0..LANES {
-                    let sum = sums[part][lane];
-                    sums[part][lane] = multiply_add::<FMA>(query[part], columns[part][lane], sum);
-                }
-            }
-        }
-        for (column, x) in columns_rest.iter().zip(rest) {
+        for ((((a, b), c), d), x) in a.iter().zip(b).zip(c).zip(d).zip(query) {
             for lane in 0..LANES {
-                sums[0][lane] = multiply_add::<FMA>(*x, column[lane], sums[0][lane]);
+                sums[0][lane] = multiply_add::<FMA>(*x, a[lane], sums[0][lane]);
+                sums[1][lane] = multiply_add::<FMA>(*x, b[lane], sums[1][lane]);
+                sums[2][lane] = multiply_add::<FMA>(*x, c[lane], sums[2][lane]);
+                sums[3][lane] = multiply_add::<FMA>(*x, d[lane], sums[3][lane]);
             }
         }
-        for lane in 0..LANES {
-            out[lane] = (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
+        *out = sums;
+    }
+    for (panel, out) in rest.zip(narrow) {
+        let mut sums = [0.0f32; LANES];
+        for (column, x) in panel.iter().zip(query) {
+            for lane in 0..LANES {
+                sums[lane] = multiply_add::<FMA>(*x, column[lane], sums[lane]);
+            }
         }
+        *out = sums;
     }
 }
 
