@@ -4,6 +4,7 @@
 //! to have, and loads and prefetches through pointers made from slices.
 
 pub mod bytes;
+pub mod lanes;
 pub mod level;
 pub mod moments;
 pub mod nibbles;

@@ -6,6 +6,7 @@
 
 use super::model::Model;
 use crate::simd::bytes::{LIMIT, PANEL, dots};
+use crate::simd::lanes::Lanes;
 use crate::simd::level::{Kernel, LANES, Level};
 use crate::vectors::Metric;
 
@@ -128,7 +129,7 @@ impl Kernel for Scores<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<L: Lanes>(self) {
         let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
         let factors = self.coarse.scales.iter().zip(&self.coarse.biases);
         let sums = self.order.scores.iter_mut().zip(&self.order.sums);

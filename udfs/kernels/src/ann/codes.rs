@@ -9,7 +9,8 @@
 use super::Error;
 use super::parallel::{Phase, Work};
 use super::random::Random;
-use crate::simd::level::{Kernel, multiply_add};
+use crate::simd::lanes::Lanes;
+use crate::simd::level::{Kernel, Level};
 use crate::simd::nibbles::{ENTRY, GROUPS};
 
 /// Words of a group's codebook.
@@ -61,7 +62,7 @@ impl Codebook {
         let seeds: Vec<u64> = starts.iter().map(|_| random.next()).collect();
         let words = work.map(Phase::Codes, starts.len() - 1, |group| {
             let axes = starts[group]..starts[group + 1];
-            words(residuals, axes, seeds[group])
+            words(work.level, residuals, axes, seeds[group])
         })?;
         let mut starts: Vec<u32> = starts.into_iter().map(|start| start as u32).collect();
         starts.resize(groups + 1, axes as u32);
@@ -183,17 +184,25 @@ impl Kernel for Encode<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<L: Lanes>(self) {
         for (pair, out) in self.out.iter_mut().enumerate() {
-            let mut codes = [0u8; 2];
-            for (half, code) in codes.iter_mut().enumerate() {
-                let axes = self.book.group(pair * 2 + half);
-                let (words, row) = (&self.book.words[axes.clone()], &self.row[axes]);
-                *code = nearest::<FMA>(words, row) as u8;
-            }
-            *out = codes[0] | codes[1] << 4;
+            let (low, high) = (self.book.group(pair * 2), self.book.group(pair * 2 + 1));
+            let low = nearest::<L>(&self.book.words[low.clone()], &self.row[low]);
+            let high = nearest::<L>(&self.book.words[high.clone()], &self.row[high]);
+            *out = low as u8 | (high as u8) << 4;
         }
     }
+}
+
+/// The word that is nearest to a row's axes of its group.
+#[inline(always)]
+fn nearest<L: Lanes>(words: &[[f32; WORDS]], row: &[f32]) -> usize {
+    let mut distances = L::splat(0.0);
+    for (words, x) in words.iter().zip(row) {
+        let difference = L::load(words).subtract(L::splat(*x));
+        distances = difference.multiply_add(difference, distances);
+    }
+    distances.least()
 }
 
 struct Lean<'a> {
@@ -206,16 +215,14 @@ struct Lean<'a> {
 impl Lean<'_> {
     /// Squared errors and errors along the direction, of each word of a group.
     #[inline(always)]
-    fn errors<const FMA: bool>(&self, group: usize) -> ([f32; WORDS], [f32; WORDS]) {
-        let (mut squares, mut along) = ([0.0f32; WORDS], [0.0f32; WORDS]);
+    fn errors<L: Lanes>(&self, group: usize) -> (L, L) {
+        let (mut squares, mut along) = (L::splat(0.0), L::splat(0.0));
         let axes = self.book.group(group);
         let row = self.row[axes.clone()].iter().zip(&self.direction[axes.clone()]);
         for (words, (x, unit)) in self.book.words[axes].iter().zip(row) {
-            for word in 0..WORDS {
-                let error = words[word] - x;
-                squares[word] = multiply_add::<FMA>(error, error, squares[word]);
-                along[word] = multiply_add::<FMA>(error, *unit, along[word]);
-            }
+            let error = L::load(words).subtract(L::splat(*x));
+            squares = error.multiply_add(error, squares);
+            along = error.multiply_add(L::splat(*unit), along);
         }
         (squares, along)
     }
@@ -225,7 +232,7 @@ impl Kernel for Lean<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<L: Lanes>(self) {
         let code = |out: &[u8], group: usize| usize::from(out[group / 2] >> (4 * (group % 2)) & 15);
         let square = THRESHOLD * THRESHOLD;
         let weight = (self.book.words.len() as f32 - 1.0) * square / (1.0 - square) - 1.0;
@@ -233,28 +240,29 @@ impl Kernel for Lean<'_> {
             return;
         }
         let groups = self.book.groups();
-        let mut total = 0.0;
+        let (mut total, mut lanes) = (0.0, [0.0; WORDS]);
         for group in 0..groups {
-            total += self.errors::<FMA>(group).1[code(self.out, group)];
+            self.errors::<L>(group).1.store(&mut lanes);
+            total += lanes[code(self.out, group)];
         }
+        let mut losses = [0.0f32; WORDS];
         for _ in 0..PASSES {
             let mut changed = false;
             for group in 0..groups {
-                let (squares, along) = self.errors::<FMA>(group);
+                let (squares, along) = self.errors::<L>(group);
+                along.store(&mut lanes);
                 let before = code(self.out, group);
-                let rest = total - along[before];
-                let mut losses = [0.0f32; WORDS];
-                for word in 0..WORDS {
-                    let whole = rest + along[word];
-                    losses[word] = multiply_add::<FMA>(whole * whole, weight, squares[word]);
-                }
-                let best = least(&losses);
+                let rest = total - lanes[before];
+                let whole = L::splat(rest).add(along);
+                let all = whole.multiply(whole).multiply_add(L::splat(weight), squares);
+                all.store(&mut losses);
+                let best = all.least();
                 // By rounding alone, two words could take turns for ever.
                 if losses[best] < losses[before] {
                     let shift = 4 * (group % 2);
                     let byte = &mut self.out[group / 2];
                     *byte = *byte & !(15 << shift) | (best as u8) << shift;
-                    total = rest + along[best];
+                    total = rest + lanes[best];
                     changed = true;
                 }
             }
@@ -265,47 +273,37 @@ impl Kernel for Lean<'_> {
     }
 }
 
-#[inline(always)]
-fn least(losses: &[f32; WORDS]) -> usize {
-    let least = losses.iter().fold(f32::INFINITY, |a, b| if *b < a { *b } else { a });
-    losses.iter().position(|loss| *loss <= least).unwrap_or(0)
-}
-
-#[inline(always)]
-fn nearest<const FMA: bool>(words: &[[f32; WORDS]], row: &[f32]) -> usize {
-    let mut distances = [0.0f32; WORDS];
-    for (words, x) in words.iter().zip(row) {
-        for (distance, word) in distances.iter_mut().zip(words) {
-            let difference = word - x;
-            *distance = multiply_add::<FMA>(difference, difference, *distance);
-        }
-    }
-    least(&distances)
-}
-
 /// k-means of one group's axes.
 fn words(
+    level: Level,
     (residuals, stride): (&[f32], usize),
     axes: std::ops::Range<usize>,
     seed: u64,
 ) -> Vec<[f32; WORDS]> {
-    let rows: Vec<&[f32]> = residuals.chunks_exact(stride).map(|row| &row[axes.clone()]).collect();
     let mut words = vec![[0.0; WORDS]; axes.len()];
-    if rows.is_empty() {
+    let count = residuals.len() / stride.max(1);
+    if count == 0 || axes.is_empty() {
         return words;
     }
+    // Together in memory: each round reads all of them.
+    let rows = residuals.chunks_exact(stride).flat_map(|row| &row[axes.clone()]);
+    let rows: Vec<f32> = rows.copied().collect();
+    let row = |row: usize| &rows[row * axes.len()..][..axes.len()];
     let mut random = Random::new(seed);
     for word in 0..WORDS {
-        let row = rows[random.below(rows.len())];
+        let row = row(random.below(count));
         words.iter_mut().zip(row).for_each(|(words, x)| words[word] = *x);
     }
+    let mut nearest = Vec::with_capacity(count);
     for _ in 0..ROUNDS {
+        nearest.clear();
+        level.run(Nearest { words: &words, rows: &rows, out: &mut nearest });
         let mut sums = vec![[0.0f64; WORDS]; axes.len()];
         let mut counts = [0u32; WORDS];
-        for row in &rows {
-            let word = nearest::<false>(&words, row);
+        for (row, word) in rows.chunks_exact(axes.len()).zip(&nearest) {
+            let word = usize::from(*word);
             counts[word] += 1;
-            sums.iter_mut().zip(*row).for_each(|(sums, x)| sums[word] += f64::from(*x));
+            sums.iter_mut().zip(row).for_each(|(sums, x)| sums[word] += f64::from(*x));
         }
         for (words, sums) in words.iter_mut().zip(&sums) {
             for word in (0..WORDS).filter(|word| counts[*word] > 0) {
@@ -313,11 +311,28 @@ fn words(
             }
         }
         for word in (0..WORDS).filter(|word| counts[*word] == 0) {
-            let row = rows[random.below(rows.len())];
+            let row = row(random.below(count));
             words.iter_mut().zip(row).for_each(|(words, x)| words[word] = *x);
         }
     }
     words
+}
+
+struct Nearest<'a> {
+    words: &'a [[f32; WORDS]],
+    rows: &'a [f32],
+    out: &'a mut Vec<u8>,
+}
+
+impl Kernel for Nearest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        for row in self.rows.chunks_exact(self.words.len()) {
+            self.out.push(nearest::<L>(self.words, row) as u8);
+        }
+    }
 }
 
 /// Axes in equal shares.

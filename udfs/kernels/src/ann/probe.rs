@@ -9,9 +9,10 @@ use super::codes::{Scale, WORDS, quantise};
 use super::list::List;
 use super::model::{Model, Refine};
 use super::parallel::Work;
-use crate::simd::level::{Kernel, LANES, Level, multiply_add, prefetch};
+use crate::simd::lanes::Lanes;
+use crate::simd::level::{Kernel, LANES, Level, prefetch};
 use crate::simd::nibbles::{self, BLOCK, Tables};
-use crate::vectors::{Metric, Top, Visible, widen};
+use crate::vectors::{Metric, Top, Visible};
 
 /// Rows whose second numbers are asked for at once.
 const AHEAD: usize = 128;
@@ -164,28 +165,28 @@ impl Kernel for Look<'_> {
     type Output = [f32; 3];
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> [f32; 3] {
-        let mut sums = [[0.0f32; LANES]; 3];
+    fn run<L: Lanes>(self) -> [f32; 3] {
+        let mut sums = [L::splat(0.0); 3];
         let (queries, centres) = (self.query.as_chunks::<LANES>().0, self.centre.as_chunks().0);
         let (variances, errors) = (self.variances.as_chunks().0, self.errors.as_chunks().0);
         let differences = self.difference.as_chunks_mut::<LANES>().0;
         let vectors = queries.iter().zip(centres).zip(differences);
+        let half = L::splat(-0.5);
         for (((query, centre), difference), (variances, errors)) in
             vectors.zip(variances.iter().zip(errors))
         {
-            let variances: &[f32; LANES] = variances;
-            let errors: &[f32; LANES] = errors;
-            let centre: &[f32; LANES] = centre;
-            for lane in 0..LANES {
-                let p = if self.is_l2 { query[lane] - centre[lane] } else { query[lane] };
-                difference[lane] = p;
-                let term = if self.is_l2 { p * p * -0.5 } else { p * centre[lane] };
-                sums[0][lane] += term;
-                sums[1][lane] = multiply_add::<FMA>(p * p, variances[lane], sums[1][lane]);
-                sums[2][lane] = multiply_add::<FMA>(p * p, errors[lane], sums[2][lane]);
-            }
+            let (query, centre) = (L::load(query), L::load(centre));
+            let p = if self.is_l2 { query.subtract(centre) } else { query };
+            p.store(difference);
+            let square = p.multiply(p);
+            sums[0] = match self.is_l2 {
+                true => square.multiply_add(half, sums[0]),
+                false => p.multiply_add(centre, sums[0]),
+            };
+            sums[1] = square.multiply_add(L::load(variances), sums[1]);
+            sums[2] = square.multiply_add(L::load(errors), sums[2]);
         }
-        sums.map(|lanes| lanes.iter().sum())
+        sums.map(L::total)
     }
 }
 
@@ -204,23 +205,21 @@ impl Kernel for Estimate<'_> {
     type Output = u32;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> u32 {
+    fn run<L: Lanes>(self) -> u32 {
         let (mut factors, mut biases) = ([0.0f32; BLOCK], [0.0f32; BLOCK]);
         read(self.factors, &mut factors);
         read(self.biases, &mut biases);
-        let mut any = 0u32;
-        for row in 0..BLOCK {
-            let sum = f32::from(self.sums[row]);
-            let product = multiply_add::<FMA>(sum, self.scale.step, self.scale.least);
-            let score = multiply_add::<FMA>(product, factors[row], self.base + biases[row]);
-            self.out[row] = score;
-            any |= u32::from(score >= self.least);
+        let (step, low) = (L::splat(self.scale.step), L::splat(self.scale.least));
+        let (base, least) = (L::splat(self.base), L::splat(self.least));
+        let mut mask = 0;
+        let halves = self.sums.as_chunks::<LANES>().0.iter().zip(self.out.as_chunks_mut().0);
+        let numbers = factors.as_chunks::<LANES>().0.iter().zip(biases.as_chunks::<LANES>().0);
+        for (half, ((sums, out), (factors, biases))) in halves.zip(numbers).enumerate() {
+            let product = L::words(sums).multiply_add(step, low);
+            let scores = product.multiply_add(L::load(factors), base.add(L::load(biases)));
+            scores.store(out);
+            mask |= scores.reaches(least) << (half * LANES);
         }
-        if any == 0 {
-            return 0;
-        }
-        let reaches = |row: usize| u32::from(self.out[row] >= self.least) << row;
-        let mask = (0..BLOCK).fold(0, |mask, row| mask | reaches(row));
         // Idle rows of the last block are in no answer.
         mask & u32::MAX >> (BLOCK - self.factors.len().clamp(1, BLOCK))
     }
@@ -250,71 +249,66 @@ impl Kernel for Refined<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<L: Lanes>(self) {
         for (row, out) in self.rows.iter().zip(self.out) {
             let row = *row as usize;
             let (bytes, scale) = (self.list.refine(row), self.list.scale(row));
-            *out = match (self.is_l2, self.byte) {
-                (false, true) => {
-                    let sum = product::<FMA, 1>(self.weights, bytes, byte);
-                    self.base + scale * sum
-                }
-                (false, false) => self.base + product::<FMA, 2>(self.weights, bytes, half),
-                (true, true) => {
-                    square::<FMA, 1>((self.difference, self.weights), bytes, scale, byte) / -2.0
-                }
-                (true, false) => {
-                    square::<FMA, 2>((self.difference, self.weights), bytes, scale, half) / -2.0
-                }
+            let vectors = (self.difference, self.weights);
+            let sum = match (self.is_l2, self.byte) {
+                (false, true) => scale * product::<L, 1>(self.weights, bytes, byte),
+                (false, false) => product::<L, 2>(self.weights, bytes, half),
+                (true, true) => square::<L, 1>(vectors, bytes, scale, byte) / -2.0,
+                (true, false) => square::<L, 2>(vectors, bytes, 1.0, half) / -2.0,
             };
+            *out = if self.is_l2 { sum } else { self.base + sum };
         }
     }
 }
 
 #[inline(always)]
-fn byte(bytes: [u8; 1]) -> f32 {
-    f32::from(bytes[0].cast_signed())
+fn byte<L: Lanes>(bytes: &[[u8; 1]; LANES]) -> L {
+    L::bytes(&bytes.map(|[byte]| byte))
 }
 
 #[inline(always)]
-fn half(bytes: [u8; 2]) -> f32 {
-    widen(u16::from_le_bytes(bytes))
+fn half<L: Lanes>(bytes: &[[u8; 2]; LANES]) -> L {
+    L::halves(&bytes.map(u16::from_le_bytes))
 }
 
 #[inline(always)]
-fn product<const FMA: bool, const B: usize>(
+fn product<L: Lanes, const B: usize>(
     weights: &[f32],
     bytes: &[u8],
-    value: impl Fn([u8; B]) -> f32,
+    value: impl Fn(&[[u8; B]; LANES]) -> L,
 ) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let (values, _) = bytes.as_chunks::<B>();
-    let values = values.as_chunks::<LANES>().0;
-    for (weights, values) in weights.as_chunks::<LANES>().0.iter().zip(values) {
-        for lane in 0..LANES {
-            sums[lane] = multiply_add::<FMA>(weights[lane], value(values[lane]), sums[lane]);
-        }
+    let mut sums = [L::splat(0.0); 2];
+    let values = bytes.as_chunks::<B>().0.as_chunks::<LANES>().0;
+    let (pairs, rest) = weights.as_chunks::<LANES>().0.as_chunks::<2>();
+    let (value_pairs, value_rest) = values.as_chunks::<2>();
+    for (weights, values) in pairs.iter().zip(value_pairs) {
+        sums[0] = L::load(&weights[0]).multiply_add(value(&values[0]), sums[0]);
+        sums[1] = L::load(&weights[1]).multiply_add(value(&values[1]), sums[1]);
     }
-    sums.iter().sum()
+    for (weights, values) in rest.iter().zip(value_rest) {
+        sums[0] = L::load(weights).multiply_add(value(values), sums[0]);
+    }
+    sums[0].add(sums[1]).total()
 }
 
 #[inline(always)]
-fn square<const FMA: bool, const B: usize>(
+fn square<L: Lanes, const B: usize>(
     (difference, weights): (&[f32], &[f32]),
     bytes: &[u8],
     scale: f32,
-    value: impl Fn([u8; B]) -> f32,
+    value: impl Fn(&[[u8; B]; LANES]) -> L,
 ) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let (values, _) = bytes.as_chunks::<B>();
-    let values = values.as_chunks::<LANES>().0;
+    let (mut sum, scale) = (L::splat(0.0), L::splat(-scale));
+    let values = bytes.as_chunks::<B>().0.as_chunks::<LANES>().0;
     let vectors = difference.as_chunks::<LANES>().0.iter().zip(weights.as_chunks::<LANES>().0);
     for ((difference, weights), values) in vectors.zip(values) {
-        for lane in 0..LANES {
-            let residual = value(values[lane]) * weights[lane];
-            let rest = multiply_add::<FMA>(-scale, residual, difference[lane]);
-            sums[lane] = multiply_add::<FMA>(rest, rest, sums[lane]);
-        }
+        let residual = value(values).multiply(L::load(weights));
+        let rest = scale.multiply_add(residual, L::load(difference));
+        sum = rest.multiply_add(rest, sum);
     }
-    sums.iter().sum()
+    sum.total()
 }

@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code)]
 
+use super::lanes::Lanes;
 use super::level::{Kernel, Level, Unit};
 
 /// The greatest magnitude of a query's element: 2 · 255 · 64 < 2^15.
@@ -45,7 +46,7 @@ impl Kernel for Dots<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<L: Lanes>(self) {
         for (panel, out) in self.panels.chunks_exact(self.query.len()).zip(self.out) {
             let mut sums = [0i32; PANEL];
             for (chunk, query) in panel.iter().zip(self.query) {

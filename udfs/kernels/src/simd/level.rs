@@ -6,6 +6,10 @@
 
 #![allow(unsafe_code)]
 
+use super::lanes::{Array, Lanes};
+#[cfg(target_arch = "x86_64")]
+use super::lanes::{Wide256, Wide512};
+
 /// Floats of one 512-bit register; narrower levels take several.
 pub const LANES: usize = 16;
 
@@ -28,8 +32,7 @@ pub(super) enum Unit {
 /// it calls: only then is the copy compiled for the level.
 pub trait Kernel {
     type Output;
-    /// `FMA`: whether `mul_add` is one instruction here.
-    fn run<const FMA: bool>(self) -> Self::Output;
+    fn run<L: Lanes>(self) -> Self::Output;
 }
 
 impl Level {
@@ -73,9 +76,9 @@ impl Level {
     #[inline]
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            Unit::Plain => kernel.run::<false>(),
+            Unit::Plain => kernel.run::<Array<false>>(),
             #[cfg(target_arch = "aarch64")]
-            Unit::Neon => kernel.run::<true>(),
+            Unit::Neon => kernel.run::<Array<true>>(),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Level` of this kind is only made after the processor said it has it.
             Unit::Avx2 => unsafe { run_avx2(kernel) },
@@ -90,6 +93,7 @@ impl Level {
 fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("lzcnt")
@@ -106,22 +110,16 @@ fn has_avx512() -> bool {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<true>()
+    kernel.run::<Wide256>()
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<true>()
-}
-
-/// `a * b + c`, fused where that is one instruction.
-#[inline(always)]
-pub(crate) fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
+    kernel.run::<Wide512>()
 }
 
 /// Asks the memory for a stretch of elements that will be read soon.

@@ -4,17 +4,24 @@
 //! levels differ only by whether a product is rounded before it is added.
 
 use super::{Elements, Error, Metric, Rows, widen};
-use crate::simd::level::{Kernel, LANES, Level, multiply_add};
+use crate::simd::lanes::Lanes;
+use crate::simd::level::{Kernel, LANES, Level};
 
 /// A number of a row, as a float.
-pub(crate) trait Element: Copy {
+pub(crate) trait Element: Copy + Default {
     fn value(self) -> f32;
+    fn lanes<L: Lanes>(from: &[Self; LANES]) -> L;
 }
 
 impl Element for f32 {
     #[inline(always)]
     fn value(self) -> f32 {
         self
+    }
+
+    #[inline(always)]
+    fn lanes<L: Lanes>(from: &[Self; LANES]) -> L {
+        L::load(from)
     }
 }
 
@@ -24,92 +31,77 @@ impl Element for u16 {
     fn value(self) -> f32 {
         widen(self)
     }
-}
 
-impl Element for i8 {
     #[inline(always)]
-    fn value(self) -> f32 {
-        f32::from(self)
+    fn lanes<L: Lanes>(from: &[Self; LANES]) -> L {
+        L::halves(from)
     }
 }
 
 /// What two elements add to a sum.
-pub(crate) trait Term {
-    fn add<const FMA: bool>(sum: f32, a: f32, b: f32) -> f32;
+trait Term {
+    fn add<L: Lanes>(sum: L, a: L, b: L) -> L;
 }
 
-pub(crate) struct Product;
+struct Product;
 struct Square;
 struct Absolute;
 
 impl Term for Product {
     #[inline(always)]
-    fn add<const FMA: bool>(sum: f32, a: f32, b: f32) -> f32 {
-        multiply_add::<FMA>(a, b, sum)
+    fn add<L: Lanes>(sum: L, a: L, b: L) -> L {
+        a.multiply_add(b, sum)
     }
 }
 
 impl Term for Square {
     #[inline(always)]
-    fn add<const FMA: bool>(sum: f32, a: f32, b: f32) -> f32 {
-        multiply_add::<FMA>(a - b, a - b, sum)
+    fn add<L: Lanes>(sum: L, a: L, b: L) -> L {
+        let difference = a.subtract(b);
+        difference.multiply_add(difference, sum)
     }
 }
 
 impl Term for Absolute {
     #[inline(always)]
-    fn add<const FMA: bool>(sum: f32, a: f32, b: f32) -> f32 {
-        sum + (a - b).abs()
+    fn add<L: Lanes>(sum: L, a: L, b: L) -> L {
+        sum.add(a.subtract(b).absolute())
     }
 }
 
-/// The sum of terms over two vectors; the shorter length counts.
+/// The sum of terms over two vectors of one length; idle lanes of the last step are zeros.
 #[inline(always)]
-pub(crate) fn sum<const FMA: bool, T: Term, E: Element>(query: &[f32], row: &[E]) -> f32 {
-    const WIDE: usize = 4 * LANES;
-    let mut sums = [[0.0f32; LANES]; 4];
-    let (queries, query_rest) = query.as_chunks::<WIDE>();
-    let (rows, row_rest) = row.as_chunks::<WIDE>();
-    for (query, row) in queries.iter().zip(rows) {
-        for (part, sums) in sums.iter_mut().enumerate() {
-            for (lane, sum) in sums.iter_mut().enumerate() {
-                let i = part * LANES + lane;
-                *sum = T::add::<FMA>(*sum, query[i], row[i].value());
-            }
-        }
+fn sum<L: Lanes, T: Term, E: Element>(query: &[f32], row: &[E]) -> f32 {
+    let mut sums = [L::splat(0.0); 4];
+    let (queries, query_rest) = query.as_chunks::<LANES>();
+    let (rows, row_rest) = row.as_chunks::<LANES>();
+    let (fours, queries) = queries.as_chunks::<4>();
+    let (row_fours, rows) = rows.as_chunks::<4>();
+    for (a, b) in fours.iter().zip(row_fours) {
+        sums[0] = T::add(sums[0], L::load(&a[0]), E::lanes(&b[0]));
+        sums[1] = T::add(sums[1], L::load(&a[1]), E::lanes(&b[1]));
+        sums[2] = T::add(sums[2], L::load(&a[2]), E::lanes(&b[2]));
+        sums[3] = T::add(sums[3], L::load(&a[3]), E::lanes(&b[3]));
     }
-    let (queries, query_rest) = query_rest.as_chunks::<LANES>();
-    let (rows, row_rest) = row_rest.as_chunks::<LANES>();
-    for (query, row) in queries.iter().zip(rows) {
-        for (lane, sum) in sums[0].iter_mut().enumerate() {
-            *sum = T::add::<FMA>(*sum, query[lane], row[lane].value());
-        }
+    for (a, b) in queries.iter().zip(rows) {
+        sums[0] = T::add(sums[0], L::load(a), E::lanes(b));
     }
-    for (sum, (query, row)) in sums[0].iter_mut().zip(query_rest.iter().zip(row_rest)) {
-        *sum = T::add::<FMA>(*sum, *query, row.value());
+    if !query_rest.is_empty() {
+        sums[0] = T::add(sums[0], L::load(&padded(query_rest)), E::lanes(&padded(row_rest)));
     }
-    fold(&sums)
+    sums[0].add(sums[1]).add(sums[2].add(sums[3])).total()
 }
 
 #[inline(always)]
-fn fold(sums: &[[f32; LANES]; 4]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    for (lane, total) in lanes.iter_mut().enumerate() {
-        *total = (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
+fn padded<E: Element>(rest: &[E]) -> [E; LANES] {
+    let mut all = [E::default(); LANES];
+    all.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    all
 }
 
 /// A metric as a type; `norm` is the query's squared length and only asked for by cosine.
 trait Distance {
-    fn between<const FMA: bool, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f32;
+    fn between<L: Lanes, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f32;
 }
 
 struct L2;
@@ -119,46 +111,42 @@ struct L1;
 
 impl Distance for L2 {
     #[inline(always)]
-    fn between<const FMA: bool, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
-        sum::<FMA, Square, E>(query, row).sqrt()
+    fn between<L: Lanes, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
+        sum::<L, Square, E>(query, row).sqrt()
     }
 }
 
 impl Distance for InnerProduct {
     #[inline(always)]
-    fn between<const FMA: bool, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
-        -sum::<FMA, Product, E>(query, row)
+    fn between<L: Lanes, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
+        -sum::<L, Product, E>(query, row)
     }
 }
 
 impl Distance for Cosine {
     #[inline(always)]
-    fn between<const FMA: bool, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f32 {
-        let product = sum::<FMA, Product, E>(query, row);
-        cosine_distance(product, norm, squared::<FMA, E>(row))
+    fn between<L: Lanes, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f32 {
+        let product = sum::<L, Product, E>(query, row);
+        cosine_distance(product, norm, squared::<L, E>(row))
     }
 }
 
 impl Distance for L1 {
     #[inline(always)]
-    fn between<const FMA: bool, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
-        sum::<FMA, Absolute, E>(query, row)
+    fn between<L: Lanes, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
+        sum::<L, Absolute, E>(query, row)
     }
 }
 
 #[inline(always)]
-fn squared<const FMA: bool, E: Element>(row: &[E]) -> f32 {
-    let mut sums = [0.0f32; LANES];
+fn squared<L: Lanes, E: Element>(row: &[E]) -> f32 {
+    let mut sum = L::splat(0.0);
     let (rows, rest) = row.as_chunks::<LANES>();
     for row in rows {
-        for (sum, x) in sums.iter_mut().zip(row) {
-            *sum = multiply_add::<FMA>(x.value(), x.value(), *sum);
-        }
+        sum = Product::add(sum, E::lanes::<L>(row), E::lanes::<L>(row));
     }
-    for (sum, x) in sums.iter_mut().zip(rest) {
-        *sum = multiply_add::<FMA>(x.value(), x.value(), *sum);
-    }
-    fold(&[sums, [0.0; LANES], [0.0; LANES], [0.0; LANES]])
+    let rest = E::lanes::<L>(&padded(rest));
+    Product::add(sum, rest, rest).total()
 }
 
 /// From a dot product and two squared lengths; NaN when one of them is zero.
@@ -179,23 +167,23 @@ impl<E: Element> Kernel for OneToMany<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<L: Lanes>(self) {
         // A loop for each metric, so that none asks inside.
         match self.metric {
-            Metric::L2 => self.each::<FMA, L2>(),
-            Metric::InnerProduct => self.each::<FMA, InnerProduct>(),
-            Metric::Cosine => self.each::<FMA, Cosine>(),
-            Metric::L1 => self.each::<FMA, L1>(),
+            Metric::L2 => self.each::<L, L2>(),
+            Metric::InnerProduct => self.each::<L, InnerProduct>(),
+            Metric::Cosine => self.each::<L, Cosine>(),
+            Metric::L1 => self.each::<L, L1>(),
         }
     }
 }
 
 impl<E: Element> OneToMany<'_, E> {
     #[inline(always)]
-    fn each<const FMA: bool, D: Distance>(self) {
-        let norm = squared::<FMA, f32>(self.query);
+    fn each<L: Lanes, D: Distance>(self) {
+        let norm = squared::<L, f32>(self.query);
         for (out, row) in self.out.iter_mut().zip(self.rows.chunks_exact(self.query.len())) {
-            *out = D::between::<FMA, E>(self.query, norm, row);
+            *out = D::between::<L, E>(self.query, norm, row);
         }
     }
 }
@@ -238,8 +226,8 @@ impl<E: Element> Kernel for Dot<'_, E> {
     type Output = f32;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f32 {
-        sum::<FMA, Product, E>(self.a, self.b)
+    fn run<L: Lanes>(self) -> f32 {
+        sum::<L, Product, E>(self.a, self.b)
     }
 }
 

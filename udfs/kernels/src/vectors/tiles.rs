@@ -9,7 +9,8 @@
 
 use super::distances::Element;
 use super::{Elements, Rows};
-use crate::simd::level::{Kernel, LANES, Level, multiply_add};
+use crate::simd::lanes::Lanes;
+use crate::simd::level::{Kernel, LANES, Level};
 
 /// Queries of a tile.
 const TALL: usize = 8;
@@ -76,13 +77,20 @@ impl Panels {
     /// sum.
     pub fn best(&self, level: Level, bias: &[f32], queries: &[f32], out: &mut Vec<(u32, f32)>) {
         out.clear();
+        if self.rows == 0 {
+            out.resize(queries.len() / self.dimension.max(1), (0, f32::NEG_INFINITY));
+            return;
+        }
         let stride = self.stride();
         let mut scores = vec![0.0; TALL * stride];
-        for queries in queries.chunks(TALL * self.dimension.max(1)) {
+        let mut padded = vec![f32::NEG_INFINITY; stride];
+        padded.iter_mut().zip(bias).for_each(|(to, from)| *to = *from);
+        let bias = padded.as_chunks().0;
+        for queries in queries.chunks(TALL * self.dimension) {
             self.dots(level, queries, &mut scores);
-            let count = queries.len() / self.dimension.max(1);
-            for scores in scores.chunks(stride.max(1)).take(count) {
-                out.push(level.run(Greatest { scores: &scores[..self.rows], bias }));
+            let count = queries.len() / self.dimension;
+            for scores in scores.chunks(stride).take(count) {
+                out.push(level.run(Greatest { scores: scores.as_chunks().0, bias }));
             }
         }
     }
@@ -98,16 +106,16 @@ impl Kernel for Dots<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<L: Lanes>(self) {
         let (dimension, stride) = (self.panels.dimension, self.panels.stride());
         let groups = self.queries.chunks(TALL * dimension).zip(self.out.chunks_mut(TALL * stride));
         for (queries, out) in groups {
             if queries.len() == TALL * dimension && out.len() == TALL * stride {
-                tall::<FMA>(self.panels, queries, stride, out);
+                tall::<L>(self.panels, queries, stride, out);
                 continue;
             }
             for (query, out) in queries.chunks_exact(dimension).zip(out.chunks_exact_mut(stride)) {
-                flat::<FMA>(self.panels, query, out);
+                flat::<L>(self.panels, query, out);
             }
         }
     }
@@ -115,7 +123,7 @@ impl Kernel for Dots<'_> {
 
 /// Eight queries against every panel.
 #[inline(always)]
-fn tall<const FMA: bool>(panels: &Panels, queries: &[f32], stride: usize, out: &mut [f32]) {
+fn tall<L: Lanes>(panels: &Panels, queries: &[f32], stride: usize, out: &mut [f32]) {
     let (a, rest) = queries.split_at(panels.dimension);
     let (b, rest) = rest.split_at(panels.dimension);
     let (c, rest) = rest.split_at(panels.dimension);
@@ -124,19 +132,24 @@ fn tall<const FMA: bool>(panels: &Panels, queries: &[f32], stride: usize, out: &
     let (f, rest) = rest.split_at(panels.dimension);
     let (g, h) = rest.split_at(panels.dimension);
     for (number, panel) in panels.columns.chunks_exact(panels.dimension).enumerate() {
-        let mut sums = [[0.0f32; LANES]; TALL];
+        let mut sums = [L::splat(0.0); TALL];
         let (front, back) = (a.iter().zip(b).zip(c).zip(d), e.iter().zip(f).zip(g).zip(h));
         for ((column, (((a, b), c), d)), (((e, f), g), h)) in panel.iter().zip(front).zip(back) {
-            let queries = [*a, *b, *c, *d, *e, *f, *g, *h];
-            for q in 0..TALL {
-                for lane in 0..LANES {
-                    sums[q][lane] = multiply_add::<FMA>(queries[q], column[lane], sums[q][lane]);
-                }
-            }
+            let column = L::load(column);
+            sums[0] = L::splat(*a).multiply_add(column, sums[0]);
+            sums[1] = L::splat(*b).multiply_add(column, sums[1]);
+            sums[2] = L::splat(*c).multiply_add(column, sums[2]);
+            sums[3] = L::splat(*d).multiply_add(column, sums[3]);
+            sums[4] = L::splat(*e).multiply_add(column, sums[4]);
+            sums[5] = L::splat(*f).multiply_add(column, sums[5]);
+            sums[6] = L::splat(*g).multiply_add(column, sums[6]);
+            sums[7] = L::splat(*h).multiply_add(column, sums[7]);
         }
-        for (q, sum) in sums.iter().enumerate() {
+        for (q, sum) in sums.into_iter().enumerate() {
             let start = q * stride + number * LANES;
-            out[start..start + LANES].copy_from_slice(sum);
+            if let Some(out) = out[start..].first_chunk_mut() {
+                sum.store(out);
+            }
         }
     }
 }
@@ -145,7 +158,7 @@ fn tall<const FMA: bool>(panels: &Panels, queries: &[f32], stride: usize, out: &
 /// Each sum runs over the dimensions in order, as in `tall`: the same bits however many queries
 /// come together.
 #[inline(always)]
-fn flat<const FMA: bool>(panels: &Panels, query: &[f32], out: &mut [f32]) {
+fn flat<L: Lanes>(panels: &Panels, query: &[f32], out: &mut [f32]) {
     let dimension = panels.dimension;
     let fours = panels.columns.chunks_exact(4 * dimension);
     let rest = fours.remainder().chunks_exact(dimension);
@@ -153,53 +166,50 @@ fn flat<const FMA: bool>(panels: &Panels, query: &[f32], out: &mut [f32]) {
     for (four, out) in fours.zip(wide.as_chunks_mut::<4>().0) {
         let (a, b) = four.split_at(2 * dimension);
         let ((a, b), (c, d)) = (a.split_at(dimension), b.split_at(dimension));
-        let mut sums = [[0.0f32; LANES]; 4];
+        let mut sums = [L::splat(0.0); 4];
         for ((((a, b), c), d), x) in a.iter().zip(b).zip(c).zip(d).zip(query) {
-            for lane in 0..LANES {
-                sums[0][lane] = multiply_add::<FMA>(*x, a[lane], sums[0][lane]);
-                sums[1][lane] = multiply_add::<FMA>(*x, b[lane], sums[1][lane]);
-                sums[2][lane] = multiply_add::<FMA>(*x, c[lane], sums[2][lane]);
-                sums[3][lane] = multiply_add::<FMA>(*x, d[lane], sums[3][lane]);
-            }
+            let x = L::splat(*x);
+            sums[0] = x.multiply_add(L::load(a), sums[0]);
+            sums[1] = x.multiply_add(L::load(b), sums[1]);
+            sums[2] = x.multiply_add(L::load(c), sums[2]);
+            sums[3] = x.multiply_add(L::load(d), sums[3]);
         }
-        *out = sums;
+        out.iter_mut().zip(sums).for_each(|(out, sum)| sum.store(out));
     }
     for (panel, out) in rest.zip(narrow) {
-        let mut sums = [0.0f32; LANES];
+        let mut sum = L::splat(0.0);
         for (column, x) in panel.iter().zip(query) {
-            for lane in 0..LANES {
-                sums[lane] = multiply_add::<FMA>(*x, column[lane], sums[lane]);
-            }
+            sum = L::splat(*x).multiply_add(L::load(column), sum);
         }
-        *out = sums;
+        sum.store(out);
     }
 }
 
-/// Where the greatest sum is.
+/// Where the greatest sum is. Both slices are whole lanes, the idle ones minus infinity in `bias`.
 struct Greatest<'a> {
-    scores: &'a [f32],
-    bias: &'a [f32],
+    scores: &'a [[f32; LANES]],
+    bias: &'a [[f32; LANES]],
 }
 
 impl Kernel for Greatest<'_> {
     type Output = (u32, f32);
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> (u32, f32) {
-        let mut lanes = [(f32::NEG_INFINITY); LANES];
-        let (scores, rest) = self.scores.as_chunks::<LANES>();
-        let (biases, bias_rest) = self.bias.as_chunks::<LANES>();
-        for (scores, biases) in scores.iter().zip(biases) {
-            for (lane, (score, bias)) in lanes.iter_mut().zip(scores.iter().zip(biases)) {
-                *lane = if score + bias > *lane { score + bias } else { *lane };
+    fn run<L: Lanes>(self) -> (u32, f32) {
+        let mut best = L::splat(f32::NEG_INFINITY);
+        for (scores, bias) in self.scores.iter().zip(self.bias) {
+            best = L::load(scores).add(L::load(bias)).greater(best);
+        }
+        let mut lanes = [0.0; LANES];
+        best.store(&mut lanes);
+        let greatest = lanes.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+        let wanted = L::splat(greatest);
+        for (place, (scores, bias)) in self.scores.iter().zip(self.bias).enumerate() {
+            let reached = L::load(scores).add(L::load(bias)).reaches(wanted);
+            if reached != 0 {
+                return ((place * LANES) as u32 + reached.trailing_zeros(), greatest);
             }
         }
-        let mut greatest = lanes.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
-        for (score, bias) in rest.iter().zip(bias_rest) {
-            greatest = greatest.max(score + bias);
-        }
-        let mut sums = self.scores.iter().zip(self.bias);
-        let place = sums.position(|(score, bias)| score + bias >= greatest).unwrap_or(0);
-        (place as u32, greatest)
+        (0, greatest)
     }
 }
