@@ -1,24 +1,32 @@
 //! What recall the two numbers of a search give, measured on the segment itself.
 //!
-//! The truth is the second look at every row. First the margin is varied with a reach that misses
-//! next to nothing, then the reach with the widest margin; losses are small and nearly independent,
-//! so recall is taken as the product. A recall that is asked for is split: a third of the loss is
-//! left to the margin, the rest to the reach.
+//! The truth is the second look at every row. Each query walks once, as far and with as wide a
+//! margin as any search would; where its true neighbours lie in the walk, and how far below the
+//! limit their estimates are, gives the recall of every reach and of every margin at once. Losses
+//! are small and nearly independent, so recall is taken as the product. A recall that is asked for
+//! is split: a third of the loss is left to the margin, the rest to the reach.
 
 use super::Error;
 use super::list::ListSource;
 use super::model::Model;
 use super::parallel::{Phase, Work};
-use super::search::{Effort, KINDS, Query, Scratch, search_turned, stand_ins};
+use super::search::{Effort, MANY, Query, Scratch, search_turned};
 use super::segment::{Head, Segment};
+use super::stand_ins::{KINDS, stand_ins};
 use crate::vectors::{Metric, Panels, Rows, Top, Visible};
 
 /// Queries that are measured when none are given.
 const QUERIES: usize = 512;
 /// The ks that are measured; others lie between, or take the nearest.
 const KS: [usize; 2] = [10, 100];
-const REACHES: [f32; 12] = [0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.5, 10.0];
-const MARGINS: [f32; 8] = [0.0, 0.25, 0.5, 0.8, 1.2, 1.7, 2.4, 3.5];
+const REACHES: [f32; 16] =
+    [1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.5, 10.0, 12.0, 15.0, 20.0, 27.0, 36.0, 50.0];
+const MARGINS: [f32; 9] = [0.0, 0.25, 0.5, 0.8, 1.2, 1.7, 2.4, 3.5, 5.0];
+/// By how much losses are taken to be greater than those of stand-ins: queries to come may be
+/// harder than any of them.
+const CAUTION: f32 = 1.25;
+/// What a search takes before there is a curve.
+const GENEROUS: (f32, f32) = (15.0, 3.5);
 
 /// The curve of one k.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +49,7 @@ impl Calibration {
     pub fn knobs(&self, recall: f32, k: usize) -> (f32, f32) {
         let loss = 1.0 - recall;
         let (first, second, share) = self.between(k);
-        let (Some(first), Some(second)) = (first, second) else { return (6.0, 3.5) };
+        let (Some(first), Some(second)) = (first, second) else { return GENEROUS };
         let one = |curve: &Curve| {
             let margin = lookup(curve.margins.iter().map(|[x, y]| (*x, *y)), 1.0 - loss / 3.0);
             let kept = curve.recall_of_margin(margin).max(recall);
@@ -114,8 +122,8 @@ fn interpolate(points: impl Iterator<Item = (f32, f32)>, wanted: f32) -> f32 {
     before.map_or(0.0, |(_, y)| y)
 }
 
-/// Measures a segment with queries like those to come, or, without any, with rows and what is
-/// between rows. The curve is the worse of the two kinds.
+/// Measures a segment with queries like those to come, or, without any, with stand-ins of several
+/// kinds; the curve is that of the worst kind.
 ///
 /// # Errors
 /// `Vector` for queries of another dimension or with NaN, `Cancelled`.
@@ -128,77 +136,119 @@ pub fn calibrate(
     if head.listed() == 0 {
         return Ok(Calibration::default());
     }
-    let padded = head.model.frame.padded();
-    let (turned, kinds) = match queries {
-        Some(rows) => (turned(&head.model, rows, work)?, 1),
-        None => (stand_ins(head, segment, QUERIES.min(head.listed())), KINDS),
+    let (turned, kinds, caution) = match queries {
+        Some(rows) => (turned(&head.model, rows, work)?, 1, 1.0),
+        None => (stand_ins(head, segment, QUERIES.min(head.listed())), KINDS, CAUTION),
     };
     if turned.is_empty() {
         return Ok(Calibration::default());
     }
     let most = KS[KS.len() - 1].min(head.listed());
     let truths = truths(segment, &turned, most, work)?;
-    let measure = |k: usize, reach: f32, margin: f32| -> Result<(f32, f32), Error> {
-        let effort = Effort::Knobs { reach, margin };
-        let pieces = work.map(Phase::Calibrate, turned.len() / padded / 16 + 1, |piece| {
-            let mut scratch = Scratch::default();
-            let range = piece * 16..((piece + 1) * 16).min(turned.len() / padded);
-            range
-                .map(|i| {
-                    let vector = &turned[i * padded..(i + 1) * padded];
-                    let query =
-                        Query { vector, k, effort, visible: Visible::default(), vectors: None };
-                    let place = (head, segment as &dyn ListSource, work.level);
-                    let found = search_turned(place, &query, Some(vector), &mut scratch)?;
-                    let truth = &truths[i][..k];
-                    let hits = found.neighbours.iter().filter(|n| truth.contains(&n.key)).count();
-                    Ok((i, hits as f32 / k as f32, found.report.lists))
-                })
-                .collect::<Result<Vec<_>, Error>>()
-        })?;
-        let mut sums = vec![(0.0f32, 0.0f32); kinds];
-        let mut lists = 0.0;
-        for (i, recall, read) in pieces.into_iter().collect::<Result<Vec<_>, _>>()?.concat() {
-            sums[i % kinds].0 += recall;
-            sums[i % kinds].1 += 1.0;
-            lists += read as f32;
-        }
-        let means = sums.iter().filter(|sum| sum.1 > 0.0).map(|sum| sum.0 / sum.1);
-        Ok((means.fold(1.0, f32::min), lists / (turned.len() / padded) as f32))
-    };
     let mut curves = Vec::new();
-    for k in KS.into_iter().filter(|k| *k <= most) {
-        curves.push(curve(k, &measure)?);
+    // Greater ks are served without a walk.
+    for k in KS.into_iter().filter(|k| *k <= most && *k < head.listed() / MANY) {
+        let padded = head.model.frame.padded();
+        let pieces = work.map(Phase::Calibrate, truths.len().div_ceil(16), |piece| {
+            let mut scratch = Scratch::default();
+            let range = piece * 16..((piece + 1) * 16).min(truths.len());
+            let one = |i: usize| {
+                let vector = &turned[i * padded..(i + 1) * padded];
+                Walked::new((segment, work), vector, &truths[i][..k], &mut scratch)
+            };
+            range.map(one).collect::<Result<Vec<_>, Error>>()
+        })?;
+        let walked = pieces.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        curves.push(curve(k, &walked, (kinds, caution)));
     }
     Ok(Calibration { curves })
 }
 
-fn curve(
-    k: usize,
-    measure: &dyn Fn(usize, f32, f32) -> Result<(f32, f32), Error>,
-) -> Result<Curve, Error> {
-    let (mut reaches, mut margins) = (Vec::new(), Vec::new());
-    let (widest, mut greatest) = (MARGINS[MARGINS.len() - 1], 0.0f32);
-    for reach in REACHES {
-        let (recall, lists) = measure(k, reach, widest)?;
-        greatest = greatest.max(recall);
-        reaches.push([reach, greatest, lists]);
-        if recall > 0.9995 {
-            break;
+/// One query's widest walk.
+#[derive(Debug, Clone)]
+struct Walked {
+    /// Lists read, and the mean place of the best then.
+    trace: Vec<(usize, f32)>,
+    /// For each true neighbour, where in the walk its list was read, and what margin its estimate
+    /// needs; infinite for one that was not met.
+    met: Vec<(usize, f32)>,
+}
+
+impl Walked {
+    fn new(
+        (segment, work): (&Segment, &Work<'_>),
+        vector: &[f32],
+        truth: &[u64],
+        scratch: &mut Scratch,
+    ) -> Result<Self, Error> {
+        let (head, k) = (segment.head(), truth.len());
+        let (reach, margin) = (REACHES[REACHES.len() - 1], MARGINS[MARGINS.len() - 1]);
+        let effort = Effort::Knobs { reach, margin };
+        let query = Query { vector, k, effort, visible: Visible::default(), vectors: None };
+        let place = (head, segment as &dyn ListSource, work.level);
+        search_turned(place, &query, Some(vector), scratch)?;
+        let candidates = &mut scratch.probe.candidates;
+        let limit = candidates.kth(k);
+        let mut kept = Vec::with_capacity(candidates.rows.len());
+        let mut ends = candidates.runs.iter().skip(1).map(|run| run.start as usize);
+        for run in &candidates.runs {
+            let end = ends.next().unwrap_or(candidates.rows.len());
+            for i in run.start as usize..end {
+                let row = head.places[run.list as usize] + candidates.rows[i];
+                let below = (limit - candidates.scores[i]) / run.unit - candidates.crowding;
+                kept.push((row, if below.is_finite() { below } else { 0.0 }));
+            }
         }
+        kept.sort_unstable_by_key(|(row, _)| *row);
+        let met = truth.iter().map(|row| {
+            let list = head.places.partition_point(|start| u64::from(*start) <= *row) - 1;
+            let place = scratch.read.iter().position(|read| *read as usize == list);
+            let found = kept.binary_search_by_key(row, |(row, _)| u64::from(*row));
+            (place.unwrap_or(usize::MAX), found.map_or(f32::INFINITY, |i| kept[i].1))
+        });
+        Ok(Self { trace: scratch.trace.clone(), met: met.collect() })
     }
-    let last = reaches[reaches.len() - 1];
-    let mut greatest = 0.0f32;
-    for margin in MARGINS {
-        let (recall, _) = measure(k, last[0], margin)?;
-        // What the reach missed is not the margin's.
-        greatest = greatest.max((recall / last[1].max(0.01)).min(1.0));
-        margins.push([margin, greatest]);
-        if greatest > 0.9998 {
-            break;
-        }
+
+    /// Lists that a reach reads.
+    fn lists(&self, reach: f32) -> usize {
+        let stop = self.trace.iter().find(|(lists, mean)| *lists as f32 >= reach * mean);
+        stop.map_or(usize::MAX - 1, |(lists, _)| *lists)
     }
-    Ok(Curve { k: k as u32, reaches, margins })
+}
+
+/// The mean of a share over the queries of the kind where it is least.
+fn worst(walked: &[Walked], (kinds, caution): (usize, f32), share: impl Fn(&Walked) -> f32) -> f32 {
+    let mean = |kind: usize| {
+        let shares = walked.iter().skip(kind).step_by(kinds).map(&share);
+        let (sum, count) = shares.fold((0.0, 0.0f32), |(sum, n), share| (sum + share, n + 1.0));
+        if count > 0.0 { sum / count } else { 1.0 }
+    };
+    let least = (0..kinds).map(mean).fold(1.0, f32::min);
+    1.0 - caution * (1.0 - least)
+}
+
+fn curve(k: usize, walked: &[Walked], kinds: (usize, f32)) -> Curve {
+    let all = walked.iter().map(|one| one.trace.last().map_or(0, |(lists, _)| *lists));
+    let longest = all.max().unwrap_or(0);
+    let reaches = REACHES.map(|reach| {
+        let share = |one: &Walked| {
+            let lists = one.lists(reach);
+            let met = one.met.iter().filter(|(place, _)| *place < lists).count();
+            met as f32 / k as f32
+        };
+        let lists = walked.iter().map(|one| one.lists(reach).min(longest) as f32).sum::<f32>();
+        [reach, worst(walked, kinds, share), lists / walked.len().max(1) as f32]
+    });
+    let margins = MARGINS.map(|margin| {
+        let share = |one: &Walked| {
+            // What the walk did not reach is not the margin's.
+            let read = one.met.iter().filter(|(place, _)| *place < usize::MAX);
+            let within = read.clone().filter(|(_, needed)| *needed <= margin).count();
+            within as f32 / read.count().max(1) as f32
+        };
+        [margin, worst(walked, kinds, share)]
+    });
+    Curve { k: k as u32, reaches: reaches.to_vec(), margins: margins.to_vec() }
 }
 
 fn turned(model: &Model, rows: Rows<'_>, work: &Work<'_>) -> Result<Vec<f32>, Error> {
@@ -214,7 +264,7 @@ fn turned(model: &Model, rows: Rows<'_>, work: &Work<'_>) -> Result<Vec<f32>, Er
     Ok(model.frame.turn(work, &plain))
 }
 
-/// The nearest row numbers of each query, by the second numbers of all rows, in tiles.
+/// The places of the nearest rows of each query, by the second numbers of all rows, in tiles.
 fn truths(
     segment: &Segment,
     queries: &[f32],
@@ -263,7 +313,7 @@ fn offer_list(
     for (top, dots) in tops.iter_mut().zip(dots.chunks_exact(panels.stride())) {
         for (row, (dot, bias)) in dots.iter().zip(&bias).enumerate() {
             if bias - dot <= top.limit() {
-                top.offer(bias - dot, u64::from(open.number(row)));
+                top.offer(bias - dot, u64::from(head.places[list]) + row as u64);
             }
         }
     }

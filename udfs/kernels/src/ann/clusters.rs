@@ -58,7 +58,7 @@ impl Clusters {
         }
         let counts: Vec<usize> = shares.iter().map(|rows| rows.len() / dimension).collect();
         let children = allot(&counts, lists);
-        let seeds: Vec<u64> = (0..top_count).map(|_| random.next()).collect();
+        let seeds: Vec<u64> = (0..top_count).map(|_| random.number()).collect();
         let alone = Work { threads: 1, go_on: &|_, _, _| true, ..*work };
         let parts = work.map(Phase::Clusters, top_count, |top| {
             let mut random = Random::new(seeds[top]);

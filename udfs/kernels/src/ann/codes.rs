@@ -59,7 +59,7 @@ impl Codebook {
             Grouping::Even => even(axes, groups.min(axes)),
         };
         let mut random = Random::new(seed);
-        let seeds: Vec<u64> = starts.iter().map(|_| random.next()).collect();
+        let seeds: Vec<u64> = starts.iter().map(|_| random.number()).collect();
         let words = work.map(Phase::Codes, starts.len() - 1, |group| {
             let axes = starts[group]..starts[group + 1];
             words(work.level, residuals, axes, seeds[group])

@@ -126,7 +126,7 @@ impl<'a> List<'a> {
     pub fn open(model: &Model, rows: usize, bytes: &'a [u8]) -> Option<Self> {
         let layout = Layout::new(model, rows);
         let bytes = bytes.get(..layout.bytes)?;
-        let words = |at: usize, end: usize| &bytes[at..end].as_chunks::<4>().0[..];
+        let words = |at: usize, end: usize| bytes[at..end].as_chunks::<4>().0;
         let some = |at: usize, next: usize| if next > at { words(at, at + rows * 4) } else { &[] };
         Some(Self {
             numbers: words(HEADER, HEADER + rows * 4),

@@ -3,8 +3,8 @@
 //! ```text
 //!   query ─turn─▶ q ─int8 centres─▶ lists, best first ─4-bit codes─▶ candidates ─int8─▶ nearest
 //!                                      │                    │
-//!                     stop: a list that can hardly     keep: whose estimate is within the
-//!                     hold one of the k nearest        error of the k-th best
+//!                     stop: at `reach` times the       keep: whose estimate is within the
+//!                     mean place of the best so far    error of the k-th best
 //! ```
 //!
 //! Every metric is a greatest score: s = ⟨q, x⟩ for inner products and cosines (of unit vectors),
@@ -12,15 +12,16 @@
 //! list) + ⟨q, residual⟩ (+ a number for the row, L2 only), and one table of products serves all
 //! lists.
 //!
-//! Two numbers decide how much is looked at, both in standard deviations, so that they fit every
-//! query, filter and k: `reach`, how far a list's residuals may lift its centre's score, and
-//! `margin`, how far an estimate may be off. `calibrate` measures what recall they give and stores
-//! the curve; a search asks for a recall.
+//! Two numbers decide how much is looked at, both relative to what the query finds, so that they
+//! fit every query, filter and k: `reach`, how many times as far as the mean place of the best the
+//! lists are read, and `margin`, how many standard deviations an estimate may be off. `calibrate`
+//! measures what recall they give and stores the curve; a search asks for a recall.
 //!
 //! A `Model` is what is trained. Segments of one model are immutable and merge by copying; rows not
 //! yet in a segment are scanned exactly beside it. Filters and deletions hold during probing, and
 //! probing goes on until `min(k, matching rows)` are found.
 
+mod batch;
 mod build;
 mod calibrate;
 mod candidates;
@@ -36,7 +37,10 @@ mod probe;
 mod random;
 mod search;
 mod segment;
+mod stand_ins;
+mod walk;
 
+pub use batch::search_batch;
 pub use build::{Builder, merge};
 pub use calibrate::{Calibration, Curve, calibrate};
 pub use codes::Grouping;
@@ -44,7 +48,7 @@ pub use list::ListSource;
 pub use model::{Model, Options, Refine};
 pub use parallel::{Phase, Work};
 pub use random::{Random, Sample};
-pub use search::{Effort, Found, Query, Report, Scratch, search, search_batch};
+pub use search::{Effort, Found, Query, Report, Scratch, search};
 pub use segment::{Head, Segment};
 
 use crate::vectors;

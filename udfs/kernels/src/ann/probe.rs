@@ -50,8 +50,6 @@ impl Default for Scores {
 pub(super) struct Outlook {
     /// The score of the centre.
     pub base: f32,
-    /// The deviation of scores of the list's rows, for residuals as in training.
-    pub deviation: f32,
     /// The deviation of estimates from scores.
     pub error: f32,
 }
@@ -81,26 +79,27 @@ impl Probe {
         let centre = model.clusters.centre(list);
         let is_l2 = model.options.metric == Metric::L2;
         let (query, difference) = (&self.query, &mut self.difference);
-        let (variances, errors) = (&model.variances, &model.errors);
-        let [base, spread, error] =
-            level.run(Look { is_l2, query, centre, variances, errors, difference });
-        Outlook { base, deviation: spread.sqrt(), error: error.sqrt() }
+        let errors = &model.errors;
+        let [base, error] = level.run(Look { is_l2, query, centre, errors, difference });
+        Outlook { base, error: error.sqrt() }
     }
 
-    /// Estimates a list's rows and takes those that reach the limit less `slack`; returns how many
+    /// Estimates a list's rows, whose deviation is `unit`, and takes those that reach the limit
+    /// less the slack; returns how many
     /// rows were estimated.
     pub fn scan(
         &mut self,
         level: Level,
-        (list, number): (&List<'_>, u32),
+        (list, number, place): (&List<'_>, u32, u32),
         ahead: &[u8],
-        (base, slack): (f32, f32),
+        (base, unit): (f32, f32),
         visible: Visible<'_>,
     ) -> usize {
         let blocks = list.len().div_ceil(BLOCK);
         self.sums.resize(blocks, [0; BLOCK]);
         nibbles::scan(level, &self.tables, (list.codes, ahead), &mut self.sums);
-        self.candidates.open_run(number, slack);
+        self.candidates.open_run(number, place, unit);
+        let slack = self.candidates.slack(unit);
         for (block, sums) in self.sums.iter().enumerate() {
             let rows = block * BLOCK..list.len().min((block + 1) * BLOCK);
             let factors = &list.factors[rows.clone()];
@@ -156,24 +155,23 @@ struct Look<'a> {
     is_l2: bool,
     query: &'a [f32],
     centre: &'a [f32],
-    variances: &'a [f32],
     errors: &'a [f32],
     difference: &'a mut [f32],
 }
 
 impl Kernel for Look<'_> {
-    type Output = [f32; 3];
+    type Output = [f32; 2];
 
     #[inline(always)]
-    fn run<L: Lanes>(self) -> [f32; 3] {
-        let mut sums = [L::splat(0.0); 3];
-        let (queries, centres) = (self.query.as_chunks::<LANES>().0, self.centre.as_chunks().0);
-        let (variances, errors) = (self.variances.as_chunks().0, self.errors.as_chunks().0);
+    fn run<L: Lanes>(self) -> [f32; 2] {
+        let mut sums = [L::splat(0.0); 2];
+        let queries = self.query.as_chunks::<LANES>().0.iter();
+        let centres = self.centre.as_chunks::<LANES>().0.iter();
+        let errors = self.errors.as_chunks::<LANES>().0.iter();
         let differences = self.difference.as_chunks_mut::<LANES>().0;
-        let vectors = queries.iter().zip(centres).zip(differences);
         let half = L::splat(-0.5);
-        for (((query, centre), difference), (variances, errors)) in
-            vectors.zip(variances.iter().zip(errors))
+        for (((query, centre), errors), difference) in
+            queries.zip(centres).zip(errors).zip(differences)
         {
             let (query, centre) = (L::load(query), L::load(centre));
             let p = if self.is_l2 { query.subtract(centre) } else { query };
@@ -183,8 +181,7 @@ impl Kernel for Look<'_> {
                 true => square.multiply_add(half, sums[0]),
                 false => p.multiply_add(centre, sums[0]),
             };
-            sums[1] = square.multiply_add(L::load(variances), sums[1]);
-            sums[2] = square.multiply_add(L::load(errors), sums[2]);
+            sums[1] = square.multiply_add(L::load(errors), sums[1]);
         }
         sums.map(L::total)
     }

@@ -329,10 +329,7 @@ mod x86 {
         #[inline(always)]
         fn multiply_add(self, by: Self, and: Self) -> Self {
             unsafe {
-                Self(
-                    _mm256_fmadd_ps(self.0, by.0, and.0),
-                    _mm256_fmadd_ps(self.1, by.1, and.1),
-                )
+                Self(_mm256_fmadd_ps(self.0, by.0, and.0), _mm256_fmadd_ps(self.1, by.1, and.1))
             }
         }
 
