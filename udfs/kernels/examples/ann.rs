@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   cargo run --release -p kernels --example ann -- ROWS QUERIES TRUTH DIMENSION METRIC THREADS \
-//!       [lists=N] [grouping=even] [refine=half] [filters] [batch]
+//!       [lists=N] [grouping=even] [refine=half] [segment=FILE] [targets=0.95,0.99] [filters] \
+//!       [batch] [exact]
 //! ```
 //!
 //! ROWS and QUERIES are `f32`, TRUTH holds the numbers of each query's nearest rows as `u32`, all
@@ -44,9 +45,9 @@ struct Input {
 fn main() -> Result<()> {
     let input = Input::read()?;
     let rows = Rows::single(&input.rows, input.dimension)?;
-    let segment = build(&input, rows)?;
+    let segment = segment(&input, rows)?;
     for (name, vectors) in [("second look", None), ("exact last", Some(rows))] {
-        for target in TARGETS {
+        for target in input.targets()? {
             one_by_one(&input, &segment, Effort::Recall(target), (name, vectors))?;
         }
     }
@@ -58,7 +59,21 @@ fn main() -> Result<()> {
             filtered(&input, &segment, rows, one_in)?;
         }
     }
-    exact(&input, rows)
+    if input.has("exact") {
+        exact(&input, rows)?;
+    }
+    Ok(())
+}
+
+/// Built, or read from the file of `segment=`; built and written there when there is none.
+fn segment(input: &Input, rows: Rows<'_>) -> Result<Segment> {
+    let Some(path) = input.value("segment") else { return build(input, rows) };
+    if let Ok(bytes) = fs::read(path) {
+        return Ok(Segment::open(&bytes)?);
+    }
+    let segment = build(input, rows)?;
+    fs::write(path, segment.to_bytes())?;
+    Ok(segment)
 }
 
 impl Input {
@@ -83,6 +98,7 @@ impl Input {
                     options.grouping = Some(Grouping::ByVariance);
                 }
                 Some(("refine", "half")) => options.refine = Refine::Half,
+                Some(("segment" | "targets", _)) => {}
                 Some(_) => return Err(format!("no option {word}").into()),
                 None => {}
             }
@@ -101,6 +117,16 @@ impl Input {
 
     fn has(&self, word: &str) -> bool {
         self.words.iter().any(|given| given == word)
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let words = self.words.iter().filter_map(|word| word.split_once('='));
+        words.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    fn targets(&self) -> Result<Vec<f32>> {
+        let Some(given) = self.value("targets") else { return Ok(TARGETS.to_vec()) };
+        Ok(given.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?)
     }
 
     fn queries(&self) -> impl Iterator<Item = &[f32]> {

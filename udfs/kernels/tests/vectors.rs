@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod vectors {
+    mod arithmetic;
     mod distances;
     mod nearest;
+    mod text;
 }

@@ -155,8 +155,8 @@ impl Builder {
             let squares = places
                 .iter()
                 .map(|(_, part, row)| f64::from(parts[*part as usize].squares[*row as usize]));
-            entries.push(entry(&model, bytes.len(), places.len(), squares.sum()));
             let rows = places.iter().map(|(_, part, row)| parts[*part as usize].row(*row as usize));
+            entries.push(entry(&model, bytes.len(), rows.clone(), squares.sum()));
             list::write(&model, list as u32, rows, &mut bytes);
         }
         strays.sort_unstable();
@@ -173,10 +173,21 @@ fn normalise(row: &[f32], out: &mut Vec<f32>) -> f32 {
     length
 }
 
-fn entry(model: &Model, offset: usize, rows: usize, squares: f64) -> Entry {
+fn entry<'a>(
+    model: &Model,
+    offset: usize,
+    encoded: impl ExactSizeIterator<Item = Encoded<'a>>,
+    squares: f64,
+) -> Entry {
+    let rows = encoded.len();
     let mean = squares / rows.max(1) as f64;
     let trained = f64::from(model.residual).max(f64::MIN_POSITIVE);
-    Entry { offset: offset as u64, rows: rows as u32, spread: (mean / trained).sqrt() as f32 }
+    let (mut factor, mut bias) = (0.0f32, f32::NEG_INFINITY);
+    for row in encoded {
+        (factor, bias) = (factor.max(row.factor), bias.max(row.bias));
+    }
+    let spread = (mean / trained).sqrt() as f32;
+    Entry { offset: offset as u64, rows: rows as u32, spread, factor, bias }
 }
 
 /// Appends what the second look reads of a residual; returns the row's unit.
@@ -237,7 +248,6 @@ pub fn merge(
                 open.codes_of(*row, stretches, &mut codes);
             }
         }
-        entries.push(entry(&model, bytes.len(), places.len(), squares));
         let rows: Vec<Encoded<'_>> = places
             .iter()
             .zip(codes.chunks_exact(stretches.max(1)))
@@ -253,6 +263,7 @@ pub fn merge(
                 })
             })
             .collect();
+        entries.push(entry(&model, bytes.len(), rows.iter().copied(), squares));
         list::write(&model, list as u32, rows.into_iter(), &mut bytes);
     }
     let mut strays = Vec::new();

@@ -6,7 +6,7 @@
 //!          lists u32 (0: by rows), residual f32, then arrays: mean, axes, tops' starts, tops,
 //!          centres, groups' starts,
 //!          words, units, variances, errors
-//!   table: arrays: offsets, rows, spreads, strays; count of curves, of each k u32 and two arrays
+//!   table: arrays: offsets, rows, spreads, factors, biases, strays; count of curves, of each k u32 and two arrays
 //!   array: length u64, elements
 //! ```
 //!
@@ -40,6 +40,8 @@ pub(super) fn write(head: &Head) -> Vec<u8> {
     array(&mut out, head.entries.iter().map(|entry| entry.offset.to_le_bytes()));
     array(&mut out, head.entries.iter().map(|entry| entry.rows.to_le_bytes()));
     array(&mut out, head.entries.iter().map(|entry| entry.spread.to_le_bytes()));
+    array(&mut out, head.entries.iter().map(|entry| entry.factor.to_le_bytes()));
+    array(&mut out, head.entries.iter().map(|entry| entry.bias.to_le_bytes()));
     array(&mut out, head.strays.iter().map(|number| number.to_le_bytes()));
     out.extend_from_slice(&(head.calibration.curves.len() as u32).to_le_bytes());
     for curve in &head.calibration.curves {
@@ -133,15 +135,20 @@ fn fields(bytes: &[u8]) -> Option<Head> {
     let model = model(reader.take(length)?)?;
     let offsets = reader.array(u64::from_le_bytes)?;
     let rows = reader.array(u32::from_le_bytes)?;
-    let spreads = reader.array(f32::from_le_bytes)?;
+    let mut floats = || reader.array(f32::from_le_bytes);
+    let (spreads, factors, biases) = (floats()?, floats()?, floats()?);
     let strays = reader.array(u32::from_le_bytes)?;
-    if offsets.len() != model.lists() || rows.len() != offsets.len() || spreads.len() != rows.len()
-    {
+    let lists = model.lists();
+    let lengths = [offsets.len(), rows.len(), spreads.len(), factors.len(), biases.len()];
+    if lengths != [lists; 5] {
         return None;
     }
     rows.iter().try_fold(0u32, |sum, rows| sum.checked_add(*rows))?;
-    let entries = offsets.into_iter().zip(rows).zip(spreads);
-    let entries = entries.map(|((offset, rows), spread)| Entry { offset, rows, spread }).collect();
+    let bounds = spreads.into_iter().zip(factors).zip(biases);
+    let entries = offsets.into_iter().zip(rows).zip(bounds);
+    let entry =
+        |((offset, rows), ((spread, factor), bias))| Entry { offset, rows, spread, factor, bias };
+    let entries = entries.map(entry).collect();
     let mut calibration = Calibration::default();
     for _ in 0..reader.whole()? {
         let k = reader.whole()?;

@@ -9,6 +9,7 @@ use super::codes::{Scale, WORDS, quantise};
 use super::list::List;
 use super::model::{Model, Refine};
 use super::parallel::Work;
+use super::segment::Entry;
 use crate::simd::lanes::Lanes;
 use crate::simd::level::{Kernel, LANES, Level, prefetch};
 use crate::simd::nibbles::{self, BLOCK, Tables};
@@ -27,7 +28,10 @@ pub(super) struct Probe {
     bytes: Vec<[u8; WORDS]>,
     tables: Tables,
     scale: Scale,
+    /// The greatest sum of table entries that there is.
+    most: f32,
     sums: Vec<[u16; BLOCK]>,
+    masks: Vec<u32>,
     /// q - c for L2, else q.
     difference: Vec<f32>,
     /// What multiplies a second number: the query in the axes' units, or those units for L2.
@@ -62,6 +66,8 @@ impl Probe {
         model.book.products(query, &mut self.products);
         self.scale = quantise(&self.products, &mut self.bytes);
         self.tables.fill(&self.bytes);
+        let greatest = self.bytes.iter().map(|bytes| bytes.iter().copied().max().unwrap_or(0));
+        self.most = greatest.map(f32::from).sum();
         self.difference.clear();
         self.difference.extend_from_slice(query);
         self.weights.clear();
@@ -85,22 +91,26 @@ impl Probe {
     }
 
     /// Estimates a list's rows, whose deviation is `unit`, and takes those that reach the limit
-    /// less the slack; returns how many
-    /// rows were estimated.
+    /// less the slack; returns how many rows were estimated.
     pub fn scan(
         &mut self,
         level: Level,
-        (list, number, place): (&List<'_>, u32, u32),
+        (list, entry): (&List<'_>, &Entry),
         ahead: &[u8],
         (base, unit): (f32, f32),
         visible: Visible<'_>,
     ) -> usize {
+        let slack = self.candidates.slack(unit);
+        let Some(sum) = self.least_sum(entry, base, slack) else { return 0 };
         let blocks = list.len().div_ceil(BLOCK);
         self.sums.resize(blocks, [0; BLOCK]);
-        nibbles::scan(level, &self.tables, (list.codes, ahead), &mut self.sums);
-        self.candidates.open_run(number, place, unit);
-        let slack = self.candidates.slack(unit);
+        self.masks.resize(blocks, 0);
+        let out = (&mut self.sums[..], &mut self.masks[..]);
+        nibbles::scan(level, &self.tables, (list.codes, ahead), sum, out);
         for (block, sums) in self.sums.iter().enumerate() {
+            if self.masks[block] == 0 {
+                continue;
+            }
             let rows = block * BLOCK..list.len().min((block + 1) * BLOCK);
             let factors = &list.factors[rows.clone()];
             let biases = list.biases.get(rows.clone()).unwrap_or(&[]);
@@ -118,6 +128,20 @@ impl Probe {
         }
         self.candidates.settle();
         list.len()
+    }
+
+    /// The least sum of table entries with which a row of the list may still be taken: most blocks
+    /// then cost one comparison. `None` when no sum is enough.
+    fn least_sum(&self, entry: &Entry, base: f32, slack: f32) -> Option<u16> {
+        // What the product of a residual of unit length with the query must be at least.
+        let wanted = (self.candidates.limit() - slack - base - entry.bias) / entry.factor;
+        // A product below zero may be enough, and then less so with a great factor.
+        if wanted.is_nan() || wanted <= 0.0 || self.scale.step <= 0.0 {
+            return Some(0);
+        }
+        // One less, for what rounding does here and in the estimate.
+        let sum = (wanted - self.scale.least) / self.scale.step - 1.0;
+        if sum > self.most { None } else { Some(sum.max(0.0) as u16) }
     }
 
     /// Looks again at rows of a list and offers them; `outlook` must have been of this list.

@@ -23,6 +23,9 @@ pub(super) struct Entry {
     pub rows: u32,
     /// The mean length of residuals against training: the root of the mean square.
     pub spread: f32,
+    /// The greatest factor of its rows, and their greatest bias: what no estimate is over.
+    pub factor: f32,
+    pub bias: f32,
 }
 
 /// What a search needs before it has any list.

@@ -61,10 +61,11 @@ impl<'a> Run<'a> {
                 let next = batch.get(i + 1).and_then(|next| self.open(*next));
                 let ahead = next.map_or(&[][..], |next| next.codes);
                 let outlook = probe.outlook(model, self.level, *list as usize);
-                let spread = self.head.entries[*list as usize].spread;
-                let bounds = (outlook.base, spread * outlook.error);
-                let which = (&open, *list, place as u32);
-                report.scanned += probe.scan(self.level, which, ahead, bounds, self.query.visible);
+                let entry = &self.head.entries[*list as usize];
+                let bounds = (outlook.base, entry.spread * outlook.error);
+                probe.candidates.open_run(*list, place as u32, bounds.1);
+                let visible = self.query.visible;
+                report.scanned += probe.scan(self.level, (&open, entry), ahead, bounds, visible);
                 read.push(*list);
                 place += 1;
                 if place < check {

@@ -52,37 +52,62 @@ impl Tables {
     }
 }
 
-/// Sums for whole blocks, as many as `codes` and `sums` both have room for. `ahead` is asked for
-/// meanwhile: what will be read next.
+/// Sums for whole blocks, as many as `codes` and `sums` both have room for, and for each block a
+/// bit for each row whose sum is at least `least`; where there is none, the sums may be left
+/// unwritten. `ahead` is asked for meanwhile: what will be read next.
 pub fn scan(
     level: Level,
     tables: &Tables,
     (codes, ahead): (&[u8], &[u8]),
-    sums: &mut [[u16; BLOCK]],
+    least: u16,
+    out: (&mut [[u16; BLOCK]], &mut [u32]),
 ) {
     if tables.wide.is_empty() {
-        sums.fill([0; BLOCK]);
+        out.0.fill([0; BLOCK]);
+        out.1.fill(if least == 0 { u32::MAX } else { 0 });
         return;
     }
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the features.
+        Unit::Avx512 => unsafe { scan_avx512(tables, (codes, ahead), least, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Unit::Avx2 => unsafe { scan_avx2(tables, (codes, ahead), least, out) },
+        #[cfg(target_arch = "aarch64")]
+        Unit::Neon => blocks(tables, (codes, ahead), out, |codes, sums| {
+            // SAFETY: every aarch64 processor has NEON.
+            unsafe { block_neon(&tables.wide, codes, sums) };
+            at_least(sums, least)
+        }),
+        Unit::Plain => blocks(tables, (codes, ahead), out, |codes, sums| {
+            block_plain(&tables.wide, codes, sums);
+            at_least(sums, least)
+        }),
+    }
+}
+
+/// Each block in turn, and of what comes ahead as many bytes.
+#[inline(always)]
+fn blocks(
+    tables: &Tables,
+    (codes, ahead): (&[u8], &[u8]),
+    (sums, masks): (&mut [[u16; BLOCK]], &mut [u32]),
+    block: impl Fn(&[u8], &mut [u16; BLOCK]) -> u32,
+) {
     let step = tables.block_bytes();
     let mut ahead = ahead.chunks(step);
-    for (block, sums) in codes.chunks_exact(step).zip(sums) {
+    for ((codes, sums), mask) in codes.chunks_exact(step).zip(sums).zip(masks) {
         if let Some(next) = ahead.next() {
             super::level::prefetch(next);
         }
-        match level.0 {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level says that the processor has the features.
-            Unit::Avx512 => unsafe { block_avx512(&tables.wide, block, sums) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Unit::Avx2 => unsafe { block_avx2(&tables.wide, block, sums) },
-            #[cfg(target_arch = "aarch64")]
-            // SAFETY: every aarch64 processor has NEON.
-            Unit::Neon => unsafe { block_neon(&tables.wide, block, sums) },
-            Unit::Plain => block_plain(&tables.wide, block, sums),
-        }
+        *mask = block(codes, sums);
     }
+}
+
+fn at_least(sums: &[u16; BLOCK], least: u16) -> u32 {
+    let rows = sums.iter().enumerate();
+    rows.fold(0, |mask, (row, sum)| mask | u32::from(*sum >= least) << row)
 }
 
 fn block_plain(tables: &[[u8; 128]], codes: &[u8], sums: &mut [u16; BLOCK]) {
@@ -100,71 +125,87 @@ fn block_plain(tables: &[[u8; 128]], codes: &[u8], sums: &mut [u16; BLOCK]) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2")]
-fn block_avx512(tables: &[[u8; 128]], codes: &[u8], sums: &mut [u16; BLOCK]) {
+fn scan_avx512(
+    tables: &Tables,
+    codes: (&[u8], &[u8]),
+    least: u16,
+    out: (&mut [[u16; BLOCK]], &mut [u32]),
+) {
     use std::arch::x86_64::*;
     let low_half = _mm512_set1_epi8(15);
-    // 16-bit sums of bytes with what their neighbour carries in, and of the neighbours alone.
-    let (mut both, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-    for (tables, codes) in tables.iter().zip(codes.as_chunks::<64>().0) {
-        // SAFETY: a chunk of codes is 64 bytes, a table of four groups twice that.
-        let (codes, low, high) = unsafe {
-            (
-                _mm512_loadu_si512(codes.as_ptr().cast()),
-                _mm512_loadu_si512(tables.as_ptr().cast()),
-                _mm512_loadu_si512(tables.as_ptr().add(64).cast()),
-            )
-        };
-        let low = _mm512_shuffle_epi8(low, _mm512_and_si512(codes, low_half));
-        let codes = _mm512_and_si512(_mm512_srli_epi16::<4>(codes), low_half);
-        let sum = _mm512_add_epi8(low, _mm512_shuffle_epi8(high, codes));
-        both = _mm512_add_epi16(both, sum);
-        odd = _mm512_add_epi16(odd, _mm512_srli_epi16::<8>(sum));
-    }
-    let even = _mm512_sub_epi16(both, _mm512_slli_epi16::<8>(odd));
-    let fold = |x| _mm256_add_epi16(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64::<1>(x));
-    let (even, odd) = (fold(even), fold(odd));
-    let low = _mm256_unpacklo_epi16(even, odd);
-    let high = _mm256_unpackhi_epi16(even, odd);
-    let first = _mm256_permute2x128_si256::<0x20>(low, high);
-    let second = _mm256_permute2x128_si256::<0x31>(low, high);
-    let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
-    // SAFETY: 32 sums of 16 bits are 64 bytes.
-    unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), all) };
+    let least = _mm512_set1_epi16(least.cast_signed());
+    // SAFETY, of all blocks: this function has the features. A chunk of codes is 64 bytes, a table
+    // of four groups twice that; 32 sums of 16 bits are 64 bytes.
+    blocks(tables, codes, out, |codes, sums| unsafe {
+        // 16-bit sums of bytes with what their neighbour carries in, and of the neighbours alone.
+        let (mut both, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+        for (tables, codes) in tables.wide.iter().zip(codes.as_chunks::<64>().0) {
+            let codes = _mm512_loadu_si512(codes.as_ptr().cast());
+            let low = _mm512_loadu_si512(tables.as_ptr().cast());
+            let high = _mm512_loadu_si512(tables.as_ptr().add(64).cast());
+            let low = _mm512_shuffle_epi8(low, _mm512_and_si512(codes, low_half));
+            let codes = _mm512_and_si512(_mm512_srli_epi16::<4>(codes), low_half);
+            let sum = _mm512_add_epi8(low, _mm512_shuffle_epi8(high, codes));
+            both = _mm512_add_epi16(both, sum);
+            odd = _mm512_add_epi16(odd, _mm512_srli_epi16::<8>(sum));
+        }
+        let even = _mm512_sub_epi16(both, _mm512_slli_epi16::<8>(odd));
+        let fold =
+            |x| _mm256_add_epi16(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64::<1>(x));
+        let (even, odd) = (fold(even), fold(odd));
+        let low = _mm256_unpacklo_epi16(even, odd);
+        let high = _mm256_unpackhi_epi16(even, odd);
+        let first = _mm256_permute2x128_si256::<0x20>(low, high);
+        let second = _mm256_permute2x128_si256::<0x31>(low, high);
+        let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
+        let mask = _mm512_cmpge_epu16_mask(all, least);
+        if mask != 0 {
+            _mm512_storeu_si512(sums.as_mut_ptr().cast(), all);
+        }
+        mask
+    });
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn block_avx2(tables: &[[u8; 128]], codes: &[u8], sums: &mut [u16; BLOCK]) {
+fn scan_avx2(
+    tables: &Tables,
+    codes: (&[u8], &[u8]),
+    least: u16,
+    out: (&mut [[u16; BLOCK]], &mut [u32]),
+) {
     use std::arch::x86_64::*;
     let low_half = _mm256_set1_epi8(15);
-    let (mut both, mut odd) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-    for (tables, codes) in tables.iter().zip(codes.as_chunks::<64>().0) {
-        for half in [0, 32] {
-            // SAFETY: codes are 64 bytes, tables 128; `half` is 0 or 32.
-            let (codes, low, high) = unsafe {
-                (
-                    _mm256_loadu_si256(codes.as_ptr().add(half).cast()),
-                    _mm256_loadu_si256(tables.as_ptr().add(half).cast()),
-                    _mm256_loadu_si256(tables.as_ptr().add(64 + half).cast()),
-                )
-            };
-            let low = _mm256_shuffle_epi8(low, _mm256_and_si256(codes, low_half));
-            let codes = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), low_half);
-            let sum = _mm256_add_epi8(low, _mm256_shuffle_epi8(high, codes));
-            both = _mm256_add_epi16(both, sum);
-            odd = _mm256_add_epi16(odd, _mm256_srli_epi16::<8>(sum));
+    let least = _mm256_set1_epi16(least.cast_signed());
+    // SAFETY, of all blocks: this function has the features. Codes are 64 bytes, tables 128; `half`
+    // is 0 or 32; 32 sums of 16 bits are two registers of 32 bytes.
+    blocks(tables, codes, out, |codes, sums| unsafe {
+        let (mut both, mut odd) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+        for (tables, codes) in tables.wide.iter().zip(codes.as_chunks::<64>().0) {
+            for half in [0, 32] {
+                let codes = _mm256_loadu_si256(codes.as_ptr().add(half).cast());
+                let low = _mm256_loadu_si256(tables.as_ptr().add(half).cast());
+                let high = _mm256_loadu_si256(tables.as_ptr().add(64 + half).cast());
+                let low = _mm256_shuffle_epi8(low, _mm256_and_si256(codes, low_half));
+                let codes = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), low_half);
+                let sum = _mm256_add_epi8(low, _mm256_shuffle_epi8(high, codes));
+                both = _mm256_add_epi16(both, sum);
+                odd = _mm256_add_epi16(odd, _mm256_srli_epi16::<8>(sum));
+            }
         }
-    }
-    let even = _mm256_sub_epi16(both, _mm256_slli_epi16::<8>(odd));
-    let low = _mm256_unpacklo_epi16(even, odd);
-    let high = _mm256_unpackhi_epi16(even, odd);
-    let first = _mm256_permute2x128_si256::<0x20>(low, high);
-    let second = _mm256_permute2x128_si256::<0x31>(low, high);
-    // SAFETY: 32 sums of 16 bits are two registers of 32 bytes.
-    unsafe {
+        let even = _mm256_sub_epi16(both, _mm256_slli_epi16::<8>(odd));
+        let low = _mm256_unpacklo_epi16(even, odd);
+        let high = _mm256_unpackhi_epi16(even, odd);
+        let first = _mm256_permute2x128_si256::<0x20>(low, high);
+        let second = _mm256_permute2x128_si256::<0x31>(low, high);
         _mm256_storeu_si256(sums.as_mut_ptr().cast(), first);
         _mm256_storeu_si256(sums.as_mut_ptr().add(16).cast(), second);
-    }
+        // A sum reaches the least where it is the greater of both; packed, a byte for each row.
+        let reach = |x| _mm256_cmpeq_epi16(_mm256_max_epu16(x, least), x);
+        let packed = _mm256_packs_epi16(reach(first), reach(second));
+        let rows = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+        _mm256_movemask_epi8(rows).cast_unsigned()
+    });
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -216,9 +257,14 @@ mod tests {
                 .map(|block| std::array::from_fn(|row| naive_sum(&tables, &codes, block, row)))
                 .collect();
             for level in Level::all() {
-                let mut sums = vec![[0; BLOCK]; 5];
-                scan(level, &wide, (&codes, &codes[..7]), &mut sums);
-                assert_eq!(sums, naive, "{}", level.name());
+                for least in [0, 1, 900, 5000, u16::MAX] {
+                    let (mut sums, mut masks) = (vec![[0; BLOCK]; 5], vec![7; 5]);
+                    scan(level, &wide, (&codes, &codes[..7]), least, (&mut sums, &mut masks));
+                    for ((sums, mask), naive) in sums.iter().zip(&masks).zip(&naive) {
+                        assert_eq!(*mask, at_least(naive, least), "{} {least}", level.name());
+                        assert!(*mask == 0 || sums == naive, "{}", level.name());
+                    }
+                }
             }
         }
     }

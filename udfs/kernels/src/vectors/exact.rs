@@ -28,9 +28,16 @@ pub struct Scan<'a> {
 /// # Errors
 /// `NoLimit` for `k` of zero, `Dimension`, and `NotFinite` for a query with NaN or infinities.
 pub fn nearest(scan: &Scan<'_>, query: &[f32], k: usize) -> Result<Vec<Neighbour>, Error> {
+    let mut top = Top::new(k.min(scan.rows.len()).max(1));
+    nearest_into(scan, query, k, &mut top)?;
+    Ok(top.finish())
+}
+
+/// Offers the rows of a batch to a `Top` of `k` that goes from one batch to the next: what the
+/// batches before found prunes this one. Errors as `nearest`.
+pub fn nearest_into(scan: &Scan<'_>, query: &[f32], k: usize, top: &mut Top) -> Result<(), Error> {
     scan.rows.same_dimension(query.len())?;
     check(scan, query, k)?;
-    let mut top = Top::new(k.min(scan.rows.len()).max(1));
     let mut buffer = [0.0f32; STEP];
     for start in (0..scan.rows.len()).step_by(STEP) {
         let rows = scan.rows.slice(start..start + STEP);
@@ -50,7 +57,7 @@ pub fn nearest(scan: &Scan<'_>, query: &[f32], k: usize) -> Result<Vec<Neighbour
             top.offer(buffer[row], scan.first_key + (start + row) as u64);
         }
     }
-    Ok(top.finish())
+    Ok(())
 }
 
 /// Whether every distance is over the limit, so that the block can be left at once.

@@ -9,17 +9,21 @@
 
 use crate::simd::level::prefetch;
 
+mod arithmetic;
 mod bitmap;
 mod distances;
 mod exact;
 mod half;
+mod text;
 mod tiles;
 mod top;
 
+pub use arithmetic::{Sum, add, concatenate, multiply, normalize, subtract, subvector};
 pub use bitmap::{Bitmap, Visible};
 pub use distances::{distance, distances, dot, inner_product, norm};
-pub use exact::{Scan, nearest, nearest_to_each};
+pub use exact::{Scan, nearest, nearest_into, nearest_to_each};
 pub use half::{narrow, narrow_all, widen, widen_all};
+pub use text::{DIMENSIONS, TextError, check, format, from_bytes, parse, to_bytes};
 pub use tiles::Panels;
 pub use top::{Neighbour, Top, merge};
 
@@ -49,6 +53,25 @@ pub enum Error {
     NotFinite { row: usize },
     /// `k` is zero.
     NoLimit,
+    /// A result past the range of a float.
+    Overflow,
+    /// A product that is too small for a float.
+    Underflow,
+    /// More elements than a vector can have.
+    TooMany,
+}
+
+impl Error {
+    /// The code that pgvector raises, or PostgreSQL for the like.
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::Dimension { .. } | Self::Empty | Self::Ragged { .. } => "22000",
+            Self::NotFinite { .. } => "22000",
+            Self::NoLimit => "22023",
+            Self::Overflow | Self::Underflow => "22003",
+            Self::TooMany => "54000",
+        }
+    }
 }
 
 impl std::fmt::Display for Error {
@@ -65,6 +88,11 @@ impl std::fmt::Display for Error {
                 write!(f, "vector {row} holds NaN, an infinity or too great a value")
             }
             Self::NoLimit => f.write_str("k must be greater than 0"),
+            Self::Overflow => f.write_str("value out of range: overflow"),
+            Self::Underflow => f.write_str("value out of range: underflow"),
+            Self::TooMany => {
+                write!(f, "vector cannot have more than {DIMENSIONS} dimensions")
+            }
         }
     }
 }
