@@ -34,6 +34,8 @@ pub(super) struct Candidates {
     bin: usize,
     above: usize,
     limit: f32,
+    /// The limit when the round began.
+    floor: f32,
     selection: Vec<f32>,
 }
 
@@ -53,6 +55,7 @@ impl Default for Candidates {
             bin: 0,
             above: 0,
             limit: f32::NEG_INFINITY,
+            floor: f32::NEG_INFINITY,
             selection: Vec::new(),
         }
     }
@@ -65,11 +68,18 @@ impl Candidates {
         self.scores.clear();
         self.rows.clear();
         self.runs.clear();
-        self.limit = f32::NEG_INFINITY;
+        (self.limit, self.floor) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
+    }
+
+    /// The limit when the round began, by which its lists are pruned: what one of them finds is
+    /// then nothing to the others.
+    #[inline(always)]
+    pub fn floor(&self) -> f32 {
+        self.floor
     }
 
     /// At least `k` candidates have this estimate or a better one; minus infinity before that.
-    #[inline(always)]
+    #[cfg(test)]
     pub fn limit(&self) -> f32 {
         self.limit
     }
@@ -98,7 +108,7 @@ impl Candidates {
         }
         // Rows are all there only as deep as the margin.
         let depth = (self.margin + self.crowding).clamp(0.25, 1.0);
-        let (mut kept, mut runs, mut best, mut near, mut places) = (0, 0, 0, 0, 0.0);
+        let (mut kept, mut runs, mut best, mut near, mut places) = (0, 0, 0, 0, 0);
         for i in 0..self.runs.len() {
             let (run, first) = (self.runs[i], kept);
             let end = self.runs.get(i + 1).map_or(self.scores.len(), |next| next.start as usize);
@@ -112,7 +122,7 @@ impl Candidates {
                 best += usize::from(score >= self.limit);
                 near += usize::from(score >= close);
             }
-            places += (run.place as f32 + 0.5) * (best - before) as f32;
+            places += u64::from(run.place) * (best - before) as u64;
             self.runs[runs] = Run { start: first as u32, ..run };
             runs += usize::from(kept > first);
         }
@@ -122,7 +132,7 @@ impl Candidates {
         let (best, near) = (best.max(1) as f32, near.max(1) as f32);
         let growth = ((near / best).ln() / depth).clamp(0.05, 8.0);
         self.crowding = 0.42 * (growth / 0.3).ln() + 0.41 * (growth - 0.3);
-        Some(places / best)
+        Some(places as f32 / best + 0.5)
     }
 
     /// The estimate of the `k`-th best, for a `k` of at most that of the start; the limit when
@@ -162,9 +172,14 @@ impl Candidates {
         }
     }
 
-    /// To be called after each list: begins to count when there are `k`, and again when the best
+    /// To be called after each round: begins to count when there are `k`, and again when the best
     /// bin overflows.
     pub fn settle(&mut self) {
+        self.begin_count();
+        self.floor = self.limit;
+    }
+
+    fn begin_count(&mut self) {
         let counting = self.limit > f32::NEG_INFINITY;
         if self.scores.len() < self.k || counting && self.bin < BINS - 1 {
             return;

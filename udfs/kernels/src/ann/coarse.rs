@@ -91,6 +91,13 @@ pub(super) struct Order {
 }
 
 impl Order {
+    /// The list with the greatest score.
+    pub fn best(&self) -> u32 {
+        let scores = self.scores.as_flattened();
+        let better = |best: usize, i: usize| if scores[i] > scores[best] { i } else { best };
+        (0..scores.len()).fold(0, better) as u32
+    }
+
     /// The next lists, best first; none when all with rows were given.
     pub fn batch(&mut self, out: &mut Vec<u32>) {
         out.clear();

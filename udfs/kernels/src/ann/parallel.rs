@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::Error;
 use crate::simd::level::Level;
 
-/// What a build is at.
+/// What a build, or a batch of searches, is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Clusters,
     Codes,
     Encode,
     Calibrate,
+    /// A batch of queries.
+    Search,
 }
 
 /// Threads to work with, the processor's level, and whom to tell how far the work is.

@@ -101,7 +101,8 @@ impl Probe {
         visible: Visible<'_>,
     ) -> usize {
         let slack = self.candidates.slack(unit);
-        let Some(sum) = self.least_sum(entry, base, slack) else { return 0 };
+        let least = self.candidates.floor() - slack;
+        let Some(sum) = self.least_sum(entry, base, least) else { return 0 };
         let blocks = list.len().div_ceil(BLOCK);
         self.sums.resize(blocks, [0; BLOCK]);
         self.masks.resize(blocks, 0);
@@ -114,7 +115,6 @@ impl Probe {
             let rows = block * BLOCK..list.len().min((block + 1) * BLOCK);
             let factors = &list.factors[rows.clone()];
             let biases = list.biases.get(rows.clone()).unwrap_or(&[]);
-            let least = self.candidates.limit() - slack;
             let (scale, out) = (self.scale, &mut self.scores.0);
             let mut hits = level.run(Estimate { sums, factors, biases, base, scale, least, out });
             while hits != 0 {
@@ -126,15 +126,14 @@ impl Probe {
                 }
             }
         }
-        self.candidates.settle();
         list.len()
     }
 
     /// The least sum of table entries with which a row of the list may still be taken: most blocks
     /// then cost one comparison. `None` when no sum is enough.
-    fn least_sum(&self, entry: &Entry, base: f32, slack: f32) -> Option<u16> {
+    fn least_sum(&self, entry: &Entry, base: f32, least: f32) -> Option<u16> {
         // What the product of a residual of unit length with the query must be at least.
-        let wanted = (self.candidates.limit() - slack - base - entry.bias) / entry.factor;
+        let wanted = (least - base - entry.bias) / entry.factor;
         // A product below zero may be enough, and then less so with a great factor.
         if wanted.is_nan() || wanted <= 0.0 || self.scale.step <= 0.0 {
             return Some(0);

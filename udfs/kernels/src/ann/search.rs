@@ -5,7 +5,7 @@
 use super::list::ListSource;
 use super::probe::{Probe, turn};
 use super::segment::Head;
-use super::walk::Run;
+use super::walk::{Run, Walk};
 use super::{Error, model};
 use crate::simd::level::Level;
 use crate::vectors::{self, Metric, Neighbour, Rows, Top, Visible};
@@ -60,7 +60,10 @@ pub struct Report {
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     pub(super) probe: Probe,
+    pub(super) walk: Walk,
     pub(super) batch: Vec<u32>,
+    /// Lists of the round.
+    pub(super) round: Vec<u32>,
     pub(super) chosen: Vec<u32>,
     pub(super) missing: Vec<u32>,
     /// Lists read, and the mean place of the best then, at each check of the walk.
@@ -130,57 +133,83 @@ pub fn search(
 
 /// `search` once the query is turned; `None` for one without a direction.
 pub(super) fn search_turned(
-    (head, source, level): (&Head, &dyn ListSource, Level),
+    place: (&Head, &dyn ListSource, Level),
     query: &Query<'_>,
     turned: Option<&[f32]>,
     scratch: &mut Scratch,
 ) -> Result<Found, Error> {
-    let knobs = head.knobs(query.effort, query.k)?;
-    scratch.missing.clear();
-    let k = query.k.min(head.rows()).max(1);
-    let spare = if query.vectors.is_some() { k / 8 + 8 } else { 0 };
-    let run = Run { head, source, level, query, knobs, k };
-    let mut report = Report::default();
-    let mut top = Top::new(k + spare);
-    match turned {
-        Some(turned) => {
-            scratch.probe.start(&head.model, turned);
-            match plan(head, source, query) {
-                Plan::Probe => run.probe(scratch, turned, &mut top, &mut report),
-                Plan::Each => run.each(scratch, &mut top, &mut report),
-                Plan::All => run.all(scratch, &mut top, &mut report),
-            }
-        }
-        None => run.directionless(scratch, &mut top),
+    let run = begin(place, query, turned, scratch)?;
+    let (mut top, mut report) = (run.top(), Report::default());
+    match (turned, run.plan()) {
+        (None, _) => run.directionless(scratch, &mut top),
+        (Some(turned), Plan::Probe) => run.probe(scratch, turned, &mut top, &mut report),
+        (Some(_), Plan::Each) => run.each(scratch, &mut top, &mut report),
+        (Some(_), Plan::All) => run.all(scratch, &mut top, &mut report),
     }
-    if !scratch.missing.is_empty() {
-        return Err(Error::Missing { lists: std::mem::take(&mut scratch.missing) });
-    }
-    Ok(Found { neighbours: answer(head, level, query, top.finish(), k)?, report })
+    run.finish(scratch, top, report)
 }
 
-enum Plan {
+/// A search that has not yet read anything.
+pub(super) fn begin<'a>(
+    (head, source, level): (&'a Head, &'a dyn ListSource, Level),
+    query: &'a Query<'a>,
+    turned: Option<&[f32]>,
+    scratch: &mut Scratch,
+) -> Result<Run<'a>, Error> {
+    let knobs = head.knobs(query.effort, query.k)?;
+    scratch.missing.clear();
+    if let Some(turned) = turned {
+        scratch.probe.start(&head.model, turned);
+    }
+    let k = query.k.min(head.rows()).max(1);
+    Ok(Run { head, source, level, query, knobs, k })
+}
+
+impl Run<'_> {
+    /// Room for the nearest, and for some more where the last order is an exact one.
+    pub fn top(&self) -> Top {
+        let spare = if self.query.vectors.is_some() { self.k / 8 + 8 } else { 0 };
+        Top::new(self.k + spare)
+    }
+
+    pub fn plan(&self) -> Plan {
+        let (head, query) = (self.head, self.query);
+        let visible = query.visible.at_most(head.listed());
+        if query.visible.filter.is_some()
+            && visible <= FEW.saturating_add(query.k.saturating_mul(4))
+            && self.source.places().is_some()
+        {
+            Plan::Each
+        } else if query.effort == Effort::Exhaustive
+            || query.effort == Effort::Recall(1.0)
+            || query.k >= head.listed() / MANY
+        {
+            Plan::All
+        } else {
+            Plan::Probe
+        }
+    }
+
+    /// The answer.
+    ///
+    /// # Errors
+    /// `Missing` when lists were not at hand.
+    pub fn finish(&self, scratch: &mut Scratch, top: Top, report: Report) -> Result<Found, Error> {
+        if !scratch.missing.is_empty() {
+            return Err(Error::Missing { lists: std::mem::take(&mut scratch.missing) });
+        }
+        let neighbours = answer(self.head, self.level, self.query, top.finish(), self.k)?;
+        Ok(Found { neighbours, report })
+    }
+}
+
+/// How a query is served.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Plan {
     Probe,
     /// Of few visible rows, each.
     Each,
     All,
-}
-
-fn plan(head: &Head, source: &dyn ListSource, query: &Query<'_>) -> Plan {
-    let visible = query.visible.at_most(head.listed());
-    if query.visible.filter.is_some()
-        && visible <= FEW.saturating_add(query.k.saturating_mul(4))
-        && source.places().is_some()
-    {
-        Plan::Each
-    } else if query.effort == Effort::Exhaustive
-        || query.effort == Effort::Recall(1.0)
-        || query.k >= head.listed() / MANY
-    {
-        Plan::All
-    } else {
-        Plan::Probe
-    }
 }
 
 /// The turned query; `None` for one without a direction under cosine.

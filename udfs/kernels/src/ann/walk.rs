@@ -23,6 +23,17 @@ const SHARE: usize = 32;
 /// Missing lists that are told at once.
 const WAVE: usize = 256;
 
+/// How far a walk is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Walk {
+    /// Lists read.
+    place: usize,
+    /// The first of the batch of lists in order that is in no round yet.
+    next: usize,
+    /// Rows whose codes were met.
+    scanned: usize,
+}
+
 /// One search on its way.
 pub(super) struct Run<'a> {
     pub head: &'a Head,
@@ -39,55 +50,97 @@ impl<'a> Run<'a> {
         List::open(&self.head.model, rows, self.source.list(list)?)
     }
 
+    /// The whole walk, and the second look at what it found.
     pub fn probe(&self, scratch: &mut Scratch, turned: &[f32], top: &mut Top, report: &mut Report) {
-        let Scratch { probe, batch, missing, trace, read, .. } = scratch;
-        let (model, (reach, margin)) = (&*self.head.model, self.knobs);
-        self.head.coarse.start(self.level, turned, &mut probe.order);
-        let visible = self.query.visible.at_most(self.head.listed());
-        probe.candidates.start(self.k.max(PLACES.min(visible / SHARE)), margin);
-        trace.clear();
-        read.clear();
-        let (mut place, mut check) = (0, LEAST);
-        'read: while missing.len() < WAVE {
-            probe.order.batch(batch);
-            if batch.is_empty() {
+        self.begin(scratch, turned);
+        while self.next_round(scratch) {
+            for i in 0..scratch.round.len() {
+                let next = scratch.round.get(i + 1).or(scratch.batch.get(scratch.walk.next));
+                let ahead = next.map_or(&[][..], |next| self.codes(*next));
+                self.visit(scratch, i, ahead);
+            }
+            if !self.end_round(scratch) {
                 break;
             }
-            for (i, list) in batch.iter().enumerate() {
-                let Some(open) = self.open(*list) else {
-                    missing.push(*list);
-                    continue;
-                };
-                let next = batch.get(i + 1).and_then(|next| self.open(*next));
-                let ahead = next.map_or(&[][..], |next| next.codes);
-                let outlook = probe.outlook(model, self.level, *list as usize);
-                let entry = &self.head.entries[*list as usize];
-                let bounds = (outlook.base, entry.spread * outlook.error);
-                probe.candidates.open_run(*list, place as u32, bounds.1);
-                let visible = self.query.visible;
-                report.scanned += probe.scan(self.level, (&open, entry), ahead, bounds, visible);
-                read.push(*list);
-                place += 1;
-                if place < check {
-                    continue;
-                }
-                check = (place + 2).max(place + place / 6);
-                if let Some(mean) = probe.candidates.thin() {
-                    trace.push((place, mean));
-                    if place as f32 >= reach * mean {
-                        break 'read;
-                    }
-                }
-            }
         }
-        report.lists += place;
         self.look_again(scratch, top, report);
     }
 
+    pub fn begin(&self, scratch: &mut Scratch, turned: &[f32]) {
+        self.head.coarse.start(self.level, turned, &mut scratch.probe.order);
+        let visible = self.query.visible.at_most(self.head.listed());
+        let k = self.k.max(PLACES.min(visible / SHARE));
+        scratch.probe.candidates.start(k, self.knobs.1);
+        scratch.walk = Walk::default();
+        scratch.batch.clear();
+        scratch.round.clear();
+        scratch.trace.clear();
+        scratch.read.clear();
+    }
+
+    /// Chooses the lists up to the next check; false when none are left. Nothing that a round finds
+    /// changes what it takes, so its lists may be visited in any order.
+    pub fn next_round(&self, scratch: &mut Scratch) -> bool {
+        let Scratch { probe, batch, round, walk, .. } = scratch;
+        let wanted = match walk.place {
+            place if place < LEAST => (place * 2).max(1),
+            place => place + place / 5,
+        };
+        round.clear();
+        while walk.place + round.len() < wanted {
+            if walk.next == batch.len() {
+                probe.order.batch(batch);
+                walk.next = 0;
+                if batch.is_empty() {
+                    break;
+                }
+            }
+            let end = (walk.next + wanted - walk.place - round.len()).min(batch.len());
+            round.extend_from_slice(&batch[walk.next..end]);
+            walk.next = end;
+        }
+        !round.is_empty()
+    }
+
+    /// The codes of a list, where it is at hand.
+    pub fn codes(&self, list: u32) -> &'a [u8] {
+        self.open(list).map_or(&[], |list| list.codes)
+    }
+
+    /// Scans one of the round's lists.
+    pub fn visit(&self, scratch: &mut Scratch, i: usize, ahead: &[u8]) {
+        let Scratch { probe, round, walk, missing, .. } = scratch;
+        let list = round[i];
+        let Some(open) = self.open(list) else { return missing.push(list) };
+        let outlook = probe.outlook(&self.head.model, self.level, list as usize);
+        let entry = &self.head.entries[list as usize];
+        let bounds = (outlook.base, entry.spread * outlook.error);
+        probe.candidates.open_run(list, (walk.place + i) as u32, bounds.1);
+        let visible = self.query.visible;
+        walk.scanned += probe.scan(self.level, (&open, entry), ahead, bounds, visible);
+    }
+
+    /// Whether another round is to come.
+    pub fn end_round(&self, scratch: &mut Scratch) -> bool {
+        let Scratch { probe, round, walk, missing, trace, read, .. } = scratch;
+        read.extend_from_slice(round);
+        walk.place = read.len();
+        probe.candidates.settle();
+        if let Some(mean) = probe.candidates.thin()
+            && walk.place >= LEAST
+        {
+            trace.push((walk.place, mean));
+            if walk.place as f32 >= self.knobs.0 * mean {
+                return false;
+            }
+        }
+        missing.len() < WAVE
+    }
+
     /// The second look at candidates that are still good enough.
-    fn look_again(&self, scratch: &mut Scratch, top: &mut Top, report: &mut Report) {
-        let Scratch { probe, chosen, .. } = scratch;
-        probe.candidates.thin();
+    pub fn look_again(&self, scratch: &mut Scratch, top: &mut Top, report: &mut Report) {
+        let Scratch { probe, chosen, walk, .. } = scratch;
+        (report.lists, report.scanned) = (walk.place, walk.scanned);
         let limit = probe.candidates.kth(self.k);
         let runs = std::mem::take(&mut probe.candidates.runs);
         let ends = runs.iter().skip(1).map(|run| run.start as usize);
