@@ -12,7 +12,8 @@ tower's do: they are out of the rows' distribution. Kind `text`: TF-IDF of real 
 SVD; queries are short: a few words of a paragraph.
 
 Recall is by distance (a row as near as the 100th true one counts). Every engine sweeps its own
-settings; the table gives the quickest that reaches 0.95 and 0.99. Times are of one query a call, one
+settings; the table gives the quickest that reaches 0.95 and 0.99, and beside each peer the ratio of
+ours ("second look"), measured again right after it. Times are of one query a call, one
 thread, in the engine's own process: C++ peers through Python add about 0.005 ms.
 """
 
@@ -40,15 +41,19 @@ def main():
     lid = intrinsic(base, truth)
     print(f"{len(base)} rows, {dimension} dimensions, {kind}; intrinsic dimension {lid:.1f}; "
           f"load {os.getloadavg()[0]:.2f}", flush=True)
-    results = ours(base, asked, truth)
     wanted = os.environ.get("ANN_PEERS", "faiss_pq,scann,hnswlib,faiss_hnsw,usearch,faiss_flat")
-    for name in filter(None, wanted.split(",")):
-        try:
-            results.append(globals()[name](base, asked, last))
-        except Exception as error:  # a peer that is not installed or fails is told, not hidden
-            print(name, "failed:", repr(error)[:200])
-            continue
-        print(line(results[-1]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        results = ours(base, asked, truth, folder, True)
+        for name in filter(None, wanted.split(",")):
+            try:
+                results.append(globals()[name](base, asked, last))
+            except Exception as error:  # a peer that is not installed or fails is told, not hidden
+                print(name, "failed:", repr(error)[:200])
+                continue
+            # Ours again, right after: the machine is never quiet, and only neighbours compare.
+            again = ours(base, asked, truth, folder, False)
+            results[-1] = (*results[-1], [best(again[0][3], goal) for goal in GOALS])
+            print(line(results[-1]), flush=True)
     print(f"\nload {os.getloadavg()[0]:.2f}\n")
     table(results)
 
@@ -126,19 +131,22 @@ def intrinsic(base, truth):
     return float(np.median(out))
 
 
-def ours(base, asked, truth):
-    with tempfile.TemporaryDirectory() as folder:
-        names = [os.path.join(folder, name) for name in ["rows", "queries", "truth"]]
+def ours(base, asked, truth, folder, is_first):
+    """Our engine's points; the first time it builds, and measures filters, batches and scans."""
+    names = [os.path.join(folder, name) for name in ["rows", "queries", "truth", "segment"]]
+    if is_first:
         for name, values in zip(names, [base, asked, truth]):
             values.tofile(name)
-        command = [os.environ["ANN_BINARY"], *names, str(base.shape[1]), "ip",
-                   os.environ.get("ANN_THREADS", "2"),
-                   *os.environ.get("ANN_OPTIONS", "filters batch").split()]
-        output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    more = os.environ.get("ANN_OPTIONS", "filters batch exact").split() if is_first else []
+    command = [os.environ["ANN_BINARY"], *names[:3], str(base.shape[1]), "ip",
+               os.environ.get("ANN_THREADS", "2"), f"segment={names[3]}", *more]
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     lines = [json.loads(one) for one in output.splitlines()]
-    for one in lines:
-        print(json.dumps(one))
-    build = lines[0]
+    build = {"build_s": 0, "bytes_per_vector": 0}
+    if is_first:
+        build = lines[0]
+        for one in lines:
+            print(json.dumps(one))
     results = []
     for order in ["second look", "exact last"]:
         points = [(one["recall"], one["p50_us"] / 1000, one["p99_us"] / 1000, one["target"])
@@ -288,17 +296,20 @@ def best(points, goal):
 
 
 def line(result):
-    name, build, bytes_, points = result
+    name, build, bytes_, points = result[:4]
+    beside = result[4] if len(result) > 4 else [None] * len(GOALS)
     cells = []
-    for goal in GOALS:
+    for goal, mine in zip(GOALS, beside):
         point = best(points, goal)
         cells.append(f"{point[1]:.3f} (p99 {point[2]:.3f}, recall {point[0]:.3f})" if point else "never")
-    return f"| {name} | {cells[0]} | {cells[1]} | {build:.1f} | {bytes_:.0f} |"
+        cells.append(f"{mine[1] / point[1]:.2f}" if point and mine else "")
+    return f"| {name} | {' | '.join(cells)} | {build:.1f} | {bytes_:.0f} |"
 
 
 def table(results):
-    print("| engine | p50 ms at 0.95 | p50 ms at 0.99 | build s, 2 threads | bytes a vector |")
-    print("|---|---|---|---|---|")
+    print("| engine | p50 ms at 0.95 | ours to it | p50 ms at 0.99 | ours to it "
+          "| build s, 2 threads | bytes a vector |")
+    print("|---|---|---|---|---|---|---|")
     for result in results:
         print(line(result))
 

@@ -108,6 +108,11 @@ impl Probe {
         self.masks.resize(blocks, 0);
         let out = (&mut self.sums[..], &mut self.masks[..]);
         nibbles::scan(level, &self.tables, (list.codes, ahead), sum, out);
+        for (factors, mask) in list.factors.chunks(BLOCK).zip(&self.masks) {
+            if *mask != 0 {
+                prefetch(factors);
+            }
+        }
         for (block, sums) in self.sums.iter().enumerate() {
             if self.masks[block] == 0 {
                 continue;
@@ -198,7 +203,9 @@ impl Kernel for Look<'_> {
         {
             let (query, centre) = (L::load(query), L::load(centre));
             let p = if self.is_l2 { query.subtract(centre) } else { query };
-            p.store(difference);
+            if self.is_l2 {
+                p.store(difference);
+            }
             let square = p.multiply(p);
             sums[0] = match self.is_l2 {
                 true => square.multiply_add(half, sums[0]),

@@ -73,6 +73,14 @@ pub struct Scratch {
     vector: Vec<f32>,
 }
 
+impl Scratch {
+    /// The list that comes `i`-th in this round, or after it, as far as the order is known.
+    pub(super) fn coming(&self, i: usize) -> Option<u32> {
+        let later = || self.batch.get(self.walk.next + i - self.round.len());
+        self.round.get(i).or_else(later).copied()
+    }
+}
+
 impl Head {
     /// The numbers behind a recall for this k.
     ///

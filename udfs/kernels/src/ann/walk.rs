@@ -11,7 +11,7 @@ use super::list::{List, ListSource};
 use super::probe::Probe;
 use super::search::{Query, Report, Scratch};
 use super::segment::Head;
-use crate::simd::level::Level;
+use crate::simd::level::{Level, prefetch};
 use crate::vectors::Top;
 
 /// Lists that are read at least.
@@ -20,6 +20,8 @@ const LEAST: usize = 8;
 const PLACES: usize = 100;
 /// Of few visible rows, only one in so many has to be found before the walk may end.
 const SHARE: usize = 32;
+/// How many lists before its turn a list is asked for.
+const AHEAD: usize = 2;
 /// Missing lists that are told at once.
 const WAVE: usize = 256;
 
@@ -29,7 +31,7 @@ pub(super) struct Walk {
     /// Lists read.
     place: usize,
     /// The first of the batch of lists in order that is in no round yet.
-    next: usize,
+    pub next: usize,
     /// Rows whose codes were met.
     scanned: usize,
 }
@@ -55,8 +57,11 @@ impl<'a> Run<'a> {
         self.begin(scratch, turned);
         while self.next_round(scratch) {
             for i in 0..scratch.round.len() {
-                let next = scratch.round.get(i + 1).or(scratch.batch.get(scratch.walk.next));
-                let ahead = next.map_or(&[][..], |next| self.codes(*next));
+                let next = scratch.coming(i + AHEAD);
+                let ahead = next.map_or(&[][..], |next| self.codes(next));
+                if let Some(next) = next {
+                    prefetch(self.head.model.clusters.centre(next as usize));
+                }
                 self.visit(scratch, i, ahead);
             }
             if !self.end_round(scratch) {

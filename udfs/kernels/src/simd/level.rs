@@ -128,9 +128,9 @@ pub(crate) fn prefetch<T>(elements: &[T]) {
     for line in elements.chunks((64 / size_of::<T>().max(1)).max(1)) {
         #[cfg(target_arch = "x86_64")]
         {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
             // SAFETY: a hint; the address is that of a slice and is not dereferenced.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = line;
