@@ -199,9 +199,17 @@ fn build(input: &Input, rows: Rows<'_>) -> Result<Segment> {
     Ok(segment)
 }
 
+/// Microseconds that this thread had a processor, which other work on the machine does not add to;
+/// zero where the system does not tell.
+fn processor_us() -> f64 {
+    let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e3
+}
+
 /// Times in microseconds, sorted, and the share of true neighbours found.
 struct Measured {
     times: Vec<f64>,
+    processor_us: f64,
     recall: f64,
     report: Report,
 }
@@ -213,12 +221,13 @@ impl Measured {
         let count = self.times.len();
         println!(
             "{{\"what\": \"{what}\", {more} \"recall\": {:.4}, \"p50_us\": {:.1}, \
-             \"p99_us\": {:.1}, \"mean_us\": {:.1}, \"lists\": {}, \"scanned\": {}, \
+             \"p99_us\": {:.1}, \"mean_us\": {:.1}, \"processor_us\": {:.1}, \"lists\": {}, \"scanned\": {}, \
              \"refined\": {}}}",
             self.recall,
             at(0.5),
             at(0.99),
             self.times.iter().sum::<f64>() / count as f64,
+            self.processor_us / count as f64,
             self.report.lists / count,
             self.report.scanned / count,
             self.report.refined / count,
@@ -234,12 +243,14 @@ fn measure(
     let (mut times, mut hits, mut total) = (Vec::new(), 0, 0);
     let (mut sum, mut all) = (Report::default(), Vec::new());
     // The truth comes after: a scan between two queries would empty the caches.
+    let before = processor_us();
     for query in input.queries() {
         let start = Instant::now();
         let (found, report) = ask(query)?;
         times.push(start.elapsed().as_secs_f64() * 1e6);
         all.push((found, report));
     }
+    let processor_us = processor_us() - before;
     for (number, (query, (found, report))) in input.queries().zip(all).enumerate() {
         let (last, count) = truth(number, query)?;
         hits += input.hits(query, last, &found)?.min(count);
@@ -248,7 +259,7 @@ fn measure(
         sum.scanned += report.scanned;
         sum.refined += report.refined;
     }
-    Ok(Measured { times, recall: hits as f64 / total.max(1) as f64, report: sum })
+    Ok(Measured { times, processor_us, recall: hits as f64 / total.max(1) as f64, report: sum })
 }
 
 fn one_by_one(
@@ -281,12 +292,14 @@ fn batch(input: &Input, segment: &Segment) -> Result<()> {
     let queries: Vec<Query<'_>> = input.queries().map(one).collect();
     for threads in [1, input.work.threads.max(2)] {
         let work = Work { threads, ..input.work };
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), processor_us());
         let found = search_batch(segment.head(), segment, &work, &queries)?;
         let each = start.elapsed().as_secs_f64() * 1e6 / found.len() as f64;
+        // Of this thread only.
+        let processor = (processor_us() - before) / found.len() as f64;
         println!(
             "{{\"what\": \"batch\", \"threads\": {threads}, \"queries\": {}, \
-             \"us_per_query\": {each:.1}}}",
+             \"us_per_query\": {each:.1}, \"processor_us\": {processor:.1}}}",
             found.len()
         );
     }

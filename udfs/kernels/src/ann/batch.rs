@@ -1,5 +1,5 @@
-//! Many queries at once: each list is scanned for all that want it while it is in the processor's
-//! memory.
+//! Many queries at once: a list is scanned for all that want it while it is in the processor's
+//! caches.
 //!
 //! Queries walk in rounds, as they do alone. Nothing that a round finds changes what it takes, so
 //! the lists of one round of many queries may be visited list by list, and the answers are those of
@@ -49,6 +49,21 @@ pub fn search_batch(
     Ok(found)
 }
 
+/// Lists that are visited together.
+const TILE: u32 = 16;
+/// How many visits before its turn a list is asked for.
+const AHEAD: usize = 2;
+
+/// What a round has to do, in the order in which it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Visit {
+    tile: u32,
+    walker: u32,
+    list: u32,
+    /// Its place in the walker's round.
+    i: u32,
+}
+
 /// A query on its walk.
 struct Walker<'a> {
     run: Run<'a>,
@@ -86,30 +101,41 @@ fn together(
     found
 }
 
+/// Walks all to their ends. Lists of near numbers are near in space: a query that wants one wants
+/// others of its tile, and meets them while the tile is in the second cache and its own tables in
+/// the first.
 fn walk(walkers: &mut [Walker<'_>]) {
     let mut active: Vec<usize> = (0..walkers.len()).collect();
-    let mut visits: Vec<(u32, u32, u32)> = Vec::new();
+    let mut visits: Vec<Visit> = Vec::new();
     while !active.is_empty() {
         visits.clear();
         active.retain(|walker| {
             let Walker { run, scratch, .. } = &mut walkers[*walker];
             let goes_on = run.next_round(scratch);
-            let lists = scratch.round.iter().enumerate();
-            visits.extend(lists.map(|(i, list)| (*list, *walker as u32, i as u32)));
+            let visit = |(i, list): (usize, &u32)| Visit {
+                tile: *list / TILE,
+                walker: *walker as u32,
+                list: *list,
+                i: i as u32,
+            };
+            visits.extend(scratch.round.iter().enumerate().map(visit));
             goes_on
         });
         visits.sort_unstable();
-        let mut from = 0;
-        while let Some((list, walker, _)) = visits.get(from).copied() {
-            let to = from + visits[from..].partition_point(|visit| visit.0 == list);
-            let next =
-                visits.get(to).map_or(&[][..], |next| walkers[walker as usize].run.codes(next.0));
-            for (_, walker, i) in &visits[from..to] {
-                let Walker { run, scratch, .. } = &mut walkers[*walker as usize];
-                let is_first = *i == visits[from].2 && *walker == visits[from].1;
-                run.visit(scratch, *i as usize, if is_first { next } else { &[] });
-            }
-            from = to;
+        let (mut tile, mut asked) = (u32::MAX, 0u32);
+        for (place, visit) in visits.iter().enumerate() {
+            let run = &walkers[visit.walker as usize].run;
+            let ahead = visits.get(place + AHEAD).map_or(&[][..], |next| {
+                if next.tile != tile {
+                    (tile, asked) = (next.tile, 0);
+                }
+                let bit = 1 << (next.list % TILE);
+                let is_new = asked & bit == 0;
+                asked |= bit;
+                if is_new { run.codes(next.list) } else { &[] }
+            });
+            let Walker { run, scratch, .. } = &mut walkers[visit.walker as usize];
+            run.visit(scratch, visit.i as usize, ahead);
         }
         active.retain(|walker| {
             let Walker { run, scratch, .. } = &mut walkers[*walker];
