@@ -4,9 +4,10 @@
 //! whose tiled distance is over the limit by more than that is out; the others get the very
 //! distance that the scan computes. Both therefore give the same rows in the same order.
 
-use super::distances::{cosine_distance, distances};
+use super::distances::distances;
 use super::{Error, Metric, Neighbour, Panels, Rows, Top, Visible};
-use crate::simd::level::Level;
+use crate::simd::lanes::Lanes;
+use crate::simd::level::{Kernel, LANES, Level};
 
 /// Rows of a step of the scan.
 const STEP: usize = 256;
@@ -100,20 +101,21 @@ pub fn nearest_to_each(
     let query_squares: Vec<f32> = queries.chunks_exact(dimension).map(square).collect();
     let mut tops = vec![Top::new(k.min(scan.rows.len()).max(1)); query_squares.len()];
     let (mut panels, mut plain, mut dots) = (Panels::default(), Vec::new(), Vec::new());
+    let mut near = Vec::new();
     for start in (0..scan.rows.len()).step_by(STEP) {
         let rows = scan.rows.slice(start..start + STEP);
         rows.copy_to(&mut plain);
         panels.fill(rows);
         dots.resize(query_squares.len() * panels.stride(), 0.0);
         panels.dots(scan.level, queries, &mut dots);
-        let row_squares: Vec<f32> = plain.chunks_exact(dimension).map(square).collect();
+        let bounds = Bounds::new(scan.metric, plain.chunks_exact(dimension).map(square));
         let each = queries.chunks_exact(dimension).zip(&query_squares).zip(&mut tops);
         for (((query, square), top), dots) in each.zip(dots.chunks(panels.stride())) {
-            let pruner = Pruner { metric: scan.metric, dimension, square: *square };
-            for (row, (dot, row_square)) in dots.iter().zip(&row_squares).enumerate() {
-                if pruner.is_out(*dot, *row_square, top)
-                    || !scan.visible.contains((start + row) as u32)
-                {
+            let least = bounds.least(dimension, *square, top);
+            let (dots, out) = (dots.as_chunks().0, &mut near);
+            scan.level.run(Near { dots, bounds: &bounds, least, out });
+            for row in near.iter().map(|row| *row as usize).take_while(|row| *row < rows.len()) {
+                if !scan.visible.contains((start + row) as u32) {
                     continue;
                 }
                 let mut exact = [0.0];
@@ -125,31 +127,81 @@ pub fn nearest_to_each(
     Ok(tops.into_iter().map(Top::finish).collect())
 }
 
-/// Tells rows that cannot be among the nearest of a query from their tiled dot product.
-struct Pruner {
+/// What makes a row's tiled dot product a number that is greater when the row is nearer:
+/// `dot · factor + bias`.
+struct Bounds {
     metric: Metric,
-    dimension: usize,
-    square: f32,
+    factors: Vec<[f32; LANES]>,
+    biases: Vec<[f32; LANES]>,
+    /// The greatest squared length of a row.
+    greatest: f32,
 }
 
-impl Pruner {
-    #[inline]
-    fn is_out(&self, dot: f32, square: f32, top: &Top) -> bool {
+impl Bounds {
+    fn new(metric: Metric, squares: impl ExactSizeIterator<Item = f32>) -> Self {
+        let count = squares.len().div_ceil(LANES);
+        let (mut factors, mut biases) = (vec![[1.0; LANES]; count], vec![[0.0; LANES]; count]);
+        let mut greatest = 0.0f32;
+        for (row, square) in squares.enumerate() {
+            greatest = if square > greatest { square } else { greatest };
+            match metric {
+                Metric::L2 => biases[row / LANES][row % LANES] = square / -2.0,
+                Metric::Cosine => factors[row / LANES][row % LANES] = 1.0 / square.sqrt(),
+                Metric::InnerProduct | Metric::L1 => {}
+            }
+        }
+        Self { metric, factors, biases, greatest }
+    }
+
+    /// The least such number with which a row may still be among the nearest; minus infinity while
+    /// every row may, NaN included.
+    fn least(&self, dimension: usize, square: f32, top: &Top) -> f32 {
         if top.is_open() {
-            return false;
+            return f32::NEG_INFINITY;
         }
         let limit = top.limit();
         // Twice the bound, for the squares and for the distance that is compared with.
-        let relative = (self.dimension + 8) as f32 * 2.0 * f32::EPSILON;
-        let slack = relative * (self.square * square).sqrt();
-        match self.metric {
+        let relative = (dimension + 8) as f32 * 2.0 * f32::EPSILON;
+        let slack = relative * (square * self.greatest).sqrt();
+        let least = match self.metric {
             Metric::L2 => {
-                let scale = relative * (self.square + square + limit * limit);
-                self.square + square - 2.0 * dot > limit * limit + 2.0 * slack + scale
+                let all = relative * (square + self.greatest + limit * limit);
+                (square - limit * limit - all) / 2.0 - slack
             }
-            Metric::InnerProduct => -dot > limit + slack,
-            Metric::Cosine => cosine_distance(dot, self.square, square) > limit + 2.0 * relative,
-            Metric::L1 => false,
+            Metric::InnerProduct | Metric::L1 => -limit - slack,
+            Metric::Cosine => square.sqrt() * (1.0 - limit - 2.0 * relative),
+        };
+        // Past the range of a float nothing is known.
+        if least.is_finite() { least } else { f32::NEG_INFINITY }
+    }
+}
+
+/// The rows that reach the least, ascending; idle lanes of the last panel may be among them.
+struct Near<'a> {
+    dots: &'a [[f32; LANES]],
+    bounds: &'a Bounds,
+    least: f32,
+    out: &'a mut Vec<u32>,
+}
+
+impl Kernel for Near<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        self.out.clear();
+        if self.least == f32::NEG_INFINITY {
+            return self.out.extend(0..(self.dots.len() * LANES) as u32);
+        }
+        let least = L::splat(self.least);
+        let bounds = self.bounds.factors.iter().zip(&self.bounds.biases);
+        for (panel, (dots, (factors, biases))) in self.dots.iter().zip(bounds).enumerate() {
+            let numbers = L::load(dots).multiply_add(L::load(factors), L::load(biases));
+            let mut rows = numbers.reaches(least);
+            while rows != 0 {
+                self.out.push((panel * LANES) as u32 + rows.trailing_zeros());
+                rows &= rows - 1;
+            }
         }
     }
 }
