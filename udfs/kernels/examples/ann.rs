@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   cargo run --release -p kernels --example ann -- ROWS QUERIES TRUTH DIMENSION METRIC THREADS \
-//!       [lists=N] [grouping=even] [refine=half] [segment=FILE] [targets=0.95,0.99] [filters] \
-//!       [batch] [exact]
+//!       [lists=N] [grouping=even] [refine=half] [segment=FILE] [targets=0.95,0.99] [k=10] \
+//!       [filters] [batch] [exact]
 //! ```
 //!
 //! ROWS and QUERIES are `f32`, TRUTH holds the numbers of each query's nearest rows as `u32`, all
@@ -24,6 +24,7 @@ use kernels::vectors::{
     Bitmap, Metric, Neighbour, Rows, Scan, Visible, distance, nearest, nearest_to_each,
 };
 
+/// Numbers of nearest rows that the truth has for each query; `k=` may ask for fewer.
 const K: usize = 100;
 const TARGETS: [f32; 9] = [0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995];
 /// Rows that are handed to the builder at once, as row groups would be.
@@ -40,6 +41,7 @@ struct Input {
     work: Work<'static>,
     options: Options,
     words: Vec<String>,
+    k: usize,
 }
 
 fn main() -> Result<()> {
@@ -90,6 +92,7 @@ impl Input {
         };
         let dimension = dimension.parse()?;
         let mut options = Options::new(metric, dimension);
+        let mut k = K;
         for word in &words[6..] {
             match word.split_once('=') {
                 Some(("lists", count)) => options.lists = Some(count.parse()?),
@@ -98,6 +101,7 @@ impl Input {
                     options.grouping = Some(Grouping::ByVariance);
                 }
                 Some(("refine", "half")) => options.refine = Refine::Half,
+                Some(("k", number)) => k = number.parse::<usize>()?.clamp(1, K),
                 Some(("segment" | "targets", _)) => {}
                 Some(_) => return Err(format!("no option {word}").into()),
                 None => {}
@@ -112,6 +116,7 @@ impl Input {
             work: Work { threads: threads.parse()?, ..Work::alone() },
             options,
             words,
+            k,
         })
     }
 
@@ -135,7 +140,7 @@ impl Input {
 
     /// The distance of the last true neighbour of a query.
     fn last(&self, number: usize, query: &[f32]) -> Result<f32> {
-        let row = self.truth[(number + 1) * K - 1] as usize * self.dimension;
+        let row = self.truth[number * K + self.k - 1] as usize * self.dimension;
         let row = &self.rows[row..row + self.dimension];
         Ok(distance(self.work.level, self.metric, query, row)?)
     }
@@ -151,7 +156,7 @@ impl Input {
             let exact = distance(self.work.level, self.metric, query, self.row(neighbour.key))?;
             hits += usize::from(exact <= last);
         }
-        Ok(hits.min(K))
+        Ok(hits.min(self.k))
     }
 }
 
@@ -271,12 +276,12 @@ fn one_by_one(
     let mut scratch = Scratch::default();
     let visible = Visible::default();
     let mut ask = |vector: &[f32]| {
-        let query = Query { vector, k: K, effort, visible, vectors };
+        let query = Query { vector, k: input.k, effort, visible, vectors };
         let found = search(segment.head(), segment, input.work.level, &query, &mut scratch)?;
         Ok((found.neighbours, found.report))
     };
-    let mut measured = measure(input, |i, q| Ok((input.last(i, q)?, K)), &mut ask)?;
-    let (reach, margin) = segment.head().knobs(effort, K)?;
+    let mut measured = measure(input, |i, q| Ok((input.last(i, q)?, input.k)), &mut ask)?;
+    let (reach, margin) = segment.head().knobs(effort, input.k)?;
     let target = if let Effort::Recall(target) = effort { target } else { 1.0 };
     let more = format!(
         "\"order\": \"{name}\", \"target\": {target}, \"reach\": {reach:.2}, \
@@ -288,7 +293,7 @@ fn one_by_one(
 
 fn batch(input: &Input, segment: &Segment) -> Result<()> {
     let (effort, visible) = (Effort::Recall(0.95), Visible::default());
-    let one = |vector| Query { vector, k: K, effort, visible, vectors: None };
+    let one = |vector| Query { vector, k: input.k, effort, visible, vectors: None };
     let queries: Vec<Query<'_>> = input.queries().map(one).collect();
     for threads in [1, input.work.threads.max(2)] {
         let work = Work { threads, ..input.work };
@@ -313,14 +318,14 @@ fn filtered(input: &Input, segment: &Segment, rows: Rows<'_>, one_in: u32) -> Re
     let mut scratch = Scratch::default();
     let effort = Effort::Recall(0.95);
     let mut ask = |vector: &[f32]| {
-        let query = Query { vector, k: K, effort, visible, vectors: None };
+        let query = Query { vector, k: input.k, effort, visible, vectors: None };
         let found = search(segment.head(), segment, input.work.level, &query, &mut scratch)?;
         Ok((found.neighbours, found.report))
     };
     let (level, metric) = (input.work.level, input.metric);
     let scan = Scan { level, metric, rows, visible, first_key: 0 };
     let truth = |_: usize, query: &[f32]| {
-        let truth = nearest(&scan, query, K)?;
+        let truth = nearest(&scan, query, input.k)?;
         Ok((truth.last().map_or(0.0, |n| n.distance), truth.len()))
     };
     let mut measured = measure(input, truth, &mut ask)?;
@@ -334,13 +339,13 @@ fn exact(input: &Input, rows: Rows<'_>) -> Result<()> {
     let mut times: Vec<f64> = Vec::new();
     for query in input.queries().take(20) {
         let start = Instant::now();
-        nearest(&scan, query, K)?;
+        nearest(&scan, query, input.k)?;
         times.push(start.elapsed().as_secs_f64() * 1e6);
     }
     times.sort_by(f64::total_cmp);
     let many = &input.queries[..input.queries.len().min(64 * input.dimension)];
     let start = Instant::now();
-    let joined = nearest_to_each(&scan, many, K)?.len();
+    let joined = nearest_to_each(&scan, many, input.k)?.len();
     let each = start.elapsed().as_secs_f64() * 1e6 / joined.max(1) as f64;
     println!(
         "{{\"what\": \"exact\", \"p50_us\": {:.0}, \"join_us_per_query\": {each:.0}}}",

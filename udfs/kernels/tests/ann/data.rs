@@ -44,6 +44,36 @@ pub fn data(rows: usize, queries: usize, dimension: usize, seed: u64) -> Data {
     Data { dimension, rows, queries }
 }
 
+/// Sums of word vectors as reduced texts are: a row has sixteen words of its subject and of all, a
+/// query three of a row that is not there. Its neighbours share a rare word and are spread over
+/// many subjects.
+pub fn texts(rows: usize, queries: usize, dimension: usize, seed: u64) -> Data {
+    const WORDS: usize = 3000;
+    const SUBJECTS: usize = 50;
+    let mut random = Random::new(seed);
+    let random = &mut random;
+    let words: Vec<f32> = (0..WORDS * dimension).map(|_| normal(random)).collect();
+    let mut draw = |count: usize| {
+        let subject = random.below(SUBJECTS);
+        let mut row = vec![0.0; dimension];
+        for _ in 0..count {
+            // Words of a subject have numbers a fixed step apart; few are frequent.
+            let share = random.below(1 << 20) as f32 / (1 << 20) as f32;
+            let of_all = (share * share * share * WORDS as f32) as usize;
+            let of_subject = (of_all / SUBJECTS * SUBJECTS + subject).min(WORDS - 1);
+            let word = if random.below(2) == 0 { of_all } else { of_subject };
+            let word = &words[word * dimension..(word + 1) * dimension];
+            row.iter_mut().zip(word).for_each(|(sum, x)| *sum += x);
+        }
+        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
+        row.iter_mut().for_each(|x| *x /= length);
+        row
+    };
+    let rows = (0..rows).flat_map(|_| draw(16)).collect();
+    let queries = (0..queries).flat_map(|_| draw(3)).collect();
+    Data { dimension, rows, queries }
+}
+
 impl Data {
     pub fn rows(&self) -> Rows<'_> {
         Rows::single(&self.rows, self.dimension).unwrap()

@@ -5,7 +5,7 @@ use kernels::ann::{Options, Work};
 use kernels::simd::level::Level;
 use kernels::vectors::{Bitmap, Metric, Neighbour, Rows, Scan, Visible, nearest};
 
-use super::data::{Data, data};
+use super::data::{Data, data, texts};
 
 const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 
@@ -49,6 +49,20 @@ fn recall_keeps_to_its_target() {
                 let found = recall(&data, &segment, metric, asked, Visible::default());
                 assert!(found >= f64::from(target) - 0.01, "{metric:?} {k} {target}: {found}");
             }
+        }
+    }
+}
+
+/// Queries that are far from the rows, and nothing to calibrate by but the rows.
+#[test]
+fn queries_of_few_words_keep_to_the_target() {
+    let data = texts(16_000, 150, 48, 21);
+    let segment = data.segment(Metric::Cosine);
+    for target in [0.9f32, 0.95, 0.99] {
+        for k in [10, 100] {
+            let asked = (k, Effort::Recall(target));
+            let found = recall(&data, &segment, Metric::Cosine, asked, Visible::default());
+            assert!(found >= f64::from(target) - 0.01, "{k} {target}: {found}");
         }
     }
 }
