@@ -11,7 +11,9 @@
 #![allow(unsafe_code)]
 
 use super::lanes::Lanes;
-use super::level::{Kernel, Level, Unit};
+#[cfg(any(test, target_arch = "x86_64"))]
+use super::level::Unit;
+use super::level::{Kernel, Level};
 
 /// The greatest magnitude of a query's element: 2 · 255 · 64 < 2^15.
 pub const LIMIT: i8 = 63;
