@@ -10,7 +10,7 @@ use super::{Error, model};
 use crate::simd::level::Level;
 use crate::vectors::{self, Metric, Neighbour, Rows, Top, Visible};
 
-/// With so many visible rows, and four for each that is wanted, looking at each is the quickest.
+/// With so many visible rows, and four for each that is wanted, looking at each is surely quick.
 const FEW: usize = 2048;
 /// A share of all rows from which on k is served by looking at each row.
 pub(super) const MANY: usize = 16;
@@ -184,8 +184,8 @@ impl Run<'_> {
         let (head, query) = (self.head, self.query);
         let visible = query.visible.at_most(head.listed());
         if query.visible.filter.is_some()
-            && visible <= FEW.saturating_add(query.k.saturating_mul(4))
             && self.source.places().is_some()
+            && (visible <= FEW.saturating_add(query.k.saturating_mul(4)) || self.is_dear(visible))
         {
             Plan::Each
         } else if query.effort == Effort::Exhaustive
@@ -196,6 +196,19 @@ impl Run<'_> {
         } else {
             Plan::Probe
         }
+    }
+
+    /// Whether a walk costs more than a look at each of so many visible rows, both in codes scanned.
+    /// As measured, a row costs as much as 53 codes and its list as 100; a list of a walk costs 266
+    /// beside its own; and where a share s of the rows is visible a walk takes s^-0.4 times as many.
+    fn is_dear(&self, visible: usize) -> bool {
+        let (head, reach) = (self.head, self.knobs.0);
+        let rows = head.listed().max(1) as f32;
+        let lists = head.entries.len() as f32;
+        let each = visible as f32 * 53.0 + lists.min(visible as f32) * 100.0;
+        let all = head.calibration.lists(reach, self.k) as f32;
+        let read = (all * (visible as f32 / rows).powf(-0.4)).min(lists);
+        each < read * (rows / lists + 266.0)
     }
 
     /// The answer.
