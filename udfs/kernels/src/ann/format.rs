@@ -6,7 +6,8 @@
 //!          lists u32 (0: by rows), residual f32, then arrays: mean, axes, tops' starts, tops,
 //!          centres, groups' starts,
 //!          words, units, variances, errors
-//!   table: arrays: offsets, rows, spreads, factors, biases, strays; count of curves, of each k u32 and two arrays
+//!   table: arrays: offsets, rows, spreads, factors, biases, strays;
+//!          count of curves, of each k u32 and two arrays
 //!   array: length u64, elements
 //! ```
 //!

@@ -198,9 +198,10 @@ impl Run<'_> {
         }
     }
 
-    /// Whether a walk costs more than a look at each of so many visible rows, both in codes scanned.
-    /// As measured, a row costs as much as 53 codes and its list as 100; a list of a walk costs 266
-    /// beside its own; and where a share s of the rows is visible a walk takes s^-0.4 times as many.
+    /// Whether a walk costs more than a look at each of so many visible rows, both counted in
+    /// codes scanned. As measured, a row costs as much as 53 codes and its list as 100; a list of a
+    /// walk costs 266 beside its own; and where a share s of the rows is visible a walk takes
+    /// s^-0.4 times as many.
     fn is_dear(&self, visible: usize) -> bool {
         let (head, reach) = (self.head, self.knobs.0);
         let rows = head.listed().max(1) as f32;

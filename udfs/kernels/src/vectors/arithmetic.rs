@@ -35,7 +35,7 @@ pub fn subtract(a: &[f32], b: &[f32]) -> Result<Vec<f32>, Error> {
 /// `a * b`, element by element.
 ///
 /// # Errors
-/// `Dimension`, `Overflow`, and `Underflow` for a product of two numbers that are not zero which is.
+/// `Dimension`, `Overflow`, and `Underflow` for a product that is zero of numbers that are not.
 pub fn multiply(a: &[f32], b: &[f32]) -> Result<Vec<f32>, Error> {
     let products = zip(a, b, |a, b| a * b)?;
     let vanished =
