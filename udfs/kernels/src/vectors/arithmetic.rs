@@ -2,6 +2,8 @@
 //!
 //! A NULL argument gives NULL, and aggregates leave NULLs out: both are the caller's.
 
+use std::cmp::Ordering;
+
 use super::{Error, norm};
 
 /// The two of one length, element by element.
@@ -84,6 +86,13 @@ pub fn subvector(a: &[f32], start: i32, count: i32) -> Result<&[f32], Error> {
     a.get(first as usize..end as usize).ok_or(Error::Empty)
 }
 
+/// The order that `<`, `=` and B-trees use: element by element, then the shorter first. Zeros of
+/// both signs are equal; elements are finite.
+pub fn compare(a: &[f32], b: &[f32]) -> Ordering {
+    let pairs = a.iter().zip(b).map(|(a, b)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+    pairs.fold(Ordering::Equal, Ordering::then).then(a.len().cmp(&b.len()))
+}
+
 /// The state of `sum` and `avg`: sums in double precision, so that their order hardly matters.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sum {
@@ -95,7 +104,8 @@ impl Sum {
     /// Adds a vector, not NULL.
     ///
     /// # Errors
-    /// `Dimension` when it has another one than the first.
+    /// `Dimension` when it has another one than the first. pgvector's words for `avg` are those of
+    /// `Cause::Expected`.
     pub fn push(&mut self, vector: &[f32]) -> Result<(), Error> {
         self.same_dimension(vector.len())?;
         self.count += 1;

@@ -18,12 +18,12 @@ mod text;
 mod tiles;
 mod top;
 
-pub use arithmetic::{Sum, add, concatenate, multiply, normalize, subtract, subvector};
+pub use arithmetic::{Sum, add, compare, concatenate, multiply, normalize, subtract, subvector};
 pub use bitmap::{Bitmap, Visible};
 pub use distances::{distance, distances, dot, inner_product, norm};
 pub use exact::{Scan, nearest, nearest_into, nearest_to_each};
 pub use half::{narrow, narrow_all, widen, widen_all};
-pub use text::{DIMENSIONS, TextError, check, format, from_bytes, parse, to_bytes};
+pub use text::{Cause, DIMENSIONS, Kind, TextError, check, format, from_bytes, parse, to_bytes};
 pub use tiles::Panels;
 pub use top::{Neighbour, Top, merge};
 

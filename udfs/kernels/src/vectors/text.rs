@@ -1,25 +1,60 @@
 //! A vector as text and as bytes, as pgvector reads and writes them (its `vector_in`, `vector_out`,
-//! `vector_recv`, `vector_send` and their messages, version 0.8).
+//! `vector_recv`, `vector_send`, those of `halfvec`, and their messages, version 0.8).
 //!
 //! ```text
 //!   text    [1,2.5,-3e-05]      white space around elements; out: shortest digits that come back
-//!   bytes   dimension i16 | 0 i16 | elements f32            all big-endian
+//!   bytes   dimension i16 | 0 i16 | elements f32 or f16     all big-endian
 //! ```
 //!
 //! Hexadecimal numbers, which the C library reads, are not read here.
 
+use super::{narrow, widen};
+
 /// Dimensions that a vector has at most.
 pub const DIMENSIONS: usize = 16_000;
 
-/// Why text or bytes are no vector.
+/// Which of pgvector's types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `vector`: floats.
+    Single,
+    /// `halfvec`: half floats.
+    Half,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Single => "vector",
+            Self::Half => "halfvec",
+        }
+    }
+
+    /// The element as the type keeps it.
+    fn rounded(self, element: f32) -> f32 {
+        match self {
+            Self::Single => element,
+            Self::Half => widen(narrow(element)),
+        }
+    }
+}
+
+/// Why text or bytes are no vector of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TextError {
+pub struct TextError {
+    pub kind: Kind,
+    pub cause: Cause,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
     /// Text that is no list of numbers in brackets; `detail` says more where pgvector does.
     Syntax {
         text: String,
         detail: Option<&'static str>,
     },
-    /// A number past the range of a float, as it was written.
+    /// A number past the range of an element, as it was written.
     Range {
         number: String,
     },
@@ -41,19 +76,19 @@ pub enum TextError {
 impl TextError {
     /// The code that pgvector raises.
     pub fn sqlstate(&self) -> &'static str {
-        match self {
-            Self::Syntax { .. } => "22P02",
-            Self::Range { .. } => "22003",
-            Self::TooMany => "54000",
-            Self::Bytes => "22P03",
-            Self::NotANumber | Self::Infinite | Self::Empty | Self::Expected { .. } => "22000",
+        match self.cause {
+            Cause::Syntax { .. } => "22P02",
+            Cause::Range { .. } => "22003",
+            Cause::TooMany => "54000",
+            Cause::Bytes => "22P03",
+            Cause::NotANumber | Cause::Infinite | Cause::Empty | Cause::Expected { .. } => "22000",
         }
     }
 
     /// The DETAIL line.
     pub fn detail(&self) -> Option<&'static str> {
-        match self {
-            Self::Syntax { detail, .. } => *detail,
+        match self.cause {
+            Cause::Syntax { detail, .. } => detail,
             _ => None,
         }
     }
@@ -61,54 +96,56 @@ impl TextError {
 
 impl std::fmt::Display for TextError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Syntax { text, .. } => {
-                write!(f, "invalid input syntax for type vector: \"{text}\"")
+        let name = self.kind.name();
+        match &self.cause {
+            Cause::Syntax { text, .. } => {
+                write!(f, "invalid input syntax for type {name}: \"{text}\"")
             }
-            Self::Range { number } => write!(f, "\"{number}\" is out of range for type vector"),
-            Self::NotANumber => f.write_str("NaN not allowed in vector"),
-            Self::Infinite => f.write_str("infinite value not allowed in vector"),
-            Self::Empty => f.write_str("vector must have at least 1 dimension"),
-            Self::TooMany => {
-                write!(f, "vector cannot have more than {DIMENSIONS} dimensions")
-            }
-            Self::Expected { expected, found } => {
+            Cause::Range { number } => write!(f, "\"{number}\" is out of range for type {name}"),
+            Cause::NotANumber => write!(f, "NaN not allowed in {name}"),
+            Cause::Infinite => write!(f, "infinite value not allowed in {name}"),
+            Cause::Empty => write!(f, "{name} must have at least 1 dimension"),
+            Cause::TooMany => write!(f, "{name} cannot have more than {DIMENSIONS} dimensions"),
+            Cause::Expected { expected, found } => {
                 write!(f, "expected {expected} dimensions, not {found}")
             }
-            Self::Bytes => f.write_str("invalid binary representation of a vector"),
+            Cause::Bytes => write!(f, "invalid binary representation of a {name}"),
         }
     }
 }
 
 impl std::error::Error for TextError {}
 
-/// Reads a vector from text; `expected` is the dimension of the column, where it has one.
+/// Reads a vector from text; `expected` is the dimension of the column, where it has one. Elements
+/// of a `halfvec` come as floats that are half floats: `narrow` loses nothing.
 ///
 /// # Errors
-/// Each of `TextError` but `Bytes`.
-pub fn parse(text: &str, expected: Option<usize>) -> Result<Vec<f32>, TextError> {
-    let wrong = |detail| TextError::Syntax { text: text.to_owned(), detail };
+/// Each `Cause` but `Bytes`.
+pub fn parse(kind: Kind, text: &str, expected: Option<usize>) -> Result<Vec<f32>, TextError> {
+    let error = |cause| TextError { kind, cause };
+    let wrong = |detail| error(Cause::Syntax { text: text.to_owned(), detail });
     let start = text.trim_start_matches(is_space);
     let Some(inside) = start.strip_prefix('[') else {
         return Err(wrong(Some("Vector contents must start with \"[\".")));
     };
     let mut rest = inside.trim_start_matches(is_space);
     if rest.starts_with(']') {
-        return Err(TextError::Empty);
+        return Err(error(Cause::Empty));
     }
     let mut elements = Vec::new();
     loop {
         if elements.len() == DIMENSIONS {
-            return Err(TextError::TooMany);
+            return Err(error(Cause::TooMany));
         }
         rest = rest.trim_start_matches(is_space);
         let number = &rest[..number_length(rest)];
         let element: f32 = number.parse().map_err(|_| wrong(None))?;
+        let element = kind.rounded(element);
         let written = number.trim_start_matches(['+', '-']);
         if element.is_infinite() && written.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-            return Err(TextError::Range { number: number.to_owned() });
+            return Err(error(Cause::Range { number: number.to_owned() }));
         }
-        elements.push(allowed(element)?);
+        elements.push(allowed(element).map_err(error)?);
         rest = rest[number.len()..].trim_start_matches(is_space);
         if let Some(next) = rest.strip_prefix(',') {
             rest = next;
@@ -121,7 +158,7 @@ pub fn parse(text: &str, expected: Option<usize>) -> Result<Vec<f32>, TextError>
             return Err(wrong(None));
         }
     }
-    dimension(elements.len(), expected)?;
+    dimension(elements.len(), expected).map_err(error)?;
     Ok(elements)
 }
 
@@ -165,35 +202,44 @@ fn number_length(text: &str) -> usize {
     end
 }
 
-fn allowed(element: f32) -> Result<f32, TextError> {
+fn allowed(element: f32) -> Result<f32, Cause> {
     if element.is_nan() {
-        Err(TextError::NotANumber)
+        Err(Cause::NotANumber)
     } else if element.is_infinite() {
-        Err(TextError::Infinite)
+        Err(Cause::Infinite)
     } else {
         Ok(element)
     }
 }
 
-fn dimension(found: usize, expected: Option<usize>) -> Result<(), TextError> {
+fn dimension(found: usize, expected: Option<usize>) -> Result<(), Cause> {
     match expected {
-        _ if found == 0 => Err(TextError::Empty),
-        _ if found > DIMENSIONS => Err(TextError::TooMany),
-        Some(expected) if expected != found => Err(TextError::Expected { expected, found }),
+        _ if found == 0 => Err(Cause::Empty),
+        _ if found > DIMENSIONS => Err(Cause::TooMany),
+        Some(expected) if expected != found => Err(Cause::Expected { expected, found }),
         _ => Ok(()),
     }
 }
 
-/// What a cast from an array of floats checks: its dimension, and that all elements are finite.
+/// What a cast from an array of floats checks: its dimension, and that all elements are finite and,
+/// for `halfvec`, in its range.
 ///
 /// # Errors
-/// `Empty`, `TooMany`, `Expected`, `NotANumber`, `Infinite`.
-pub fn check(elements: &[f32], expected: Option<usize>) -> Result<(), TextError> {
-    dimension(elements.len(), expected)?;
-    elements.iter().try_for_each(|element| allowed(*element).map(|_| ()))
+/// `Empty`, `TooMany`, `Expected`, `NotANumber`, `Infinite`, `Range`.
+pub fn check(kind: Kind, elements: &[f32], expected: Option<usize>) -> Result<(), TextError> {
+    let checked = dimension(elements.len(), expected).and_then(|()| {
+        elements.iter().try_for_each(|element| {
+            allowed(*element)?;
+            match kind.rounded(*element).is_finite() {
+                true => Ok(()),
+                false => Err(Cause::Range { number: element.to_string() }),
+            }
+        })
+    });
+    checked.map_err(|cause| TextError { kind, cause })
 }
 
-/// Writes a vector as text.
+/// Writes a vector as text; of a `halfvec`, its elements as floats.
 pub fn format(elements: &[f32]) -> String {
     let mut out = String::with_capacity(elements.len() * 10 + 2);
     out.push('[');
@@ -227,16 +273,28 @@ fn write_float(x: f32, out: &mut String) {
 ///
 /// # Errors
 /// `Bytes`, and as `check`.
-pub fn from_bytes(bytes: &[u8], expected: Option<usize>) -> Result<Vec<f32>, TextError> {
-    let (head, elements) = bytes.split_first_chunk::<4>().ok_or(TextError::Bytes)?;
+pub fn from_bytes(
+    kind: Kind,
+    bytes: &[u8],
+    expected: Option<usize>,
+) -> Result<Vec<f32>, TextError> {
+    let wrong = TextError { kind, cause: Cause::Bytes };
+    let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Err(wrong) };
     let found = i16::from_be_bytes([head[0], head[1]]);
-    let (elements, rest) = elements.as_chunks::<4>();
-    let is_whole = usize::try_from(found) == Ok(elements.len()) && rest.is_empty();
-    if head[2..] != [0, 0] || !is_whole {
-        return Err(TextError::Bytes);
+    let (elements, rest): (Vec<f32>, &[u8]) = match kind {
+        Kind::Single => {
+            let (elements, rest) = rest.as_chunks::<4>();
+            (elements.iter().map(|bytes| f32::from_be_bytes(*bytes)).collect(), rest)
+        }
+        Kind::Half => {
+            let (elements, rest) = rest.as_chunks::<2>();
+            (elements.iter().map(|bytes| widen(u16::from_be_bytes(*bytes))).collect(), rest)
+        }
+    };
+    if head[2..] != [0, 0] || usize::try_from(found) != Ok(elements.len()) || !rest.is_empty() {
+        return Err(wrong);
     }
-    let elements: Vec<f32> = elements.iter().map(|bytes| f32::from_be_bytes(*bytes)).collect();
-    check(&elements, expected)?;
+    check(kind, &elements, expected)?;
     Ok(elements)
 }
 
@@ -244,12 +302,18 @@ pub fn from_bytes(bytes: &[u8], expected: Option<usize>) -> Result<Vec<f32>, Tex
 ///
 /// # Errors
 /// `Empty` and `TooMany`: such a vector cannot be told.
-pub fn to_bytes(elements: &[f32]) -> Result<Vec<u8>, TextError> {
-    dimension(elements.len(), None)?;
-    let count = i16::try_from(elements.len()).map_err(|_| TextError::TooMany)?;
+pub fn to_bytes(kind: Kind, elements: &[f32]) -> Result<Vec<u8>, TextError> {
+    let error = |cause| TextError { kind, cause };
+    dimension(elements.len(), None).map_err(error)?;
+    let count = i16::try_from(elements.len()).map_err(|_| error(Cause::TooMany))?;
     let mut out = Vec::with_capacity(4 + elements.len() * 4);
     out.extend_from_slice(&count.to_be_bytes());
     out.extend_from_slice(&[0, 0]);
-    elements.iter().for_each(|element| out.extend_from_slice(&element.to_be_bytes()));
+    for element in elements {
+        match kind {
+            Kind::Single => out.extend_from_slice(&element.to_be_bytes()),
+            Kind::Half => out.extend_from_slice(&narrow(*element).to_be_bytes()),
+        }
+    }
     Ok(out)
 }

@@ -1,7 +1,11 @@
 //! Vectors from vectors. Expected values: pgvector 0.8's own regression tests
 //! (test/expected/vector_type.out).
 
-use kernels::vectors::{Error, Sum, add, concatenate, multiply, normalize, subtract, subvector};
+use std::cmp::Ordering;
+
+use kernels::vectors::{
+    Error, Sum, add, compare, concatenate, multiply, normalize, subtract, subvector,
+};
 
 #[test]
 fn elements_are_combined() {
@@ -36,7 +40,24 @@ fn directions_and_parts() {
     for (start, count) in [(1, 0), (3, -1), (-1, 2), (6, 1), (i32::MAX, 10), (i32::MIN, 10)] {
         assert_eq!(part(start, count), Err(Error::Empty), "{start} {count}");
     }
-    assert_eq!(part(2, i32::MAX), Ok(&five[1..]));
+    assert_eq!(part(3, i32::MAX), Ok(&five[2..]));
+    assert_eq!(part(-2_147_483_644, i32::MAX), Ok(&five[..2]));
+}
+
+#[test]
+fn vectors_are_ordered() {
+    let pairs: [(&[f32], &[f32], Ordering); 6] = [
+        (&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], Ordering::Equal),
+        (&[1.0, 2.0, 3.0], &[0.0, 0.0, 0.0], Ordering::Greater),
+        (&[0.0, 0.0, 0.0], &[1.0, 2.0, 3.0], Ordering::Less),
+        (&[1.0, 2.0], &[1.0, 2.0, 3.0], Ordering::Less),
+        (&[1.0, 2.0], &[2.0, 3.0, 4.0], Ordering::Less),
+        (&[2.0, 3.0], &[1.0, 2.0, 3.0], Ordering::Greater),
+    ];
+    for (a, b, expected) in pairs {
+        assert_eq!(compare(a, b), expected);
+        assert_eq!(compare(b, a), expected.reverse());
+    }
 }
 
 #[test]

@@ -85,7 +85,9 @@ fn values_are_pgvectors() {
     assert_eq!(at(Metric::Cosine, &[1.0, 1.0], &[1.1, 1.1]), 0.0);
     assert_eq!(at(Metric::L1, &[0.0, 0.0], &[3.0, 4.0]), 7.0);
     assert_eq!(at(Metric::L2, &[3e38], &[-3e38]), f32::INFINITY);
+    assert!(at(Metric::Cosine, &[3e38], &[3e38]).is_nan());
     assert_eq!(norm(&[3.0, 4.0]), 5.0);
+    assert_eq!(norm(&[3e37, 4e37]) as f32, 5e37);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Text and bytes of vectors. Expected values: pgvector 0.8's own regression tests
 //! (test/expected/vector_type.out), and float4 as PostgreSQL writes it.
 
-use kernels::vectors::{TextError, check, format, from_bytes, parse, to_bytes};
+use kernels::vectors::{Cause, Kind, TextError, check, format, from_bytes, parse, to_bytes};
 use proptest::prelude::*;
 
 fn round(text: &str) -> String {
-    format(&parse(text, None).unwrap())
+    format(&parse(Kind::Single, text, None).unwrap())
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn texts_are_read() {
 #[test]
 fn mistakes_are_told_as_pgvector_does() {
     let told = |text: &str| {
-        let error = parse(text, None).unwrap_err();
+        let error = parse(Kind::Single, text, None).unwrap_err();
         (error.to_string(), error.sqlstate(), error.detail())
     };
     let syntax = |text: &str, detail| {
@@ -66,25 +66,52 @@ fn mistakes_are_told_as_pgvector_does() {
     };
     assert_eq!(told("[4e38,1]"), range("4e38"));
     assert_eq!(told("[-4e38,1]"), range("-4e38"));
-    let expected = parse("[1,2,3]", Some(2)).unwrap_err();
+    let expected = parse(Kind::Single, "[1,2,3]", Some(2)).unwrap_err();
     assert_eq!(expected.to_string(), "expected 2 dimensions, not 3");
     let many = std::format!("[{}1]", "1,".repeat(16_000));
     assert_eq!(told(&many).0, "vector cannot have more than 16000 dimensions");
     assert_eq!(told(&many).1, "54000");
-    assert_eq!(check(&[1.0, f32::NAN], None), Err(TextError::NotANumber));
-    assert_eq!(check(&[], None), Err(TextError::Empty));
+    assert_eq!(check(Kind::Single, &[1.0, f32::NAN], None), Err(single(Cause::NotANumber)));
+    assert_eq!(check(Kind::Single, &[], None), Err(single(Cause::Empty)));
+    assert_eq!(check(Kind::Single, &[65_520.0], Some(1)), Ok(()));
+    let range = check(Kind::Half, &[65_520.0], None).unwrap_err();
+    assert_eq!(range.to_string(), "\"65520\" is out of range for type halfvec");
+}
+
+/// Expected values: pgvector 0.8's own regression tests (test/expected/halfvec.out).
+#[test]
+fn halves_have_their_own_range() {
+    let round = |text: &str| format(&parse(Kind::Half, text, None).unwrap());
+    assert_eq!(round("[1,2,3]"), "[1,2,3]");
+    assert_eq!(round("[1.23456]"), "[1.234375]");
+    assert_eq!(round("[65519,-65519]"), "[65504,-65504]");
+    assert_eq!(round("[1e-8,-1e-8]"), "[0,-0]");
+    let told = |text: &str| parse(Kind::Half, text, None).unwrap_err().to_string();
+    assert_eq!(told("[65520]"), "\"65520\" is out of range for type halfvec");
+    assert_eq!(told("[-65520]"), "\"-65520\" is out of range for type halfvec");
+    assert_eq!(told("[NaN,1]"), "NaN not allowed in halfvec");
+    assert_eq!(told("[Infinity,1]"), "infinite value not allowed in halfvec");
+    assert_eq!(told("[]"), "halfvec must have at least 1 dimension");
+    assert_eq!(told("[a]"), "invalid input syntax for type halfvec: \"[a]\"");
+    assert_eq!(to_bytes(Kind::Half, &[1.0]).unwrap(), [0, 1, 0, 0, 0x3c, 0]);
+    assert_eq!(from_bytes(Kind::Half, &[0, 1, 0, 0, 0x3c, 0], None), Ok(vec![1.0]));
+}
+
+fn single(cause: Cause) -> TextError {
+    TextError { kind: Kind::Single, cause }
 }
 
 #[test]
 fn bytes_are_checked() {
-    assert_eq!(to_bytes(&[1.0]).unwrap(), [0, 1, 0, 0, 0x3f, 0x80, 0, 0]);
-    assert_eq!(from_bytes(&[0, 1, 0, 0, 0x3f, 0x80, 0, 0], Some(1)), Ok(vec![1.0]));
+    let read = |bytes: &[u8]| from_bytes(Kind::Single, bytes, None);
+    assert_eq!(to_bytes(Kind::Single, &[1.0]).unwrap(), [0, 1, 0, 0, 0x3f, 0x80, 0, 0]);
+    assert_eq!(read(&[0, 1, 0, 0, 0x3f, 0x80, 0, 0]), Ok(vec![1.0]));
     for wrong in [&[][..], &[0, 1, 0, 0], &[0, 1, 0, 1, 0, 0, 0, 0], &[255, 255, 0, 0], &[0; 3]] {
-        assert_eq!(from_bytes(wrong, None), Err(TextError::Bytes));
+        assert_eq!(read(wrong), Err(single(Cause::Bytes)));
     }
-    assert_eq!(from_bytes(&[0; 4], None), Err(TextError::Empty));
-    assert_eq!(from_bytes(&[0, 1, 0, 0, 0x7f, 0x80, 0, 0], None), Err(TextError::Infinite));
-    assert_eq!(to_bytes(&[]), Err(TextError::Empty));
+    assert_eq!(read(&[0; 4]), Err(single(Cause::Empty)));
+    assert_eq!(read(&[0, 1, 0, 0, 0x7f, 0x80, 0, 0]), Err(single(Cause::Infinite)));
+    assert_eq!(to_bytes(Kind::Single, &[]), Err(single(Cause::Empty)));
 }
 
 proptest! {
@@ -96,12 +123,13 @@ proptest! {
             let bits = |all: &[f32]| all.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             bits(&vector) == bits(other)
         };
-        prop_assert!(same(&parse(&format(&vector), Some(vector.len())).unwrap()));
-        prop_assert!(same(&from_bytes(&to_bytes(&vector).unwrap(), None).unwrap()));
+        let kind = Kind::Single;
+        prop_assert!(same(&parse(kind, &format(&vector), Some(vector.len())).unwrap()));
+        prop_assert!(same(&from_bytes(kind, &to_bytes(kind, &vector).unwrap(), None).unwrap()));
     }
 
     #[test]
     fn any_text_is_read_or_refused(text in "[\\[\\], .0-9eE+\\-naif\u{e9}]{0,30}") {
-        let _ = parse(&text, None);
+        let _ = parse(Kind::Half, &text, None);
     }
 }
