@@ -25,17 +25,22 @@ pub fn search_batch(
     work: &Work<'_>,
     queries: &[Query<'_>],
 ) -> Result<Vec<Found>, Error> {
-    let mut scratch = Scratch::default();
-    let mut order = Vec::with_capacity(queries.len());
-    for (place, query) in queries.iter().enumerate() {
-        let turned = prepared(head, work.level, query, &mut scratch)?;
-        // Queries near the same centre want the same lists.
-        let nearest = turned.as_ref().map_or(0, |turned| {
-            head.coarse.start(work.level, turned, &mut scratch.probe.order);
-            scratch.probe.order.best()
-        });
-        order.push((nearest, place, turned));
-    }
+    const PIECE: usize = 64;
+    let parts = work.map(Phase::Search, queries.len().div_ceil(PIECE), |piece| {
+        let mut scratch = Scratch::default();
+        let range = piece * PIECE..queries.len().min((piece + 1) * PIECE);
+        let one = |place: usize| {
+            let turned = prepared(head, work.level, &queries[place], &mut scratch)?;
+            // Queries near the same centre want the same lists.
+            let nearest = turned.as_ref().map_or(0, |turned| {
+                head.coarse.start(work.level, turned, &mut scratch.probe.order);
+                scratch.probe.order.best()
+            });
+            Ok((nearest, place, turned))
+        };
+        range.map(one).collect::<Result<Vec<_>, Error>>()
+    })?;
+    let mut order = parts.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     order.sort_unstable_by_key(|(nearest, place, _)| (*nearest, *place));
     let group = queries.len().div_ceil(work.threads.max(1)).clamp(1, GROUP);
     let parts = work.map(Phase::Search, order.len().div_ceil(group), |piece| {
