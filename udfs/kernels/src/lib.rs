@@ -1,7 +1,9 @@
 //! Pure algorithms: slices in, numbers out. Nothing here knows Arrow, DataFusion, tokio, I/O or a
 //! clock.
 
+pub mod ann;
 pub mod asof;
 pub mod assignment;
 pub mod simd;
 pub mod statistics;
+pub mod vectors;

@@ -1,9 +1,13 @@
-//! Loops compiled a second time for processors with AVX2 and FMA, chosen when the program runs.
+//! Loops compiled again for the vector units of the processor, chosen when the program runs.
 //!
 //! The only `unsafe` is the call of a function that was compiled for what the processor was asked
-//! to have, and the hint that memory is needed soon.
+//! to have, and loads and prefetches through pointers made from slices.
 
+pub mod bytes;
+pub mod lanes;
+pub mod level;
 pub mod moments;
+pub mod nibbles;
 mod prefetch;
 
 pub use prefetch::prefetch;
