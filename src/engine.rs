@@ -48,6 +48,7 @@ impl Engine {
             // Before the engine's own, which take a value of jsonb for text.
             .with_expr_planners(vec![
                 Arc::new(sql::plan::JsonOperators),
+                Arc::new(udfs::vectors::Operators::default()),
                 Arc::new(sql::plan::KnownOperators),
             ])
             .with_default_features()

@@ -8,6 +8,7 @@ mod alter_table;
 mod alter_view;
 mod comment;
 mod constraint;
+mod create_extension;
 mod create_schema;
 mod create_table;
 mod create_view;
@@ -78,6 +79,7 @@ pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Opt
         ast::Statement::CreateSchema { schema_name, if_not_exists, .. } => {
             create_schema::run(context, schema_name, *if_not_exists)?
         }
+        ast::Statement::CreateExtension(create) => create_extension::run(context, create)?,
         ast::Statement::AlterSchema(alter) => alter_schema::run(context, alter)?,
         ast::Statement::CreateTable(table) => create_table::run(context, table).await?,
         ast::Statement::CreateView(view) => {

@@ -44,6 +44,8 @@ pub enum Kind {
     Integers,
     /// An array of text.
     Texts,
+    /// A vector, an array of numbers, or text that is read as a vector.
+    Vector,
     /// A state that another function made.
     State,
     /// As `Number`, or a state.
@@ -174,6 +176,13 @@ impl Kind {
             Self::Integer => {
                 (given.is_integer() || *given == DataType::Null).then_some(DataType::Int64)
             }
+            Self::Vector => match given {
+                DataType::FixedSizeList(item, _) if *item.data_type() == DataType::Float32 => {
+                    Some(given.clone())
+                }
+                _ if text => Some(DataType::Utf8),
+                _ => is_list.then(|| list(DataType::Float32)),
+            },
             Self::Numbers => is_list.then(|| list(DataType::Float64)),
             Self::Integers => is_list.then(|| list(DataType::Int64)),
             Self::Texts => is_list.then(|| list(DataType::Utf8)),

@@ -47,6 +47,16 @@ pub enum Error {
         /// The function.
         function: &'static str,
     },
+    /// A vector that is none, or two that do not go together.
+    #[error("{message}")]
+    Vector {
+        /// As pgvector raises it.
+        sqlstate: &'static str,
+        /// What is wrong.
+        message: String,
+        /// More of it.
+        detail: Option<&'static str>,
+    },
     /// A stored state that is not one.
     #[error("not a state of {function}")]
     InvalidState {
@@ -56,6 +66,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Text or elements that are no vector.
+    pub(crate) fn vector(error: &kernels::vectors::TextError) -> Self {
+        let (sqlstate, message) = (error.sqlstate(), error.to_string());
+        Self::Vector { sqlstate, message, detail: error.detail() }
+    }
+
     /// The code that drivers choose their exception class by.
     pub fn sqlstate(&self) -> &'static str {
         match self {
@@ -65,6 +81,7 @@ impl Error {
             Self::NoSuchFunction { .. } => "42883",
             Self::Distinct { .. } => "0A000",
             Self::InvalidState { .. } => "22P03",
+            Self::Vector { sqlstate, .. } => sqlstate,
         }
     }
 
@@ -72,6 +89,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::InvalidArgument { .. } => None,
+            Self::Vector { detail, .. } => detail.map(str::to_owned),
             Self::MissingArgument { hint, .. } => Some((*hint).into()),
             Self::NotConstant { name } => {
                 Some(format!("Options such as {name} hold for the whole query: write the value."))

@@ -12,6 +12,7 @@ mod experiments;
 mod output;
 mod scalar;
 mod two_sample;
+pub mod vectors;
 
 mod window;
 
@@ -42,5 +43,6 @@ pub enum Engine {
 
 /// The functions of all stages.
 pub fn functions() -> Vec<Function> {
-    experiments::functions().into_iter().chain(drift::functions()).collect()
+    let of_groups = experiments::functions().into_iter().chain(drift::functions());
+    of_groups.chain(vectors::functions()).collect()
 }

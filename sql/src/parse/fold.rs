@@ -68,7 +68,7 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             folded.push(rest[0].clone());
             folded.extend(synthetic(&name, &rest[1]));
             index += 2;
-        } else if let Some((length, tokens)) = in_values(rest).or_else(|| continued(rest)) {
+        } else if let Some((length, tokens)) = replaced(rest) {
             folded.extend(tokens);
             first = false;
             index += length;
@@ -107,6 +107,19 @@ fn continued(rest: &[TokenWithSpan]) -> Option<(usize, Vec<TokenWithSpan>)> {
     }
     let (token, span) = (Token::SingleQuotedString(text), rest[0].span);
     (length > 1).then(|| (length, vec![TokenWithSpan { token, span }]))
+}
+
+/// What has other tokens in its place: how many, and those.
+fn replaced(rest: &[TokenWithSpan]) -> Option<(usize, Vec<TokenWithSpan>)> {
+    in_values(rest).or_else(|| continued(rest)).or_else(|| l1_distance(rest))
+}
+
+/// `<+>`, whose three characters are operators of their own to the parser.
+fn l1_distance(rest: &[TokenWithSpan]) -> Option<(usize, Vec<TokenWithSpan>)> {
+    let is = |at: usize, token: &Token| rest.get(at).is_some_and(|own| own.token == *token);
+    let (token, span) = (Token::CustomBinaryOperator("<+>".to_owned()), rest.first()?.span);
+    let found = is(0, &Token::Lt) && is(1, &Token::Plus) && is(2, &Token::Gt);
+    found.then(|| (3, vec![TokenWithSpan { token, span }]))
 }
 
 /// `IN (VALUES …` up to where the parenthesis closes: how many tokens, and what stands for them.

@@ -102,6 +102,11 @@ fn padded<E: Element>(rest: &[E]) -> [E; LANES] {
 /// A metric as a type; `norm` is the query's squared length and only asked for by cosine.
 trait Distance {
     fn between<L: Lanes, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f32;
+
+    /// From the same sums, with the last step in double precision as pgvector does it.
+    fn double<L: Lanes, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f64 {
+        f64::from(Self::between::<L, E>(query, norm, row))
+    }
 }
 
 struct L2;
@@ -113,6 +118,11 @@ impl Distance for L2 {
     #[inline(always)]
     fn between<L: Lanes, E: Element>(query: &[f32], _: f32, row: &[E]) -> f32 {
         sum::<L, Square, E>(query, row).sqrt()
+    }
+
+    #[inline(always)]
+    fn double<L: Lanes, E: Element>(query: &[f32], _: f32, row: &[E]) -> f64 {
+        f64::from(sum::<L, Square, E>(query, row)).sqrt()
     }
 }
 
@@ -128,6 +138,11 @@ impl Distance for Cosine {
     fn between<L: Lanes, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f32 {
         let product = sum::<L, Product, E>(query, row);
         cosine_distance(product, norm, squared::<L, E>(row))
+    }
+
+    #[inline(always)]
+    fn double<L: Lanes, E: Element>(query: &[f32], norm: f32, row: &[E]) -> f64 {
+        cosine_double(sum::<L, Product, E>(query, row), norm, squared::<L, E>(row))
     }
 }
 
@@ -152,18 +167,42 @@ fn squared<L: Lanes, E: Element>(row: &[E]) -> f32 {
 /// From a dot product and two squared lengths; NaN when one of them is zero.
 #[inline(always)]
 pub(crate) fn cosine_distance(product: f32, a: f32, b: f32) -> f32 {
-    let similarity = f64::from(product) / (f64::from(a) * f64::from(b)).sqrt();
-    (1.0 - similarity.clamp(-1.0, 1.0)) as f32
+    cosine_double(product, a, b) as f32
 }
 
-struct OneToMany<'a, E> {
+#[inline(always)]
+fn cosine_double(product: f32, a: f32, b: f32) -> f64 {
+    let similarity = f64::from(product) / (f64::from(a) * f64::from(b)).sqrt();
+    1.0 - similarity.clamp(-1.0, 1.0)
+}
+
+/// A distance as it is written.
+trait Written: Copy {
+    fn of<D: Distance, L: Lanes, E: Element>(query: &[f32], norm: f32, row: &[E]) -> Self;
+}
+
+impl Written for f32 {
+    #[inline(always)]
+    fn of<D: Distance, L: Lanes, E: Element>(query: &[f32], norm: f32, row: &[E]) -> Self {
+        D::between::<L, E>(query, norm, row)
+    }
+}
+
+impl Written for f64 {
+    #[inline(always)]
+    fn of<D: Distance, L: Lanes, E: Element>(query: &[f32], norm: f32, row: &[E]) -> Self {
+        D::double::<L, E>(query, norm, row)
+    }
+}
+
+struct OneToMany<'a, E, O> {
     metric: Metric,
     query: &'a [f32],
     rows: &'a [E],
-    out: &'a mut [f32],
+    out: &'a mut [O],
 }
 
-impl<E: Element> Kernel for OneToMany<'_, E> {
+impl<E: Element, O: Written> Kernel for OneToMany<'_, E, O> {
     type Output = ();
 
     #[inline(always)]
@@ -178,12 +217,12 @@ impl<E: Element> Kernel for OneToMany<'_, E> {
     }
 }
 
-impl<E: Element> OneToMany<'_, E> {
+impl<E: Element, O: Written> OneToMany<'_, E, O> {
     #[inline(always)]
     fn each<L: Lanes, D: Distance>(self) {
         let norm = squared::<L, f32>(self.query);
         for (out, row) in self.out.iter_mut().zip(self.rows.chunks_exact(self.query.len())) {
-            *out = D::between::<L, E>(self.query, norm, row);
+            *out = O::of::<D, L, E>(self.query, norm, row);
         }
     }
 }
@@ -198,6 +237,25 @@ pub fn distances(
     query: &[f32],
     rows: Rows<'_>,
     out: &mut [f32],
+) -> Result<(), Error> {
+    rows.same_dimension(query.len())?;
+    match rows.elements() {
+        Elements::Single(rows) => level.run(OneToMany { metric, query, rows, out }),
+        Elements::Half(rows) => level.run(OneToMany { metric, query, rows, out }),
+    }
+    Ok(())
+}
+
+/// The same in double precision from the sums on, as pgvector's functions answer.
+///
+/// # Errors
+/// As `distances`.
+pub fn double_distances(
+    level: Level,
+    metric: Metric,
+    query: &[f32],
+    rows: Rows<'_>,
+    out: &mut [f64],
 ) -> Result<(), Error> {
     rows.same_dimension(query.len())?;
     match rows.elements() {

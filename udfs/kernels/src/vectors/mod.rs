@@ -20,7 +20,7 @@ mod top;
 
 pub use arithmetic::{Sum, add, compare, concatenate, multiply, normalize, subtract, subvector};
 pub use bitmap::{Bitmap, Visible};
-pub use distances::{distance, distances, dot, inner_product, norm};
+pub use distances::{distance, distances, dot, double_distances, inner_product, norm};
 pub use exact::{Scan, nearest, nearest_into, nearest_to_each};
 pub use half::{narrow, narrow_all, widen, widen_all};
 pub use text::{Cause, DIMENSIONS, Kind, TextError, check, format, from_bytes, parse, to_bytes};

@@ -1,0 +1,140 @@
+//! Functions of one or two vectors; the distances of a column to one vector in one go.
+
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Float64Array};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+};
+use kernels::simd::level::Level;
+use kernels::vectors::{Metric, Rows, double_distances};
+
+use super::side::Side;
+use crate::arguments::{Call, Doc, Kind, required};
+use crate::{Engine, Error, Function};
+
+/// The answer for every row.
+type Answer = Box<dyn Fn(&[Side], usize) -> EngineResult<ArrayRef> + Send + Sync>;
+
+/// A function of vectors that answers values of a type.
+pub(super) fn function(
+    call: Call,
+    of: DataType,
+    answer: impl Fn(&[Side], usize) -> EngineResult<ArrayRef> + Send + Sync + 'static,
+) -> Function {
+    let call = Arc::new(call);
+    let signature = call.signature();
+    let answer: Answer = Box::new(answer);
+    let function = OfVectors { call: Arc::clone(&call), of, signature, answer };
+    Function { call, engine: Engine::Scalar(ScalarUDF::from(function)) }
+}
+
+/// A distance, or what is made of it.
+pub(super) fn between(
+    name: &'static str,
+    metric: Metric,
+    of: fn(f64) -> f64,
+    doc: Doc,
+) -> Function {
+    let arguments = vec![
+        required("a", Kind::Vector, "a vector"),
+        required("b", Kind::Vector, "another of the same dimension"),
+    ];
+    function(Call { name, arguments, doc }, DataType::Float64, move |sides, rows| {
+        let all = all(metric, &sides[0], &sides[1], rows)?;
+        let all: Float64Array = all.into_iter().map(|one| one.map(of)).collect();
+        Ok(Arc::new(all))
+    })
+}
+
+fn all(metric: Metric, a: &Side, b: &Side, rows: usize) -> EngineResult<Vec<Option<f64>>> {
+    let level = Level::best();
+    let failed = |error: kernels::vectors::Error| Error::Vector {
+        sqlstate: error.sqlstate(),
+        message: error.to_string(),
+        detail: None,
+    };
+    let one_to_many = match (a, b) {
+        (Side::One(Some(query)), many) | (many, Side::One(Some(query))) => {
+            many.matrix().map(|matrix| (query, many, matrix))
+        }
+        _ => None,
+    };
+    if let Some((query, many, (elements, dimension))) = one_to_many {
+        let matrix = Rows::single(elements, dimension).map_err(failed)?;
+        let mut out = vec![0.0; matrix.len()];
+        double_distances(level, metric, query, matrix, &mut out).map_err(failed)?;
+        let valid = |(row, distance): (usize, f64)| many.is_valid(row).then_some(distance);
+        return Ok(out.into_iter().enumerate().map(valid).collect());
+    }
+    let one = |row: usize| match (a.at(row)?, b.at(row)?) {
+        (Some(a), Some(b)) => {
+            let (mut out, b) = ([0.0], Rows::single(&b, b.len()).map_err(failed)?);
+            double_distances(level, metric, &a, b, &mut out).map_err(failed)?;
+            Ok(Some(out[0]))
+        }
+        _ => Ok(None),
+    };
+    (0..rows).map(one).collect()
+}
+
+struct OfVectors {
+    call: Arc<Call>,
+    of: DataType,
+    signature: Signature,
+    answer: Answer,
+}
+
+impl Debug for OfVectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.call.name)
+    }
+}
+
+impl PartialEq for OfVectors {
+    fn eq(&self, other: &Self) -> bool {
+        self.call.name == other.call.name
+    }
+}
+
+impl Eq for OfVectors {}
+
+impl Hash for OfVectors {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.call.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for OfVectors {
+    fn name(&self) -> &str {
+        self.call.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(self.of.clone())
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> EngineResult<Vec<DataType>> {
+        Ok(self.call.coerce(given)?)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let sides = arguments.args.iter().map(Side::of).collect::<EngineResult<Vec<_>>>()?;
+        let constant = sides.iter().all(|side| matches!(side, Side::One(_)));
+        let rows = if constant { 1 } else { arguments.number_rows };
+        let answers = (self.answer)(&sides, rows)?;
+        Ok(match constant {
+            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&answers, 0)?),
+            false => ColumnarValue::Array(answers),
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! pgvector's operators `<->`, `<#>`, `<=>`, `<+>` as the functions that they are.
+
+use std::sync::Arc;
+
+use datafusion::common::DFSchema;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
+
+use crate::Engine;
+
+/// See the module. Before planners that refuse operators which they do not know.
+#[derive(Debug)]
+pub struct Operators(Vec<Arc<ScalarUDF>>);
+
+impl Default for Operators {
+    fn default() -> Self {
+        let scalar = |function: crate::Function| match function.engine {
+            Engine::Scalar(function) => Some(Arc::new(function)),
+            Engine::Aggregate(_) | Engine::Window(_) => None,
+        };
+        Self(super::functions().into_iter().filter_map(scalar).collect())
+    }
+}
+
+impl ExprPlanner for Operators {
+    fn plan_binary_op(
+        &self,
+        expr: RawBinaryExpr,
+        schema: &DFSchema,
+    ) -> EngineResult<PlannerResult<RawBinaryExpr>> {
+        let name = super::of_operator(&expr.op.to_string());
+        let function = name.and_then(|name| self.0.iter().find(|own| own.name() == name));
+        let Some(function) = function else { return Ok(PlannerResult::Original(expr)) };
+        let RawBinaryExpr { left, right, .. } = expr;
+        let left = typed(left, &right, schema);
+        let right = typed(right, &left, schema);
+        Ok(PlannerResult::Planned(function.call(vec![left, right])))
+    }
+}
+
+/// A parameter without a type has that of what it stands beside.
+fn typed(value: Expr, beside: &Expr, schema: &DFSchema) -> Expr {
+    match (value, beside.to_field(schema)) {
+        (Expr::Placeholder(Placeholder { id, field: None }), Ok((_, field))) => {
+            Expr::Placeholder(Placeholder { id, field: Some(field) })
+        }
+        (value, _) => value,
+    }
+}
