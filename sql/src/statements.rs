@@ -11,7 +11,7 @@ mod constraint;
 mod create_schema;
 mod create_table;
 mod create_view;
-mod default_privileges;
+pub(crate) mod default_privileges;
 mod definition;
 mod dependent;
 mod drop;

@@ -17,6 +17,7 @@ mod window;
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub use arguments::{Argument, Call, Doc};
@@ -28,6 +29,8 @@ pub struct Function {
     pub call: Arc<Call>,
     /// What the engine registers.
     pub engine: Engine,
+    /// The type of what it answers.
+    pub answer: DataType,
 }
 
 /// The engine's kinds of functions.
