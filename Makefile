@@ -11,6 +11,7 @@ export CARGO_TARGET_DIR
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 VENV := $(CARGO_TARGET_DIR)/venv
 PYTHON := $(VENV)/bin/python
+NODE := $(CARGO_TARGET_DIR)/node
 
 .PHONY: demo test build rust-test client-test tools bench
 
@@ -30,21 +31,38 @@ else
 	cargo test --workspace
 endif
 
-client-test: build $(VENV)/ready
-	SEXTANT_BINARY=$(CARGO_TARGET_DIR)/debug/sextant $(PYTHON) -m pytest -q tests/clients
+client-test: build $(VENV)/ready $(NODE)/ready
+	SEXTANT_BINARY=$(CARGO_TARGET_DIR)/debug/sextant SEXTANT_NODE_MODULES=$(NODE)/node_modules \
+	  $(PYTHON) -m pytest -q tests/clients
 
 $(VENV)/ready: tests/clients/requirements.txt
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install -q -r tests/clients/requirements.txt
 	touch $@
 
-# psql speaks for the people who will use it; Postgres is a catalog, and says what is right.
+# The node clients of the tests, beside the virtual environment of the Python ones.
+$(NODE)/ready: tests/clients/node/package.json
+	mkdir -p $(NODE)
+	cp $< $(NODE)
+	npm install --prefix $(NODE) --no-package-lock --no-audit --no-fund --silent
+	touch $@
+
+# psql speaks for the people who will use it; Postgres is a catalog, and says what is right. ODBC,
+# JDBC and node are other ways in.
 tools:
-	@(command -v psql && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1 \
-	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql) \
-	  || { echo "install PostgreSQL (Debian: postgresql) and run again" >&2; exit 1; }
-	@python3 -c 'import ensurepip, venv' 2>/dev/null || apt-get install -qq -y python3-venv \
-	  || { echo "install python3-venv and run again" >&2; exit 1; }
+	@need=; \
+	have() { ls $$2 >/dev/null 2>&1 || need="$$need $$1"; }; \
+	have postgresql '/usr/lib/postgresql/*/bin/initdb'; \
+	have odbc-postgresql '/usr/lib/*/odbc/psqlodbcw.so'; \
+	have unixodbc '/usr/lib/*/libodbc.so.2'; \
+	have libpostgresql-jdbc-java /usr/share/java/postgresql.jar; \
+	have default-jre-headless '/usr/lib/jvm/*/lib/server/libjvm.so'; \
+	command -v node >/dev/null || need="$$need nodejs"; \
+	command -v npm >/dev/null || need="$$need npm"; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || need="$$need python3-venv"; \
+	test -z "$$need" \
+	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$need) \
+	  || { echo "install these Debian packages and run again:$$need" >&2; exit 1; }
 
 bench:
 	cargo build --release

@@ -190,9 +190,11 @@ pub fn from_arrow(error: &ArrowError) -> Error {
     }
 }
 
-/// `Cannot cast string 'x' to value of Int32 type` as Postgres says it.
+/// `Cannot cast string 'x' to value of Int32 type` as Postgres says it; for booleans it is `value`.
 fn from_cast(message: &str) -> Option<Error> {
-    let value = between(message, "Cannot cast string '", "' to value of ")?;
+    let between_quotes = |begin| between(message, begin, "' to value of ");
+    let value =
+        between_quotes("Cannot cast string '").or_else(|| between_quotes("Cannot cast value '"))?;
     let to = between(message, "' to value of ", " type")?;
     let (code, name) = match to.split(['(', ' ']).next().unwrap_or(to) {
         "Int8" | "UInt8" | "Int16" => ("22P02", "smallint"),

@@ -14,6 +14,8 @@ pub struct Error {
     pub(crate) context: Option<String>,
     /// Character offset in the text the client sent, from 1.
     pub(crate) position: Option<usize>,
+    /// The function of Postgres that would say so, where clients look at it.
+    pub(crate) routine: Option<&'static str>,
     /// Line and column, until `locate` has the text to make a position of them.
     pub(crate) line_column: Option<(u64, u64)>,
 }
@@ -29,7 +31,15 @@ impl Error {
             context: None,
             position: None,
             line_column: None,
+            routine: None,
         }
+    }
+
+    /// Names the function of Postgres that would say so.
+    #[must_use]
+    pub fn of_routine(mut self, routine: &'static str) -> Self {
+        self.routine = Some(routine);
+        self
     }
 
     /// Adds what lies behind the error.

@@ -1,6 +1,8 @@
 //! Scalar functions about the server and the connection.
 
 mod clock;
+mod names;
+mod own;
 
 use std::sync::{Arc, RwLock};
 
@@ -12,10 +14,12 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, TypeSignature, Volatility, create_udf,
 };
 
-use crate::session::{SharedWho, Who};
+use crate::session::SharedWho;
 use crate::settings::Settings;
 use crate::wire::cancel::Registry;
 use crate::{Error, Server};
+
+pub use own::own;
 
 /// Functions whose answer is the same for every connection.
 pub fn constant() -> Vec<ScalarUDF> {
@@ -33,37 +37,25 @@ pub fn constant() -> Vec<ScalarUDF> {
 pub fn of_session(
     server: &Arc<Server>,
     who: &SharedWho,
+    database: &str,
     process_id: i32,
     settings: &Arc<RwLock<Settings>>,
 ) -> Vec<ScalarUDF> {
-    vec![
-        named("current_user", who, |who| who.current.clone()),
-        named("current_role", who, |who| who.current.clone()),
-        named("session_user", who, |who| who.session.clone()),
-        named("user", who, |who| who.current.clone()),
-        current_schema(who, settings),
+    let mut all = names::functions(who, database);
+    all.extend([
         backend_pid(process_id),
         clock::statement(server, process_id),
         signal("pg_cancel_backend", server, who, Registry::cancel_backend),
         signal("pg_terminate_backend", server, who, Registry::terminate_backend),
         current_setting(settings),
         set_config(settings),
-    ]
+    ]);
+    all
 }
 
 fn text(name: &str, value: String) -> ScalarUDF {
     let answer = move |_: &[ColumnarValue]| {
         Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(value.clone()))))
-    };
-    create_udf(name, vec![], DataType::Utf8, Volatility::Stable, Arc::new(answer))
-}
-
-/// A name of who the session is now.
-fn named(name: &str, who: &SharedWho, pick: fn(&Who) -> String) -> ScalarUDF {
-    let who = Arc::clone(who);
-    let answer = move |_: &[ColumnarValue]| {
-        let name = who.read().map(|who| pick(&who)).unwrap_or_default();
-        Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(name))))
     };
     create_udf(name, vec![], DataType::Utf8, Volatility::Stable, Arc::new(answer))
 }
@@ -122,17 +114,6 @@ fn may_signal(name: &str, server: &Server, who: &SharedWho, pid: i32) -> EngineR
             Err(Error::new("42501", message).into())
         }
     }
-}
-
-fn current_schema(who: &SharedWho, settings: &Arc<RwLock<Settings>>) -> ScalarUDF {
-    let (who, settings) = (Arc::clone(who), Arc::clone(settings));
-    let answer = move |_: &[ColumnarValue]| {
-        let user = who.read().map(|who| who.current.clone()).unwrap_or_default();
-        let path = read(&settings)?.search_path(&user);
-        let schema = path.into_iter().find(|schema| *schema != user);
-        Ok(ColumnarValue::Scalar(ScalarValue::Utf8(schema)))
-    };
-    create_udf("current_schema", vec![], DataType::Utf8, Volatility::Stable, Arc::new(answer))
 }
 
 fn current_setting(settings: &Arc<RwLock<Settings>>) -> ScalarUDF {

@@ -1,12 +1,14 @@
 //! The path: text → parse → plan → execute → stream. Every statement of every client walks it.
 
 mod copy;
+mod place;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::ParamValues;
+use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -18,13 +20,14 @@ use datafusion::sql::sqlparser::ast;
 use sql::changes::{self, Change, Returning};
 use sql::copy::{CopyIn, CopyOut};
 use sql::parse::CopyPlace;
-use sql::plan::{self, Environment, Lakes, Life};
+use sql::plan::{self, Environment, Lakes, Life, Origin};
 use sql::{Notice, Own, Parsed, statements};
 
 use crate::session::Planned;
 use crate::{Error, explain};
 
 pub use copy::{CopyingIn, CopyingOut};
+pub(crate) use place::placed;
 pub use sql::Statement;
 
 /// A planned statement: what its parameters and columns are.
@@ -34,6 +37,8 @@ pub struct Prepared {
     pub parameters: Vec<FieldRef>,
     /// None: the statement returns no rows.
     pub columns: Option<SchemaRef>,
+    /// The columns of tables that those of a query are.
+    pub origins: Arc<[Option<Origin>]>,
     pub(crate) statement: Statement,
     pub(crate) types: Vec<Option<FieldRef>>,
     pub(crate) changes: bool,
@@ -215,9 +220,11 @@ pub(crate) fn parameters(
     plan: &Plan,
     declared: &[Option<FieldRef>],
 ) -> Result<Vec<FieldRef>, Error> {
-    let (plan, returning) = match plan {
-        Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => (plan, None),
-        Plan::Change(change) => (&change.plan, change.returning.as_ref()),
+    let (plan, returning, told) = match plan {
+        Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => {
+            (plan, None, [].as_slice())
+        }
+        Plan::Change(change) => (&change.plan, change.returning.as_ref(), change.told.as_slice()),
         Plan::Explain(_, inner) => return parameters(inner, declared),
         Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => return Ok(Vec::new()),
     };
@@ -231,7 +238,8 @@ pub(crate) fn parameters(
     let number = |name: &str| name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
     let count = found.keys().map(|name| number(name)).max().unwrap_or(0).max(declared.len());
     let field = |index: usize| {
-        let declared = declared.get(index).cloned().flatten();
+        let of = |types: &[Option<FieldRef>]| types.get(index).cloned().flatten();
+        let declared = of(declared).or_else(|| of(told));
         let inferred = || found.get(&format!("${}", index + 1)).cloned().flatten();
         let text = || Arc::new(Field::new("", DataType::Utf8, true));
         declared.or_else(inferred).unwrap_or_else(text)
@@ -250,17 +258,24 @@ pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
     }
 }
 
+/// A value of a parameter of a type: that a number is of a `regclass` only its field tells.
+pub(crate) fn parameter(value: &ScalarValue, of: Option<&FieldRef>) -> ScalarAndMetadata {
+    let reference = of.filter(|field| sql::system::references::reference(field).is_some());
+    ScalarAndMetadata::new(value.clone(), reference.map(|field| field.metadata().into()))
+}
+
 /// The plan with its parameters filled in.
 pub(crate) fn bind(
     engine: &SessionState,
     plan: Plan,
-    values: Vec<ScalarValue>,
+    values: Vec<ScalarAndMetadata>,
 ) -> Result<Plan, Error> {
     if values.is_empty() {
         return Ok(plan);
     }
     let filled = |plan: LogicalPlan| {
-        plan.with_param_values(ParamValues::from(values.clone())).map_err(Error::from)
+        let plan = plan.with_param_values(ParamValues::List(values.clone()))?;
+        Ok::<_, Error>(plan::rows_of_series(plan, engine)?)
     };
     Ok(match plan {
         Plan::Query(plan) => Plan::Query(filled(plan)?),

@@ -13,6 +13,7 @@ mod isolation;
 mod live;
 mod plans;
 mod retry;
+mod statements;
 mod temp;
 mod words;
 
@@ -22,12 +23,10 @@ use std::time::Duration;
 
 use catalog::Transaction;
 use chrono::{DateTime, Utc};
-use datafusion::arrow::datatypes::FieldRef;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use sql::features::Leaks;
 use sql::plan::Lakes;
-use sql::statements;
 use sql::system::functions::{Connection, Seen};
 use sql::system::sizes::Sizes;
 use sql::system::{self, Live};
@@ -38,9 +37,11 @@ use crate::{Error, Server, functions};
 
 use cursors::Cursors;
 use plans::Recent;
+use statements::Statements;
 
 pub use identity::{Login, SharedWho, Who};
 pub(crate) use plans::Planned;
+pub use statements::{Named, same_columns};
 
 /// Something the client is told beside the answer.
 #[derive(Debug, Clone)]
@@ -80,7 +81,7 @@ pub struct Session {
     catalog: Connection,
     open: Option<Open>,
     temp: Option<temp::TempLake>,
-    statements: HashMap<String, (Statement, Vec<Option<FieldRef>>)>,
+    statements: Statements,
     cursors: Cursors,
     notices: Vec<sql::Notice>,
     /// The statements of a message, or up to Sync, are one transaction.
@@ -136,6 +137,7 @@ impl Session {
         let who = Arc::new(RwLock::new(Who::new(&login)));
         let settings = Arc::new(RwLock::new(settings));
         let cursors = Cursors::default();
+        let statements = Statements::default();
         let seen = Seen::default();
         let live: Arc<dyn Live> = Arc::new(live::View {
             server: Arc::clone(&server),
@@ -143,6 +145,7 @@ impl Session {
             database: database.clone(),
             settings: Arc::clone(&settings),
             cursors: cursors.open(),
+            statements: statements.clone(),
             sizes: Sizes::default(),
             seen: Arc::clone(&seen),
         });
@@ -156,7 +159,7 @@ impl Session {
             catalog: Connection { seen, path: Arc::new(Vec::new), live },
             open: None,
             temp: None,
-            statements: HashMap::new(),
+            statements,
             cursors,
             notices,
             several: false,
@@ -171,8 +174,8 @@ impl Session {
         };
         let leaks = Arc::clone(&session.leaks);
         session.engine.config_mut().set_extension(leaks);
-        let own = functions::of_session(&session.server, &session.who, pid, &session.settings);
         let (settings, who) = (Arc::clone(&session.settings), Arc::clone(&session.who));
+        let own = functions::of_session(&session.server, &who, &session.database, pid, &settings);
         let path = move || {
             let user = who.read().map(|who| who.current.clone()).unwrap_or_default();
             settings.read().map(|settings| settings.search_path(&user)).unwrap_or_default()
@@ -241,11 +244,13 @@ impl Session {
         prepared: &Prepared,
         parameters: &[ScalarValue],
     ) -> Result<Outcome, Error> {
-        let needs_temp = statements::needs_temp(&prepared.statement);
+        let needs_temp = sql::statements::needs_temp(&prepared.statement);
         self.open(needs_temp).await?;
         let plan = self.ready(prepared, parameters).await?;
         let writes = plan.changes();
-        let plan = run::bind(&self.engine, plan, parameters.to_vec())?;
+        let value = |(at, value)| run::parameter(value, prepared.parameters.get(at));
+        let values = parameters.iter().enumerate().map(value).collect();
+        let plan = run::bind(&self.engine, plan, values)?;
         self.depend(&plan)?;
         if let Plan::Optimized(plan, schema) = plan {
             return run::optimized(&self.engine, &plan, schema).await;
@@ -257,7 +262,8 @@ impl Session {
         };
         let read_only = open.block.as_ref().map_or(default, |b| b.read_only);
         if read_only && matches!(plan, Plan::Change(_) | Plan::Command | Plan::CopyIn(_)) {
-            let message = "cannot change data or definitions in a read-only transaction";
+            let what = words::what(&prepared.statement);
+            let message = format!("cannot execute {what} in a read-only transaction");
             return Err(Error::new("25006", message));
         }
         let declare = match &plan {
@@ -361,6 +367,19 @@ impl Session {
     /// Longest run of a statement.
     pub fn statement_timeout(&self) -> Option<Duration> {
         self.read_settings().ok()?.duration("statement_timeout")
+    }
+
+    /// How long the client may stay silent now, and what it is told when it has been for longer.
+    pub fn patience(&self) -> Option<(Duration, Error)> {
+        let (setting, sqlstate, what) = match self.transaction_status() {
+            TransactionStatus::Idle => ("idle_session_timeout", "57P05", "idle-session"),
+            TransactionStatus::InBlock | TransactionStatus::Failed => {
+                ("idle_in_transaction_session_timeout", "25P03", "idle-in-transaction")
+            }
+        };
+        let limit = self.read_settings().ok()?.duration(setting)?;
+        let message = format!("terminating connection due to {what} timeout");
+        Some((limit, Error::new(sqlstate, message)))
     }
 
     fn setting(&self, name: &str) -> Option<String> {

@@ -58,9 +58,11 @@ const KNOWN: &[Known] = &[
     known("default_transaction_read_only", "off", Kind::Boolean, "Whether new blocks may write."),
     known("extra_float_digits", "1", Kind::Integer, "Digits of floating-point output."),
     known("idle_in_transaction_session_timeout", "0", Kind::Duration, "Longest idle block."),
+    known("idle_session_timeout", "0", Kind::Duration, "Longest silence outside a block."),
     known("integer_datetimes", "on", Kind::ReadOnly, "Times are 64-bit integers."),
     known("intervalstyle", "postgres", Kind::Text, "Display format of intervals."),
     known("is_superuser", "on", Kind::ReadOnly, "Whether the user may do everything."),
+    known("jit", "off", Kind::Boolean, "Accepted; plans are not compiled."),
     known("lc_collate", "C", Kind::ReadOnly, "Order of text."),
     known("lc_ctype", "C.UTF-8", Kind::ReadOnly, "Classes of characters."),
     known("lc_messages", "C", Kind::Text, "Language of messages."),
@@ -68,6 +70,7 @@ const KNOWN: &[Known] = &[
     known("lc_numeric", "C", Kind::Text, "Format of numbers."),
     known("lc_time", "C", Kind::Text, "Format of dates."),
     known("lock_timeout", "0", Kind::Duration, "Longest wait for a lock."),
+    known("max_index_keys", "32", Kind::ReadOnly, "Columns that a key may have."),
     known("max_identifier_length", "63", Kind::ReadOnly, "Longest name."),
     known("role", "none", Kind::ReadOnly, "The role that the session has become."),
     known("search_path", "\"$user\", public", Kind::Text, "Schemas of unqualified names."),
@@ -306,9 +309,9 @@ impl Settings {
             Kind::Integer if value.parse::<i64>().is_ok() => Ok(value.to_string()),
             Kind::Integer => Err(invalid()),
             Kind::Duration => match milliseconds(value) {
-                Some(_) => Ok(value.to_string()),
+                Some(milliseconds) => Ok(duration_text(milliseconds)),
                 None => Err(invalid().with_hint(
-                    "Valid units for this parameter are \"ms\", \"s\", \"min\", \"h\", and \"d\".",
+                    "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".",
                 )),
             },
             Kind::ReadOnly => {
@@ -350,20 +353,35 @@ fn boolean(value: &str) -> Option<&'static str> {
     }
 }
 
-/// `5000`, `5s`, `2 min`.
+/// `5000`, `1.5s`, `2 min`.
 fn milliseconds(value: &str) -> Option<u64> {
     let value = value.trim();
-    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    let number: u64 = value.get(..digits)?.parse().ok()?;
+    let digits = value.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(value.len());
+    let number: f64 = value.get(..digits)?.parse().ok()?;
     let scale = match value.get(digits..)?.trim() {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
+        "us" => 0.001,
+        "" | "ms" => 1.0,
+        "s" => 1e3,
+        "min" => 60e3,
+        "h" => 3600e3,
+        "d" => 86_400e3,
         _ => return None,
     };
-    number.checked_mul(scale)
+    let scaled = (number * scale).round();
+    (scaled <= LONGEST_MS).then_some(scaled as u64)
+}
+
+/// What Postgres has room for times a thousand, milliseconds: 68 years.
+const LONGEST_MS: f64 = 2_147_483_647e3;
+
+/// A duration as Postgres shows it: in the largest unit that leaves no rest.
+fn duration_text(milliseconds: u64) -> String {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)];
+    match units.into_iter().find(|(_, scale)| milliseconds.is_multiple_of(*scale)) {
+        _ if milliseconds == 0 => "0".to_owned(),
+        Some((unit, scale)) => format!("{}{unit}", milliseconds / scale),
+        None => format!("{milliseconds}ms"),
+    }
 }
 
 /// The zone under the name that the engine knows.

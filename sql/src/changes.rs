@@ -91,6 +91,9 @@ pub struct Change {
     pub(crate) depends: bool,
     /// What stands beside the target, for RETURNING.
     pub(crate) sources: Vec<SourceColumn>,
+    /// The types that clients are told of the parameters that go to columns as they are. The plan
+    /// takes those of json, uuid and the like for plain text, and checks it.
+    pub told: Vec<Option<FieldRef>>,
 }
 
 impl Change {
@@ -141,6 +144,7 @@ impl Change {
             distinct: None,
             depends: false,
             sources: Vec::new(),
+            told: Vec::new(),
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod ordered;
 pub(crate) mod regexp;
 mod row_field;
 pub(crate) mod series;
+pub(crate) mod sets;
 mod similar;
 mod size_pretty;
 pub(crate) mod subscripts;
@@ -53,6 +54,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
     functions.extend(bytes::functions());
     functions.extend(whole::functions());
     functions.extend(regexp::functions());
+    functions.extend(sets::functions());
     functions.extend([
         array_or_empty::function(),
         as_type::function(),

@@ -2,6 +2,8 @@
 
 use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 
+use crate::system::references::KINDS;
+
 /// Postgres has no fixed id for `vector`; ours is above its reserved range.
 pub const VECTOR_OID: u32 = 16_400;
 /// `vector[]`.
@@ -80,9 +82,10 @@ impl PgType {
             | DataType::Decimal64(precision, scale)
             | DataType::Decimal128(precision, scale)
             | DataType::Decimal256(precision, scale) => {
-                let modifier = match u8::try_from(*scale) {
-                    Ok(scale) => (i32::from(*precision) << 16 | i32::from(scale)) + 4,
-                    Err(_) => -1,
+                let modifier = match (precision, u8::try_from(*scale)) {
+                    // What `numeric` without precision is.
+                    (38, Ok(9)) | (_, Err(_)) => -1,
+                    (_, Ok(scale)) => (i32::from(*precision) << 16 | i32::from(scale)) + 4,
                 };
                 return Self { modifier, ..Self::named("numeric") };
             }
@@ -150,6 +153,12 @@ fn tagged(text: &str) -> Option<PgType> {
 /// Types that are numbers of objects: 64 bits in the engine, 32 to clients.
 pub fn is_object_id(oid: u32) -> bool {
     matches!(oid, 24 | 26 | 28 | 2202..=2206 | 3734 | 3769 | 4089 | 4096 | 4191)
+}
+
+/// The type of references with an id, as `regclass`: its values are written as names.
+pub fn reference_kind(oid: u32) -> Option<&'static str> {
+    let base = BASES.iter().find(|base| base.1 == oid)?;
+    KINDS.iter().find(|kind| **kind == base.0).copied()
 }
 
 /// Elements of a vector are floats.
@@ -232,6 +241,7 @@ mod tests {
         let nested = DataType::new_list(DataType::new_list(DataType::Int32, true), true);
         assert_eq!(oid(nested), 1007);
         assert_eq!(PgType::of(&field(DataType::Decimal128(10, 2))).modifier, 655_366);
+        assert_eq!(PgType::of(&field(crate::types::NUMERIC)).modifier, -1);
         let tag = |text: &str| HashMap::from([(catalog::TYPE_KEY.to_owned(), text.to_owned())]);
         let varchar = field(DataType::Utf8).with_metadata(tag("varchar(20)"));
         assert_eq!(PgType::of(&varchar), PgType { oid: 1043, size: -1, modifier: 24 });

@@ -15,11 +15,14 @@ mod missing;
 mod moment;
 mod named;
 mod natural;
+mod origin;
 mod parameters;
 mod physical;
+pub mod place;
 mod resolve;
 mod rows;
 mod scope;
+mod series;
 mod using;
 mod view;
 mod wildcard;
@@ -27,7 +30,7 @@ mod wildcard;
 use std::sync::Arc;
 
 use catalog::{Lake, Retention, Transaction};
-use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
@@ -44,7 +47,7 @@ use crate::error::{Error, Result};
 use crate::names;
 use crate::system::Live;
 
-pub use convert::{JsonOperators, KnownOperators, NumberOperators};
+pub use convert::{JsonOperators, KnownOperators, NumberOperators, read_text};
 pub(crate) use convert::{Rules, average, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
@@ -52,6 +55,7 @@ pub(crate) use fold::training_sets;
 pub use interval::IntervalProducts;
 pub use life::{Life, life, reads};
 pub(crate) use moment::{snapshot, time_us};
+pub use origin::{Origin, origins};
 pub use parameters::parameter_types;
 pub use physical::physical_rules;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
@@ -59,6 +63,7 @@ pub(crate) use resolve::{SEPARATOR, key, object_name, reference_place, table_fac
 pub(crate) use rows::ALL_FIELDS;
 pub use scope::Scope;
 pub(crate) use scope::lake_table;
+pub use series::rows_of_series;
 pub(crate) use view::view_rows;
 
 /// Views inside views that are still planned.
@@ -229,15 +234,31 @@ pub fn expression(
 
 /// A constant expression's value (`TIMESTAMP '…'`, `1 + 1`).
 pub fn constant(engine: &SessionState, expression: ast::Expr) -> Result<ScalarValue> {
+    let expression = planned_constant(engine, expression)?;
+    folded(engine, Rules::new(engine, false).expression(expression, &DFSchema::empty())?)
+}
+
+fn planned_constant(engine: &SessionState, expression: ast::Expr) -> Result<Expr> {
     let mut expression = expression;
     convert::fold_casts(&mut expression);
     named::fill(engine, &mut expression)?;
     rows::fold(engine, &mut expression);
     let scope = Scope::empty(engine);
     let planner = SqlToRel::new_with_options(&scope, options(engine));
+    Ok(planner.sql_to_expr(expression, &DFSchema::empty(), &mut PlannerContext::new())?)
+}
+
+/// The same as a value of a field's type, into which it is converted as on assignment: 42804 if
+/// Postgres has no such conversion.
+pub fn constant_of(
+    engine: &SessionState,
+    expression: ast::Expr,
+    field: &Field,
+) -> Result<ScalarValue> {
     let schema = DFSchema::empty();
-    let expression = planner.sql_to_expr(expression, &schema, &mut PlannerContext::new())?;
-    folded(engine, Rules::new(engine, false).expression(expression, &schema)?)
+    let rules = Rules::new(engine, false);
+    let value = planned_constant(engine, expression)?;
+    folded(engine, rules.assigned(rules.expression(value, &schema)?, field, &schema)?)
 }
 
 /// The value of an expression without columns.

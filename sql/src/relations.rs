@@ -23,12 +23,40 @@ use arguments::Arguments;
 /// The query that a relation stands for.
 type Write = fn(&Arguments) -> Result<String>;
 
-/// Name, arguments in order, query.
-const RELATIONS: &[(&str, &[&str], Write)] = &[
-    ("ab_novelty", ab_novelty::ARGUMENTS, ab_novelty::query),
-    ("ab_report", ab_report::ARGUMENTS, ab_report::query),
-    ("data_quality", data_quality::ARGUMENTS, data_quality::query),
-    ("drift_report", drift_report::ARGUMENTS, drift_report::query),
+/// Name, arguments in order, what it is for.
+type Listed = (&'static str, &'static [&'static str], &'static str);
+
+/// The relations, in the order of their names.
+pub(crate) fn listed() -> impl Iterator<Item = Listed> {
+    RELATIONS.iter().map(|(name, arguments, comment, _)| (*name, *arguments, *comment))
+}
+
+/// Name, arguments in order, what it is for, query.
+const RELATIONS: &[(&str, &[&str], &str, Write)] = &[
+    (
+        "ab_novelty",
+        ab_novelty::ARGUMENTS,
+        "Whether an effect fades or grows with the days.",
+        ab_novelty::query,
+    ),
+    (
+        "ab_report",
+        ab_report::ARGUMENTS,
+        "Every metric, slice and treatment arm of an experiment.",
+        ab_report::query,
+    ),
+    (
+        "data_quality",
+        data_quality::ARGUMENTS,
+        "Counts of every column and violations of every rule.",
+        data_quality::query,
+    ),
+    (
+        "drift_report",
+        drift_report::ARGUMENTS,
+        "Drift of every feature and slice, with its cause.",
+        drift_report::query,
+    ),
 ];
 
 /// Puts the query of each relation in its place.
@@ -67,7 +95,8 @@ fn derived(
     alias: &Option<TableAlias>,
 ) -> Result<Option<TableFactor>> {
     let function = name.0.last().and_then(|part| part.as_ident()).map(folded).unwrap_or_default();
-    let Some((function, names, write)) = RELATIONS.iter().find(|known| known.0 == function) else {
+    let Some((function, names, _, write)) = RELATIONS.iter().find(|known| known.0 == function)
+    else {
         return Ok(None);
     };
     let query = crate::parse::parse_query(&write(&Arguments::read(function, names, given)?)?)?;

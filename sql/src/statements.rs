@@ -12,7 +12,7 @@ mod create_extension;
 mod create_schema;
 mod create_table;
 mod create_view;
-mod default_privileges;
+pub(crate) mod default_privileges;
 mod definition;
 mod dependent;
 mod drop;

@@ -11,6 +11,7 @@ mod information_schema;
 mod lake;
 mod ml;
 pub mod oid;
+pub mod own_functions;
 mod pg_catalog;
 pub mod privileges;
 pub mod references;
@@ -19,6 +20,7 @@ mod schemas;
 mod sequences;
 pub mod sizes;
 mod type_names;
+mod updatable;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ use crate::error::{Error, Result};
 use crate::features;
 use crate::plan::{Environment, Lakes};
 
+pub use own_functions::{OwnArgument, OwnFunction};
 pub use pg_catalog::{Live, Row};
 
 /// Schemas that hold what is computed, with their ids.
@@ -43,6 +46,24 @@ pub(crate) const SCHEMAS: [(&str, i64); 4] = [
     ("ml", oid::ML),
     ("pg_catalog", oid::PG_CATALOG),
 ];
+
+/// The relations of `lake` and `ml`: schema, name, id, columns.
+fn own_relations() -> impl Iterator<Item = (&'static str, &'static str, i64, SchemaRef)> {
+    let of = |schema: &'static str, first: i64, all: &'static [(&'static str, Columns)]| {
+        let relation = move |((name, columns), oid): (&(&'static str, Columns), i64)| {
+            (schema, *name, oid, self::schema(columns))
+        };
+        all.iter().zip(first..).map(relation)
+    };
+    let lake = of("lake", oid::LAKE_RELATIONS, lake::RELATIONS);
+    lake.chain(of("ml", oid::ML_RELATIONS, ml::RELATIONS))
+}
+
+/// The id of a relation that is computed from the catalog.
+pub(crate) fn relation_oid(schema: &str, name: &str) -> Option<i64> {
+    let mut all = pg_catalog::built_in::classes().iter();
+    all.find(|class| class.schema == schema && class.name == name).map(|class| class.oid)
+}
 
 /// Whether a schema is one of `SCHEMAS`.
 pub(crate) fn is_schema(name: &str) -> bool {

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result};
+use crate::system::references;
 
 /// `numeric` without precision: Decimal128 is the widest the engine computes in.
 pub(crate) const NUMERIC: DataType = DataType::Decimal128(38, NUMERIC_SCALE);
@@ -67,6 +68,7 @@ fn planned(sql: &Sql) -> Result<(DataType, Option<String>)> {
         }
         Sql::Timestamp(_, _) => plain(timestamptz()),
         Sql::Interval { .. } => plain(DataType::Interval(IntervalUnit::MonthDayNano)),
+        Sql::Regclass => Ok((DataType::Int64, Some("regclass".into()))),
         Sql::Uuid => Ok((DataType::Utf8, Some("uuid".into()))),
         Sql::JSON => Ok((DataType::Utf8, Some("json".into()))),
         Sql::JSONB => Ok((DataType::Utf8, Some("jsonb".into()))),
@@ -105,7 +107,7 @@ fn custom(name: &str, arguments: &[String]) -> Result<(DataType, Option<String>)
         "float4" => Ok((DataType::Float32, None)),
         "float8" => Ok((DataType::Float64, None)),
         "timestamptz" => Ok((timestamptz(), None)),
-        "oid" => Ok((DataType::Int64, Some("oid".into()))),
+        name if references::kind(name).is_some() => Ok((DataType::Int64, Some(name.to_owned()))),
         _ if ELSEWHERE.contains(&bare) => Err(Error::unsupported(format!("type {bare}"))),
         _ => Err(undefined_type(bare)),
     }

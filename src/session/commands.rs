@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::sqlparser::ast::{
-    self, ContextModifier, DiscardObject, Expr, Set, TransactionAccessMode, TransactionMode,
+    self, ContextModifier, DiscardObject, Set, TransactionAccessMode, TransactionMode,
 };
 use futures::stream;
 use sql::names::folded;
@@ -66,13 +66,8 @@ impl Session {
                 Ok(Some(self.show(&show_name(variable))?.schema()))
             }
             ast::Statement::Execute { name: Some(name), .. } => {
-                let (statement, _) = self.named(&folded_name(name))?;
-                let Parsed::Sql(sql) = &statement.parsed else { return Ok(None) };
-                match is_planned(sql) {
-                    // Planned when it runs; the simple protocol does not describe it before.
-                    true => Ok(None),
-                    false => self.command_columns(&statement),
-                }
+                let named = self.statements().get(&folded_name(name))?;
+                Ok(named.prepared.as_ref().and_then(|prepared| prepared.columns.clone()))
             }
             _ => Ok(None),
         }
@@ -123,7 +118,7 @@ impl Session {
             }
             ast::Statement::Discard { object_type } => self.discard(object_type)?,
             ast::Statement::Prepare { name, data_types, statement: inner } => {
-                self.prepare_named(folded(name), data_types, inner, &statement.text)?;
+                self.prepare_named(folded(name), data_types, inner, &statement.text).await?;
                 "PREPARE"
             }
             ast::Statement::Deallocate { name, .. } => self.deallocate(&folded(name))?,
@@ -306,12 +301,13 @@ impl Session {
         match set {
             Set::SingleAssignment { scope, variable, values, .. } => {
                 let name = folded_name(variable);
-                let value = setting_value(values);
+                let value = setting_value(&name, values);
                 let local = matches!(scope, Some(ContextModifier::Local));
                 self.assign(&name, &value, local)
             }
             Set::SetTimeZone { local, value } => {
-                self.assign("timezone", &setting_value(std::slice::from_ref(value)), *local)
+                let value = setting_value("timezone", std::slice::from_ref(value));
+                self.assign("timezone", &value, *local)
             }
             Set::SetNames { charset_name, .. } => {
                 self.assign("client_encoding", &folded(charset_name), false)
@@ -374,7 +370,7 @@ impl Session {
                     settings.put_role("role", None, false);
                     settings.put_role("session_authorization", None, false);
                 }
-                self.statements.clear();
+                self.statements().clear();
                 self.cursors.close_all();
                 self.open = None;
                 self.forget_temp();
@@ -415,66 +411,6 @@ impl Session {
         })?;
         let schema = Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8, false)]));
         Ok(RecordBatch::try_new(schema, vec![Arc::new(StringArray::from(vec![value]))])?)
-    }
-
-    fn named(
-        &self,
-        name: &str,
-    ) -> Result<(Statement, Vec<Option<datafusion::arrow::datatypes::FieldRef>>), Error> {
-        self.statements.get(name).cloned().ok_or_else(|| {
-            Error::new("26000", format!("prepared statement \"{name}\" does not exist"))
-        })
-    }
-
-    fn prepare_named(
-        &mut self,
-        name: String,
-        types: &[ast::DataType],
-        inner: &ast::Statement,
-        text: &str,
-    ) -> Result<(), Error> {
-        if self.statements.contains_key(&name) {
-            let message = format!("prepared statement \"{name}\" already exists");
-            return Err(Error::new("42P05", message));
-        }
-        let mut fields = Vec::with_capacity(types.len());
-        for data_type in types {
-            fields.push(Some(Arc::new(sql::types::field("", data_type)?)));
-        }
-        let statement =
-            Statement { text: text.into(), parsed: Parsed::Sql(Arc::new(inner.clone())) };
-        self.statements.insert(name, (statement, fields));
-        Ok(())
-    }
-
-    fn deallocate(&mut self, name: &str) -> Result<&'static str, Error> {
-        if name == "all" {
-            self.statements.clear();
-            return Ok("DEALLOCATE ALL");
-        }
-        self.named(name)?;
-        self.statements.remove(name);
-        Ok("DEALLOCATE")
-    }
-
-    async fn execute_named(&mut self, name: &str, parameters: &[Expr]) -> Result<Outcome, Error> {
-        let (statement, types) = self.named(name)?;
-        let prepared = self.prepare_fields(&statement, types).await?;
-        if parameters.len() != prepared.parameters.len() {
-            let message = format!("wrong number of parameters for prepared statement \"{name}\"");
-            let detail = format!(
-                "Expected {} parameters but got {}.",
-                prepared.parameters.len(),
-                parameters.len()
-            );
-            return Err(Error::new("42601", message).with_detail(detail));
-        }
-        let mut values = Vec::with_capacity(parameters.len());
-        for (value, field) in parameters.iter().zip(&prepared.parameters) {
-            let value = sql::plan::constant(&self.engine, value.clone())?;
-            values.push(value.cast_to(field.data_type())?);
-        }
-        Box::pin(self.execute(&prepared, values)).await
     }
 }
 

@@ -4,15 +4,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use catalog::Lake;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use sql::access::Authority;
 use sql::plan::Lakes;
 use sql::system::functions::Seen;
 use sql::system::sizes::Sizes;
-use sql::system::{Live, Row, oid};
+use sql::system::{Live, OwnFunction, Row, oid};
 
 use super::cursors::OpenCursors;
 use super::identity::SharedWho;
+use super::statements::Statements;
 use crate::Server;
 use crate::settings::Settings;
 
@@ -23,6 +25,7 @@ pub struct View {
     pub database: String,
     pub settings: Arc<RwLock<Settings>>,
     pub cursors: OpenCursors,
+    pub statements: Statements,
     pub sizes: Sizes,
     pub seen: Seen,
 }
@@ -31,6 +34,7 @@ impl Live for View {
     fn rows(&self, relation: &str) -> Option<Vec<Row>> {
         Some(match relation {
             "pg_cursors" => self.cursors(),
+            "pg_prepared_statements" => self.prepared_statements(),
             "pg_settings" => self.settings(),
             "pg_stat_activity" => self.activity(),
             _ => return None,
@@ -44,6 +48,10 @@ impl Live for View {
 
     fn lake(&self) -> Arc<Lake> {
         Arc::clone(self.server.lake())
+    }
+
+    fn functions(&self) -> &[OwnFunction] {
+        crate::functions::own()
     }
 
     fn sizes(&self) -> &Sizes {
@@ -78,6 +86,25 @@ impl View {
                 ("is_binary", cursor.binary.into()),
                 ("is_scrollable", cursor.scroll.into()),
                 ("creation_time", time(cursor.created)),
+            ]);
+        });
+        rows
+    }
+
+    fn prepared_statements(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        self.statements.each(|name, named| {
+            let types: Vec<ScalarValue> =
+                named.oids.iter().map(|oid| ScalarValue::Int64(Some(i64::from(*oid)))).collect();
+            rows.push(vec![
+                ("name", text(name)),
+                ("statement", text(named.text.as_ref())),
+                ("prepare_time", time(named.created)),
+                (
+                    "parameter_types",
+                    ScalarValue::List(ScalarValue::new_list_nullable(&types, &DataType::Int64)),
+                ),
+                ("from_sql", named.by_statement.into()),
             ]);
         });
         rows

@@ -170,14 +170,25 @@ impl Session {
             Plan::Command => self.command_columns(statement)?,
             plan => run::columns(plan),
         };
+        let origins = match (&plan, &self.open) {
+            (Plan::Query(plan), Some(open)) => sql::plan::origins(plan, &open.lakes),
+            _ => Vec::new(),
+        };
         Ok(Prepared {
             parameters: run::parameters(&plan, &types)?,
             columns,
+            origins: origins.into(),
             statement: statement.clone(),
             types,
             changes: plan.changes(),
             planned: Arc::new(Mutex::new(Planned::new(plan, self.stamp())?)),
         })
+    }
+
+    /// An error of running a statement with its place in the text, where it has one.
+    pub fn placed(&self, error: Error, prepared: &Prepared) -> Error {
+        let planned = lock(&prepared.planned);
+        run::placed(error, &prepared.statement, Some(&planned.plan), &self.engine)
     }
 
     /// The plan to run with these values, made anew if the last one no longer holds.
@@ -218,10 +229,11 @@ impl Session {
         }
         self.open(false).await?;
         let environment = self.environment();
-        match &self.open {
-            Some(open) => run::plan(&environment, &open.lakes, statement, types).await,
-            None => Err(Error::new("XX000", "the transaction is gone")),
-        }
+        let Some(open) = &self.open else {
+            return Err(Error::new("XX000", "the transaction is gone"));
+        };
+        let planned = run::plan(&environment, &open.lakes, statement, types).await;
+        planned.map_err(|error| run::placed(error, statement, None, &self.engine))
     }
 
     fn stamp(&self) -> Stamp {

@@ -22,9 +22,12 @@ pub(super) fn folded_name(name: &ObjectName) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// SET's right side as text: quoted names keep their quotes, as `search_path` needs.
-pub(super) fn setting_value(values: &[Expr]) -> String {
+/// SET's right side as text; quoted names keep their quotes where a setting is a list of names.
+pub(super) fn setting_value(name: &str, values: &[Expr]) -> String {
     let text = |value: &Expr| match value {
+        Expr::Identifier(word) if word.quote_style.is_some() && name != "search_path" => {
+            word.value.clone()
+        }
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text) => text.clone(),
             other => other.to_string(),
@@ -36,12 +39,16 @@ pub(super) fn setting_value(values: &[Expr]) -> String {
 
 /// A statement that nobody knows.
 pub(super) fn unsupported(statement: &Statement) -> Error {
+    Error::new("0A000", format!("{} is not supported", what(statement)))
+}
+
+/// What a statement is called in messages: `INSERT`, `CREATE TABLE`.
+pub(super) fn what(statement: &Statement) -> String {
     let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
     // CREATE, ALTER and DROP say little without what they are about.
     let count = match words.first().map(|word| word.to_uppercase()).as_deref() {
         Some("CREATE" | "ALTER" | "DROP") => 2,
         _ => 1,
     };
-    let shown = words[..count.min(words.len())].join(" ").to_uppercase();
-    Error::new("0A000", format!("{shown} is not supported"))
+    words[..count.min(words.len())].join(" ").to_uppercase()
 }

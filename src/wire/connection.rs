@@ -16,10 +16,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::run::{Outcome, Statement};
+use crate::run::{Outcome, Prepared, Statement};
 use crate::session::{Session, TransactionStatus};
 use crate::wire::cancel::Running;
-use crate::wire::extended::{Portal, Stored};
+use crate::wire::extended::Portal;
 use crate::wire::message::{self, Message};
 use crate::wire::reply;
 use crate::wire::rows::RowStream;
@@ -55,7 +55,6 @@ impl From<Error> for Halt {
 pub struct Connection {
     pub(super) session: Session,
     pub(super) out: BytesMut,
-    pub(super) statements: HashMap<String, Stored>,
     pub(super) portals: HashMap<String, Portal>,
     pub(super) watch: Watch,
     writer: WriteHalf<Box<dyn Stream>>,
@@ -64,6 +63,8 @@ pub struct Connection {
     pub(super) next: Option<Result<Message, Error>>,
     /// After an error in the extended protocol all is skipped until Sync.
     skipping: bool,
+    /// When a client that has sent nothing since the last ReadyForQuery is sent away, and why.
+    patience: Option<(tokio::time::Instant, Error)>,
 }
 
 /// What can stop a query.
@@ -120,13 +121,13 @@ impl Connection {
         Self {
             session,
             out,
-            statements: HashMap::new(),
             portals: HashMap::new(),
             watch: Watch { running, gone, stop },
             writer,
             messages,
             next: None,
             skipping: false,
+            patience: None,
         }
     }
 
@@ -167,7 +168,9 @@ impl Connection {
                 () = self.watch.running.terminate.cancelled() => {
                     return Err(Halt::Connection(stopping()));
                 }
+                error = lost(&self.patience) => return Err(Halt::Connection(error)),
             };
+            self.patience = None;
             match message {
                 None | Some(Ok(Message::Terminate)) => return Ok(()),
                 Some(Ok(message)) => self.handle(message).await?,
@@ -190,16 +193,19 @@ impl Connection {
                 self.report(&error);
                 self.ready().await
             }
-            Message::Flush => self.flush(None).await,
-            other => match self.extended(other).await {
-                Err(Halt::Statement(error)) => {
-                    self.report(&error);
-                    self.skipping = true;
-                    // Clients that wait for the answer without Sync must get it.
-                    self.flush(None).await
-                }
-                done => done,
-            },
+            other => {
+                let done = match other {
+                    Message::Flush => self.flush(None).await,
+                    other => self.extended(other).await,
+                };
+                let Err(Halt::Statement(error)) = done else { return done };
+                self.report(&error);
+                self.skipping = true;
+                // What has been stopped is over: the same cancel must not stop the answer.
+                self.watch.running.end();
+                // Clients that wait for the answer without Sync must get it.
+                self.flush(None).await
+            }
         }
     }
 
@@ -216,7 +222,7 @@ impl Connection {
     /// A simple query message: all its statements, one implicit transaction.
     async fn simple(&mut self, text: &str) -> Result<(), Halt> {
         self.watch.running.runs(text);
-        self.statements.remove("");
+        self.session.statements().remove("");
         self.portals.remove("");
         match self.statements_of(text).await {
             Ok(()) => {}
@@ -252,11 +258,21 @@ impl Connection {
     async fn statement(&mut self, statement: &Statement) -> Result<Option<String>, Halt> {
         let deadline = self.deadline();
         let Self { session, watch, .. } = self;
-        let work = async {
-            let prepared = session.prepare(statement, &[]).await?;
-            session.execute(&prepared, vec![]).await
-        };
-        let outcome = watch.over(deadline, work).await?;
+        let prepared = watch.over(deadline, session.prepare(statement, &[])).await?;
+        let ran = self.run_prepared(&prepared, deadline).await;
+        ran.map_err(|halt| match halt {
+            Halt::Statement(error) => Halt::Statement(self.session.placed(error, &prepared)),
+            halt => halt,
+        })
+    }
+
+    async fn run_prepared(
+        &mut self,
+        prepared: &Prepared,
+        deadline: Option<tokio::time::Instant>,
+    ) -> Result<Option<String>, Halt> {
+        let Self { session, watch, .. } = self;
+        let outcome = watch.over(deadline, session.execute(prepared, vec![])).await?;
         self.notices();
         match outcome {
             Outcome::Empty => Ok(None),
@@ -265,7 +281,7 @@ impl Connection {
             Outcome::CopyOut(copying) => self.copy_out(copying, deadline).await.map(Some),
             Outcome::Rows { schema, rows, tag, count, binary } => {
                 let formats = vec![i16::from(binary); schema.fields().len()];
-                reply::columns(&mut self.out, &schema, &formats);
+                reply::columns(&mut self.out, &schema, &formats, &prepared.origins);
                 let mut stream = RowStream::new(rows, formats, tag, count);
                 self.stream(&mut stream, usize::MAX, deadline).await?;
                 Ok(Some(stream.tag()))
@@ -359,6 +375,8 @@ impl Connection {
             TransactionStatus::InBlock => "idle in transaction",
             TransactionStatus::Failed => "idle in transaction (aborted)",
         });
+        let patience = self.session.patience();
+        self.patience = patience.map(|(time, error)| (tokio::time::Instant::now() + time, error));
         let Self { watch, writer, out, .. } = self;
         tokio::select! {
             () = watch.gone.cancelled() => Err(Halt::Gone),
@@ -380,6 +398,17 @@ impl Connection {
             Ok::<bool, Error>(sent.is_ok())
         };
         if watch.over(deadline, sending).await? { Ok(()) } else { Err(Halt::Gone) }
+    }
+}
+
+/// Comes when patience is lost; never without a limit to it.
+async fn lost(patience: &Option<(tokio::time::Instant, Error)>) -> Error {
+    match patience {
+        Some((until, error)) => {
+            tokio::time::sleep_until(*until).await;
+            error.clone()
+        }
+        None => std::future::pending().await,
     }
 }
 

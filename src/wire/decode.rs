@@ -2,7 +2,7 @@
 
 use bytes::Buf;
 use datafusion::arrow::array::types::IntervalMonthDayNano;
-use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::scalar::ScalarValue;
 
 use crate::Error;
@@ -10,7 +10,6 @@ use crate::wire::array_text;
 use crate::wire::calendar::{EPOCH_DAYS, EPOCH_US};
 use crate::wire::message::protocol;
 use crate::wire::number;
-use crate::wire::value::Zone;
 use sql::pg_type::{VECTOR_OID, element_oid, from_oid, is_object_id, type_name};
 
 /// One format a value: none given is text, one given is for all.
@@ -27,6 +26,14 @@ pub fn formats(codes: &[i16], count: usize, what: &str) -> Result<Vec<i16>, Erro
             Err(protocol(format!("bind message has {given} {what} formats but {count} {what}s")))
         }
     }
+}
+
+/// The type and the text of a parameter that names an object, as `'t'` for a regclass; None for
+/// other types, binary values, numbers and NULL.
+pub fn object_name(bytes: Option<&[u8]>, format: i16, oid: u32) -> Option<(&'static str, &str)> {
+    let kind = sql::pg_type::reference_kind(oid).filter(|_| format == 0)?;
+    let text = std::str::from_utf8(bytes?).ok()?;
+    text.trim().parse::<u32>().is_err().then_some((kind, text))
 }
 
 /// A parameter; `oid` is the type the client was told, `field` the engine's view of it.
@@ -92,34 +99,20 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
         DataType::Binary => {
             ScalarValue::Binary(Some(bytea(value).ok_or_else(|| invalid("22P02"))?))
         }
-        DataType::Timestamp(_, Some(_)) => {
-            timestamp_tz(trimmed, to, zone).ok_or_else(|| invalid("22007"))?
-        }
+        DataType::Date32
+        | DataType::Time64(TimeUnit::Microsecond)
+        | DataType::Timestamp(TimeUnit::Microsecond, _)
+        | DataType::Interval(_) => sql::plan::read_text(value, to, zone)?,
         DataType::List(item) => list_text(value, oid, item.data_type(), zone)?,
         DataType::FixedSizeList(_, width) => {
             let values = vector_text(trimmed).ok_or_else(|| invalid("22P02"))?;
             vector(values, *width, to)?
         }
         other => {
-            let code = if other.is_temporal() { "22007" } else { "22P02" };
             let parsed = ScalarValue::Utf8(Some(trimmed.to_owned())).cast_to(other);
-            parsed.ok().filter(|value| !value.is_null()).ok_or_else(|| invalid(code))?
+            parsed.ok().filter(|value| !value.is_null()).ok_or_else(|| invalid("22P02"))?
         }
     })
-}
-
-/// Without an offset the time is the session's own.
-fn timestamp_tz(text: &str, to: &DataType, zone: &str) -> Option<ScalarValue> {
-    let DataType::Timestamp(unit, Some(_)) = to else {
-        return None;
-    };
-    let zone = match Zone::parse(zone) {
-        Zone::Utc => "UTC",
-        Zone::Named(_) => zone,
-    };
-    let local = DataType::Timestamp(*unit, Some(zone.into()));
-    let parsed = ScalarValue::Utf8(Some(text.to_owned())).cast_to(&local).ok()?;
-    parsed.cast_to(to).ok().filter(|value| !value.is_null())
 }
 
 fn list_text(value: &str, oid: u32, item: &DataType, zone: &str) -> Result<ScalarValue, Error> {
@@ -374,7 +367,11 @@ mod tests {
         assert_eq!(read("yes", 16).unwrap(), ScalarValue::Boolean(Some(true)));
         assert_eq!(read("\\x00fF", 17).unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
         assert_eq!(read("a\\\\\\001", 17).unwrap(), ScalarValue::Binary(Some(b"a\\\x01".to_vec())));
-        assert_eq!(read("2024-02-30", 1082).unwrap_err().sqlstate, "22007");
+        assert_eq!(read("2024-02-30", 1082).unwrap_err().sqlstate, "22008");
+        assert_eq!(read("soon", 1082).unwrap_err().sqlstate, "22007");
+        // pgjdbc sends a java.sql.Date so.
+        assert_eq!(read("1970-01-02 +00", 1082).unwrap(), ScalarValue::Date32(Some(1)));
+        assert_eq!(read("infinity", 1082).unwrap(), ScalarValue::Date32(Some(i32::MAX)));
         let ScalarValue::List(list) = read("{1,NULL,3}", 1007).unwrap() else { panic!() };
         assert_eq!(list.value(0).len(), 3);
         let to = DataType::new_fixed_size_list(DataType::Float32, 2, true);

@@ -1,12 +1,13 @@
 //! The extended protocol: Parse, Bind, Describe, Execute, Close over named statements and portals.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use datafusion::arrow::datatypes::Schema;
 use datafusion::scalar::ScalarValue;
 
 use crate::Error;
-use crate::run::{Outcome, Prepared};
+use crate::run::Outcome;
+use crate::session::{Named, same_columns};
 use crate::wire::connection::{Connection, Halt};
 use crate::wire::decode;
 use crate::wire::message::{Bind, Message, Target, protocol};
@@ -14,22 +15,12 @@ use crate::wire::reply;
 use crate::wire::rows::RowStream;
 use sql::pg_type::{PgType, from_oid};
 
-/// Statements and portals one connection may keep, each.
+/// Portals one connection may keep.
 const KEPT_LIMIT: usize = 10_000;
-
-/// A parsed statement.
-#[derive(Clone)]
-pub struct Stored {
-    text: Arc<str>,
-    /// None: the text was empty.
-    prepared: Option<Prepared>,
-    /// Parameter types as the client is told.
-    oids: Vec<u32>,
-}
 
 /// A statement with its values, run at the first Execute.
 pub struct Portal {
-    statement: Stored,
+    statement: Arc<Named>,
     parameters: Vec<ScalarValue>,
     formats: Vec<i16>,
     state: State,
@@ -51,17 +42,17 @@ impl Connection {
                     Halt::Statement(error) => Halt::Statement(error.locate(&text)),
                     other => other,
                 })?;
-                self.statements.insert(name, stored);
+                self.session.statements().insert(name, stored);
                 reply::bare(&mut self.out, b'1');
                 Ok(())
             }
-            Message::Bind(bind) => self.bind(bind),
+            Message::Bind(bind) => self.bind(bind).await,
             Message::Describe(Target::Statement(name)) => self.describe_statement(&name),
             Message::Describe(Target::Portal(name)) => self.describe_portal(&name),
             Message::Execute { portal, most } => self.execute(portal, most).await,
             Message::Close(target) => {
                 match target {
-                    Target::Statement(name) => drop(self.statements.remove(&name)),
+                    Target::Statement(name) => self.session.statements().remove(&name),
                     Target::Portal(name) => drop(self.portals.remove(&name)),
                 }
                 reply::bare(&mut self.out, b'3');
@@ -78,24 +69,18 @@ impl Connection {
         }
     }
 
-    async fn parse_one(&mut self, name: &str, text: &str, types: &[u32]) -> Result<Stored, Halt> {
-        if name.is_empty() {
-            self.statements.remove("");
-        } else if self.statements.contains_key(name) {
-            let message = format!("prepared statement \"{name}\" already exists");
-            return Err(Error::new("42P05", message).into());
-        }
-        if self.statements.len() >= KEPT_LIMIT {
-            return Err(Error::new("53400", "too many prepared statements").into());
-        }
+    async fn parse_one(&mut self, name: &str, text: &str, types: &[u32]) -> Result<Named, Halt> {
+        self.session.statements().check_free(name)?;
         let mut statements = self.session.parse(text)?;
         if statements.len() > 1 {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(Error::new("42601", message).into());
         }
         let text = Arc::from(text);
+        let (by_statement, created) = (false, SystemTime::now());
         let Some(statement) = statements.pop() else {
-            return Ok(Stored { text, prepared: None, oids: types.to_vec() });
+            let oids = types.to_vec();
+            return Ok(Named { text, prepared: None, oids, by_statement, created });
         };
         let declared: Vec<_> = types.iter().map(|oid| from_oid(*oid)).collect();
         let deadline = self.deadline();
@@ -107,18 +92,11 @@ impl Connection {
             declared.unwrap_or_else(|| PgType::of(field).oid)
         });
         let oids = oids.collect();
-        Ok(Stored { text, prepared: Some(prepared), oids })
+        Ok(Named { text, prepared: Some(prepared), oids, by_statement, created })
     }
 
-    fn stored(&self, name: &str) -> Result<&Stored, Error> {
-        self.statements.get(name).ok_or_else(|| match name {
-            "" => Error::new("26000", "unnamed prepared statement does not exist"),
-            name => Error::new("26000", format!("prepared statement \"{name}\" does not exist")),
-        })
-    }
-
-    fn bind(&mut self, bind: Bind) -> Result<(), Halt> {
-        let statement = self.stored(&bind.statement)?.clone();
+    async fn bind(&mut self, bind: Bind) -> Result<(), Halt> {
+        let statement = self.session.statements().get(&bind.statement)?;
         let (given, wanted) = (bind.parameters.len(), statement.oids.len());
         if given != wanted {
             return Err(protocol(format!(
@@ -132,15 +110,20 @@ impl Connection {
         let fields = statement.prepared.iter().flat_map(|prepared| &prepared.parameters);
         let mut parameters = Vec::with_capacity(given);
         for (i, field) in fields.enumerate() {
-            let value = bind.parameters[i].as_deref();
-            let zone = self.session.time_zone();
-            let value = decode::parameter(value, codes[i], statement.oids[i], field, zone);
+            let (bytes, oid) = (bind.parameters[i].as_deref(), statement.oids[i]);
+            let value = match decode::object_name(bytes, codes[i], oid) {
+                Some((kind, name)) => self.session.object(kind, name).await,
+                None => {
+                    let zone = self.session.time_zone();
+                    decode::parameter(bytes, codes[i], oid, field, zone)
+                }
+            };
             parameters.push(value.map_err(|error| match error.detail {
                 None => error.with_detail(format!("Parameter ${}.", i + 1)),
                 Some(_) => error,
             })?);
         }
-        let columns = columns(&statement).map_or(0, |schema| schema.fields().len());
+        let columns = statement.columns().map_or(0, |schema| schema.fields().len());
         let formats = match columns {
             0 => vec![],
             columns => decode::formats(&bind.result_formats, columns, "result")?,
@@ -161,12 +144,12 @@ impl Connection {
     }
 
     fn describe_statement(&mut self, name: &str) -> Result<(), Halt> {
-        let statement = self.stored(name)?.clone();
+        let statement = self.session.statements().get(name)?;
         reply::parameters(&mut self.out, &statement.oids);
-        match columns(&statement) {
+        match statement.columns() {
             Some(schema) => {
                 let formats = vec![0; schema.fields().len()];
-                reply::columns(&mut self.out, schema, &formats);
+                reply::columns(&mut self.out, schema, &formats, statement.origins());
             }
             None => reply::bare(&mut self.out, b'n'),
         }
@@ -178,11 +161,14 @@ impl Connection {
             // Cursors are portals too: drivers ask for a cursor's columns so.
             let cursor = self.session.cursors().get(name).map_err(|_| no_portal(name))?;
             let formats = vec![i16::from(cursor.binary); cursor.schema.fields().len()];
-            reply::columns(&mut self.out, &cursor.schema, &formats);
+            reply::columns(&mut self.out, &cursor.schema, &formats, &[]);
             return Ok(());
         };
-        match columns(&portal.statement) {
-            Some(schema) => reply::columns(&mut self.out, schema, &portal.formats),
+        match portal.statement.columns() {
+            Some(schema) => {
+                let origins = portal.statement.origins();
+                reply::columns(&mut self.out, schema, &portal.formats, origins);
+            }
             None => reply::bare(&mut self.out, b'n'),
         }
         Ok(())
@@ -199,7 +185,13 @@ impl Connection {
                 self.portals.insert(name, portal);
                 Ok(())
             }
-            Err(Halt::Statement(error)) => Err(Halt::Statement(error.locate(&text))),
+            Err(Halt::Statement(error)) => {
+                let placed = match &portal.statement.prepared {
+                    Some(prepared) => self.session.placed(error, prepared),
+                    None => error,
+                };
+                Err(Halt::Statement(placed.locate(&text)))
+            }
             Err(halt) => Err(halt),
         }
     }
@@ -266,7 +258,7 @@ impl Connection {
             }
             Outcome::CopyOut(copying) => Some(self.copy_out(copying, deadline).await?),
             Outcome::Rows { schema, rows, tag, count, .. } => {
-                same_columns(columns(&portal.statement), &schema)?;
+                same_columns(portal.statement.columns(), &schema)?;
                 let stream = RowStream::new(rows, portal.formats.clone(), tag, count);
                 portal.state = State::Running(stream);
                 return Ok(false);
@@ -276,21 +268,6 @@ impl Connection {
         self.complete(tag);
         Ok(true)
     }
-}
-
-fn columns(statement: &Stored) -> Option<&Schema> {
-    statement.prepared.as_ref().and_then(|prepared| prepared.columns.as_deref())
-}
-
-/// The client decodes rows by the types it was told; a table changed since must not mislead it.
-fn same_columns(told: Option<&Schema>, schema: &Schema) -> Result<(), Error> {
-    let types = |schema: &Schema| -> Vec<u32> {
-        schema.fields().iter().map(|field| PgType::of(field).oid).collect()
-    };
-    if told.map(types).unwrap_or_default() == types(schema) {
-        return Ok(());
-    }
-    Err(Error::new("0A000", "cached plan must not change result type"))
 }
 
 fn no_portal(name: &str) -> Error {

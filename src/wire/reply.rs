@@ -6,6 +6,7 @@ use crate::Error;
 use crate::session::{Notice, TransactionStatus};
 use datafusion::arrow::datatypes::Schema;
 use sql::pg_type::{PgType, shown_name};
+use sql::plan::Origin;
 
 /// Writes a message: kind, length, what `body` writes.
 pub fn message(out: &mut BytesMut, kind: u8, body: impl FnOnce(&mut BytesMut)) {
@@ -62,6 +63,7 @@ pub fn error(out: &mut BytesMut, severity: &str, error: &Error) {
             (b'D', error.detail()),
             (b'H', error.hint()),
             (b'W', error.context()),
+            (b'R', error.routine),
         ];
         put_fields(out, &fields);
         if let Some(position) = error.position() {
@@ -97,15 +99,17 @@ fn put_fields(out: &mut BytesMut, fields: &[(u8, Option<&str>)]) {
     }
 }
 
-/// RowDescription; `formats` are the resolved formats, one a column.
-pub fn columns(out: &mut BytesMut, schema: &Schema, formats: &[i16]) {
+/// RowDescription; `formats` are the resolved formats, one a column; of `origins` there may be
+/// none.
+pub fn columns(out: &mut BytesMut, schema: &Schema, formats: &[i16], origins: &[Option<Origin>]) {
     message(out, b'T', |out| {
         out.put_u16(u16::try_from(schema.fields().len()).unwrap_or(u16::MAX));
-        for (field, format) in schema.fields().iter().zip(formats) {
+        for (place, (field, format)) in schema.fields().iter().zip(formats).enumerate() {
             let of = PgType::of(field);
+            let origin = origins.get(place).copied().flatten();
             text(out, shown_name(field.name()));
-            out.put_u32(0);
-            out.put_i16(0);
+            out.put_u32(origin.map_or(0, |origin| origin.table));
+            out.put_i16(origin.map_or(0, |origin| origin.column));
             out.put_u32(of.oid);
             out.put_i16(of.size);
             out.put_i32(of.modifier);

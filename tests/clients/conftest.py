@@ -1,6 +1,7 @@
 """A server for each test, on a free port and a folder of its own."""
 
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -40,6 +41,9 @@ class Server:
             host="127.0.0.1", port=self.port, dbname="sextant", user="ann", **options
         )
 
+    def url(self, user="ann"):
+        return f"postgres://{user}@127.0.0.1:{self.port}/sextant"
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
@@ -76,4 +80,21 @@ def servers():
 def postgres():
     running = Postgres()
     yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def described(postgres, tmp_path_factory):
+    """URLs of a server and of Postgres that hold the objects of `described.sql`, to be read only."""
+    statements = (pathlib.Path(__file__).parent / "described.sql").read_text()
+    theirs = postgres.database("sextant").replace("ann@", "ann:ann@")
+    running = Server(tmp_path_factory.mktemp("described"))
+    with running.connect() as ours, psycopg.connect(theirs, autocommit=True) as control:
+        # From the first role on a password is asked for, so that each client also logs in by one.
+        ours.execute("create role ann superuser createdb createrole replication bypassrls login password 'ann'")
+        # What Postgres comes with and we do not.
+        control.execute("drop extension plpgsql")
+        for connection in [ours, control]:
+            connection.execute(statements)
+    yield running.url("ann:ann"), theirs
     running.stop()

@@ -1,5 +1,6 @@
-"""SQLAlchemy 2 with three drivers, beside Postgres: reflection, Core, ORM, cursors; pandas on top."""
+"""SQLAlchemy 2 with four drivers, beside Postgres: reflection, Core, ORM, cursors; pandas on top."""
 
+import asyncio
 import datetime
 import decimal
 import uuid
@@ -9,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext import asyncio as sa_asyncio
 
 DRIVERS = ["psycopg2", "psycopg", "pg8000"]
 
@@ -31,12 +33,27 @@ def urls(server, postgres, driver, name):
     return f"postgresql+{driver}://ann@127.0.0.1:{server.port}/sextant", f"postgresql+{driver}{theirs}"
 
 
-def prepare(url):
+def described(url):
+    """What is found in the transaction that makes the tables, and after it."""
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         for statement in TABLES:
             connection.execute(sa.text(statement))
-    return engine
+        inside = reflected(connection)
+    return inside, reflected(engine)
+
+
+async def described_by_asyncpg(url):
+    """The same through an asynchronous driver, which prepares every statement."""
+    engine = sa_asyncio.create_async_engine(url)
+    async with engine.begin() as connection:
+        for statement in TABLES:
+            await connection.execute(sa.text(statement))
+        inside = await connection.run_sync(reflected)
+    async with engine.connect() as connection:
+        after = await connection.run_sync(reflected)
+    await engine.dispose()
+    return inside, after
 
 
 def plain(value):
@@ -85,11 +102,13 @@ def reflected(engine):
     return plain(found)
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", [*DRIVERS, "asyncpg"])
 def test_reflection(server, postgres, driver):
-    ours, theirs = (reflected(prepare(url)) for url in urls(server, postgres, driver, "reflection"))
-    for name in theirs:
-        assert ours[name] == theirs[name], name
+    pair = urls(server, postgres, driver, "reflection")
+    ours, theirs = (asyncio.run(described_by_asyncpg(url)) if driver == "asyncpg" else described(url) for url in pair)
+    for here, there in zip(ours, theirs, strict=True):
+        for name in there:
+            assert here[name] == there[name], name
 
 
 class Base(orm.DeclarativeBase):
@@ -180,6 +199,44 @@ def worked(url):
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_orm_and_core(server, postgres, driver):
     ours, theirs = (worked(url) for url in urls(server, postgres, driver, "orm"))
+    assert ours == theirs
+
+
+async def worked_by_asyncpg(url):
+    engine = sa_asyncio.create_async_engine(url)
+    seen = []
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with sa_asyncio.AsyncSession(engine) as session:
+        ada = Person(id=1, name="Ada", at=NOON, balance=decimal.Decimal("1.50"), doc={"a": [1]}, tags=["x"], key=uuid.UUID(int=7))
+        ada.orders = [Order(id=i, cents=i * 100) for i in range(1, 6)]
+        session.add_all([ada, *(Person(id=i, name=f"n{i}") for i in range(2, 40))])
+        await session.commit()
+        found = await session.scalars(sa.select(Person).options(orm.selectinload(Person.orders)).where(Person.id < 3).order_by(Person.id))
+        seen.append([(p.name, p.at, p.balance, p.doc, p.tags, p.key, [(o.cents, o.day) for o in p.orders]) for p in found])
+        raised = sa.update(Order).where(Order.cents > 100).values(cents=Order.cents + 1).returning(Order.id, Order.cents)
+        seen.append(sorted((await session.execute(raised)).all()))
+        async with session.begin_nested() as inner:
+            await session.execute(sa.delete(Order))
+            await inner.rollback()
+        seen.append(await session.scalar(sa.select(sa.func.count()).select_from(Order)))
+        await session.commit()
+    async with engine.connect() as connection:
+        rows = await connection.stream(sa.select(Person.id).order_by(Person.id).execution_options(yield_per=10))
+        seen.append([len(part) async for part in rows.partitions()])
+        for wrong in ["select * from nowhere", "select nothing", "select 1/0"]:
+            with pytest.raises(sa.exc.DBAPIError) as error:
+                await connection.execute(sa.text(wrong))
+            seen.append((type(error.value).__name__, error.value.orig.sqlstate))
+            await connection.rollback()
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+    await engine.dispose()
+    return seen
+
+
+def test_asyncpg(server, postgres):
+    ours, theirs = (asyncio.run(worked_by_asyncpg(url)) for url in urls(server, postgres, "asyncpg", "work"))
     assert ours == theirs
 
 

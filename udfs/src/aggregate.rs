@@ -66,7 +66,8 @@ pub fn aggregate<S: Statistic>() -> crate::Function {
     let signature = call.signature();
     let kind = std::marker::PhantomData::<fn() -> S>;
     let function = Function { call: Arc::clone(&call), signature, kind };
-    crate::Function { call, engine: crate::Engine::Aggregate(AggregateUDF::from(function)) }
+    let engine = crate::Engine::Aggregate(AggregateUDF::from(function));
+    crate::Function { call, engine, answer: data_type(&S::shape()) }
 }
 
 struct Function<S> {

@@ -201,6 +201,29 @@ impl Kind {
 }
 
 impl Kind {
+    /// The type that an argument is cast to; None if it may be of several.
+    pub fn arrow(self) -> Option<DataType> {
+        let list = |item: DataType| DataType::List(Arc::new(Field::new_list_field(item, true)));
+        match self {
+            Self::Number => Some(DataType::Float64),
+            Self::Text => Some(DataType::Utf8),
+            Self::Flag => Some(DataType::Boolean),
+            Self::Integer => Some(DataType::Int64),
+            Self::Numbers => Some(list(DataType::Float64)),
+            Self::Integers => Some(list(DataType::Int64)),
+            Self::Texts => Some(list(DataType::Utf8)),
+            Self::State => Some(DataType::Binary),
+            Self::Value
+            | Self::Vector
+            | Self::Arm
+            | Self::NumberOrState
+            | Self::ArmOrState
+            | Self::ValueOrCounts
+            | Self::FlagOrCounts
+            | Self::ArmOrCounts => None,
+        }
+    }
+
     fn or(self, other: Self, given: &DataType) -> Option<DataType> {
         self.coerce(given).or_else(|| other.coerce(given))
     }

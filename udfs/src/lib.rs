@@ -18,6 +18,7 @@ mod window;
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub use arguments::{Argument, Call, Doc};
@@ -29,6 +30,8 @@ pub struct Function {
     pub call: Arc<Call>,
     /// What the engine registers.
     pub engine: Engine,
+    /// The type of what it answers.
+    pub answer: DataType,
 }
 
 /// The engine's kinds of functions.

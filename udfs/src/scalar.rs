@@ -22,8 +22,9 @@ pub type Answer = fn(&Given, &[ArrayRef], rows: usize, &mut Output) -> EngineRes
 pub fn scalar(call: Call, shape: Shape, answer: Answer) -> crate::Function {
     let call = Arc::new(call);
     let signature = call.signature();
+    let of = data_type(&shape);
     let function = Function { call: Arc::clone(&call), shape, answer, signature };
-    crate::Function { call, engine: crate::Engine::Scalar(ScalarUDF::from(function)) }
+    crate::Function { call, engine: crate::Engine::Scalar(ScalarUDF::from(function)), answer: of }
 }
 
 struct Function {

@@ -22,8 +22,9 @@ pub type Options = fn(&Given) -> EngineResult<Rows>;
 pub fn window(call: Call, answer: Type, options: Options) -> crate::Function {
     let call = Arc::new(call);
     let signature = call.signature();
-    let function = Function { call: Arc::clone(&call), answer: answer.arrow(), options, signature };
-    crate::Function { call, engine: crate::Engine::Window(WindowUDF::from(function)) }
+    let answer = answer.arrow();
+    let function = Function { call: Arc::clone(&call), answer: answer.clone(), options, signature };
+    crate::Function { call, engine: crate::Engine::Window(WindowUDF::from(function)), answer }
 }
 
 struct Function {

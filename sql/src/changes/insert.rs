@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use catalog::{Constraint, Table};
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, OnInsert, SelectItem, SetExpr, TableObject};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Planner<'_> {
         let own = self.own(&place, &table);
         let own = if overriding == Overriding::Nothing { own } else { own.overridden() };
         check_own(&insert, &table, &columns, &own)?;
-        let source = self.source(&insert, &table, &columns).await?;
+        let (source, told) = self.source(&insert, &table, &columns).await?;
         let given: Vec<usize> = match overriding {
             // What is given for them is not looked at.
             Overriding::User => {
@@ -40,6 +40,7 @@ impl Planner<'_> {
         let alias = insert.table_alias.as_ref().map(|a| crate::names::folded(&a.alias));
         let alias = alias.unwrap_or_else(|| place.name.clone());
         let mut change = Change::new(self.lakes, place, table, "INSERT 0", Shape::Rows, rows);
+        change.told = told;
         match insert.on {
             None => {}
             Some(OnInsert::OnConflict(conflict)) => {
@@ -58,34 +59,45 @@ impl Planner<'_> {
         Own::of(self.lakes.view(place).state(), table)
     }
 
-    /// The source query's plan, one column per entry of `columns`.
+    /// The source query's plan, one column per entry of `columns`, and `Change::told`.
     async fn source(
         &self,
         insert: &ast::Insert,
         table: &Table,
         columns: &[usize],
-    ) -> Result<LogicalPlan> {
+    ) -> Result<(LogicalPlan, Vec<Option<FieldRef>>)> {
         let Some(query) = &insert.source else {
-            return Ok(LogicalPlanBuilder::empty(true).build()?);
+            return Ok((LogicalPlanBuilder::empty(true).build()?, Vec::new()));
         };
         let mut query = self.under_with(query.as_ref().clone());
-        let mut types = self.types.to_vec();
-        if let SetExpr::Values(values) = query.body.as_mut() {
-            for row in &mut values.rows {
-                check_count(row.len(), columns.len())?;
-                for (value, index) in row.iter_mut().zip(columns) {
-                    let column = &table.columns[*index];
-                    value_in_row(value, column.default.as_deref())?;
-                    read_literal(value, &column.field)?;
-                    declare(&mut types, value, &column.field);
+        let mut parameters = Parameters::new(self.types);
+        match query.body.as_mut() {
+            SetExpr::Values(values) => {
+                for row in &mut values.rows {
+                    check_count(row.len(), columns.len())?;
+                    for (value, index) in row.iter_mut().zip(columns) {
+                        let column = &table.columns[*index];
+                        value_in_row(value, column.default.as_deref())?;
+                        read_literal(value, &column.field)?;
+                        parameters.declare(value, &column.field);
+                    }
+                }
+                assign_apart(&mut values.rows, table, columns)?;
+            }
+            SetExpr::Select(select) if select.projection.iter().all(plain_item) => {
+                for (item, index) in select.projection.iter().zip(columns) {
+                    if let SelectItem::UnnamedExpr(value) = item {
+                        parameters.declare(value, &table.columns[*index].field);
+                    }
                 }
             }
-            assign_apart(&mut values.rows, table, columns)?;
+            _ => {}
         }
+        let Parameters { types, told } = parameters;
         let plan =
             plan::plan_query(self.environment, self.lakes, query, &types, Vec::new()).await?;
         check_count(plan.schema().fields().len(), columns.len())?;
-        Ok(plan)
+        Ok((plan, told))
     }
 
     /// The source under the table's columns and types.
@@ -305,20 +317,38 @@ fn read_literal(value: &mut ast::Expr, field: &FieldRef) -> Result<()> {
     Ok(())
 }
 
-/// A bare parameter has the type of the column it goes to, unless the client declared another.
-pub(super) fn declare(types: &mut Vec<Option<FieldRef>>, value: &ast::Expr, field: &FieldRef) {
-    let ast::Expr::Value(value) = value else { return };
-    let ast::Value::Placeholder(name) = &value.value else { return };
-    let Ok(number) = name.trim_start_matches('$').parse::<usize>() else { return };
-    if !(1..=usize::from(u16::MAX)).contains(&number) {
-        return;
+/// Types of the parameters of a change.
+pub(super) struct Parameters {
+    /// As they are planned.
+    pub types: Vec<Option<FieldRef>>,
+    /// See `Change::told`.
+    pub told: Vec<Option<FieldRef>>,
+}
+
+impl Parameters {
+    /// Those that the client declared.
+    pub(super) fn new(declared: &[Option<FieldRef>]) -> Self {
+        Self { types: declared.to_vec(), told: Vec::new() }
     }
-    if types.len() < number {
-        types.resize(number, None);
+
+    /// A bare parameter has the type of the column it goes to, unless the client declared another.
+    pub(super) fn declare(&mut self, value: &ast::Expr, field: &FieldRef) {
+        let ast::Expr::Value(value) = value else { return };
+        let ast::Value::Placeholder(name) = &value.value else { return };
+        let Ok(number) = name.trim_start_matches('$').parse::<usize>() else { return };
+        if !(1..=usize::from(u16::MAX)).contains(&number) {
+            return;
+        }
+        if self.types.len() < number {
+            self.types.resize(number, None);
+        }
+        self.told.resize(self.types.len().max(self.told.len()), None);
+        if self.types[number - 1].is_none() {
+            let plain = Field::new("", field.data_type().clone(), true);
+            self.types[number - 1] = Some(Arc::new(plain));
+            self.told[number - 1] = Some(Arc::clone(field));
+        }
     }
-    types[number - 1].get_or_insert_with(|| {
-        Arc::new(datafusion::arrow::datatypes::Field::new("", field.data_type().clone(), true))
-    });
 }
 
 /// Columns of every declared key and unique index of a table, as positions.

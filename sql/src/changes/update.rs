@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     self, Assignment, AssignmentTarget, TableWithJoins, UpdateTableFromKind,
 };
 
-use super::insert::is_default;
+use super::insert::{Parameters, is_default};
 use super::{
     Change, Own, Planner, UPDATE, address_items, alias_of, all_columns, assigned_column,
     columns_at, item, null, number, qualified, quoted, select, source_columns, table_alias,
@@ -31,13 +31,13 @@ impl Planner<'_> {
         let alias = alias_of(alias, &place);
         let mut values: Vec<ast::Expr> =
             table.columns.iter().map(|c| qualified(&alias, &c.name)).collect();
-        let mut types = self.types.to_vec();
+        let mut parameters = Parameters::new(self.types);
         let own = self.own(&place, &table);
         let assignments = assignments(&table, &own, &update.assignments)?;
         for (index, value) in &assignments.values {
             values[*index] = match value {
                 Value::Expression(value) => {
-                    super::insert::declare(&mut types, value, &table.columns[*index].field);
+                    parameters.declare(value, &table.columns[*index].field);
                     value.clone()
                 }
                 Value::Field { .. } => null(),
@@ -62,7 +62,7 @@ impl Planner<'_> {
             items.push(all_columns());
         }
         let query = select(items, from, update.selection)?;
-        let planner = Planner { types: &types, ..*self };
+        let planner = Planner { types: &parameters.types, ..*self };
         let plan = planner.plan(query, &place, &table).await?;
         let sources = source_columns(&plan, first, &alias);
         let mut values = columns_at(&plan, 3..3 + table.columns.len());
@@ -74,6 +74,7 @@ impl Planner<'_> {
         }
         let target = (place, table);
         let mut change = Change::of_actions(self, target, "UPDATE", plan, values, &sources)?;
+        change.told = parameters.told;
         if let Some(items) = update.returning {
             change.returning = Some(self.returning(&change, items, &alias).await?);
         }

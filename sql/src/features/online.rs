@@ -14,8 +14,9 @@ use super::{FeatureView, VIEW, Version, kept, views};
 use crate::plan::Place;
 use crate::system::definitions::quoted;
 
-/// The ids of what is not kept, above those of what is.
-const IDS: i64 = 1 << 29;
+/// The ids of what is not kept, above those of what is: `system::oid` tells the lowest 29 bits
+/// apart, and 28 of them in the ids of what belongs to a relation.
+const IDS: i64 = 1 << 27;
 
 const SUFFIX: &str = "_online";
 

@@ -1,5 +1,6 @@
 //! `as_type(x::t, 't')`: a cast with a name of its own while a statement is planned. The engine
-//! names a cast like what it casts, and takes `sum(x::int), sum(x::real)` for one column.
+//! names a cast like what it casts, and takes `sum(x::int), sum(x::real)` for one column; likewise
+//! `unnest((SELECT a)), unnest((SELECT b))`, whose subqueries have no names at all.
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result as EngineResult;

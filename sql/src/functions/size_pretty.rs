@@ -3,19 +3,25 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, StringArray};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, Volatility};
 
 pub(super) fn function() -> ScalarUDF {
     let all = |arguments: &[ColumnarValue]| {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
-        let sizes = arrays[0].as_primitive::<Int64Type>();
+        let sizes = cast(&arrays[0], &DataType::Int64)?;
+        let sizes = sizes.as_primitive::<Int64Type>();
         let texts: StringArray = sizes.iter().map(|size| size.map(pretty)).collect();
         Ok(ColumnarValue::Array(Arc::new(texts) as ArrayRef))
     };
-    let arguments = vec![DataType::Int64];
-    let volatility = Volatility::Immutable;
-    create_udf("pg_size_pretty", arguments, DataType::Utf8, volatility, Arc::new(all))
+    // A sum of sizes is numeric.
+    ScalarUDF::from(SimpleScalarUDF::new_with_signature(
+        "pg_size_pretty",
+        Signature::numeric(1, Volatility::Immutable),
+        DataType::Utf8,
+        Arc::new(all),
+    ))
 }
 
 /// A unit is used up to 10 times the next; what is left is rounded half away from zero.

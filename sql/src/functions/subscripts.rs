@@ -1,18 +1,17 @@
 //! `generate_subscripts(array, dimension [, reverse])`: the list of an array's subscripts, which
-//! the
-//! planner unnests. NULL, an empty array and a dimension that is not there give none; `int2vector`
-//! and `oidvector` count from 0.
+//! the planner unnests. NULL, an empty array and a dimension that is not there give none;
+//! `int2vector` and `oidvector` count from 0: `vector_element(vector, number)` is their item.
 
 use std::sync::Arc;
 
 use catalog::TYPE_KEY;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Builder, ListBuilder};
-use datafusion::arrow::datatypes::{DataType, Field};
-use datafusion::arrow::{compute::cast, datatypes::Int32Type};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Builder, Int64Array, ListBuilder};
+use datafusion::arrow::compute::{cast, take};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Int64Type};
 use datafusion::common::Result as EngineResult;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility,
 };
 
 /// Its name.
@@ -21,6 +20,55 @@ pub(crate) const NAME: &str = "generate_subscripts";
 pub(super) fn function() -> ScalarUDF {
     let forms = vec![TypeSignature::Any(2), TypeSignature::Any(3)];
     ScalarUDF::from(Subscripts { signature: Signature::one_of(forms, Volatility::Immutable) })
+}
+
+/// An item of an `int2vector` or `oidvector`.
+pub(crate) fn vector_element() -> ScalarUDF {
+    ScalarUDF::from(VectorElement { signature: Signature::any(2, Volatility::Immutable) })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct VectorElement {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for VectorElement {
+    fn name(&self) -> &str {
+        "vector_element"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> EngineResult<DataType> {
+        Ok(match arguments.first() {
+            Some(DataType::List(item)) => item.data_type().clone(),
+            _ => DataType::Null,
+        })
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> EngineResult<FieldRef> {
+        let field = match arguments.arg_fields.first().map(|field| field.data_type()) {
+            Some(DataType::List(item)) => item.as_ref().clone().with_name(self.name()),
+            _ => Field::new(self.name(), DataType::Null, true),
+        };
+        Ok(Arc::new(field.with_nullable(true)))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let (list, numbers) = (arrays[0].as_list::<i32>(), cast(&arrays[1], &DataType::Int64)?);
+        let numbers = numbers.as_primitive::<Int64Type>();
+        let place = |row: usize| {
+            let number =
+                (list.is_valid(row) && numbers.is_valid(row)).then(|| numbers.value(row))?;
+            let held = (0..i64::from(list.value_length(row))).contains(&number);
+            held.then(|| i64::from(list.value_offsets()[row]) + number)
+        };
+        let places: Int64Array = (0..list.len()).map(place).collect();
+        Ok(ColumnarValue::Array(take(list.values(), &places, None)?))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

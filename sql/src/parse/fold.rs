@@ -10,6 +10,7 @@
 //! - a window's `EXCLUDE CURRENT [ROW]` becomes a last key of its PARTITION BY;
 //! - the `*` of `(r).*` becomes a field of a name that no field has;
 //! - `x IN (VALUES …)` is `x IN (SELECT * FROM (VALUES …))`;
+//! - `int ARRAY` is `int[]`;
 //! - `'a'` and `'b'` on two lines are `'ab'`;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
@@ -45,10 +46,8 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         } else if let Some((length, overriding)) = overriding(rest) {
             let last = folded.iter().rev().find(|t| !matches!(t.token, Token::Whitespace(_)));
             let has_columns = last.is_some_and(|last| last.token == Token::RParen);
-            let text = match has_columns {
-                true => format!(" PARTITION (\"{overriding}\") "),
-                false => format!(" (\"{overriding}\") "),
-            };
+            let before = if has_columns { " PARTITION" } else { "" };
+            let text = format!("{before} (\"{overriding}\") ");
             folded.extend(synthetic(&text, &rest[length - 1]));
             index += length;
         } else if let Some((target, next)) = conflict_predicate(rest) {
@@ -68,6 +67,9 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             folded.push(rest[0].clone());
             folded.extend(synthetic(&name, &rest[1]));
             index += 2;
+        } else if is_array_type(&folded, rest) {
+            folded.extend(synthetic("[]", &rest[0]));
+            index += 1;
         } else if let Some((length, tokens)) = replaced(rest) {
             folded.extend(tokens);
             first = false;
@@ -86,6 +88,16 @@ pub(super) fn tokens(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     folded
+}
+
+/// Whether ARRAY stands behind a type: no expression ends in that word.
+fn is_array_type(before: &[TokenWithSpan], rest: &[TokenWithSpan]) -> bool {
+    let solid = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
+    let last = before.iter().rev().find(solid).map(|last| &last.token);
+    let next = rest[1..].iter().find(solid).map(|next| &next.token);
+    words(rest, &["ARRAY"]).is_some()
+        && matches!(last, Some(Token::Word(_) | Token::RParen))
+        && matches!(next, Some(Token::Comma | Token::RParen))
 }
 
 /// Literals that only white space with an end of line parts are one: how many tokens, and the one.

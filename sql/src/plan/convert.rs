@@ -9,6 +9,7 @@
 //! | `avg` of integers and numerics      | a numeric, `sum / count`: `average.rs`              |
 //! | `x <> 0 AND 1 / x > 0`              | a division after what guards it: `guard.rs`         |
 //! | text that is a uuid or json         | checked, and known as such: `tagged.rs`             |
+//! | COALESCE, array_agg of such         | known as such too: `retag.rs`                       |
 //! | `char(n)`                           | text without its blanks: `character.rs`             |
 //! | operators and casts of json         | functions: `json.rs`                                |
 //! | times with a zone                   | the session's clock, in views UTC's: `zone.rs`      |
@@ -22,6 +23,7 @@
 //! NULL stays NULL everywhere.
 
 mod arithmetic;
+mod as_field;
 mod assign;
 mod average;
 mod calls;
@@ -37,7 +39,7 @@ mod number;
 mod numeric;
 mod operators;
 mod quantified;
-mod recursive;
+mod retag;
 mod set_operations;
 mod subquery;
 mod tagged;
@@ -46,6 +48,8 @@ mod time;
 mod unify;
 mod words;
 mod zone;
+
+use std::sync::Arc;
 
 use catalog::TYPE_KEY;
 use datafusion::arrow::datatypes::{DataType, Field};
@@ -70,6 +74,7 @@ pub(crate) use fold::{function, has_column};
 pub use json::JsonOperators;
 pub use operators::KnownOperators;
 pub(crate) use tagged::functions as input_functions;
+pub use text::read_text;
 pub(crate) use text::read_texts;
 
 /// Folds what the planner would take for something else.
@@ -102,16 +107,24 @@ impl<'a> Rules<'a> {
     /// A plan with Postgres' conversions.
     pub(crate) fn plan(&self, plan: LogicalPlan) -> EngineResult<LogicalPlan> {
         let rewritten = plan.transform_up_with_subqueries(|node| {
-            let node = unify::with_floats(json::sorted(subquery::rows(recursive::bared(node)?)?)?);
+            let node = unify::with_floats(json::sorted(subquery::rows(node)?)?);
             let node = set_operations::counted(node)?;
             let filters = matches!(node, LogicalPlan::Filter(_));
             let joins = matches!(node, LogicalPlan::Join(_));
+            let selected = match &node {
+                LogicalPlan::Projection(select) => Some(Arc::clone(&select.input)),
+                _ => None,
+            };
             let schema = merge_schema(&node.inputs());
             let node = node.map_expressions(|e| {
                 let before = e.schema_name().to_string();
                 let e = e.transform_up(|e| self.converted(e, &schema))?;
                 let e = e.transform_data(|e| subquery::values(e, filters))?;
                 let e = if joins { e } else { e.transform_data(|e| guard::ordered(e, &schema))? };
+                let e = match &selected {
+                    Some(input) => e.transform_data(|e| retag::projected(e, input))?,
+                    None => e,
+                };
                 match e.transformed {
                     true => Ok(Transformed::yes(e.data.alias_if_changed(before)?)),
                     false => Ok(e),
@@ -119,6 +132,7 @@ impl<'a> Rules<'a> {
             })?;
             node.transform_data(average::divided)?
                 .transform_data(|node| self.unified_rows(node))?
+                .transform_data(as_field::recursive)?
                 .transform_data(dependent::joined)?
                 .map_data(LogicalPlan::recompute_schema)
         })?;
@@ -140,6 +154,12 @@ impl<'a> Rules<'a> {
         let from = value.get_type(schema).unwrap_or(DataType::Null);
         assign::check(&from, field)?;
         let tagged = tag(&value, schema);
+        let kind = field.metadata().get(TYPE_KEY).and_then(|tag| references::kind(tag));
+        if let (Some(kind), true) = (kind, is_text(&from))
+            && let Some(input) = self.engine.scalar_functions().get(&*format!("{kind}_input"))
+        {
+            return Ok(input.call(vec![value]));
+        }
         match field.metadata().get(TYPE_KEY) {
             Some(wanted) if is_text(&from) && character::is_character(wanted) => {
                 return Ok(character::read(value));
@@ -220,9 +240,14 @@ impl<'a> Rules<'a> {
             return Some(self.read(text.clone(), &unify::beside(literal, to), None));
         }
         let from = value.get_type(schema).ok()?;
+        if let (DataType::List(item), true) = (&from, is_text(to))
+            && let Some(kind) = references::reference(item)
+        {
+            return self.output(self.name(value, kind)?);
+        }
         let tag = tag(value, schema);
-        let untag =
-            is_text(&from) && is_text(to) && tag.as_ref().is_some_and(|t| tagged::is_known(t));
+        let plain = |tag: &String| tagged::is_known(tag) || tag.starts_with("varchar");
+        let untag = is_text(&from) && is_text(to) && tag.as_ref().is_some_and(plain);
         match tag.and_then(|tag| references::kind(&tag)) {
             _ if untag => Some(tagged::plain(value.clone())),
             Some(kind) if is_text(to) => self.name(value, kind),
@@ -255,10 +280,8 @@ impl<'a> Rules<'a> {
             }
             Expr::Like(like) => {
                 operators::check_like(like, schema)?;
-                self.padded(&like.expr, schema).map(|text| {
-                    let expr = Box::new(text);
-                    Expr::Like(Like { expr, ..like.clone() })
-                })
+                let padded = self.padded(&like.expr, schema).map(Box::new);
+                padded.map(|expr| Expr::Like(Like { expr, ..like.clone() }))
             }
             Expr::Case(case) => {
                 operators::check_case(case, schema)?;
@@ -282,7 +305,8 @@ impl<'a> Rules<'a> {
             .or_else(|| arithmetic::typed_anew(call, schema))
             .or_else(|| calls::converted(call, schema))
             .or_else(|| self.with_blanks(call, schema))
-            .or_else(|| self.joined(call, schema)),
+            .or_else(|| self.joined(call, schema))
+            .or_else(|| parameters::in_declared_call(call)),
             Expr::WindowFunction(call) => {
                 let sums = || number::wide_window_sum(call, schema);
                 json::ordered(&expression, schema)?.or_else(sums)

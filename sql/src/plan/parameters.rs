@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::{Case, Placeholder, ScalarFunction};
-use datafusion::logical_expr::{Expr, ExprSchemable, Values};
+use datafusion::logical_expr::{Expr, ExprSchemable, TypeSignature, Values};
 use datafusion::sql::sqlparser::ast::{
     Expr as Sql, LimitClause, Query, Statement, Value, Visit, Visitor,
 };
@@ -106,6 +106,29 @@ pub(super) fn in_call(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> 
         _ => return None,
     };
     Some(call.func.call(typed))
+}
+
+/// A call in which parameters get the types of the function's only form; None: it has several.
+pub(super) fn in_declared_call(call: &ScalarFunction) -> Option<Expr> {
+    if !call.args.iter().any(is_open) {
+        return None;
+    }
+    let types = declared(&call.func.signature().type_signature, call.args.len())?;
+    let field = |of: &DataType| Arc::new(Field::new("", of.clone(), true));
+    let typed = call.args.iter().zip(types).map(|(arg, of)| with(arg, &field(of)));
+    Some(call.func.call(typed.collect()))
+}
+
+/// The types of the only form of a function that takes so many arguments.
+fn declared(signature: &TypeSignature, count: usize) -> Option<&[DataType]> {
+    match signature {
+        TypeSignature::Exact(types) => (types.len() == count).then_some(types),
+        TypeSignature::OneOf(forms) => {
+            let mut fitting = forms.iter().filter_map(|form| declared(form, count));
+            fitting.next().filter(|_| fitting.next().is_none())
+        }
+        _ => None,
+    }
 }
 
 /// The same of the values that CASE gives.

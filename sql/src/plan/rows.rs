@@ -1,3 +1,6 @@
+//! A function of one value in FROM is a row of it: `FROM upper('a')` is
+//! `LATERAL (SELECT upper('a'))`.
+//!
 //! Fields of row values: `(r).f` is `r['f']`, and `(f(x)).*` is all fields of what `f` answers.
 
 use std::collections::HashSet;
@@ -9,8 +12,8 @@ use datafusion::common::Column;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, Query, Select, SelectItem, SetExpr, Subscript, Value, VisitMut,
-    VisitorMut,
+    AccessExpr, Expr, FunctionArg, FunctionArgExpr, Ident, Query, Select, SelectItem, SetExpr,
+    Subscript, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 use super::named::function_name;
@@ -55,6 +58,13 @@ impl VisitorMut for Folder<'_> {
         ControlFlow::Continue(())
     }
 
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let Some(row) = self.one_value(factor) {
+            *factor = row;
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         if let Expr::CompoundFieldAccess { root, access_chain } = expression {
             // `t.r['f']`: what follows a bare name at once is a part of the name.
@@ -69,6 +79,47 @@ impl VisitorMut for Folder<'_> {
 }
 
 impl Folder<'_> {
+    /// The row of a function in FROM that gives one value; None: it is no such function.
+    fn one_value(&self, factor: &TableFactor) -> Option<TableFactor> {
+        let (name, given, alias) = match factor {
+            TableFactor::Table {
+                name, args: Some(args), alias, with_ordinality: false, ..
+            } => (name, &args.args, alias),
+            TableFactor::Function { name, args, alias, with_ordinality: false, .. } => {
+                (name, args, alias)
+            }
+            _ => return None,
+        };
+        let called = name.0.last()?.as_ident().map(folded)?;
+        let known = self.engine.scalar_functions().contains_key(&called);
+        if !known || self.engine.table_functions().contains_key(&called) {
+            return None;
+        }
+        let given: Option<Vec<&Expr>> = given
+            .iter()
+            .map(|argument| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value),
+                _ => None,
+            })
+            .collect();
+        let given = given?;
+        let own = Ident::with_quote('"', &called);
+        let called_here = alias.as_ref().map_or_else(|| own.clone(), |alias| alias.name.clone());
+        let column = alias.as_ref().and_then(|alias| alias.columns.first());
+        let column = column.map_or_else(|| called_here.clone(), |column| column.name.clone());
+        let mut query = crate::parse::parse_query("SELECT 1").ok()?;
+        let SetExpr::Select(select) = query.body.as_mut() else { return None };
+        let expr = super::convert::function(&called, &given);
+        select.projection = vec![SelectItem::ExprWithAlias { expr, alias: column }];
+        let alias = TableAlias { explicit: true, name: called_here, columns: Vec::new(), at: None };
+        Some(TableFactor::Derived {
+            lateral: given.iter().any(|value| super::has_column(value)),
+            subquery: Box::new(query),
+            alias: Some(alias),
+            sample: None,
+        })
+    }
+
     fn selects(&mut self, body: &mut SetExpr) {
         match body {
             SetExpr::Select(select) => self.expand(select),

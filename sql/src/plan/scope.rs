@@ -310,14 +310,7 @@ impl Scope<'_> {
             return Err(Error::unsupported("this series").into());
         };
         let values = call.args.into_iter().map(|value| super::folded(self.engine, value));
-        let mut values = values.collect::<Result<Vec<_>>>()?;
-        let zone = values.pop_if(|value| value.data_type() == DataType::Utf8);
-        let zone = zone.as_ref().and_then(|zone| zone.try_as_str().flatten()).unwrap_or("UTC");
-        let given: Vec<DataType> = values.iter().map(ScalarValue::data_type).collect();
-        match series::types(&given) {
-            Some(_) => Ok(provider_as_source(series::table(&values, zone)?)),
-            None => Err(series::undefined(&given).into()),
-        }
+        Ok(provider_as_source(super::series::table(values.collect::<Result<_>>()?)?))
     }
 
     /// What stands for a function that nothing else is called.

@@ -111,7 +111,7 @@ pub(super) fn own(context: &mut Context<'_>, object: &Object, schema: &str) -> R
 /// Takes a role out of all default privileges, with its own.
 pub(super) fn forget(context: &mut Context<'_>, role: RoleId) -> Result<()> {
     let state = Arc::clone(context.lakes.main.state());
-    for (name, owner, _, grants) in all(&state) {
+    for Kept { name, owner, grants, .. } in all(&state) {
         if owner == role {
             context.lakes.main.undefine(KIND, &name)?;
         } else if grants.iter().any(|grant| grant.grantee == role) {
@@ -122,23 +122,35 @@ pub(super) fn forget(context: &mut Context<'_>, role: RoleId) -> Result<()> {
     Ok(())
 }
 
-/// Every definition: its name, its role, its kind of objects, its grants.
-fn all(state: &State) -> Vec<(String, RoleId, String, Vec<Grant>)> {
+/// A role's default privileges.
+pub(crate) struct Kept {
+    /// The definition's name.
+    pub name: String,
+    pub owner: RoleId,
+    /// The schema's uuid; empty: everywhere.
+    pub schema: String,
+    /// The kind of objects.
+    pub word: String,
+    pub grants: Vec<Grant>,
+}
+
+/// All of them.
+pub(crate) fn all(state: &State) -> Vec<Kept> {
     let from = (KIND.to_owned(), String::new());
     let held = state.definitions.range(from..).take_while(|((kind, _), _)| kind == KIND);
     let read = |((_, name), definition): (&(String, String), &Arc<catalog::Definition>)| {
         let mut parts = name.split(SEPARATOR);
-        let role = parts.next()?.parse().ok()?;
-        let word = parts.nth(1)?.to_owned();
+        let owner = parts.next()?.parse().ok()?;
+        let (schema, word) = (parts.next()?.to_owned(), parts.next()?.to_owned());
         let grants = serde_json::from_value(definition.body["grants"].clone()).ok()?;
-        Some((name.clone(), role, word, grants))
+        Some(Kept { name: name.clone(), owner, schema, word, grants })
     };
     held.filter_map(read).collect()
 }
 
 /// Why default privileges keep a role from being dropped.
 pub(super) fn mentions(context: &Context<'_>, state: &State, role: RoleId) -> Vec<String> {
-    let line = |(_, owner, word, grants): (String, RoleId, String, Vec<Grant>)| {
+    let line = |Kept { owner, word, grants, .. }: Kept| {
         let of = context.environment.role_name(state, owner);
         let about = format!("default privileges on new {word}s belonging to role {of}");
         match owner == role {

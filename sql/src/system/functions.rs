@@ -12,10 +12,13 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::own_functions::OwnFunction;
 use super::pg_catalog::{Live, built_in};
 use super::{
     definitions, encodings, oid, references, routines, schemas, sequences, sizes, type_names,
+    updatable,
 };
+use crate::error::Result;
 use crate::features;
 use crate::plan::TEMP_SCHEMA;
 
@@ -64,14 +67,22 @@ impl std::hash::Hash for Connection {
 /// The functions over what a connection sees.
 pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
     let by_oid = |name: &'static str, answer: fn(&State, i64, &[Argument]) -> Option<String>| {
-        function(name, DataType::Utf8, &connection.seen, answer)
+        let answer = move |state: &State, oid, others: &[Argument]| Ok(answer(state, oid, others));
+        ScalarUDF::from(OfObject::text(name, connection, answer))
     };
     let mut all = references::functions(connection);
     all.push(is_visible(connection));
     all.push(type_is_visible());
+    all.push(updatable::function(connection));
     all.extend(sizes::functions(connection));
     all.extend(schemas::functions(connection));
     all.extend(sequences::functions(connection));
+    all.extend(routines::functions(connection).into_iter().map(ScalarUDF::from));
+    let live = Arc::clone(&connection.live);
+    let said = move |state: &State, oid, others: &[Argument]| {
+        Ok(description(state, live.functions(), oid, others))
+    };
+    all.push(OfObject::text("obj_description", connection, said).into());
     all.extend([
         by_oid("pg_get_viewdef", |state, oid, _| {
             definitions::query(find(state, oid)?.relation).map(|query| query.definition())
@@ -82,7 +93,6 @@ pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
             let pretty = matches!(arguments.first(), Some(Argument::Number(1)));
             Some(definitions::constraint(table, table.constraints.get(index)?, pretty))
         }),
-        by_oid("obj_description", description),
         by_oid("col_description", |state, oid, arguments| {
             let Some(Argument::Number(position)) = arguments.first() else { return None };
             let index = usize::try_from(position.checked_sub(1)?).ok()?;
@@ -94,19 +104,26 @@ pub fn of_connection(connection: &Connection) -> Vec<ScalarUDF> {
             }
         }),
         by_oid("pg_get_serial_sequence", sequences::of_column),
-        by_oid("pg_get_function_arguments", |_, oid, _| routines::arguments(oid)),
-        by_oid("pg_get_function_identity_arguments", |_, oid, _| routines::identity_arguments(oid)),
-        by_oid("pg_get_function_result", |_, oid, _| routines::result(oid)),
-        by_oid("format_type", |_, oid, arguments| match arguments.first() {
-            Some(Argument::Number(modifier)) => Some(type_name(oid, i32::try_from(*modifier).ok())),
-            _ => Some(type_name(oid, None)),
-        }),
     ]);
+    let own = connection.clone();
+    let formatted = move |_: &State, oid, arguments: &[Argument]| {
+        let modifier = match arguments.first() {
+            Some(Argument::Number(modifier)) => i32::try_from(*modifier).ok(),
+            _ => None,
+        };
+        Ok(Some(type_name(oid, modifier, &own)))
+    };
+    all.push(OfObject::text("format_type", connection, formatted).into());
     all
 }
 
 /// The comment on an object; with the name of its catalog, on one of that catalog.
-fn description(state: &State, oid: i64, arguments: &[Argument]) -> Option<String> {
+fn description(
+    state: &State,
+    functions: &[OwnFunction],
+    oid: i64,
+    arguments: &[Argument],
+) -> Option<String> {
     let catalog = arguments.first().map(|argument| match argument {
         Argument::Text(name) => name.as_str(),
         Argument::Number(_) | Argument::Other => "",
@@ -119,16 +136,21 @@ fn description(state: &State, oid: i64, arguments: &[Argument]) -> Option<String
             let mut schemas = state.schemas.values().filter(|_| of("pg_namespace"));
             let schema = schemas.find(|schema| oid::of(schema.id, false) == oid);
             let own = schema.and_then(|schema| schema.comment.clone());
+            let function = functions.iter().find(|f| of("pg_proc") && f.oid() == oid);
+            let own = own.or_else(|| function.map(|function| function.comment.clone()));
             own.or_else(|| built_in::description(oid, catalog))
         }
     }
 }
 
 /// The name of a type; Postgres shows what is none as question marks.
-fn type_name(oid: i64, modifier: Option<i32>) -> String {
+fn type_name(oid: i64, modifier: Option<i32>, connection: &Connection) -> String {
     match oid {
         0 => "-".into(),
-        oid => type_names::shown(oid, modifier).unwrap_or_else(|| "???".into()),
+        // Most have one; only for others is it worth to look at the relations there are.
+        oid => type_names::shown(oid, modifier)
+            .or_else(|| references::type_name(oid, modifier, connection))
+            .unwrap_or_else(|| "???".into()),
     }
 }
 
@@ -162,7 +184,6 @@ pub fn constant() -> Vec<ScalarUDF> {
         ("pg_my_temp_schema", &zero),
         ("shobj_description", &none),
         ("pg_get_function_sqlbody", &none),
-        ("pg_get_functiondef", &none),
         ("pg_get_partition_constraintdef", &none),
         ("pg_get_partkeydef", &none),
         ("pg_get_ruledef", &none),
@@ -173,7 +194,7 @@ pub fn constant() -> Vec<ScalarUDF> {
         ("pg_get_statisticsobjdef_expressions", &none),
         ("pg_relation_filenode", &none),
         ("pg_relation_filepath", &none),
-        ("pg_tablespace_location", &none),
+        ("pg_tablespace_location", &text("")),
         ("pg_trigger_depth", &ScalarValue::Int32(Some(0))),
         ("pg_encoding_max_length", &ScalarValue::Int32(Some(4))),
         ("pg_stat_get_numscans", &zero),
@@ -227,20 +248,26 @@ pub(super) enum Argument {
     Other,
 }
 
-type Answer = fn(&State, i64, &[Argument]) -> Option<String>;
-
-fn function(name: &'static str, returns: DataType, seen: &Seen, answer: Answer) -> ScalarUDF {
-    let signature = Signature::variadic_any(VOLATILITY);
-    ScalarUDF::from(OfObject { name, returns, seen: Arc::clone(seen), answer, signature })
-}
+type Answer = dyn Fn(&State, i64, &[Argument]) -> Result<Option<String>> + Send + Sync;
 
 /// A function of an object's id, NULL for NULL and for what is not there.
-struct OfObject {
+pub(super) struct OfObject {
     name: &'static str,
-    returns: DataType,
     seen: Seen,
-    answer: Answer,
+    answer: Arc<Answer>,
     signature: Signature,
+}
+
+impl OfObject {
+    /// A function that answers with text.
+    pub(super) fn text(
+        name: &'static str,
+        connection: &Connection,
+        answer: impl Fn(&State, i64, &[Argument]) -> Result<Option<String>> + Send + Sync + 'static,
+    ) -> Self {
+        let signature = Signature::variadic_any(VOLATILITY);
+        Self { name, seen: Arc::clone(&connection.seen), answer: Arc::new(answer), signature }
+    }
 }
 
 impl std::fmt::Debug for OfObject {
@@ -273,7 +300,7 @@ impl ScalarUDFImpl for OfObject {
     }
 
     fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
-        Ok(self.returns.clone())
+        Ok(DataType::Utf8)
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
@@ -284,11 +311,13 @@ impl ScalarUDFImpl for OfObject {
         };
         let objects = ids(objects, state.as_deref())?;
         let row = |row: usize| {
-            let state = state.as_deref()?;
+            let Some(state) = state.as_deref().filter(|_| objects.is_valid(row)) else {
+                return Ok(None);
+            };
             let others: Vec<Argument> = others.iter().map(|array| argument(array, row)).collect();
-            (self.answer)(state, objects.is_valid(row).then(|| objects.value(row))?, &others)
+            (self.answer)(state, objects.value(row), &others)
         };
-        let texts: StringArray = (0..objects.len()).map(row).collect();
+        let texts: StringArray = (0..objects.len()).map(row).collect::<Result<_>>()?;
         Ok(ColumnarValue::Array(Arc::new(texts) as ArrayRef))
     }
 }

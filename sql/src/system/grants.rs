@@ -9,20 +9,30 @@ pub(super) fn role_table_grants(environment: &Environment, lakes: &Lakes) -> Vec
     let state = lakes.main.state();
     let mut rows = Vec::new();
     for (schema, held) in &state.schemas {
-        for (name, relation) in &held.relations {
+        // As Postgres has it, materialized views are none of the standard's relations.
+        let standard = held
+            .relations
+            .iter()
+            .filter(|(_, relation)| relation.as_table().is_none_or(|table| table.query.is_none()));
+        for (name, relation) in standard {
             let object = Object::of(relation);
             let acl = object.acl(state);
             for grant in acl.effective(object.kind) {
                 let authority = &environment.authority;
-                let known = authority.holds(grant.grantee) || authority.holds(grant.grantor);
-                if grant.grantee == PUBLIC || !known {
+                let everybody = grant.grantee == PUBLIC;
+                let held = !everybody && authority.holds(grant.grantee);
+                if !held && !authority.holds(grant.grantor) {
                     continue;
                 }
-                let owns = Authority::of(state, grant.grantee).owns(&acl);
+                let grantee = match everybody {
+                    true => "PUBLIC".to_owned(),
+                    false => environment.role_name(state, grant.grantee),
+                };
+                let owns = !everybody && Authority::of(state, grant.grantee).owns(&acl);
                 for (privilege, word) in grant.privileges.names() {
                     rows.push(vec![
                         environment.role_name(state, grant.grantor).into(),
-                        environment.role_name(state, grant.grantee).into(),
+                        grantee.as_str().into(),
                         environment.database.as_str().into(),
                         schema.as_str().into(),
                         name.as_str().into(),

@@ -7,7 +7,7 @@
 mod columns;
 mod constraints;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use catalog::{Relation, Schema, State, Table, View};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -16,7 +16,7 @@ use datafusion::common::ScalarValue;
 
 use super::pg_catalog::{Row, Schemas, built_in, filled, schemas};
 use super::{definitions, oid};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
 
 /// Lines of a relation's name and its columns.
@@ -59,7 +59,9 @@ pub(super) fn table(
         "character_sets" => objects.character_sets(),
         "role_table_grants" => {
             let rows = super::grants::role_table_grants(environment, lakes);
-            return super::batch(ROLE_TABLE_GRANTS, rows).map(Some);
+            let batch = super::batch(ROLE_TABLE_GRANTS, rows)?;
+            let typed = RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec());
+            return typed.map(Some).map_err(|error| Error::Engine(error.into()));
         }
         "enabled_roles" => vec![vec![("role_name", text(objects.user))]],
         // Only functions that users define are routines: there are none.

@@ -1,15 +1,16 @@
 //! `lake`: snapshots, tags and files as the catalog keeps them.
 
 use catalog::Relation;
-use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::record_batch::RecordBatch;
 use std::sync::Arc;
 
 use super::{Cell, Columns, batch};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::{Environment, Lakes};
 use crate::statements::TAG_KIND;
 
+const SNAPSHOTS: Columns =
+    &[("snapshot_id", 'l'), ("committed_at", 'z'), ("schema_version", 'l'), ("changes", 't')];
 const TAGS: Columns = &[("name", 't'), ("snapshot_id", 'l')];
 const FILES: Columns = &[
     ("schema_name", 't'),
@@ -38,14 +39,23 @@ const UPKEEP_RUNS: Columns = &[
     ("files", 'l'),
 ];
 
-/// One relation's rows; None if it is not one of `NAMES`.
+/// Every relation. Their ids are numbers of places: a new one goes to the end.
+pub(super) const RELATIONS: &[(&str, Columns)] = &[
+    ("snapshots", SNAPSHOTS),
+    ("tags", TAGS),
+    ("files", FILES),
+    ("tables", TABLES),
+    ("upkeep_runs", UPKEEP_RUNS),
+];
+
+/// One relation's rows; None if it is not one of `RELATIONS`.
 pub(super) async fn table(
     environment: &Environment,
     lakes: &Lakes,
     name: &str,
 ) -> Result<Option<RecordBatch>> {
     match name {
-        "snapshots" => snapshots(environment).await.map(Some),
+        "snapshots" => batch(SNAPSHOTS, snapshots(environment).await?).map(Some),
         "tags" => batch(TAGS, tags(lakes)).map(Some),
         "files" => batch(FILES, files(lakes).await?).map(Some),
         "tables" => batch(TABLES, tables(lakes).await?).map(Some),
@@ -68,19 +78,16 @@ fn upkeep_runs(environment: &Environment) -> Vec<Vec<Cell>> {
     environment.lake.upkeep_runs().into_iter().map(row).collect()
 }
 
-async fn snapshots(environment: &Environment) -> Result<RecordBatch> {
-    let snapshots = environment.lake.snapshots().await?;
-    let ids: Int64Array = snapshots.iter().map(|s| Some(s.id)).collect();
-    let times: TimestampMicrosecondArray = snapshots.iter().map(|s| Some(s.time_us)).collect();
-    let versions: Int64Array = snapshots.iter().map(|s| Some(s.schema_version)).collect();
-    let changes: StringArray = snapshots.iter().map(|s| Some(s.changes.as_str())).collect();
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("snapshot_id", Arc::new(ids)),
-        ("committed_at", Arc::new(times.with_timezone("UTC"))),
-        ("schema_version", Arc::new(versions)),
-        ("changes", Arc::new(changes)),
-    ];
-    RecordBatch::try_from_iter(columns).map_err(|e| Error::Engine(e.into()))
+async fn snapshots(environment: &Environment) -> Result<Vec<Vec<Cell>>> {
+    let row = |snapshot: catalog::SnapshotInfo| {
+        vec![
+            snapshot.id.into(),
+            Cell::Time(snapshot.time_us),
+            snapshot.schema_version.into(),
+            snapshot.changes.into(),
+        ]
+    };
+    Ok(environment.lake.snapshots().await?.into_iter().map(row).collect())
 }
 
 fn tags(lakes: &Lakes) -> Vec<Vec<Cell>> {

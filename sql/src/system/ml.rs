@@ -75,6 +75,15 @@ const TRAINING_SETS: Columns = &[
     ("query", 't'),
 ];
 
+/// Every relation. Their ids are numbers of places: a new one goes to the end.
+pub(super) const RELATIONS: &[(&str, Columns)] = &[
+    ("feature_views", FEATURE_VIEWS),
+    ("features", FEATURES),
+    ("feature_services", FEATURE_SERVICES),
+    ("training_sets", TRAINING_SETS),
+    ("lineage", LINEAGE),
+];
+
 /// One relation's rows; None if there is none of this name.
 pub(super) async fn table(
     environment: &Environment,

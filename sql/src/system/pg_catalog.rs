@@ -22,6 +22,7 @@ use crate::plan::{Environment, Lakes};
 use crate::types::timestamptz;
 
 pub use live::Live;
+pub(super) use objects::relation_of;
 
 /// A row: the columns that are not left to their default, which is NULL, or for flags, numbers and
 /// ids false and 0.
@@ -121,7 +122,11 @@ pub(super) fn is_built_in(oid: i64) -> bool {
 pub(super) fn schema(schema: &str, name: &str) -> Option<SchemaRef> {
     match schema {
         "information_schema" => super::information_schema::schema(name),
-        _ => SCHEMAS.get(name).cloned(),
+        "pg_catalog" => SCHEMAS.get(name).cloned(),
+        own => {
+            let mut all = super::own_relations();
+            all.find(|(schema, other, ..)| *schema == own && *other == name).map(|found| found.3)
+        }
     }
 }
 

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use catalog::State;
+use catalog::{State, TYPE_KEY};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::Result as EngineResult;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 
 use super::functions::{Seen, find, named};
@@ -102,6 +103,15 @@ impl ScalarUDFImpl for Rights {
 
     fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
         Ok(if self.name == "pg_get_userbyid" { DataType::Utf8 } else { DataType::Boolean })
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> EngineResult<FieldRef> {
+        let types: Vec<DataType> =
+            arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let field = Field::new(self.name, self.return_type(&types)?, true);
+        let name = (TYPE_KEY.to_owned(), "name".to_owned());
+        let tag = (self.name == "pg_get_userbyid").then_some(name);
+        Ok(Arc::new(field.with_metadata(tag.into_iter().collect())))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {

@@ -34,8 +34,11 @@ static TYPES: LazyLock<HashMap<i64, Type>> = LazyLock::new(|| {
     built_in::lines("pg_type").chain(own).filter_map(row).collect()
 });
 
-static IDS: LazyLock<HashMap<&'static str, i64>> =
-    LazyLock::new(|| TYPES.iter().map(|(oid, of)| (of.name.as_str(), *oid)).collect());
+/// By whether they are in `pg_catalog`, and name.
+static IDS: LazyLock<HashMap<(bool, &'static str), i64>> = LazyLock::new(|| {
+    let key = |of: &'static Type| (of.namespace == super::oid::PG_CATALOG, of.name.as_str());
+    TYPES.iter().map(|(oid, of)| (key(of), *oid)).collect()
+});
 
 /// The type's name; None if there is no such type.
 pub fn shown(oid: i64, modifier: Option<i32>) -> Option<String> {
@@ -68,6 +71,8 @@ pub fn shown(oid: i64, modifier: Option<i32>) -> Option<String> {
             Some(size) => format!("numeric({},{})", (size - 4) >> 16, (size - 4) & 0x7ff),
             None => "numeric".into(),
         },
+        // An interval's fields and digits are not kept.
+        "interval" => "interval".into(),
         "timestamp" => in_time("timestamp", "without"),
         "timestamptz" => in_time("timestamp", "with"),
         "time" => in_time("time", "without"),
@@ -95,16 +100,17 @@ pub fn id(name: &str) -> Option<i64> {
             Some(element) => (element, "_"),
             None => (bare, ""),
         };
-        let bare = match bare.rsplit_once('.') {
-            Some(("pg_catalog" | "information_schema", bare)) => bare,
+        let (bare, of_postgres) = match bare.rsplit_once('.') {
+            Some(("pg_catalog", bare)) => (bare, true),
+            Some(("information_schema", bare)) => (bare, false),
             Some(_) => return None,
-            None => bare,
+            None => (bare, true),
         };
         let bare = match bare.strip_prefix('"').and_then(|bare| bare.strip_suffix('"')) {
             Some(quoted) => quoted.to_owned(),
             None => bare.to_lowercase(),
         };
-        IDS.get(format!("{array}{bare}").as_str()).copied()
+        IDS.get(&(of_postgres, format!("{array}{bare}").as_str())).copied()
     };
     match name.contains('"') {
         true => plain(),

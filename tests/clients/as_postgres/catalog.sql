@@ -23,7 +23,6 @@ select nspname from pg_namespace where nspname in ('public', 'cats', 'pg_catalog
 select typname, typlen, typtype, typcategory from pg_type where typname in ('int4', 'text', '_int4', 'timestamptz', 'uuid', 'bool') order by oid;
 select d.description, c.relname from pg_description d join pg_class c on c.oid = d.objoid where c.relname like 'cat%' order by 1;
 select relname, (select string_agg(attname, ',' order by attnum) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0) from pg_class c where relname = 'cat';
--- differs: an array of names is told as one of text
 select array(select attname from pg_attribute a where a.attrelid = c.oid and attnum > 0 order by attname) from pg_class c where relname in ('catv', 'o') and relkind in ('r', 'v') order by relname;
 select a.attname from pg_class c cross join lateral (select attname from pg_attribute a where a.attrelid = c.oid and attnum > 0 order by attnum desc limit 1) a where c.relname = 'cat';
 select i.relname, a.attname from pg_index x join pg_class i on i.oid = x.indexrelid join pg_attribute a on a.attrelid = x.indrelid and a.attnum = any(x.indkey) where x.indrelid = 'cat'::regclass order by 1;

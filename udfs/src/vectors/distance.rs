@@ -30,8 +30,8 @@ pub(super) fn function(
     let call = Arc::new(call);
     let signature = call.signature();
     let answer: Answer = Box::new(answer);
-    let function = OfVectors { call: Arc::clone(&call), of, signature, answer };
-    Function { call, engine: Engine::Scalar(ScalarUDF::from(function)) }
+    let function = OfVectors { call: Arc::clone(&call), of: of.clone(), signature, answer };
+    Function { call, engine: Engine::Scalar(ScalarUDF::from(function)), answer: of }
 }
 
 /// A distance, or what is made of it.

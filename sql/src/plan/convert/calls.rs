@@ -6,8 +6,9 @@ use datafusion::functions::core::expr_fn::nullif;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, cast, lit};
 
-use super::{Rules, written};
+use super::{Rules, tag, written};
 use crate::functions::number::{positive, round_even};
+use crate::functions::subscripts::vector_element;
 use crate::functions::{COUNT_IN_INTEGER, bounded};
 
 /// The call as Postgres answers it; None: as the engine does.
@@ -29,6 +30,11 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
     // Beside a time further off than its nanoseconds reach, the engine's own could not be compared.
     if name == "now" {
         return Some(cast(whole()?, crate::types::timestamptz()));
+    }
+    if let ("array_element", [vector, number]) = (name, call.args.as_slice())
+        && matches!(tag(vector, schema).as_deref(), Some("int2vector" | "oidvector"))
+    {
+        return Some(vector_element().call(vec![vector.clone(), number.clone()]));
     }
     let of = call.args.first()?.get_type(schema).ok()?;
     match (name, &of, call.args.len()) {

@@ -12,6 +12,7 @@
 
 mod match_keys;
 mod push;
+mod recursive;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -15,12 +15,14 @@
 //! - `FETCH FIRST n ROWS ONLY` is `LIMIT n`;
 //! - `x SIMILAR TO p` is `x ~ similar_to_escape(p)`;
 //! - the column of FULL JOIN … USING is both sides': `using.rs`;
+//! - `tableoid` of a system relation is a number: `tableoid.rs`;
 //! - comparisons with ANY, ALL and of rows: `quantified.rs`.
 
 mod calls;
 mod clock;
 mod literal;
 mod rows;
+mod tableoid;
 mod values;
 
 use std::ops::ControlFlow;
@@ -119,6 +121,11 @@ impl VisitorMut for Folder {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         before(&mut query.body);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        tableoid::fold(select);
         ControlFlow::Continue(())
     }
 

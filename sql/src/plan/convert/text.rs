@@ -7,7 +7,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, Float32Array, Float64Array, StringArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::Result as EngineResult;
+use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
@@ -113,6 +113,13 @@ impl ScalarUDFImpl for TextInput {
         let texts = arguments.args[0].to_array(arguments.number_rows)?;
         Ok(ColumnarValue::Array(read(texts.as_ref(), &self.to, &self.zone)?))
     }
+}
+
+/// A text as a value of a type, for whom it has an input function; times without a zone are in
+/// `zone`. Errors are those of Postgres' input functions.
+pub fn read_text(text: &str, to: &DataType, zone: &str) -> Result<ScalarValue, Error> {
+    let value = read(&StringArray::from(vec![text]), to, zone)?;
+    Ok(ScalarValue::try_from_array(&value, 0)?)
 }
 
 /// Texts as values of a type whose form no time zone changes.

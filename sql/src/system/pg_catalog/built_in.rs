@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = &[
     ("pg_collation", include_str!("built_in/pg_collation.txt")),
     ("pg_conversion", include_str!("built_in/pg_conversion.txt")),
     ("pg_description", include_str!("built_in/pg_description.txt")),
+    ("pg_get_keywords", include_str!("built_in/pg_get_keywords.txt")),
     ("pg_language", include_str!("built_in/pg_language.txt")),
     ("pg_opclass", include_str!("built_in/pg_opclass.txt")),
     ("pg_operator", include_str!("built_in/pg_operator.txt")),
@@ -73,10 +74,19 @@ static ALL_CLASSES: LazyLock<Vec<Class>> = LazyLock::new(|| {
             row_type: row_type.parse().ok()?,
         })
     };
-    CLASSES.lines().filter_map(class).collect()
+    let own = crate::system::own_relations().map(|(schema, name, oid, columns)| Class {
+        oid,
+        name,
+        schema,
+        kind: "v",
+        columns: i64::try_from(columns.fields().len()).unwrap_or(0),
+        shared: false,
+        row_type: 0,
+    });
+    CLASSES.lines().filter_map(class).chain(own).collect()
 });
 
-/// Every relation of `pg_catalog` and `information_schema`.
+/// Every relation of `pg_catalog` and `information_schema`, and those of `lake` and `ml`.
 pub fn classes() -> &'static [Class] {
     &ALL_CLASSES
 }

@@ -7,6 +7,7 @@ use catalog::Lake;
 use super::Row;
 use crate::access::Authority;
 use crate::plan::Lakes;
+use crate::system::OwnFunction;
 use crate::system::sizes::Sizes;
 
 /// What the server knows and the lake does not: cursors, settings, connections.
@@ -19,6 +20,9 @@ pub trait Live: Send + Sync {
 
     /// Where numbers of sequences are kept.
     fn lake(&self) -> Arc<Lake>;
+
+    /// The functions that Postgres does not have.
+    fn functions(&self) -> &[OwnFunction];
 
     /// The sizes that the statement at hand asks for.
     fn sizes(&self) -> &Sizes;

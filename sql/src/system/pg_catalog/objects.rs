@@ -3,6 +3,7 @@
 mod keys;
 mod of_system;
 mod roles;
+mod row_types;
 mod sequences;
 
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
 use crate::sequences::Identity;
 use crate::system::defaults;
 use crate::system::definitions::{self, Query};
-use crate::system::{self, oid};
+use crate::system::{self, OwnFunction, oid};
 use keys::{is_check, keys};
 use of_system::built_in;
 pub(super) use of_system::of_system;
+pub(in crate::system) use row_types::relation_of;
 
 /// The rows of a relation; none for one that is always empty here.
 pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<Row> {
@@ -39,9 +41,11 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<
         "pg_sequence" => view.pg_sequence(),
         "pg_sequences" => view.pg_sequences(),
         "pg_tables" => view.tables(),
+        "pg_type" => view.row_types(),
         "pg_views" => view.views(),
         "pg_matviews" => view.materialized_views(),
         "pg_database" => view.databases(),
+        "pg_proc" => view.own_functions().iter().map(OwnFunction::row).collect(),
         other => roles::rows(environment, lakes, other),
     }
 }
@@ -117,6 +121,10 @@ impl<'a> Objects<'a> {
         self.relations().into_iter().filter_map(query).map(|(q, placed)| (placed, q)).collect()
     }
 
+    fn own_functions(&self) -> &'a [OwnFunction] {
+        self.environment.live.as_ref().map_or(&[], |live| live.functions())
+    }
+
     fn namespaces(&self) -> Vec<Row> {
         let own =
             self.schemas().into_iter().map(|(name, schema, temp)| (name, oid::of(schema.id, temp)));
@@ -144,6 +152,7 @@ impl<'a> Objects<'a> {
             };
             let mut row = class(&placed, placed.oid, placed.name, kind);
             row.extend([
+                ("reltype", oid::of_row_type(placed.oid).into()),
                 ("relam", ScalarValue::from(if kind == "v" { 0_i64 } else { 2 })),
                 ("relnatts", count(columns)),
                 ("relchecks", count(checks)),
@@ -161,6 +170,8 @@ impl<'a> Objects<'a> {
                 let mut row = class(&placed, oid, key.name, "i");
                 row.push(("relam", access_method(key.method).into()));
                 row.push(("relnatts", count(key.columns.len())));
+                row.push(("relpages", 1_i32.into()));
+                row.push(("reltuples", ScalarValue::Float32(Some(0.0))));
                 rows.push(row);
             }
         }
@@ -257,6 +268,8 @@ impl<'a> Objects<'a> {
             };
             found.extend(whole.map(|comment| (placed.oid, "pg_class", 0, comment)));
         }
+        let own = self.own_functions().iter();
+        found.extend(own.map(|function| (function.oid(), "pg_proc", 0, &*function.comment)));
         found.into_iter().map(row).collect()
     }
 
@@ -403,6 +416,21 @@ fn storage(oid: u32, size: i16) -> &'static str {
     }
 }
 
+/// Where Postgres would begin a value of a type; an array's as its items'.
+fn alignment(oid: u32, size: i16) -> &'static str {
+    match crate::pg_type::element_oid(oid) {
+        Some(20 | 701 | 1083 | 1114 | 1184 | 1186) => return "d",
+        Some(_) => return "i",
+        None => {}
+    }
+    match (oid, size) {
+        (19 | 2950, _) | (_, 1) => "c",
+        (1186, _) | (_, 8) => "d",
+        (_, 2) => "s",
+        _ => "i",
+    }
+}
+
 fn is_populated(relation: &Relation) -> bool {
     let query = relation.as_table().and_then(|table| table.query.as_ref());
     query.is_none_or(|query| query.populated)
@@ -436,7 +464,7 @@ fn attribute(
         ("atttypmod", of.modifier.into()),
         ("attbyval", (1..=8).contains(&of.size).into()),
         ("attstorage", text(storage(of.oid, of.size))),
-        ("attalign", text("i")),
+        ("attalign", text(alignment(of.oid, of.size))),
         ("attcompression", text("")),
         ("attidentity", text(identity)),
         ("attgenerated", text(if generated { "s" } else { "" })),

@@ -9,17 +9,18 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::Sort as SortKey;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, ExprFunctionExt, Extension, Join, Limit, LogicalPlan,
-    LogicalPlanBuilder, Operator, Projection, Unnest, UserDefinedLogicalNodeCore, Values,
+    LogicalPlanBuilder, Operator, Projection, Unnest, UserDefinedLogicalNodeCore, Values, Window,
     WindowFrame, lit, when,
 };
 
+use super::recursive::push_recursive;
 use super::{Keys, is_correlated, match_keys, unique};
 use crate::asof::AsOf;
 use crate::error::Error;
 use crate::names::MARK;
 
 /// The same values under other names, for another side of a join.
-fn again(domain: &LogicalPlan, keys: &Keys) -> EngineResult<(LogicalPlan, Keys)> {
+pub(super) fn again(domain: &LogicalPlan, keys: &Keys) -> EngineResult<(LogicalPlan, Keys)> {
     let alias = unique("domain");
     let name = |index: usize| format!("{alias}{MARK}{index}");
     let items = keys.iter().enumerate().map(|(i, (_, c))| Expr::Column(c.clone()).alias(name(i)));
@@ -81,16 +82,7 @@ pub(super) fn push(
             Ok((LogicalPlanBuilder::from(input).sort(order)?.build()?, found))
         }
         LogicalPlan::Limit(limit) => push_limit(limit, domain, keys),
-        LogicalPlan::Window(window) => {
-            let (input, found) = below(&window.input)?;
-            let partitioned = |e: &Expr| {
-                let name = e.schema_name().to_string();
-                within(substituted(e, keys, &found)?, &found)?.alias_if_changed(name)
-            };
-            let windows: Vec<Expr> =
-                window.window_expr.iter().map(partitioned).collect::<EngineResult<_>>()?;
-            Ok((LogicalPlanBuilder::from(input).window(windows)?.build()?, found))
-        }
+        LogicalPlan::Window(window) => push_window(window, domain, keys),
         LogicalPlan::Join(join) => push_join(join, domain, keys),
         LogicalPlan::Unnest(unnest) => {
             let (input, found) = below(&unnest.input)?;
@@ -98,6 +90,7 @@ pub(super) fn push(
         }
         LogicalPlan::Union(union) => push_union(&union.inputs, domain, keys),
         LogicalPlan::Values(values) => push_values(values, domain, keys),
+        LogicalPlan::RecursiveQuery(query) => push_recursive(query, domain, keys),
         LogicalPlan::Extension(Extension { node }) => push_as_of(node.as_ref(), domain, keys),
         other => Err(unsupported(&other.display().to_string())),
     }
@@ -108,9 +101,24 @@ fn unnested(unnest: &Unnest, input: LogicalPlan) -> EngineResult<LogicalPlan> {
     LogicalPlanBuilder::from(input).unnest_columns_with_options(columns, options)?.build()
 }
 
-fn unsupported(what: &str) -> datafusion::error::DataFusionError {
+pub(super) fn unsupported(what: &str) -> datafusion::error::DataFusionError {
     let what = what.split([':', ' ', '\n']).next().unwrap_or_default();
     Error::new("0A000", format!("a correlated subquery with {what} inside is not supported")).into()
+}
+
+fn push_window(
+    window: &Window,
+    domain: &LogicalPlan,
+    keys: &Keys,
+) -> EngineResult<(LogicalPlan, Vec<Column>)> {
+    let (input, found) = push(&window.input, domain, keys)?;
+    let partitioned = |e: &Expr| {
+        let name = e.schema_name().to_string();
+        within(substituted(e, keys, &found)?, &found)?.alias_if_changed(name)
+    };
+    let windows: Vec<Expr> =
+        window.window_expr.iter().map(partitioned).collect::<EngineResult<_>>()?;
+    Ok((LogicalPlanBuilder::from(input).window(windows)?.build()?, found))
 }
 
 /// A window of the domain's own partition.

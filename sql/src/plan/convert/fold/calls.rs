@@ -106,19 +106,19 @@ const COLUMNS: &[&str] = &[
     "variance",
 ];
 
-/// Those of casts of one column are columns of their own: `as_type.rs`.
+/// Those of casts of one column, and of subqueries, are columns of their own: `as_type.rs`.
 pub(super) fn name_casts(call: &mut ast::Function) {
     let name = call.name.0.last().and_then(|part| part.as_ident()).map(folded);
     let named = name.is_some_and(|name| COLUMNS.contains(&name.as_str()));
     if named || call.over.is_some() {
-        tell_apart(&mut call.args);
-        tell_apart(&mut call.filter);
+        let _ = call.args.visit(&mut Named { subqueries: true, depth: 0 });
+        let _ = call.filter.visit(&mut Named { subqueries: true, depth: 0 });
     }
 }
 
 /// Gives every cast a name of its own.
 pub(super) fn tell_apart<T: VisitMut>(tree: &mut T) {
-    let _ = tree.visit(&mut NamedCasts);
+    let _ = tree.visit(&mut Named { subqueries: false, depth: 0 });
 }
 
 /// A number is cast because it is written so: `1` is an integer.
@@ -126,15 +126,37 @@ fn is_number(expression: &Expr) -> bool {
     matches!(expression, Expr::Value(value) if matches!(value.value, Value::Number(..)))
 }
 
-struct NamedCasts;
+/// Gives casts names of their own, and subqueries outside of others, all of which the engine
+/// calls `<subquery>`.
+struct Named {
+    subqueries: bool,
+    /// Queries around the expression.
+    depth: usize,
+}
 
-impl VisitorMut for NamedCasts {
+impl VisitorMut for Named {
     type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut ast::Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut ast::Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         match expression {
             Expr::Cast { expr, data_type, .. } if !is_number(expr) => {
                 let name = Value::SingleQuotedString(data_type.to_string());
+                *expression = function(as_type::NAME, &[&*expression, &Expr::Value(name.into())]);
+            }
+            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. }
+                if self.subqueries && self.depth == 0 =>
+            {
+                let name = Value::SingleQuotedString(expression.to_string());
                 *expression = function(as_type::NAME, &[&*expression, &Expr::Value(name.into())]);
             }
             // It has a name already: a call in a call.

@@ -6,6 +6,12 @@
 //!   FROM unnest(a, b) WITH ORDINALITY (SELECT unnest(a), unnest(b), unnest(generate_series(…)))
 //! ```
 //!
+//! A list of records in FROM has a column for each field:
+//!
+//! ```text
+//!   FROM ts_token_type(p)     (SELECT unnest(ts_token_type(p))['tokid'] AS tokid, …)
+//! ```
+//!
 //! A series of constants in FROM is a table, whose rows are made as they are read.
 
 use std::ops::ControlFlow;
@@ -16,7 +22,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{cast, function, has_column};
-use crate::functions::{series, subscripts};
+use crate::functions::{series, sets, subscripts};
 use crate::names::{MARK, folded};
 use crate::parse;
 
@@ -27,7 +33,15 @@ const SETS: &[(&str, &str)] = &[
     ("regexp_matches", "regexp_matches"),
     ("regexp_split_to_table", "regexp_split_to_array"),
     ("string_to_table", "string_to_array"),
+    (sets::PARTITION_ANCESTORS, sets::PARTITION_ANCESTORS),
+    (sets::EXPAND_ARRAY, sets::EXPAND_ARRAY),
+    (sets::PARTITION_TREE, sets::PARTITION_TREE),
+    (sets::TOKEN_TYPES, sets::TOKEN_TYPES),
 ];
+
+/// Functions whose rows are those of a relation of `pg_catalog`.
+const RELATIONS: &[(&str, &str)] =
+    &[("pg_get_keywords", "pg_get_keywords"), ("pg_show_all_settings", "pg_settings")];
 
 const UNNEST: &str = "unnest";
 
@@ -46,6 +60,17 @@ pub(super) fn in_list(call: &ast::Function) -> Option<Expr> {
 /// A function in FROM as a subquery; None: the planner knows it itself.
 pub(super) fn in_from(factor: &TableFactor) -> Option<TableFactor> {
     let (called, given, alias, ordinality) = called(factor)?;
+    if let Some((_, relation)) = RELATIONS.iter().find(|(function, _)| *function == called) {
+        let name = crate::plan::object_name(&["pg_catalog", relation]);
+        return Some(crate::plan::table_factor(name, alias));
+    }
+    // Whose argument does not matter, so that it may be a column of any query outside.
+    let given = match called.as_str() {
+        sets::PARTITION_ANCESTORS | sets::PARTITION_TREE => {
+            vec![Expr::Value(Value::Number("0".into(), false).into())]
+        }
+        _ => given,
+    };
     let lists: Vec<Expr> = match list_of(&called) {
         Some(list) => vec![function(list, &given.iter().collect::<Vec<_>>())],
         None if called == UNNEST && ordinality => given.clone(),
@@ -66,7 +91,13 @@ pub(super) fn in_from(factor: &TableFactor) -> Option<TableFactor> {
     };
     let column = |at: usize, otherwise: Ident| columns.get(at).cloned().unwrap_or(otherwise);
     let mut items: Vec<SelectItem> = Vec::with_capacity(lists.len() + 1);
-    for (at, list) in lists.iter().enumerate() {
+    let fields = sets::fields(&called);
+    for (at, field) in fields.iter().enumerate() {
+        let row = function(UNNEST, &[lists.first()?]);
+        let alias = column(at, Ident::with_quote('"', *field));
+        items.push(SelectItem::ExprWithAlias { expr: field_of(row, field), alias });
+    }
+    for (at, list) in lists.iter().enumerate().filter(|_| fields.is_empty()) {
         let (expr, alias) = (function(UNNEST, &[list]), column(at, own(at)));
         items.push(SelectItem::ExprWithAlias { expr, alias });
     }
@@ -109,6 +140,13 @@ fn called(factor: &TableFactor) -> Option<(String, Vec<Expr>, Option<TableAlias>
         }
         _ => return None,
     })
+}
+
+/// `row['name']`
+fn field_of(row: Expr, name: &str) -> Expr {
+    let index = Expr::Value(Value::SingleQuotedString(name.into()).into());
+    let access_chain = vec![ast::AccessExpr::Subscript(ast::Subscript::Index { index })];
+    Expr::CompoundFieldAccess { root: Box::new(row), access_chain }
 }
 
 /// `FROM pg_catalog.unnest(x)` is `FROM unnest(x)`.

@@ -37,6 +37,8 @@ pub(in crate::system) fn built_in(name: &str) -> i64 {
 pub(super) fn namespace(class: &Class) -> i64 {
     match class.schema {
         "information_schema" => oid::INFORMATION_SCHEMA,
+        "lake" => oid::LAKE,
+        "ml" => oid::ML,
         _ => oid::PG_CATALOG,
     }
 }

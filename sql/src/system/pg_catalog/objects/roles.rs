@@ -7,6 +7,7 @@ use super::super::Row;
 use super::{Objects, Placed, text};
 use crate::access::{self, Acl, Object, Role, RoleId};
 use crate::plan::{Environment, Lakes};
+use crate::statements::default_privileges;
 use crate::system::oid;
 
 /// The rows of a relation about roles; none for any other one.
@@ -52,6 +53,7 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<
             };
             members.map(row).collect()
         }
+        "pg_default_acl" => Objects { environment, lakes }.default_access(),
         _ => Vec::new(),
     }
 }
@@ -124,6 +126,29 @@ impl Objects<'_> {
         let state = self.state();
         let items = acl.items(|id: RoleId| self.environment.role_name(state, id));
         texts(items.map(|items| items.into_iter().map(ScalarValue::from).collect()))
+    }
+
+    /// What new objects are granted.
+    fn default_access(&self) -> Vec<Row> {
+        let state = self.state();
+        let row = |kept: default_privileges::Kept| {
+            let mut schemas = state.schemas.values();
+            let schema = schemas.find(|schema| schema.uuid == kept.schema);
+            let kind = match kept.word.as_str() {
+                "schema" => "n",
+                "function" => "f",
+                _ => "r",
+            };
+            let acl = Acl { owner: kept.owner, grants: Some(kept.grants) };
+            vec![
+                ("oid", oid::of_name(&kept.name).into()),
+                ("defaclrole", kept.owner.into()),
+                ("defaclnamespace", schema.map_or(0, |schema| oid::of(schema.id, false)).into()),
+                ("defaclobjtype", text(kind)),
+                ("defaclacl", self.list(&acl)),
+            ]
+        };
+        default_privileges::all(state).into_iter().map(row).collect()
     }
 
     fn set(&self, row: &mut Row, owner: &'static str, list: &'static str, object: &Object) {
