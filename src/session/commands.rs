@@ -312,6 +312,7 @@ impl Session {
             Set::SetNames { charset_name, .. } => {
                 self.assign("client_encoding", &folded(charset_name), false)
             }
+            Set::SetTransaction { modes, session: true, .. } => self.set_characteristics(modes),
             Set::SetTransaction { modes, .. } => self.set_transaction(modes),
             other => Err(Error::new("0A000", format!("SET {other} is not supported"))),
         }
@@ -389,6 +390,7 @@ impl Session {
 
     /// SHOW's answer.
     fn show(&self, name: &str) -> Result<RecordBatch, Error> {
+        let isolation = self.isolation();
         let settings = self.read_settings()?;
         if name == "all" {
             let all = settings.all();
@@ -401,10 +403,10 @@ impl Session {
                 ("description", column(|s| &s.2)),
             ])?);
         }
-        let user = name == "session_authorization";
-        let value = match user {
-            true => Some(self.who().session),
-            false => settings.get(name).map(str::to_string),
+        let value = match name {
+            "session_authorization" => Some(self.who().session),
+            "transaction_isolation" => isolation,
+            name => settings.get(name).map(str::to_string),
         };
         let value = value.ok_or_else(|| {
             Error::new("42704", format!("unrecognized configuration parameter \"{name}\""))

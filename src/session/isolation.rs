@@ -1,7 +1,9 @@
 //! What a block keeps others from: by default it sees one snapshot; SERIALIZABLE, it also fails
 //! with 40001 if it changes anything and others have changed the rows of a table that it has read.
 
-use datafusion::sql::sqlparser::ast::{TransactionIsolationLevel, TransactionMode};
+use datafusion::sql::sqlparser::ast::{
+    TransactionAccessMode, TransactionIsolationLevel, TransactionMode,
+};
 
 use super::Session;
 use crate::Error;
@@ -32,6 +34,30 @@ impl Session {
             self.write_settings()?.set_local(NAME, SERIALIZABLE)?;
         }
         Ok(())
+    }
+
+    /// SET SESSION CHARACTERISTICS AS TRANSACTION: what blocks are that say nothing else.
+    pub(super) fn set_characteristics(&mut self, modes: &[TransactionMode]) -> Result<(), Error> {
+        for mode in modes {
+            let (name, value) = match mode {
+                TransactionMode::IsolationLevel(level) => {
+                    ("default_transaction_isolation", level.to_string().to_lowercase())
+                }
+                TransactionMode::AccessMode(mode) => {
+                    let reads = matches!(mode, TransactionAccessMode::ReadOnly);
+                    let value = if reads { "on" } else { "off" };
+                    ("default_transaction_read_only", value.to_owned())
+                }
+            };
+            self.write_settings()?.set(name, &value)?;
+        }
+        self.settings_changed()
+    }
+
+    /// What SHOW says of the isolation: of this block, or of the next.
+    pub(super) fn isolation(&self) -> Option<String> {
+        let is_block = self.open.as_ref().is_some_and(|open| open.block.is_some());
+        self.setting(if is_block { NAME } else { "default_transaction_isolation" })
     }
 
     /// Notes what a statement of a serializable block reads.

@@ -105,8 +105,8 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
         | DataType::Interval(_) => sql::plan::read_text(value, to, zone)?,
         DataType::List(item) => list_text(value, oid, item.data_type(), zone)?,
         DataType::FixedSizeList(_, width) => {
-            let values = vector_text(trimmed).ok_or_else(|| invalid("22P02"))?;
-            vector(values, *width, to)?
+            let width = usize::try_from(*width).unwrap_or_default();
+            vector(sql::plan::read_vector(trimmed, width)?, to)?
         }
         other => {
             let parsed = ScalarValue::Utf8(Some(trimmed.to_owned())).cast_to(other);
@@ -129,11 +129,6 @@ fn list_text(value: &str, oid: u32, item: &DataType, zone: &str) -> Result<Scala
         None => Ok(ScalarValue::try_from(item)?),
     });
     Ok(list(&items.collect::<Result<Vec<_>, Error>>()?, item))
-}
-
-fn vector_text(text: &str) -> Option<Vec<f32>> {
-    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
-    inner.split(',').map(|item| item.trim().parse().ok()).collect()
 }
 
 /// t, true, y, yes, on, 1 and their unique beginnings.
@@ -181,11 +176,7 @@ fn list(items: &[ScalarValue], item: &DataType) -> ScalarValue {
     ScalarValue::List(ScalarValue::new_list(items, item, true))
 }
 
-fn vector(values: Vec<f32>, width: i32, to: &DataType) -> Result<ScalarValue, Error> {
-    if usize::try_from(width).ok() != Some(values.len()) {
-        let message = format!("expected {width} dimensions, not {}", values.len());
-        return Err(Error::new("22000", message));
-    }
+fn vector(values: Vec<f32>, to: &DataType) -> Result<ScalarValue, Error> {
     let items: Vec<_> = values.into_iter().map(|v| ScalarValue::Float32(Some(v))).collect();
     Ok(list(&items, &DataType::Float32).cast_to(to)?)
 }
@@ -264,10 +255,11 @@ fn vector_binary(from: &mut &[u8], to: &DataType) -> Result<ScalarValue, Error> 
     let values = (0..given).map(|_| Ok(f32::from_be_bytes(take(from)?)));
     let values = values.collect::<Result<Vec<_>, Error>>()?;
     let width = match to {
-        DataType::FixedSizeList(_, width) => *width,
-        _ => i32::from(given),
+        DataType::FixedSizeList(_, width) => usize::try_from(*width).unwrap_or_default(),
+        _ => values.len(),
     };
-    vector(values, width, to)
+    sql::plan::check_vector(&values, width)?;
+    vector(values, to)
 }
 
 fn array(from: &mut &[u8], item_oid: u32, to: &DataType) -> Result<ScalarValue, Error> {

@@ -328,7 +328,8 @@ def test_errors_transactions_and_timeouts(server, postgres):
             connection.rollback()
             connection.setReadOnly(False)
             connection.setAutoCommit(True)
-            found["isolation"] = works(connection, "TRANSACTION_REPEATABLE_READ")
+            levels = ["TRANSACTION_SERIALIZABLE", "TRANSACTION_REPEATABLE_READ"]
+            found["isolation"] = [works(connection, level) for level in levels]
             statement.setQueryTimeout(1)
             started = time.monotonic()
             try:

@@ -74,8 +74,8 @@ pub(crate) use fold::{function, has_column};
 pub use json::JsonOperators;
 pub use operators::KnownOperators;
 pub(crate) use tagged::functions as input_functions;
-pub use text::read_text;
 pub(crate) use text::read_texts;
+pub use text::{check_vector, read_text, read_vector};
 
 /// Folds what the planner would take for something else.
 pub(crate) fn fold_casts<T: VisitMut>(tree: &mut T) {

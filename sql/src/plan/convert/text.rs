@@ -14,6 +14,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use kernels::vectors;
+
 use super::{numeric, time};
 use crate::error::Error;
 
@@ -241,21 +243,33 @@ fn bytea(text: &str) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// A vector of a dimension from its text.
+///
+/// Errors: those of pgvector (22P02, 22000, 22003).
+pub fn read_vector(text: &str, width: usize) -> Result<Vec<f32>, Error> {
+    vectors::parse(vectors::Kind::Single, text, Some(width)).map_err(|error| no_vector(&error))
+}
+
+/// Fails unless the elements are a vector of a dimension: finite, and so many.
+pub fn check_vector(elements: &[f32], width: usize) -> Result<(), Error> {
+    let checked = vectors::check(vectors::Kind::Single, elements, Some(width));
+    checked.map_err(|error| no_vector(&error))
+}
+
+fn no_vector(error: &vectors::TextError) -> Error {
+    let wrong = Error::new(error.sqlstate(), error.to_string());
+    match error.detail() {
+        Some(detail) => wrong.with_detail(detail),
+        None => wrong,
+    }
+}
+
 /// A Postgres array or a vector in the catalog's list form.
 fn list(text: &str, to: &DataType) -> Result<String, Error> {
     let text = text.trim();
     if let DataType::FixedSizeList(_, dimensions) = to {
-        let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
-        let inner = inner.ok_or_else(|| {
-            Error::new("22P02", format!("invalid input syntax for type vector: \"{text}\""))
-                .with_detail("Vector contents must start with \"[\" and end with \"]\".")
-        })?;
-        let given = inner.split(',').count();
-        if given != *dimensions as usize {
-            let message = format!("expected {dimensions} dimensions, not {given}");
-            return Err(Error::new("22000", message));
-        }
-        return Ok(text.to_string());
+        let width = usize::try_from(*dimensions).unwrap_or_default();
+        return Ok(vectors::format(&read_vector(text, width)?));
     }
     if !(text.starts_with('{') && text.ends_with('}')) {
         return Err(Error::new("22P02", format!("malformed array literal: \"{text}\""))
