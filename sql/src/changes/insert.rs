@@ -82,7 +82,7 @@ impl Planner<'_> {
                         parameters.declare(value, &column.field);
                     }
                 }
-                assign_apart(&mut values.rows, table, columns)?;
+                assign_apart(&mut values.rows, table, columns, &parameters.types)?;
             }
             SetExpr::Select(select) if select.projection.iter().all(plain_item) => {
                 for (item, index) in select.projection.iter().zip(columns) {
@@ -231,15 +231,17 @@ fn assign_apart(
     rows: &mut [ast::Parens<Vec<ast::Expr>>],
     table: &Table,
     columns: &[usize],
+    types: &[Option<FieldRef>],
 ) -> Result<()> {
     for (at, index) in columns.iter().enumerate() {
         let field = &table.columns[*index].field;
-        let mut written = rows.iter().filter_map(|row| Written::of(row.get(at)?));
+        let mut written = rows.iter().filter_map(|row| Written::of(row.get(at)?, field, types));
         let first = written.next();
         let alike = first != Some(Written::Other) && written.all(|other| Some(other) == first);
         let numbers = first == Some(Written::Number) && field.data_type().is_numeric();
-        let texts = matches!(first, Some(Written::Text | Written::Boolean) | None);
-        if rows.len() < 2 || alike && (numbers || texts) {
+        let others =
+            matches!(first, Some(Written::Text | Written::Boolean | Written::OfColumn) | None);
+        if rows.len() < 2 || alike && (numbers || others) {
             continue;
         }
         let Some(name) = type_name(field) else { continue };
@@ -259,26 +261,45 @@ enum Written {
     Number,
     Text,
     Boolean,
+    /// A parameter of the column's own type.
+    OfColumn,
     /// It may have any type.
     Other,
 }
 
 impl Written {
     /// None: NULL, which is of any type.
-    fn of(value: &ast::Expr) -> Option<Self> {
+    fn of(value: &ast::Expr, column: &FieldRef, types: &[Option<FieldRef>]) -> Option<Self> {
         match value {
-            ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match Self::of(expr) {
-                Some(Self::Number) => Some(Self::Number),
-                _ => Some(Self::Other),
-            },
+            ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => {
+                match Self::of(expr, column, types) {
+                    Some(Self::Number) => Some(Self::Number),
+                    _ => Some(Self::Other),
+                }
+            }
             ast::Expr::Value(value) => match &value.value {
                 ast::Value::Null => None,
                 ast::Value::SingleQuotedString(_) => Some(Self::Text),
                 ast::Value::Number(..) => Some(Self::Number),
                 ast::Value::Boolean(_) => Some(Self::Boolean),
+                ast::Value::Placeholder(name) => Some(Self::parameter(name, column, types)),
                 _ => Some(Self::Other),
             },
             _ => Some(Self::Other),
+        }
+    }
+}
+
+impl Written {
+    fn parameter(name: &str, column: &FieldRef, types: &[Option<FieldRef>]) -> Self {
+        let number: Option<usize> = name.trim_start_matches('$').parse().ok();
+        let field = number.and_then(|number| types.get(number.checked_sub(1)?)?.as_ref());
+        match field.map(|field| field.data_type()) {
+            Some(of) if of.is_numeric() => Self::Number,
+            Some(DataType::Utf8) => Self::Text,
+            Some(DataType::Boolean) => Self::Boolean,
+            Some(of) if of == column.data_type() => Self::OfColumn,
+            _ => Self::Other,
         }
     }
 }
