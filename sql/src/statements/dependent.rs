@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Ident, visit_expressions_mut};
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::parse;
-use crate::system::definitions::columns_of;
+use crate::system::definitions::{columns_of, quoted};
 
 /// The columns that are computed from a column.
 pub(super) fn computed_from<'a>(table: &'a Table, column: &str) -> Vec<&'a str> {
@@ -88,9 +88,13 @@ fn names(table: &Table, expression: &str, column: &str) -> bool {
 
 fn renamed(expression: &str, column: &str, to: &str) -> Result<String> {
     let mut parsed = parse::parse_expression(expression)?;
+    let new = match quoted(to) == to {
+        true => Ident::new(to),
+        false => Ident::with_quote('"', to),
+    };
     let rename = |name: &mut Ident| {
         if folded(name) == column {
-            *name = Ident::with_quote('"', to);
+            name.clone_from(&new);
         }
     };
     let _ = visit_expressions_mut(&mut parsed, |part| {

@@ -45,6 +45,7 @@ insert into checked (a) values (50);
 insert into checked (a) values (null);
 select column_name, column_default, is_generated, generation_expression is not null from information_schema.columns where table_name = 'g' and table_schema = 'gen' order by ordinal_position;
 select attname, attgenerated, atthasdef from pg_attribute where attrelid = 'g'::regclass and attnum > 0 order by attnum;
+select pg_get_expr(adbin, adrelid, true) from pg_attrdef where adrelid = 'g'::regclass;
 alter table g alter column b set default 1;
 alter table g alter column a type bigint;
 alter table g drop column a;

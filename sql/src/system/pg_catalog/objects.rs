@@ -217,7 +217,7 @@ impl<'a> Objects<'a> {
             let identities = self.identities(&placed, table);
             for (index, column) in table.columns.iter().enumerate() {
                 let shown = match (table.generation(column.id), &column.default) {
-                    (Some(expression), _) => format!("({expression})"),
+                    (Some(expression), _) => expression.to_owned(),
                     (None, Some(_)) if identities.iter().any(|(at, _)| *at == index) => continue,
                     (None, Some(default)) => defaults::shown(default, &column.field, path),
                     (None, None) => continue,
