@@ -135,7 +135,7 @@ def test_transactions(server, postgres):
             seen.append(connection.execute("select count(*) from t").fetchval())
             connection.execute("set statement_timeout = 200")
             with pytest.raises(pyodbc.Error) as error:
-                connection.execute("select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b where a * b < 0")
+                connection.execute("select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b where (a - b) % 2 > 1")
             seen.append(error.value.args[0])
             seen.append(connection.execute("select 1").fetchval())
         return seen
