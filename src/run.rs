@@ -78,14 +78,14 @@ pub(crate) enum Plan {
 }
 
 impl Plan {
-    /// The lake's tables that it reads as they are now.
-    pub fn reads(&self) -> Result<Vec<catalog::ObjectId>, Error> {
+    /// A lake's tables that it reads as they are now.
+    pub fn reads(&self, lake: &catalog::Lake) -> Result<Vec<catalog::ObjectId>, Error> {
         Ok(match self {
             Self::Query(plan) | Self::Optimized(plan, _) | Self::Cursor(_, plan) => {
-                plan::reads(plan)?
+                plan::reads(plan, lake)?
             }
-            Self::Change(change) => plan::reads(&change.plan)?,
-            Self::Explain(_, plan) | Self::CopyOut(_, plan) => plan.reads()?,
+            Self::Change(change) => plan::reads(&change.plan, lake)?,
+            Self::Explain(_, plan) | Self::CopyOut(_, plan) => plan.reads(lake)?,
             Self::CopyIn(_) | Self::Command => Vec::new(),
         })
     }

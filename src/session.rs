@@ -17,11 +17,11 @@ mod statements;
 mod temp;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use catalog::Transaction;
+use catalog::{ObjectId, Transaction};
 use chrono::{DateTime, Utc};
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
@@ -118,6 +118,8 @@ struct Open {
 struct Block {
     failed: bool,
     read_only: bool,
+    /// Tables that it has read, if it is serializable; going back to a savepoint forgets none.
+    reads: BTreeSet<ObjectId>,
     /// Savepoints with the cursors that were there before them.
     savepoints: Vec<(String, u64)>,
 }
@@ -256,12 +258,12 @@ impl Session {
             return run::optimized(&self.engine, &plan, schema).await;
         }
         let environment = self.environment();
-        let default = self.reads_by_default();
+        let writes_now = matches!(plan, Plan::Change(_) | Plan::Command | Plan::CopyIn(_));
+        let refused = writes_now && self.is_read_only();
         let Some(open) = &mut self.open else {
             return Err(Error::new("XX000", "the transaction is gone"));
         };
-        let read_only = open.block.as_ref().map_or(default, |b| b.read_only);
-        if read_only && matches!(plan, Plan::Change(_) | Plan::Command | Plan::CopyIn(_)) {
+        if refused {
             let what = words::what(&prepared.statement);
             let message = format!("cannot execute {what} in a read-only transaction");
             return Err(Error::new("25006", message));
@@ -451,6 +453,8 @@ impl Session {
         let lock_timeout = self.read_settings()?.duration("lock_timeout");
         let Some(mut open) = self.open.take() else { return Ok(()) };
         open.lakes.main.set_lock_timeout(lock_timeout);
+        let reads = open.block.iter().flat_map(|block| &block.reads);
+        reads.for_each(|table| open.lakes.main.depends_on(*table));
         let committed = commit(open.lakes).await;
         self.cursors.end(committed.is_ok());
         committed

@@ -10,9 +10,15 @@ use bytes::Bytes;
 use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::DefaultParquetFileReaderFactory;
 use datafusion::parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use datafusion::parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use datafusion::parquet::arrow::{ArrowWriter, ProjectionMask};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use roaring::RoaringTreemap;
@@ -72,22 +78,24 @@ pub async fn numbers(
 ) -> Result<Option<Vec<i64>>> {
     let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason };
     let location = Path::parse(path).map_err(|e| storage::error(path, &e.into()))?;
-    let bytes = store.get(&location).await.map_err(|e| storage::error(path, &e))?;
-    let bytes = bytes.bytes().await.map_err(|e| storage::error(path, &e))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes);
+    let found = store.head(&location).await.map_err(|e| storage::error(path, &e))?;
+    let mut file = PartitionedFile::new("", found.size);
+    file.object_meta = found;
+    let readers = DefaultParquetFileReaderFactory::new(Arc::clone(store));
+    let reader = readers.create_reader(0, file, None, &ExecutionPlanMetricsSet::new());
+    let reader: Box<dyn AsyncFileReader> = reader.map_err(Error::Engine)?;
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
     let builder = builder.map_err(|e| damaged(e.to_string()))?;
     if !builder.schema().fields().iter().any(|field| field.name() == column) {
         return Ok(None);
     }
     let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
-    let reader = builder.with_projection(mask).build().map_err(|e| damaged(e.to_string()))?;
-    let batches: std::result::Result<Vec<RecordBatch>, _> = reader.collect();
-    let batches = batches.map_err(|e| damaged(e.to_string()))?;
+    let mut batches = builder.with_projection(mask).build().map_err(|e| damaged(e.to_string()))?;
     let mut all = Vec::new();
-    for batch in batches {
-        let numbers = batch.column_by_name(column);
-        let numbers = numbers.and_then(|array| cast(array, &DataType::Int64).ok());
-        let numbers = numbers.ok_or_else(|| damaged(format!("it has no column \"{column}\"")))?;
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(|e| damaged(e.to_string()))?;
+        let numbers = cast(batch.column(0), &DataType::Int64);
+        let numbers = numbers.map_err(|e| damaged(format!("column \"{column}\": {e}")))?;
         all.extend_from_slice(numbers.as_primitive::<Int64Type>().values());
     }
     Ok(Some(all))

@@ -107,6 +107,11 @@ impl LakeTable {
         }
     }
 
+    /// Where its lake's files are: no other lake has the same.
+    pub fn store_url(&self) -> &ObjectStoreUrl {
+        &self.store_url
+    }
+
     /// The table that is read.
     pub fn table(&self) -> &Arc<Table> {
         &self.table

@@ -60,6 +60,7 @@ pub(crate) use moment::{snapshot, time_us};
 pub use origin::{Origin, origins};
 pub use parameters::parameter_types;
 pub use physical::physical_rules;
+pub(crate) use physical::planned;
 pub use resolve::{Found, Place, TEMP_SCHEMA, near_relations, parts};
 pub(crate) use resolve::{SEPARATOR, key, object_name, reference_place, table_factor};
 pub(crate) use rows::ALL_FIELDS;

@@ -193,8 +193,7 @@ impl Session {
             open.block = Some(Block { read_only, ..Block::default() });
         }
         self.write_settings()?.begin();
-        self.set_isolation(modes)?;
-        Ok(())
+        self.begin_isolation(modes)
     }
 
     /// COMMIT; a failed block is rolled back.

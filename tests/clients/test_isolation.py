@@ -61,6 +61,33 @@ def test_serializable_looks_at_what_was_read(pair):
     assert one.execute("SELECT count(*) FROM kept").fetchone() == (4,)
 
 
+def test_serializable_remembers_what_was_read_before_going_back(pair):
+    one, other = pair
+    one.execute(SERIALIZABLE)
+    one.execute("SAVEPOINT s")
+    one.execute("SELECT sum(v) FROM kept").fetchall()
+    one.execute("ROLLBACK TO s")
+    one.execute("INSERT INTO beside VALUES (1)")
+    other.execute("INSERT INTO kept VALUES (3, 3)")
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        one.execute("COMMIT")
+
+
+def test_serializable_may_read_temporary_tables(pair):
+    """Their ids are those of a lake of their own."""
+    one, other = pair
+    for n in range(5):
+        one.execute(f"CREATE TEMP TABLE own_{n} AS SELECT {n} AS id")
+    one.execute(SERIALIZABLE)
+    one.execute("SET TRANSACTION READ WRITE")
+    assert one.execute("SHOW transaction_isolation").fetchone() == ("serializable",)
+    for n in range(5):
+        one.execute(f"SELECT * FROM own_{n}").fetchall()
+    one.execute("INSERT INTO beside VALUES (1)")
+    other.execute("INSERT INTO kept VALUES (3, 3)")
+    one.execute("COMMIT")
+
+
 @pytest.mark.parametrize("mode, conflicts", [("SHARE", True), ("ROW EXCLUSIVE", False), ("", True)])
 def test_lock_table(pair, mode, conflicts):
     one, other = pair

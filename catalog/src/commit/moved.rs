@@ -35,7 +35,8 @@ pub(super) async fn followed<'w>(
             *id < PROVISIONAL && overlay.has_deletes() && lake.cache().touched(*id, from, to);
         let (true, Some((_, table))) = (moved, newest.table_by_id(*id)) else { continue };
         let rows = lake.rows(newest, table).await?;
-        let Some(deleted) = relocated(lake, &rows, overlay).await? else { continue };
+        let since = base.snapshot.next_file_id;
+        let Some(deleted) = relocated(lake, &rows, since, overlay).await? else { continue };
         if let Some(overlay) = followed.to_mut().overlays.get_mut(id) {
             overlay.deleted = deleted;
         }
@@ -43,10 +44,12 @@ pub(super) async fn followed<'w>(
     Ok(followed)
 }
 
-/// None: all rows are where they were, or one is nowhere.
+/// Looks in the files that were made `since`. None: all rows are where they were, or one is
+/// nowhere.
 async fn relocated(
     lake: &Lake,
     newest: &TableRows,
+    since: FileId,
     overlay: &Overlay,
 ) -> Result<Option<BTreeMap<FileId, RoaringTreemap>>> {
     let mut kept: BTreeMap<FileId, RoaringTreemap> = BTreeMap::new();
@@ -66,8 +69,7 @@ async fn relocated(
             return Ok(None);
         }
     }
-    // Upkeep makes the newest files.
-    for file in newest.files.iter().rev() {
+    for file in newest.files.iter().rev().filter(|file| file.id >= since) {
         if wanted.is_empty() {
             break;
         }

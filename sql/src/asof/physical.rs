@@ -16,10 +16,10 @@ use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, Operator, UserDefinedLogicalNode,
 };
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_planner::{
-    DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner as _,
-};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner};
 use kernels::asof::{Direction, Rule};
+
+use crate::plan::planned;
 
 use super::exec::{AsOfExec, Side, Terms};
 use super::node::{AsOf, Known};
@@ -39,23 +39,9 @@ impl QueryPlanner for AsOfQueries {
         session: &dyn Session,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Joins)]);
-        let planned = planner.create_physical_plan(plan, session).await;
-        let (Err(error), Some(state)) = (&planned, session.as_any().downcast_ref::<SessionState>())
-        else {
-            return planned;
-        };
-        if !error.to_string().contains(UNSATISFIED) {
-            return planned;
-        }
-        // The engine has lost an order that it took for granted: with one sort above it is given.
-        let mut state = state.clone();
-        state.config_mut().options_mut().optimizer.repartition_sorts = false;
-        planner.create_physical_plan(plan, &state).await
+        planned(&planner, plan, session).await
     }
 }
-
-/// What the engine's last check of a plan says.
-const UNSATISFIED: &str = "does not satisfy order requirements";
 
 #[derive(Debug)]
 struct Joins;

@@ -288,9 +288,7 @@ impl Written {
             _ => Some(Self::Other),
         }
     }
-}
 
-impl Written {
     fn parameter(name: &str, column: &FieldRef, types: &[Option<FieldRef>]) -> Self {
         let number: Option<usize> = name.trim_start_matches('$').parse().ok();
         let field = number.and_then(|number| types.get(number.checked_sub(1)?)?.as_ref());

@@ -34,23 +34,32 @@ impl Own {
             true => Some("Use OVERRIDING SYSTEM VALUE to override."),
             false => None,
         };
-        self.check(table, index, "cannot insert a non-DEFAULT value into column \"{}\"", hint)
+        let name = &table.columns[index].name;
+        let message = format!("cannot insert a non-DEFAULT value into column \"{name}\"");
+        self.check(table, index, message, hint)
     }
 
     /// Fails if the column takes only DEFAULT, and is set to something else (428C9).
     pub(super) fn check_update(&self, table: &Table, index: usize) -> Result<()> {
-        self.check(table, index, "column \"{}\" can only be updated to DEFAULT", None)
+        let name = &table.columns[index].name;
+        self.check(table, index, format!("column \"{name}\" can only be updated to DEFAULT"), None)
     }
 
-    fn check(&self, table: &Table, index: usize, message: &str, hint: Option<&str>) -> Result<()> {
+    fn check(
+        &self,
+        table: &Table,
+        index: usize,
+        message: String,
+        hint: Option<&str>,
+    ) -> Result<()> {
         let kind = match (self.identities.contains(&index), self.computed.contains(&index)) {
             (false, false) => return Ok(()),
             (true, _) => "an identity column defined as GENERATED ALWAYS",
             (false, true) => "a generated column",
         };
         let name = &table.columns[index].name;
-        let error = Error::new("428C9", message.replace("{}", name))
-            .with_detail(format!("Column \"{name}\" is {kind}."));
+        let error =
+            Error::new("428C9", message).with_detail(format!("Column \"{name}\" is {kind}."));
         Err(match hint {
             Some(hint) => error.with_hint(hint),
             None => error,

@@ -1,6 +1,6 @@
-//! `bare(x)`: a value without what its column's metadata say of where it comes from, while a
-//! statement is planned. The engine refuses rows of VALUES and of recursive queries whose columns
-//! come from different ones.
+//! `bare(x)`: a value without what its column's metadata say of where it comes from. The engine
+//! refuses VALUES whose rows come from different columns: `LATERAL (VALUES (t.a), (t.b))`. NULL
+//! stays NULL.
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result as EngineResult;
@@ -16,7 +16,7 @@ use catalog::TYPE_KEY;
 /// Its name.
 pub(crate) const NAME: &str = "bare";
 
-pub(crate) fn function() -> ScalarUDF {
+pub(super) fn function() -> ScalarUDF {
     ScalarUDF::from(Bare { signature: Signature::any(1, Volatility::Immutable) })
 }
 

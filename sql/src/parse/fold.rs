@@ -11,6 +11,7 @@
 //! - the `*` of `(r).*` becomes a field of a name that no field has;
 //! - `x IN (VALUES …)` is `x IN (SELECT * FROM (VALUES …))`;
 //! - `int ARRAY` is `int[]`;
+//! - SOME is ANY;
 //! - `'a'` and `'b'` on two lines are `'ab'`;
 //! - `$tag$text$tag$` is `'text'`, also where the parser expects a plain literal.
 
@@ -123,7 +124,13 @@ fn continued(rest: &[TokenWithSpan]) -> Option<(usize, Vec<TokenWithSpan>)> {
 
 /// What has other tokens in its place: how many, and those.
 fn replaced(rest: &[TokenWithSpan]) -> Option<(usize, Vec<TokenWithSpan>)> {
-    in_values(rest).or_else(|| continued(rest)).or_else(|| l1_distance(rest))
+    in_values(rest).or_else(|| continued(rest)).or_else(|| l1_distance(rest)).or_else(|| some(rest))
+}
+
+/// SOME is ANY: the flag that tells them apart is free for `quantified.rs`.
+fn some(rest: &[TokenWithSpan]) -> Option<(usize, Vec<TokenWithSpan>)> {
+    words(rest, &["SOME"])?;
+    Some((1, synthetic("ANY", &rest[0])))
 }
 
 /// `<+>`, whose three characters are operators of their own to the parser.

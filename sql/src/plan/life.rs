@@ -1,6 +1,6 @@
 //! How long a plan holds: what it has read or computed when it was made must still be so.
 
-use catalog::{LakeTable, ObjectId};
+use catalog::{Lake, LakeTable, ObjectId};
 use datafusion::common::Result as EngineResult;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
@@ -37,13 +37,14 @@ pub fn life(plan: &LogicalPlan) -> EngineResult<Life> {
     Ok(life)
 }
 
-/// The lake's tables that a plan reads as they are now.
-pub fn reads(plan: &LogicalPlan) -> EngineResult<Vec<ObjectId>> {
+/// A lake's tables that a plan reads as they are now.
+pub fn reads(plan: &LogicalPlan, lake: &Lake) -> EngineResult<Vec<ObjectId>> {
     let mut found = Vec::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(TableScan { source, .. }) = node
             && let Some(table) = source_as_provider(source)?.downcast_ref::<LakeTable>()
             && !table.is_past()
+            && table.store_url() == lake.store_url()
         {
             found.push(table.table().id);
         }

@@ -14,7 +14,8 @@ use crate::names::folded;
 
 /// Spells out every such join of relations whose columns are known.
 pub(super) fn spell_out(environment: &Environment, lakes: &Lakes, statement: &mut Statement) {
-    let _ = statement.visit(&mut Speller { environment, lakes, with: Vec::new() });
+    let _ =
+        statement.visit(&mut Speller { environment, lakes, with: Vec::new(), outside: Vec::new() });
 }
 
 struct Speller<'a> {
@@ -22,6 +23,8 @@ struct Speller<'a> {
     lakes: &'a Lakes,
     /// WITH queries, which hide relations, and their columns where they are known.
     with: Vec<(String, Option<Vec<String>>)>,
+    /// How many of them were there outside of each query that is being visited.
+    outside: Vec<usize>,
 }
 
 /// A relation of FROM: what its columns are qualified by, and their names.
@@ -35,6 +38,7 @@ impl VisitorMut for Speller<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         let with = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.outside.push(self.with.len());
         self.with.extend(with.map(|cte| {
             let columns = match cte.alias.columns.as_slice() {
                 [] => selected(&cte.query),
@@ -42,6 +46,11 @@ impl VisitorMut for Speller<'_> {
             };
             (folded(&cte.alias.name), columns)
         }));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.with.truncate(self.outside.pop().unwrap_or_default());
         ControlFlow::Continue(())
     }
 

@@ -1,5 +1,5 @@
-//! The engine's physical rules, two of them in a frame that keeps them right where columns of one
-//! name meet, as they do above most joins of a table with itself.
+//! Physical plans: the engine's rules, two of them in a frame that keeps them right where columns
+//! of one name meet, as they do above most joins of a table with itself.
 //!
 //! - Filters that are pushed down find their column by its name alone: in a node with two of a name
 //!   they would take the first. Such nodes are fenced off while filters are pushed.
@@ -10,17 +10,42 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner as _};
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 type Plan = Arc<dyn ExecutionPlan>;
+
+/// What the engine's last check of a plan says.
+const UNSATISFIED: &str = "does not satisfy order requirements";
+
+/// A physical plan; where the engine has lost an order that it took for granted, which it does
+/// above a UNION of scans for two keys that it knows to be equal, it is made with one sort on top.
+pub(crate) async fn planned(
+    planner: &DefaultPhysicalPlanner,
+    plan: &LogicalPlan,
+    session: &dyn Session,
+) -> Result<Plan> {
+    let planned = planner.create_physical_plan(plan, session).await;
+    let lost = planned.as_ref().is_err_and(|error| error.to_string().contains(UNSATISFIED));
+    match session.as_any().downcast_ref::<SessionState>() {
+        Some(state) if lost => {
+            let mut state = state.clone();
+            state.config_mut().options_mut().optimizer.repartition_sorts = false;
+            planner.create_physical_plan(plan, &state).await
+        }
+        _ => planned,
+    }
+}
 
 /// See the module.
 pub fn physical_rules() -> Vec<Rule> {
@@ -80,7 +105,7 @@ struct Forgiving(Rule);
 impl PhysicalOptimizerRule for Forgiving {
     fn optimize(&self, plan: Plan, config: &ConfigOptions) -> Result<Plan> {
         match self.0.optimize(Arc::clone(&plan), config) {
-            Err(DataFusionError::Internal(_) | DataFusionError::Plan(_)) => Ok(plan),
+            Err(error) if matches!(error.find_root(), DataFusionError::Internal(_)) => Ok(plan),
             done => done,
         }
     }

@@ -27,6 +27,8 @@ select * from (z1 join b1 using (id)) join c1 using (w) where id = 1;
 with q as (select id, w from b1) select * from z1 join q using (id) where id = 1;
 select * from (select id from z1) a join (select id from b1) b using (id);
 select * from z1 join b1 using (id, nope);
+select (with z1 as (select 5 as w) select count(*) from z1), id, v, w from z1 natural join b1;
+select * from (with b1 as (select 1 as other) select * from b1) x cross join (select * from z1 natural join b1) y;
 create view jv as select * from z1 left join b1 using (id) where id > 0;
 select * from jv order by 1;
 create table w1 (a int, c int);

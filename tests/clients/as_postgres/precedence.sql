@@ -15,6 +15,7 @@ select 'foo' -- and
 select array[1.5, 2.5, -1.5]::int[], array[1.5, 2.5]::float8[]::int[], '{1.5}'::numeric[]::int[];
 select 2 = any (array[1, null]), 2 <> all (array[1, null]), 1 = any (array[1, null]), 2 > all (array[1, null]), 1 > all (array[1, null]);
 select null = any (array[1]), null = any ('{}'::int[]), 1 <> all ('{}'::int[]), 1 = any (null::int[]);
+select 2 = some (array[1, null]), 2 <> some (array[2, null]), 1 = some (array[1, null]);
 create table tags (id int, t text[]);
 insert into tags values (1, '{a,b}'), (2, '{c,NULL}'), (3, '{}'), (4, null);
 select id from tags where 'a' <> all (t) order by 1;

@@ -139,8 +139,8 @@ fn any(left: &Expr, op: &BinaryOperator, query: &Query) -> Expr {
     filled(template, &parts)
 }
 
-/// Of `AnyOp::is_some`, which only says which word was written: the engine's plan will do, where
-/// NULL counts as false.
+/// Of `AnyOp::is_some`, which is free as SOME is read as ANY: the engine's plan will do, where NULL
+/// counts as false.
 const AS_IT_IS: bool = true;
 
 /// Whether an array may have NULL among its elements.

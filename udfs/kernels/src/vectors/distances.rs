@@ -238,12 +238,7 @@ pub fn distances(
     rows: Rows<'_>,
     out: &mut [f32],
 ) -> Result<(), Error> {
-    rows.same_dimension(query.len())?;
-    match rows.elements() {
-        Elements::Single(rows) => level.run(OneToMany { metric, query, rows, out }),
-        Elements::Half(rows) => level.run(OneToMany { metric, query, rows, out }),
-    }
-    Ok(())
+    written(level, metric, query, rows, out)
 }
 
 /// The same in double precision from the sums on, as pgvector's functions answer.
@@ -256,6 +251,16 @@ pub fn double_distances(
     query: &[f32],
     rows: Rows<'_>,
     out: &mut [f64],
+) -> Result<(), Error> {
+    written(level, metric, query, rows, out)
+}
+
+fn written<O: Written>(
+    level: Level,
+    metric: Metric,
+    query: &[f32],
+    rows: Rows<'_>,
+    out: &mut [O],
 ) -> Result<(), Error> {
     rows.same_dimension(query.len())?;
     match rows.elements() {
