@@ -105,6 +105,10 @@ pub(crate) async fn run(
             let title = format!("{word} on {}", change.table.name);
             (Some(title), change.plan.clone(), Some(change))
         }
+        Plan::With(..) => {
+            return Err(Error::new("0A000", "WITH queries that change rows cannot be explained")
+                .with_hint("Explain each of them alone."));
+        }
         Plan::Explain(..) | Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => {
             return Err(Error::new("0A000", "this statement cannot be explained"));
         }

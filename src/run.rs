@@ -1,12 +1,13 @@
 //! The path: text → parse → plan → execute → stream. Every statement of every client walks it.
 
 mod copy;
+mod parameters;
 mod place;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::common::runtime::SpawnedTask;
@@ -17,16 +18,17 @@ use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
-use sql::changes::{self, Change, Returning};
+use sql::changes::{self, Change, Kept, Returning, Step, Touched};
 use sql::copy::{CopyIn, CopyOut};
 use sql::parse::CopyPlace;
-use sql::plan::{self, Environment, Lakes, Life, Origin};
+use sql::plan::{self, Environment, Lakes, Life, Origin, Overrides};
 use sql::{Notice, Own, Parsed, statements};
 
 use crate::session::Planned;
 use crate::{Error, explain};
 
 pub use copy::{CopyingIn, CopyingOut};
+pub(crate) use parameters::parameters;
 pub(crate) use place::placed;
 pub use sql::Statement;
 
@@ -67,6 +69,8 @@ pub(crate) enum Plan {
     /// A query that is optimized, and the columns it had before.
     Optimized(LogicalPlan, SchemaRef),
     Change(Box<Change>),
+    /// Changes in WITH, and what is done after them.
+    With(Vec<Step>, Box<Plan>),
     Explain(explain::Explain, Box<Plan>),
     /// DECLARE's query; the session keeps its rows.
     Cursor(Box<ast::Declare>, LogicalPlan),
@@ -85,6 +89,13 @@ impl Plan {
                 plan::reads(plan, lake)?
             }
             Self::Change(change) => plan::reads(&change.plan, lake)?,
+            Self::With(steps, rest) => {
+                let mut read = rest.reads(lake)?;
+                for step in steps {
+                    read.extend(plan::reads(&step.change.plan, lake)?);
+                }
+                read
+            }
             Self::Explain(_, plan) | Self::CopyOut(_, plan) => plan.reads(lake)?,
             Self::CopyIn(_) | Self::Command => Vec::new(),
         })
@@ -93,7 +104,7 @@ impl Plan {
     pub fn changes(&self) -> bool {
         match self {
             Self::Query(_) | Self::Optimized(..) | Self::Cursor(..) => false,
-            Self::Change(_) | Self::Command | Self::Explain(..) => true,
+            Self::Change(_) | Self::With(..) | Self::Command | Self::Explain(..) => true,
             // The client's data comes later: the session is told when it has.
             Self::CopyIn(copy) => copy.place != CopyPlace::Client,
             Self::CopyOut(_, inner) => inner.changes(),
@@ -106,9 +117,13 @@ impl Plan {
             Self::Query(plan) | Self::Optimized(plan, _) | Self::Cursor(_, plan) => {
                 plan::life(plan)?
             }
-            Self::Change(change) => {
-                let returning = change.returning.as_ref().map(|r| plan::life(&r.plan));
-                plan::life(&change.plan)?.min(returning.transpose()?.unwrap_or(Life::Snapshot))
+            Self::Change(change) => life_of(change)?,
+            Self::With(steps, rest) => {
+                let mut life = rest.life()?;
+                for step in steps {
+                    life = life.min(life_of(&step.change)?);
+                }
+                life
             }
             Self::Explain(_, inner) => inner.life()?,
             // What is fed is fed once.
@@ -117,6 +132,11 @@ impl Plan {
             Self::Command => Life::Snapshot,
         })
     }
+}
+
+fn life_of(change: &Change) -> Result<Life, Error> {
+    let returning = change.returning.as_ref().map(|r| plan::life(&r.plan));
+    Ok(plan::life(&change.plan)?.min(returning.transpose()?.unwrap_or(Life::Snapshot)))
 }
 
 /// What a statement answers.
@@ -189,13 +209,15 @@ async fn plan_sql(
     sql: &ast::Statement,
     types: &[Option<FieldRef>],
 ) -> Result<Plan, Error> {
-    if let Some(change) = changes::plan_change(environment, lakes, sql, types).await? {
-        return Ok(Plan::Change(Box::new(change)));
+    if let ast::Statement::Query(_) = sql
+        && let Some(parts) = changes::parts(environment, lakes, sql, types).await?
+    {
+        let rest = plan_rows(environment, lakes, &parts.rest, types, parts.given).await?;
+        return Ok(Plan::With(parts.steps, Box::new(rest)));
     }
-    if let ast::Statement::Query(query) = sql {
-        let query = query.as_ref().clone();
-        let plan = plan::plan_query(environment, lakes, query, types, Vec::new()).await?;
-        return Ok(Plan::Query(plan));
+    let planned = plan_rows(environment, lakes, sql, types, Vec::new()).await?;
+    if !matches!(planned, Plan::Command) {
+        return Ok(planned);
     }
     if let ast::Statement::Declare { stmts } = sql
         && let [declare] = stmts.as_slice()
@@ -215,36 +237,20 @@ async fn plan_sql(
     Ok(Plan::Command)
 }
 
-/// The parameters that a plan leaves open, in order; one of unknown type is text.
-pub(crate) fn parameters(
-    plan: &Plan,
-    declared: &[Option<FieldRef>],
-) -> Result<Vec<FieldRef>, Error> {
-    let (plan, returning, told) = match plan {
-        Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => {
-            (plan, None, [].as_slice())
-        }
-        Plan::Change(change) => (&change.plan, change.returning.as_ref(), change.told.as_slice()),
-        Plan::Explain(_, inner) => return parameters(inner, declared),
-        Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => return Ok(Vec::new()),
-    };
-    let mut found = plan.get_parameter_fields()?;
-    if let Some(returning) = returning {
-        for (name, field) in returning.plan.get_parameter_fields()? {
-            let known = found.entry(name).or_default();
-            *known = known.take().or(field);
-        }
+/// Plans a query or a change, to which rows are given under names of WITH.
+async fn plan_rows(
+    environment: &Environment,
+    lakes: &Lakes,
+    sql: &ast::Statement,
+    types: &[Option<FieldRef>],
+    given: Overrides,
+) -> Result<Plan, Error> {
+    if let Some(change) = changes::plan_change(environment, lakes, sql, types, &given).await? {
+        return Ok(Plan::Change(Box::new(change)));
     }
-    let number = |name: &str| name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
-    let count = found.keys().map(|name| number(name)).max().unwrap_or(0).max(declared.len());
-    let field = |index: usize| {
-        let of = |types: &[Option<FieldRef>]| types.get(index).cloned().flatten();
-        let declared = of(declared).or_else(|| of(told));
-        let inferred = || found.get(&format!("${}", index + 1)).cloned().flatten();
-        let text = || Arc::new(Field::new("", DataType::Utf8, true));
-        declared.or_else(inferred).unwrap_or_else(text)
-    };
-    Ok((0..count).map(field).collect())
+    let ast::Statement::Query(query) = sql else { return Ok(Plan::Command) };
+    let query = query.as_ref().clone();
+    Ok(Plan::Query(plan::plan_query(environment, lakes, query, types, given).await?))
 }
 
 /// The columns that a plan returns.
@@ -253,6 +259,7 @@ pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
         Plan::Query(plan) => Some(Arc::clone(plan.schema().inner())),
         Plan::Optimized(_, schema) => Some(Arc::clone(schema)),
         Plan::Change(change) => change.returning.as_ref().map(Returning::schema),
+        Plan::With(_, rest) => columns(rest),
         Plan::Explain(explain, _) => Some(explain.schema()),
         Plan::Command | Plan::Cursor(..) | Plan::CopyIn(_) | Plan::CopyOut(..) => None,
     }
@@ -286,17 +293,31 @@ pub(crate) fn bind(
         }
         Plan::Cursor(declare, plan) => Plan::Cursor(declare, filled(plan)?),
         Plan::Change(mut change) => {
-            change.plan = filled(std::mem::take(&mut change.plan))?;
-            if let Some(returning) = &mut change.returning {
-                returning.plan = filled(std::mem::take(&mut returning.plan))?;
-            }
+            fill(&mut change, filled)?;
             Plan::Change(change)
+        }
+        Plan::With(mut steps, rest) => {
+            for step in &mut steps {
+                fill(&mut step.change, filled)?;
+            }
+            Plan::With(steps, Box::new(bind(engine, *rest, values)?))
         }
         Plan::Explain(explain, inner) => {
             Plan::Explain(explain, Box::new(bind(engine, *inner, values)?))
         }
         Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => plan,
     })
+}
+
+fn fill(
+    change: &mut Change,
+    filled: impl Fn(LogicalPlan) -> Result<LogicalPlan, Error>,
+) -> Result<(), Error> {
+    change.plan = filled(std::mem::take(&mut change.plan))?;
+    if let Some(returning) = &mut change.returning {
+        returning.plan = filled(std::mem::take(&mut returning.plan))?;
+    }
+    Ok(())
 }
 
 /// Runs a bound plan; None for a command that is not about the lake.
@@ -318,7 +339,14 @@ pub(crate) async fn execute(
         Plan::Optimized(plan, schema) => {
             optimized(&environment.engine, &plan, schema).await.map(Some)
         }
-        Plan::Change(change) => change_rows(environment, lakes, &change).await.map(Some),
+        Plan::Change(change) => {
+            change_rows(environment, lakes, &change, &mut Touched::default()).await.map(Some)
+        }
+        Plan::With(steps, rest) => {
+            let outcome = with(environment, lakes, &steps, *rest).await;
+            steps.iter().for_each(Step::clear);
+            outcome.map(Some)
+        }
         Plan::Explain(explain, inner) => {
             explain::run(environment, lakes, &explain, *inner).await.map(Some)
         }
@@ -375,13 +403,43 @@ async fn change_rows(
     environment: &Environment,
     lakes: &mut Lakes,
     change: &Change,
+    touched: &mut Touched,
 ) -> Result<Outcome, Error> {
-    let applied = changes::apply(environment, lakes, change).await?;
+    let applied = changes::apply_after(environment, lakes, change, touched).await?;
     match (applied.returned, &change.returning) {
         (Some(rows), Some(returning)) => {
-            let schema = returning.schema();
+            let (schema, rows) = (returning.schema(), rows.into_stream());
             Ok(Outcome::Rows { schema, rows, tag: change.tag, count: true, binary: false })
         }
         _ => Ok(Outcome::Done { tag: format!("{} {}", change.tag, applied.count) }),
+    }
+}
+
+/// The changes in WITH, then the rest; all of its rows are there before anything is committed.
+async fn with(
+    environment: &Environment,
+    lakes: &mut Lakes,
+    steps: &[Step],
+    rest: Plan,
+) -> Result<Outcome, Error> {
+    let mut touched = Touched::default();
+    for step in steps {
+        let applied = changes::apply_after(environment, lakes, &step.change, &mut touched).await?;
+        step.fill(applied.returned);
+    }
+    let plan = match rest {
+        Plan::Query(plan) => plan,
+        Plan::Change(change) => {
+            return change_rows(environment, lakes, &change, &mut touched).await;
+        }
+        _ => return Err(Error::new("XX000", "WITH before a statement that takes none")),
+    };
+    match query(&environment.engine, plan).await? {
+        Outcome::Rows { schema, rows, tag, count, binary } => {
+            let task = environment.engine.task_ctx();
+            let rows = Kept::collect(rows, &schema, &task).await?.into_stream();
+            Ok(Outcome::Rows { schema, rows, tag, count, binary })
+        }
+        other => Ok(other),
     }
 }

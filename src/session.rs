@@ -258,7 +258,8 @@ impl Session {
             return run::optimized(&self.engine, &plan, schema).await;
         }
         let environment = self.environment();
-        let writes_now = matches!(plan, Plan::Change(_) | Plan::Command | Plan::CopyIn(_));
+        let writes_now =
+            matches!(plan, Plan::Change(_) | Plan::With(..) | Plan::Command | Plan::CopyIn(_));
         let refused = writes_now && self.is_read_only();
         let Some(open) = &mut self.open else {
             return Err(Error::new("XX000", "the transaction is gone"));

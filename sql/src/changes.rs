@@ -11,12 +11,14 @@ mod check;
 mod delete;
 mod held;
 mod insert;
+mod kept;
 mod merge;
 mod own;
 mod returning;
 mod update;
 mod upsert;
 pub(crate) mod validate;
+mod with;
 
 use std::sync::Arc;
 
@@ -31,16 +33,18 @@ use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, Table
 
 use crate::access::{self, Privileges};
 use crate::error::{Error, Result};
-use crate::plan::{self, Environment, Found, Given, Lakes, Place};
+use crate::plan::{self, Environment, Found, Given, Lakes, Overrides, Place};
 use crate::{parse, system};
 
-pub use apply::{Applied, apply};
+pub use apply::{Applied, Touched, apply, apply_after};
 pub(crate) use held::Held;
+pub use kept::Kept;
 pub(crate) use merge::NOTHING;
 pub(crate) use own::computed;
 use own::{Own, compute};
 pub use returning::Returning;
 use returning::SourceColumn;
+pub use with::{Parts, Step, parts};
 
 /// The name under which a statement's target is planned; its alias is what the user wrote.
 pub(crate) const TARGET: &str = "\u{3}target";
@@ -149,15 +153,17 @@ impl Change {
     }
 }
 
-/// Plans a data-changing statement; None if it is another one.
+/// Plans a data-changing statement; None if it is another one. `given` is what WITH names beside
+/// the statement's own.
 pub async fn plan_change(
     environment: &Environment,
     lakes: &Lakes,
     statement: &ast::Statement,
     types: &[Option<FieldRef>],
+    given: &Overrides,
 ) -> Result<Option<Change>> {
     let (with, statement) = change_in(statement);
-    let planner = Planner { environment, lakes, types, with };
+    let planner = Planner { environment, lakes, types, with, given };
     planner.check_rights(statement)?;
     match statement {
         ast::Statement::Insert(insert) => planner.insert(insert.clone()).await,
@@ -192,6 +198,8 @@ pub(crate) struct Planner<'a> {
     types: &'a [Option<FieldRef>],
     /// The statement's WITH, which its queries are planned under.
     with: Option<&'a ast::With>,
+    /// What it names beside that.
+    given: &'a Overrides,
 }
 
 impl Planner<'_> {
@@ -251,8 +259,18 @@ impl Planner<'_> {
     ) -> Result<LogicalPlan> {
         let query = self.under_with(query);
         let target = self.addressed(place, table).await?;
-        let overrides = vec![(TARGET.to_string(), Given::Table(target))];
-        plan::plan_query(self.environment, self.lakes, query, self.types, overrides).await
+        self.plan_given(query, self.types, [(TARGET.to_string(), Given::Table(target))]).await
+    }
+
+    /// Plans `query` with what is given to it beside what the statement was given.
+    async fn plan_given(
+        &self,
+        query: ast::Query,
+        types: &[Option<FieldRef>],
+        given: impl IntoIterator<Item = (String, Given)>,
+    ) -> Result<LogicalPlan> {
+        let given = self.given.iter().cloned().chain(given).collect();
+        plan::plan_query(self.environment, self.lakes, query, types, given).await
     }
 
     /// The query with the statement's WITH before its own.
@@ -289,7 +307,8 @@ pub(crate) fn rows_of(
     table: &Table,
     columns: &[usize],
 ) -> Result<LogicalPlan> {
-    Planner { environment, lakes, types: &[], with: None }.rows(source, table, columns)
+    let given = &Vec::new();
+    Planner { environment, lakes, types: &[], with: None, given }.rows(source, table, columns)
 }
 
 /// The first items of a change's SELECT: what to do with which row of the target.

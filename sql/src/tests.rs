@@ -83,7 +83,9 @@ impl Db {
                 let batches = collect(physical, self.environment.engine.task_ctx()).await?;
                 return Ok(shown(&batches));
             }
-            if let Some(change) = plan_change(&self.environment, lakes, sql, &[]).await? {
+            if let Some(change) =
+                plan_change(&self.environment, lakes, sql, &[], &Vec::new()).await?
+            {
                 let applied = apply(&self.environment, lakes, &change).await?;
                 let Some(rows) = applied.returned else {
                     return Ok(vec![format!("{} {}", change.tag, applied.count)]);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use catalog::{FileId, Lake, NewFile, TableWriter};
+use catalog::{FileId, Lake, NewFile, ObjectId, TableWriter};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
@@ -19,6 +19,7 @@ use futures::StreamExt;
 use roaring::RoaringTreemap;
 
 use super::check::Checker;
+use super::kept::Kept;
 use super::{Change, DELETE, INSERT, Shape, Twice, ident, returning};
 use crate::error::{Error, Result};
 use crate::plan::{Environment, Lakes};
@@ -27,9 +28,17 @@ use crate::plan::{Environment, Lakes};
 pub struct Applied {
     /// Rows inserted, updated or deleted.
     pub count: u64,
-    /// RETURNING's rows.
-    pub returned: Option<SendableRecordBatchStream>,
+    /// RETURNING's rows, all of them: an error in one is the statement's.
+    pub returned: Option<Kept>,
 }
+
+/// Rows of one table by file and position.
+type Addresses = BTreeMap<FileId, RoaringTreemap>;
+
+/// Rows that earlier parts of a statement have changed, by table and whether it is temporary: a
+/// later part leaves them alone.
+#[derive(Default)]
+pub struct Touched(BTreeMap<(bool, ObjectId), Addresses>);
 
 /// Runs the change inside the statement's transaction. A failed one leaves nothing.
 pub async fn apply(
@@ -37,6 +46,17 @@ pub async fn apply(
     lakes: &mut Lakes,
     change: &Change,
 ) -> Result<Applied> {
+    apply_after(environment, lakes, change, &mut Touched::default()).await
+}
+
+/// `apply` of one part of a statement, after others.
+pub async fn apply_after(
+    environment: &Environment,
+    lakes: &mut Lakes,
+    change: &Change,
+    touched: &mut Touched,
+) -> Result<Applied> {
+    let touched = touched.0.entry((change.place.temp, change.table.id)).or_default();
     let lake = Arc::clone(lakes.view(&change.place).lake());
     let plan = sorted(change)?;
     let physical = environment.engine.create_physical_plan(&plan).await?;
@@ -46,7 +66,7 @@ pub async fn apply(
         parallel_insert(environment, &lake, change, physical, &task).await?
     } else {
         let stream = execute_stream(physical, Arc::clone(&task))?;
-        let mut run = Run::new(environment, &lake, change, &task)?;
+        let mut run = Run::new(environment, &lake, (change, touched), &task)?;
         match run.consume(stream).await {
             Ok(()) => run.finish().await?,
             Err(error) => {
@@ -62,9 +82,14 @@ pub async fn apply(
             returning.rows.fill(outcome.returned);
             let physical = environment.engine.create_physical_plan(&returning.plan).await;
             returning.rows.fill(Vec::new());
-            Some(execute_stream(physical?, task)?)
+            let rows = execute_stream(physical?, Arc::clone(&task))?;
+            Some(Kept::collect(rows, &returning.schema(), &task).await?)
         }
     };
+    drop(outcome.memory);
+    for (file, positions) in outcome.deleted {
+        *touched.entry(file).or_default() |= positions;
+    }
     Ok(Applied { count: outcome.count, returned })
 }
 
@@ -100,10 +125,12 @@ fn sorted(change: &Change) -> Result<LogicalPlan> {
 #[derive(Default)]
 struct Outcome {
     count: u64,
-    deleted: BTreeMap<FileId, RoaringTreemap>,
+    deleted: Addresses,
     inlined: Vec<RecordBatch>,
     files: Vec<NewFile>,
     returned: Vec<RecordBatch>,
+    /// What `returned` takes.
+    memory: Option<MemoryReservation>,
 }
 
 /// Rows on their way out: held back while they may yet be few enough to be inlined.
@@ -171,6 +198,8 @@ struct Run<'a> {
     writer: Writer,
     outcome: Outcome,
     touched: HashSet<(FileId, i64)>,
+    /// Rows of the table that earlier parts of the statement have changed.
+    earlier: &'a Addresses,
     keys: Option<(RowConverter, HashSet<OwnedRow>)>,
     memory: MemoryReservation,
 }
@@ -179,7 +208,7 @@ impl<'a> Run<'a> {
     fn new(
         environment: &Environment,
         lake: &Arc<Lake>,
-        change: &'a Change,
+        (change, earlier): (&'a Change, &'a Addresses),
         task: &TaskContext,
     ) -> Result<Self> {
         let keys = match &change.distinct {
@@ -199,6 +228,7 @@ impl<'a> Run<'a> {
             writer: writer(lake, change, &change.folder, lake.inline_row_limit()),
             outcome: Outcome::default(),
             touched: HashSet::new(),
+            earlier,
             keys,
             memory: memory.register(task.memory_pool()),
         })
@@ -218,6 +248,7 @@ impl<'a> Run<'a> {
     async fn finish(self) -> Result<Outcome> {
         let mut outcome = self.outcome;
         (outcome.inlined, outcome.files) = self.writer.finish().await?;
+        outcome.memory = Some(self.memory);
         Ok(outcome)
     }
 
@@ -293,6 +324,7 @@ impl<'a> Run<'a> {
                     }
                     _ => true,
                 },
+                _ if self.is_gone(files.value(row), positions.value(row)) => false,
                 _ => {
                     let fresh = self.touched.insert((files.value(row), positions.value(row)));
                     seen_first(fresh, &self.change.twice)?
@@ -303,6 +335,14 @@ impl<'a> Run<'a> {
         let per_row = size_of::<(FileId, i64)>() * 2;
         self.memory.try_grow(batch.num_rows() * per_row)?;
         filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(arrow)
+    }
+}
+
+impl Run<'_> {
+    /// Whether an earlier part of the statement has changed a row.
+    fn is_gone(&self, file: FileId, position: i64) -> bool {
+        let positions = self.earlier.get(&file);
+        positions.is_some_and(|positions| positions.contains(position.unsigned_abs()))
     }
 }
 

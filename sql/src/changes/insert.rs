@@ -94,8 +94,7 @@ impl Planner<'_> {
             _ => {}
         }
         let Parameters { types, told } = parameters;
-        let plan =
-            plan::plan_query(self.environment, self.lakes, query, &types, Vec::new()).await?;
+        let plan = self.plan_given(query, &types, []).await?;
         check_count(plan.schema().fields().len(), columns.len())?;
         Ok((plan, told))
     }

@@ -65,8 +65,8 @@ impl Planner<'_> {
         let relation = plan::table_factor(plan::object_name(&[CHANGED]), None);
         let from = TableWithJoins { relation, joins: Vec::new() };
         let query = self.under_with(select(items.collect(), vec![from], None)?);
-        let given = vec![(CHANGED.to_string(), Given::Plan(changed))];
-        let plan = plan::plan_query(self.environment, self.lakes, query, self.types, given).await?;
+        let given = [(CHANGED.to_string(), Given::Plan(changed))];
+        let plan = self.plan_given(query, self.types, given).await?;
         refuse_aggregates(&plan)?;
         Ok(Returning { plan, rows })
     }

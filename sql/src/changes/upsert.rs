@@ -59,12 +59,11 @@ impl Planner<'_> {
         ))?
         .order_by;
         let target = self.addressed(&change.place, &change.table).await?;
-        let overrides = vec![
+        let given = [
             (super::TARGET.to_string(), Given::Table(target)),
             (ROWS.to_string(), Given::Table(rows)),
         ];
-        let plan =
-            plan::plan_query(self.environment, self.lakes, query, self.types, overrides).await?;
+        let plan = self.plan_given(query, self.types, given).await?;
         let values = columns_at(&plan, 3..3 + change.table.columns.len());
         let target = (change.place.clone(), Arc::clone(&change.table));
         *change = Change::of_actions(self, target, change.tag, plan, values, &[])?;

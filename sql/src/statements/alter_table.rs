@@ -207,7 +207,8 @@ async fn fill(context: &mut Context<'_>, place: &Place, column: &str) -> Result<
         for assignment in &mut update.assignments {
             assignment.target = AssignmentTarget::ColumnName(plan::object_name(&[column]));
         }
-        let planned = changes::plan_change(context.environment, context.lakes, sql, &[]).await?;
+        let planned =
+            changes::plan_change(context.environment, context.lakes, sql, &[], &Vec::new()).await?;
         if let Some(change) = planned {
             changes::apply(context.environment, context.lakes, &change).await?;
         }

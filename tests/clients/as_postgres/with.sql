@@ -1,0 +1,80 @@
+-- WITH queries that change rows: run once, in order, all on what was there before.
+create schema w;
+set search_path = w, public;
+create table t (id int primary key, v text, n int default 7);
+create table log (id int, what text);
+with new as (insert into t values (1, 'a', 1), (2, 'b', 2), (3, 'c', 3) returning *) select * from new order by id;
+select * from t order by id;
+with gone as (delete from t where id = 3 returning *) insert into log select id, v from gone;
+with gone as (delete from t where id = 99 returning *) insert into log select id, v from gone;
+select * from t order by id;
+select * from log order by id;
+with up as (update t set n = n + 10 returning id, n), total as (select sum(n) as s from up) select id, n, s from up, total order by id;
+-- The parts see what was there before, and not each other's changes.
+with up as (update t set n = 0 returning id) select t.id, t.n from t join up using (id) order by 1;
+select id, n from t order by id;
+with i as (insert into t values (10, 'ten') returning id) select count(*) from t;
+select count(*) from t;
+with i as (insert into t (id) values (11)) select 1 as one;
+with i as (insert into t (id) values (12)) select * from i;
+select id, v, n from t order by id;
+-- Names and columns.
+with i (a, b) as (insert into t (id, v) values (20, 'x') returning id, v) select b, a from i;
+with i (a, b, c) as (insert into t (id, v) values (21, 'x') returning id, v) select b, a from i;
+with t as (update t set n = 5 where id = 1 returning id, n) select * from t;
+with a as (insert into t (id) values (30) returning id), b as (insert into log select id, 'from a' from a returning what) select * from a, b;
+select * from log order by id;
+with base as (select 40 as k), i as (insert into t (id) select k from base returning id) select i.id, base.k from i, base;
+with recursive r as (select 50 as k union all select k + 1 from r where k < 52), i as (insert into t (id) select k from r returning id) select count(*), max(id) from i;
+with i as (insert into t (id) values (60) returning id as x, id * 2 as y, 'z' as z) select y, x, z from i where y > 100;
+with i as (insert into t (id) values (61) returning *) select * from i where false;
+select count(*) from t where id = 61;
+-- The last part may be any change.
+with s as (delete from t where id between 50 and 52 returning id) update t set v = 'seen ' || (select count(*) from s) where id = 1 returning v;
+with s as (update t set n = 1 where id = 2 returning id) delete from t using s where t.id = s.id + 8 returning t.id;
+with s as (delete from t where id >= 40 returning id) select count(*) from s;
+with s as (insert into log values (100, 'merge') returning id) merge into t using s on t.id = s.id when not matched then insert (id, v) values (s.id, 'merged');
+select id, v, n from t order by id;
+with up as (insert into t values (1, 'again') on conflict (id) do update set v = excluded.v returning id, v) select * from up;
+-- A row is changed once.
+with a as (update t set n = 100 where id = 1 returning id) select n from t where id = 1;
+with a as (update t set n = 101 where id = 1 returning id), b as (delete from t where id = 2 returning id) select a.id, b.id from a, b;
+select id, n from t order by id;
+with a as (delete from t where id = 1 returning id) update t set n = 5 where id = 20 returning id, n;
+-- Whatever fails undoes all of it.
+with i as (insert into t (id) values (70) returning id) select 1 / (id - 70) from i;
+insert into t (id) values (71) returning 1 / (id - 71);
+update t set n = 9 where id = 20 returning 1 / (id - 20);
+delete from t where id = 20 returning 1 / (id - 20);
+select id, n from t order by id;
+begin;
+with i as (insert into t (id) values (80) returning id) insert into log select id, 'block' from i;
+select count(*) from t where id = 80;
+rollback;
+select count(*) from t where id = 80;
+begin;
+with i as (insert into t (id) values (81) returning id) insert into log select id, 'block' from i returning what;
+with d as (delete from log where what = 'block' returning id) select * from d;
+commit;
+select count(*) from t where id = 81;
+-- Where they may not be.
+select * from (with i as (insert into t (id) values (90) returning id) select * from i) s;
+with a as (with b as (insert into t (id) values (90) returning id) select * from b) select * from a;
+create view bad as with i as (insert into t (id) values (90) returning id) select * from i;
+declare c cursor for with i as (insert into t (id) values (90) returning id) select * from i;
+insert into log with i as (insert into t (id) values (90) returning id) select id, '' from i;
+with i as (insert into nowhere values (1) returning 1) select * from i;
+with i as (insert into t (id, nope) values (1, 1) returning 1) select * from i;
+with i as (insert into t (id) values ('x') returning 1) select * from i;
+set default_transaction_read_only = on;
+with i as (insert into t (id) values (91) returning id) select * from i;
+set default_transaction_read_only = off;
+select count(*) from t where id >= 90;
+prepare p (int, text) as with i as (insert into t (id, v) values ($1, $2) returning id) insert into log select id, $2 || '!' from i returning *;
+execute p (110, 'one');
+execute p (111, 'two');
+select id, v from t where id > 105 order by id;
+create temp table tt (a int);
+with i as (insert into tt select id from t where id < 5 returning a) insert into log select a, 'temp' from i returning *;
+select * from tt order by a;
+drop schema w cascade;
