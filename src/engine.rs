@@ -15,6 +15,7 @@ use datafusion_pg_catalog::sql::rules::{
 };
 
 use crate::Error;
+use crate::config::Config;
 use crate::functions;
 
 /// Rows in a batch between operators.
@@ -28,9 +29,10 @@ pub struct Engine {
 
 impl Engine {
     /// Built once, when the server starts.
-    pub fn new(runtime: Arc<RuntimeEnv>, threads: usize, database: &str) -> Result<Self, Error> {
+    pub fn new(runtime: Arc<RuntimeEnv>, config: &Config) -> Result<Self, Error> {
+        let (database, memory_limit) = (&config.database, config.memory_limit_bytes);
         let mut config = SessionConfig::new()
-            .with_target_partitions(threads)
+            .with_target_partitions(config.threads)
             .with_batch_size(BATCH_ROWS)
             .with_information_schema(false)
             .with_create_default_catalog_and_schema(false)
@@ -58,7 +60,7 @@ impl Engine {
                 Arc::new(sql::features::FeatureRelations),
             ])
             .with_optimizer_rules(sql::asof::optimizer_rules())
-            .with_physical_optimizer_rules(sql::plan::physical_rules())
+            .with_physical_optimizer_rules(sql::plan::physical_rules(memory_limit))
             .build();
         let context = SessionContext::new_with_state(state);
         postgres_functions(&context, database)?;

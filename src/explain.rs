@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{self, AnalyzeFormatKind, Expr};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use sql::changes;
+use sql::names::unmarked;
 use sql::plan::{Environment, Lakes};
 
 use crate::Error;
@@ -161,7 +162,7 @@ fn as_lines(
         false => DisplayableExecutionPlan::new(physical),
     };
     let indent = if title.is_none() { "" } else { "  ->  " };
-    let text = shown.indent(explain.verbose).to_string();
+    let text = unmarked(&shown.indent(explain.verbose).to_string());
     let mut lines: Vec<String> = title.into_iter().collect();
     lines.extend(text.lines().map(|line| format!("{indent}{line}")));
     lines.extend(told);
@@ -197,7 +198,7 @@ fn as_json(
 }
 
 fn node(plan: &dyn ExecutionPlan, metrics: bool) -> Value {
-    let detail = DisplayableExecutionPlan::new(plan).one_line().to_string();
+    let detail = unmarked(&DisplayableExecutionPlan::new(plan).one_line().to_string());
     let mut node = json!({ "Node Type": plan.name(), "Detail": detail.trim() });
     if let Some(found) = plan.metrics().filter(|_| metrics) {
         for metric in found.aggregate_by_name().iter() {

@@ -69,7 +69,7 @@ impl Server {
         let lake = open_lake(&config, &runtime).await?;
         superuser(&config, &lake).await?;
         let open = !access::has_roles(lake.current().await?.as_ref());
-        let engine = Engine::new(Arc::clone(&runtime), config.threads, &config.database)?;
+        let engine = Engine::new(Arc::clone(&runtime), &config)?;
         let server = Arc::new(Self {
             config,
             runtime,

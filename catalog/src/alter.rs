@@ -58,6 +58,7 @@ pub fn alter(table: &mut Table, change: &TableChange) -> Result<()> {
             let field = field.clone().with_name(name).with_nullable(column.nullable);
             column.field = Arc::new(field);
         }
+        TableChange::TakePlace { from, of } => return take_place(table, from, of),
         TableChange::SetDefault { name, default } => {
             column_mut(table, name)?.default.clone_from(default);
         }
@@ -130,6 +131,26 @@ fn drop_column(table: &mut Table, name: &str) -> Result<()> {
     });
     table.sort_by.retain(|key| key.column != name);
     table.partition_by.retain(|key| key.column_id != id);
+    Ok(())
+}
+
+fn take_place(table: &mut Table, from: &str, of: &str) -> Result<()> {
+    let new = column_mut(table, from)?.clone();
+    table.columns.retain(|column| column.id != new.id);
+    let column = column_mut(table, of)?;
+    let old = std::mem::replace(&mut column.id, new.id);
+    let field = new.field.as_ref().clone().with_name(of).with_nullable(column.nullable);
+    column.field = Arc::new(field);
+    (column.children, column.initial_default) = (new.children, new.initial_default);
+    let follow = |id: &mut i64| {
+        if *id == old {
+            *id = new.id;
+        }
+    };
+    for constraint in &mut table.constraints {
+        constraint.columns_mut().into_iter().for_each(follow);
+    }
+    table.partition_by.iter_mut().for_each(|key| follow(&mut key.column_id));
     Ok(())
 }
 

@@ -56,6 +56,7 @@ pub fn number(name: &str, field: &Field, next: &mut i64) -> Column {
     metadata.remove(types::FOREIGN_TYPE);
     Column {
         id,
+        order: id,
         name: name.to_owned(),
         field: Arc::new(field.clone().with_name(name).with_metadata(metadata)),
         children,
@@ -87,7 +88,7 @@ pub fn records(column: &Column, parent: Option<i64>, into: &mut Vec<ColumnRecord
     };
     into.push(ColumnRecord {
         id: column.id,
-        order: column.id,
+        order: column.order,
         name: column.name.clone(),
         type_name: type_name(&column.field)?,
         initial_default: column.initial_default.clone(),
@@ -147,6 +148,7 @@ fn from_record(
     });
     Ok(Column {
         id: record.id,
+        order: record.order,
         name: record.name.clone(),
         field: Arc::new(field),
         children,

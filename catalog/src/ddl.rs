@@ -77,6 +77,11 @@ pub enum TableChange {
         name: String,
         field: Field,
     },
+    /// A column gives its type and values to another, which stays where it is in all else.
+    TakePlace {
+        from: String,
+        of: String,
+    },
     SetDefault {
         name: String,
         default: Option<String>,

@@ -125,6 +125,8 @@ pub struct Column {
     /// Field id in Parquet; unique in the table, never reused. Children of nested types have their
     /// own, kept in `children`.
     pub id: i64,
+    /// Where it stands among the table's columns: the id of the first that stood there.
+    pub order: i64,
     pub name: String,
     /// Engine type, with `TYPE_KEY` metadata where Postgres' name cannot be read off it.
     pub field: Arc<Field>,
@@ -143,6 +145,7 @@ impl Column {
     pub(crate) fn origin(id: i64, name: &str) -> Self {
         Self {
             id,
+            order: id,
             name: name.to_owned(),
             field: Arc::new(Field::new(name, DataType::Int64, true)),
             children: Vec::new(),
@@ -208,6 +211,23 @@ pub enum Constraint {
     },
     /// CREATE INDEX: remembered for the tools that look for it; no structure is kept.
     Index(Index),
+}
+
+impl Constraint {
+    /// The columns that it names by id.
+    pub(crate) fn columns_mut(&mut self) -> Vec<&mut i64> {
+        match self {
+            Self::Check { .. } => Vec::new(),
+            Self::Unique { columns, .. } | Self::ForeignKey { columns, .. } => {
+                columns.iter_mut().collect()
+            }
+            Self::Generated { column, .. } => vec![column],
+            Self::Index(index) => {
+                let keys = index.keys.iter_mut().map(|key| &mut key.column);
+                keys.chain(&mut index.included).collect()
+            }
+        }
+    }
 }
 
 /// What CREATE INDEX said.

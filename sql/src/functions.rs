@@ -10,6 +10,7 @@ pub(crate) mod bounded;
 mod bytes;
 mod extract;
 mod finite;
+mod from_char;
 pub(crate) mod interval;
 pub(crate) mod json;
 mod keywords;
@@ -77,8 +78,8 @@ pub fn scalar() -> Vec<ScalarUDF> {
         text::format_function(),
         timezone(),
         to_char::to_char(),
-        to_char::to_date(),
-        to_char::to_timestamp(),
+        from_char::to_date(),
+        from_char::to_timestamp(),
         type_of::function(),
         unknown::function(),
     ]);

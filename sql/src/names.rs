@@ -24,6 +24,13 @@ pub fn shown(name: &str) -> &str {
     name.split(MARK).next().unwrap_or(name)
 }
 
+/// Text in which names stand, without their marks.
+pub fn unmarked(text: &str) -> String {
+    let mut parts = text.split(MARK);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
 /// Names every select list in `node`, subqueries included.
 pub fn assign(node: &mut impl VisitMut) {
     let _ = node.visit(&mut Namer);

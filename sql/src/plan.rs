@@ -10,6 +10,7 @@ mod convert;
 mod files;
 mod fold;
 mod interval;
+mod large_join;
 mod life;
 mod missing;
 mod moment;

@@ -26,6 +26,7 @@ mod lock;
 mod materialized_view;
 mod owner;
 mod refresh_feature_view;
+mod retype;
 mod role;
 mod sequence;
 mod tag;

@@ -90,7 +90,8 @@ impl Db {
                 let Some(rows) = applied.returned else {
                     return Ok(vec![format!("{} {}", change.tag, applied.count)]);
                 };
-                let batches: Vec<_> = futures::TryStreamExt::try_collect(rows).await?;
+                let batches: Vec<_> =
+                    futures::TryStreamExt::try_collect(rows.into_stream()).await?;
                 return Ok(shown(&batches));
             }
         }

@@ -280,8 +280,25 @@ fn describe_type(data_type: &DataType) -> Described {
     }
 }
 
+/// Whether it is text, varchar or char.
+pub fn is_text(field: &Field) -> bool {
+    ["text", "varchar", "bpchar"].contains(&describe(field).udt_name.as_str())
+}
+
 /// Whether every value of `from` is a value of `to`: what ALTER COLUMN TYPE may do in place.
-pub fn widens(from: &DataType, to: &DataType) -> bool {
+pub fn widens(from: &Field, to: &Field) -> bool {
+    let (old, new) = (describe(from), describe(to));
+    let is_char = |field: &Field| describe(field).udt_name == "bpchar";
+    let same = match is_text(from) && is_text(to) && !is_char(from) && !is_char(to) {
+        true => new.character_maximum_length.is_none_or(|length| {
+            old.character_maximum_length.is_some_and(|shorter| shorter <= length)
+        }),
+        false => from.metadata().get(TYPE_KEY) == to.metadata().get(TYPE_KEY),
+    };
+    same && holds(from.data_type(), to.data_type())
+}
+
+fn holds(from: &DataType, to: &DataType) -> bool {
     use DataType::{Decimal128, Float32, Float64, Int8, Int16, Int32, Int64};
     match (from, to) {
         (a, b) if a == b => true,

@@ -197,7 +197,6 @@ struct Run<'a> {
     checker: Checker,
     writer: Writer,
     outcome: Outcome,
-    touched: HashSet<(FileId, i64)>,
     /// Rows of the table that earlier parts of the statement have changed.
     earlier: &'a Addresses,
     keys: Option<(RowConverter, HashSet<OwnedRow>)>,
@@ -227,7 +226,6 @@ impl<'a> Run<'a> {
             checker: Checker::new(environment, &change.table)?,
             writer: writer(lake, change, &change.folder, lake.inline_row_limit()),
             outcome: Outcome::default(),
-            touched: HashSet::new(),
             earlier,
             keys,
             memory: memory.register(task.memory_pool()),
@@ -259,14 +257,6 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let actions = batch.column(0).as_primitive::<Int64Type>().clone();
-        let files = batch.column(1).as_primitive::<Int64Type>();
-        let positions = batch.column(2).as_primitive::<Int64Type>();
-        for row in 0..batch.num_rows() {
-            if actions.value(row) != INSERT {
-                let deleted = self.outcome.deleted.entry(files.value(row)).or_default();
-                deleted.insert(positions.value(row).unsigned_abs());
-            }
-        }
         let table = &self.change.table;
         let (own, beside) = batch.columns()[3..].split_at(table.columns.len());
         let rows = RecordBatch::try_new(nullable(table), own.to_vec()).map_err(arrow)?;
@@ -301,7 +291,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Drops (or refuses) rows that an earlier one of this statement has dealt with.
+    /// Drops (or refuses) rows that an earlier one of this statement has dealt with, and notes which
+    /// are deleted.
     fn once(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
         let actions = batch.column(0).as_primitive::<Int64Type>();
         let files = batch.column(1).as_primitive::<Int64Type>();
@@ -326,14 +317,19 @@ impl<'a> Run<'a> {
                 },
                 _ if self.is_gone(files.value(row), positions.value(row)) => false,
                 _ => {
-                    let fresh = self.touched.insert((files.value(row), positions.value(row)));
+                    let deleted = self.outcome.deleted.entry(files.value(row)).or_default();
+                    let fresh = deleted.insert(positions.value(row).unsigned_abs());
                     seen_first(fresh, &self.change.twice)?
                 }
             };
             keep.push(fresh);
         }
-        let per_row = size_of::<(FileId, i64)>() * 2;
-        self.memory.try_grow(batch.num_rows() * per_row)?;
+        // A position takes two bytes at most; of keys each is kept.
+        let held = match &keys {
+            Some(keys) => keys.size() + batch.num_rows() * size_of::<OwnedRow>(),
+            None => batch.num_rows() * size_of::<u16>(),
+        };
+        self.memory.try_grow(held)?;
         filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(arrow)
     }
 }

@@ -12,9 +12,15 @@ use crate::plan::{self, Given, Place};
 use crate::statements::Context;
 use crate::{parse, statements};
 
-/// ALTER COLUMN … SET NOT NULL: fails if a row has NULL there (23502).
-pub(crate) async fn not_null(context: &mut Context<'_>, place: &Place, name: &str) -> Result<()> {
-    let is_null = ast::Expr::IsNull(Box::new(ast::Expr::Identifier(quoted(name))));
+/// ALTER COLUMN … SET NOT NULL: fails if a row has NULL in the column (23502), which the error
+/// calls `name`.
+pub(crate) async fn not_null(
+    context: &mut Context<'_>,
+    place: &Place,
+    column: &str,
+    name: &str,
+) -> Result<()> {
+    let is_null = ast::Expr::IsNull(Box::new(ast::Expr::Identifier(quoted(column))));
     match any(context, place, is_null).await? {
         false => Ok(()),
         true => {

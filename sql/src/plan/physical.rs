@@ -4,6 +4,8 @@
 //! - Filters that are pushed down find their column by its name alone: in a node with two of a name
 //!   they would take the first. Such nodes are fenced off while filters are pushed.
 //! - What cannot be merged of projections, by the same confusion, stays as it is.
+//!
+//! A rule of ours chooses how large sides are joined (`large_join`).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -22,11 +24,16 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner as _};
 
+use super::large_join::LargeJoins;
+
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 type Plan = Arc<dyn ExecutionPlan>;
 
 /// What the engine's last check of a plan says.
 const UNSATISFIED: &str = "does not satisfy order requirements";
+
+/// The engine's rule that chooses which side a hash join keeps.
+const JOINS_CHOSEN: &str = "join_selection";
 
 /// A physical plan; where the engine has lost an order that it took for granted, which it does
 /// above a UNION of scans for two keys that it knows to be equal, it is made with one sort on top.
@@ -47,8 +54,8 @@ pub(crate) async fn planned(
     }
 }
 
-/// See the module.
-pub fn physical_rules() -> Vec<Rule> {
+/// See the module; `memory_limit` is what all queries may take, in bytes.
+pub fn physical_rules(memory_limit: usize) -> Vec<Rule> {
     let framed = |rule: Rule| -> Rule {
         let name = rule.name();
         if name.starts_with("FilterPushdown") {
@@ -59,7 +66,11 @@ pub fn physical_rules() -> Vec<Rule> {
             rule
         }
     };
-    PhysicalOptimizer::new().rules.into_iter().map(framed).collect()
+    let mut rules: Vec<Rule> = PhysicalOptimizer::new().rules.into_iter().map(framed).collect();
+    // Once sides are chosen, and before what a merge wants is put below it.
+    let chosen = rules.iter().position(|rule| rule.name() == JOINS_CHOSEN);
+    rules.insert(chosen.map_or(0, |at| at + 1), Arc::new(LargeJoins::new(memory_limit)));
+    rules
 }
 
 #[derive(Debug)]

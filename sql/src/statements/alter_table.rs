@@ -12,13 +12,15 @@ use datafusion::sql::sqlparser::ast::{
 use super::constraint::{NewConstraint, table_constraint};
 use super::create_table::{column, default_text};
 use super::definition::{self, Present};
-use super::{Context, alter_view, create_view, dependent, drop, feature_view, follow, sequence};
+use super::{
+    Context, alter_view, create_view, dependent, drop, feature_view, follow, retype, sequence,
+};
 use crate::changes::{self, column_index, validate};
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::parse::{self, Parsed};
 use crate::plan::{Found, Place};
-use crate::{Notice, plan, types};
+use crate::{Notice, plan};
 
 const TAG: &str = "ALTER TABLE";
 
@@ -117,7 +119,7 @@ async fn change(
     }
 }
 
-fn apply(context: &mut Context<'_>, place: &Place, change: TableChange) -> Result<()> {
+pub(super) fn apply(context: &mut Context<'_>, place: &Place, change: TableChange) -> Result<()> {
     Ok(context.lakes.of(place).alter_table(&place.schema, &place.name, change)?)
 }
 
@@ -178,7 +180,7 @@ async fn add_column(
                 check_definition(context, &table, &constraint)?;
                 apply(context, place, TableChange::AddConstraint(constraint))?;
             }
-            fill(context, place, &name).await?;
+            assign(context, place, &name, None).await?;
             apply(context, place, TableChange::SetNotNull { name, not_null: required })?;
         }
     }
@@ -192,8 +194,13 @@ async fn add_column(
     Ok(())
 }
 
-/// Gives every row that is there a default of its own.
-async fn fill(context: &mut Context<'_>, place: &Place, column: &str) -> Result<()> {
+/// Gives a column of every row that is there a value: its default, if none is said.
+pub(super) async fn assign(
+    context: &mut Context<'_>,
+    place: &Place,
+    column: &str,
+    value: Option<Expr>,
+) -> Result<()> {
     if let Some(live) = &context.environment.live {
         live.see(context.lakes);
     }
@@ -206,6 +213,9 @@ async fn fill(context: &mut Context<'_>, place: &Place, column: &str) -> Result<
         update.table.relation = plan::table_factor(name, None);
         for assignment in &mut update.assignments {
             assignment.target = AssignmentTarget::ColumnName(plan::object_name(&[column]));
+            if let Some(value) = &value {
+                assignment.value.clone_from(value);
+            }
         }
         let planned =
             changes::plan_change(context.environment, context.lakes, sql, &[], &Vec::new()).await?;
@@ -260,7 +270,7 @@ async fn alter_column(
     }
     let change = match operation {
         AlterColumnOperation::SetNotNull => {
-            validate::not_null(context, place, &name).await?;
+            validate::not_null(context, place, &name, &name).await?;
             TableChange::SetNotNull { name, not_null: true }
         }
         AlterColumnOperation::DropNotNull => TableChange::SetNotNull { name, not_null: false },
@@ -272,16 +282,9 @@ async fn alter_column(
             TableChange::SetDefault { name, default }
         }
         AlterColumnOperation::DropDefault => TableChange::SetDefault { name, default: None },
-        AlterColumnOperation::SetDataType { data_type, .. } => {
-            let field = types::field(&name, data_type)?;
-            dependent::check_type(table, &name)?;
-            if !types::widens(column.field.data_type(), field.data_type()) {
-                let message = format!("column \"{name}\" cannot be changed to {data_type}");
-                return Err(Error::new("0A000", message).with_hint(
-                    "Only widening is done in place; else add a column and UPDATE it.",
-                ));
-            }
-            TableChange::WidenColumn { name, field }
+        AlterColumnOperation::SetDataType { data_type, using, .. } => {
+            let to = (data_type, using.as_ref());
+            return retype::run(context, place, table, &name, to).await;
         }
         other => return Err(Error::unsupported(format!("ALTER COLUMN … {other}"))),
     };

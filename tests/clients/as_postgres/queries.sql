@@ -43,7 +43,6 @@ select 1.5::float8 as a union select 2.5 order by a;
 select null union select 1 order by 1;
 with c as (select id from t where id < 3) select * from c order by id;
 with recursive r(n) as (select 1 union all select n + 1 from r where n < 5) select * from r;
--- differs: data is changed at the top of a statement only
 with d as (delete from u where id = 10 returning *) select * from d;
 with i as (select 7 as id, 'seven' as name) insert into u select * from i;
 with w as (select 7 as id) delete from u using w where u.id = w.id;

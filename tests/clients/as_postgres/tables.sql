@@ -43,7 +43,6 @@ alter table b drop column nope;
 alter table b drop column if exists nope;
 alter table b rename column k to kk;
 alter table b alter column x type bigint;
--- differs: only widening is done in place
 alter table b alter column y type int;
 create view v as select x, y from b;
 drop table b;

@@ -92,11 +92,28 @@ pub(super) fn call(rules: &Rules<'_>, call: &ScalarFunction, schema: &DFSchema) 
             false => in_zone(rules, local),
         });
     }
+    if name == "to_char" && !rules.is_utc() && call.args.len() == 2 {
+        return with_instant(rules, call, &of);
+    }
     if rules.is_utc() || !zoned(&of) || is_epoch(call) {
         return None;
     }
     let local = with(in_zone(rules, call.args[at].clone()));
     Some(if name == "date_trunc" { in_zone(rules, local) } else { local })
+}
+
+/// `to_char` of an instant's clock, or of a day, and of the instant.
+fn with_instant(rules: &Rules<'_>, call: &ScalarFunction, of: &DataType) -> Option<Expr> {
+    let (value, format) = (call.args[0].clone(), call.args[1].clone());
+    let arguments = match of {
+        DataType::Date32 => {
+            let instant = in_zone(rules, engine_cast(value.clone(), CLOCK));
+            vec![value, format, instant]
+        }
+        _ if zoned(of) => vec![in_zone(rules, value.clone()), format, value],
+        _ => return None,
+    };
+    Some(call.func.call(arguments))
 }
 
 fn is_epoch(call: &ScalarFunction) -> bool {
