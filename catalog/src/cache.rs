@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::metadata::Stamp;
 use crate::model::{ObjectId, SnapshotId, State, TableRows};
 
 /// States of old snapshots that are kept.
@@ -47,6 +48,8 @@ pub enum Since {
 #[derive(Debug, Default)]
 pub struct Cache {
     newest: Option<Arc<State>>,
+    /// What the database said of itself before it was last asked for the newest.
+    stamp: Option<Stamp>,
     old: BTreeMap<SnapshotId, Arc<State>>,
     /// Snapshots after `known_from`, up to the newest.
     log: BTreeMap<SnapshotId, Changed>,
@@ -150,6 +153,16 @@ pub fn tokens(changes: &str) -> Vec<&str> {
 impl Cache {
     pub fn newest(&self) -> Option<&Arc<State>> {
         self.newest.as_ref()
+    }
+
+    /// The newest state, if the database is as it was when it was last asked.
+    pub fn newest_at(&self, stamp: Option<Stamp>) -> Option<&Arc<State>> {
+        self.newest.as_ref().filter(|_| stamp.is_some() && stamp == self.stamp)
+    }
+
+    /// The newest state is that of a database that said so.
+    pub fn asked(&mut self, stamp: Option<Stamp>) {
+        self.stamp = stamp;
     }
 
     /// The state of a snapshot if it is at hand.

@@ -191,13 +191,19 @@ impl Lake {
 
     /// The newest state; one cheap query when nothing has changed.
     pub async fn current(&self) -> Result<Arc<State>> {
+        let stamp = self.database.stamp();
+        if let Some(known) = self.cache().newest_at(stamp) {
+            return Ok(Arc::clone(known));
+        }
         let rows = self.database.query(load::NEWEST, &[]).await?;
         let snapshot = load::snapshot(rows.first().ok_or_else(load::no_snapshot)?)?;
         let known = self.cache().newest().cloned();
-        match known {
-            Some(known) if known.snapshot.id >= snapshot.id => Ok(known),
-            known => self.advance(known.as_deref(), snapshot).await,
-        }
+        let newest = match known {
+            Some(known) if known.snapshot.id >= snapshot.id => known,
+            known => self.advance(known.as_deref(), snapshot).await?,
+        };
+        self.cache().asked(stamp);
+        Ok(newest)
     }
 
     async fn advance(&self, known: Option<&State>, snapshot: Snapshot) -> Result<Arc<State>> {

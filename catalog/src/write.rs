@@ -33,7 +33,11 @@ use floats::Floats;
 /// Size at which a file is closed and the next one started.
 const FILE_BYTES: usize = 512 * 1024 * 1024;
 /// Rows in a data page: what a point read decodes.
-const PAGE_ROWS: usize = 20_000;
+const PAGE_ROWS: usize = 8192;
+/// Bytes of a column's dictionary in a row group, above which its values are written plain. Whoever
+/// wants one row reads the whole dictionary; for text it saves more than for numbers.
+const DICTIONARY_BYTES: usize = 64 << 10;
+const TEXT_DICTIONARY_BYTES: usize = 256 << 10;
 /// Open partition files of one writer.
 const OPEN_PARTITIONS: usize = 64;
 
@@ -224,6 +228,7 @@ fn properties(table: &Table) -> Result<WriterProperties> {
         .set_compression(Compression::ZSTD(level))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_created_by(format!("sextant {}", env!("CARGO_PKG_VERSION")));
     // Parquet's statistics leave NaN out, and readers would drop row groups in which only NaN, the
     // greatest number, matches. What the catalog keeps of floats knows about NaN.
@@ -231,6 +236,10 @@ fn properties(table: &Table) -> Result<WriterProperties> {
         if column.field.data_type().is_floating() {
             let path = column.name.as_str().into();
             builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
+        if column.field.data_type().is_string() {
+            let path = column.name.as_str().into();
+            builder = builder.set_column_dictionary_page_size_limit(path, TEXT_DICTIONARY_BYTES);
         }
     }
     for name in looked_up(table) {

@@ -8,6 +8,7 @@ pub mod layout;
 pub mod load;
 pub mod rows;
 mod values;
+mod wal_index;
 
 pub use values::{Kind, Row, Value};
 
@@ -19,6 +20,9 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool};
 use values::{postgres_arguments, postgres_row, sqlite_arguments, sqlite_row};
+
+pub use wal_index::Stamp;
+use wal_index::WalIndex;
 
 use crate::error::{Error, Result};
 
@@ -43,7 +47,12 @@ pub enum Dialect {
 
 #[derive(Debug)]
 pub enum Database {
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    /// `index` tells of changes; an ephemeral database has none.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+        index: Option<WalIndex>,
+    },
     Postgres(PgPool),
 }
 
@@ -95,7 +104,8 @@ impl Database {
         let writer = writer.await.map_err(failed)?;
         let readers = pool(READERS).connect_with(options);
         let readers = readers.await.map_err(database)?;
-        Ok(Self::Sqlite { writer, readers })
+        let index = (!ephemeral).then(|| WalIndex::new(location));
+        Ok(Self::Sqlite { writer, readers, index })
     }
 
     async fn connect_postgres(location: &str) -> Result<Self> {
@@ -109,6 +119,14 @@ impl Database {
         first.map_err(database)?.close().await.map_err(database)?;
         let pool = PgPoolOptions::new().max_connections(READERS + 1).connect_with(options);
         Ok(Self::Postgres(pool.await.map_err(database)?))
+    }
+
+    /// The same from two calls: nothing has been committed between them. None: it is not known.
+    pub fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Sqlite { index, .. } => index.as_ref()?.stamp(),
+            Self::Postgres(_) => None,
+        }
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -166,7 +184,7 @@ impl Database {
 
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }

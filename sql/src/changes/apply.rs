@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Drops (or refuses) rows that an earlier one of this statement has dealt with, and notes which
+    /// Drops (or refuses) rows that an earlier one of this statement has dealt with; notes which
     /// are deleted.
     fn once(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
         let actions = batch.column(0).as_primitive::<Int64Type>();

@@ -11,7 +11,7 @@ use futures::{StreamExt, stream};
 
 use crate::error::{Error, Result};
 
-/// Rows that were computed before the change beside them is made: an error in one undoes the change.
+/// Rows computed before the change beside them is committed: an error in one undoes it.
 pub struct Kept {
     schema: SchemaRef,
     pub(super) rows: Vec<RecordBatch>,

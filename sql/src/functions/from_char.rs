@@ -1,5 +1,5 @@
-//! `to_date(text, format)` and `to_timestamp(text, format)` with Postgres' format words; the engine's
-//! own read strftime's. `to_timestamp(seconds)` counts from 1970.
+//! `to_date(text, format)` and `to_timestamp(text, format)` with Postgres' format words; the
+//! engine's own read strftime's. `to_timestamp(seconds)` counts from 1970.
 //!
 //! A word that is not understood is an error: a part that is skipped would be a wrong answer.
 

@@ -1,5 +1,5 @@
-//! `to_char(value, format)`: times, intervals and numbers as Postgres' templates write them, in the C
-//! locale. Letters that are no word of a template stand for themselves, as they do in Postgres.
+//! `to_char(value, format)`: times, intervals and numbers as Postgres' templates write them, in the
+//! C locale. Letters that are no word of a template stand for themselves, as they do in Postgres.
 //! NULL gives NULL.
 
 mod digits;

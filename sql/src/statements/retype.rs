@@ -1,7 +1,8 @@
 //! ALTER COLUMN … TYPE [USING …]: in place where every value stays what it is; else each row is
 //! written again, with the new value in a column that then takes the old one's place.
 
-use catalog::{NewColumn, Table, TableChange};
+use catalog::{Column, NewColumn, Table, TableChange};
+use datafusion::arrow::datatypes::Field;
 use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident};
 
 use super::alter_table::{apply, assign};
@@ -28,25 +29,8 @@ pub(super) async fn run(
         return apply(context, place, TableChange::WidenColumn { name: name.into(), field });
     }
     let shown = types::shown(&field);
-    let from_text = types::is_text(&column.field) && !types::is_text(&field);
-    if let Some(text) = &column.default
-        && (from_text || definition::default(context.environment, text, &field).is_err())
-    {
-        let message =
-            format!("default for column \"{name}\" cannot be cast automatically to type {shown}");
-        return Err(Error::new("42804", message));
-    }
-    let of_column = |(.., kept): &(&str, &str, sequences::Kept)| kept.owned_by(table, column);
-    if sequences::owned(context.lakes.view(place).state(), table).iter().any(of_column) {
-        return Err(Error::unsupported(
-            "a type other than a wider one for a column with a sequence",
-        ));
-    }
-    if table.sort_by.iter().any(|key| key.column == name) {
-        let message = format!("column \"{name}\" is in the sort order of its table");
-        return Err(Error::new("0A000", message)
-            .with_hint("ALTER TABLE … RESET SORTED BY first, and set the order again after it."));
-    }
+    let from_text = from_text(column, &field);
+    check(context, place, (table, column), &field)?;
     let new = NewColumn {
         name: NEW.into(),
         field,
@@ -84,6 +68,39 @@ pub(super) async fn run(
     apply(context, place, TableChange::TakePlace { from: NEW.into(), of: name.into() })?;
     for constraint in &current(context, place)?.constraints {
         validate::check(context, place, constraint).await?;
+    }
+    Ok(())
+}
+
+fn from_text(column: &Column, to: &Field) -> bool {
+    types::is_text(&column.field) && !types::is_text(to)
+}
+
+/// Fails if something that hangs on the column does not go with the new type.
+fn check(
+    context: &Context<'_>,
+    place: &Place,
+    (table, column): (&Table, &Column),
+    to: &Field,
+) -> Result<()> {
+    let (name, shown) = (&column.name, types::shown(to));
+    if let Some(text) = &column.default
+        && (from_text(column, to) || definition::default(context.environment, text, to).is_err())
+    {
+        let message =
+            format!("default for column \"{name}\" cannot be cast automatically to type {shown}");
+        return Err(Error::new("42804", message));
+    }
+    let of_column = |(.., kept): &(&str, &str, sequences::Kept)| kept.owned_by(table, column);
+    if sequences::owned(context.lakes.view(place).state(), table).iter().any(of_column) {
+        return Err(Error::unsupported(
+            "a type other than a wider one for a column with a sequence",
+        ));
+    }
+    if table.sort_by.iter().any(|key| key.column == *name) {
+        let message = format!("column \"{name}\" is in the sort order of its table");
+        return Err(Error::new("0A000", message)
+            .with_hint("ALTER TABLE … SET SORTED BY another column first."));
     }
     Ok(())
 }
