@@ -1,5 +1,6 @@
 //! The path: text → parse → plan → execute → stream. Every statement of every client walks it.
 
+mod constants;
 mod copy;
 mod parameters;
 mod place;
@@ -16,8 +17,10 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::Optimizer;
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
+use futures::stream;
 use sql::changes::{self, Change, Kept, Returning, Step, Touched};
 use sql::copy::{CopyIn, CopyOut};
 use sql::parse::CopyPlace;
@@ -380,6 +383,11 @@ pub(crate) async fn optimized(
     plan: &LogicalPlan,
     schema: SchemaRef,
 ) -> Result<Outcome, Error> {
+    if let Some(row) = constants::row(plan) {
+        let rows = stream::iter([Ok(row)]);
+        let rows = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), rows));
+        return Ok(Outcome::Rows { schema, rows, tag: "SELECT", count: true, binary: false });
+    }
     let physical = engine.query_planner().create_physical_plan(plan, engine).await?;
     let rows = execute_stream(physical, task(engine))?;
     Ok(Outcome::Rows { schema, rows, tag: "SELECT", count: true, binary: false })

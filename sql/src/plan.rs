@@ -149,7 +149,8 @@ pub async fn plan_query(
     overrides: Overrides,
 ) -> Result<LogicalPlan> {
     let statement = ast::Statement::Query(Box::new(query));
-    plan_at_depth(environment, lakes, statement, types, overrides, 0).await
+    // On the heap, as the futures of statements that plan some queries would be large.
+    Box::pin(plan_at_depth(environment, lakes, statement, types, overrides, 0)).await
 }
 
 pub(crate) async fn plan_at_depth(

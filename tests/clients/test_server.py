@@ -133,11 +133,19 @@ def test_what_exceeds_the_memory_spills_or_fails_alone(servers, tmp_path):
         assert drain(server, "SELECT * FROM t ORDER BY a, b") == "SELECT 1000000"
         groups = "SELECT count(*) FROM (SELECT a, b, count(*) FROM t GROUP BY a, b) s"
         assert connection.execute(groups).fetchone() == (1_000_000,)
+        # A hash table of either side would not fit: sides are sorted and merged.
+        joined = "SELECT count(*), count(x.b) FROM t x {} JOIN t y ON x.a = y.a AND y.id > 500000"
+        assert connection.execute(joined.format("")).fetchone() == (500_000, 500_000)
+        assert connection.execute(joined.format("RIGHT")).fetchone() == (1_000_000, 500_000)
+        changed = connection.execute("UPDATE t SET b = y.b FROM t y WHERE y.id = t.id AND t.id % 2 = 0")
+        assert changed.statusmessage == "UPDATE 500000"
+        assert connection.execute("DELETE FROM t WHERE id % 2 = 1 AND id > 10").statusmessage == "DELETE 499995"
+        assert connection.execute("SELECT count(*), count(DISTINCT b) FROM t").fetchone() == (500_005, 500_005)
         # What must be in memory whole fails, and says so.
         with pytest.raises(psycopg.errors.OutOfMemory) as error:
             connection.execute("SELECT length(array_agg(a || b)::text) FROM t").fetchone()
         assert error.value.diag.message_hint
-        assert connection.execute("SELECT count(*) FROM t").fetchone() == (1_000_000,)
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (500_005,)
     finally:
         done.set()
         beside.join()

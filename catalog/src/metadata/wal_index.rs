@@ -1,6 +1,6 @@
 //! Whether a SQLite database has changed, without asking SQLite, which takes a thread's time: the
-//! first 48 bytes of the index of its write-ahead log (`-shm`; sqlite.org/walformat.html, section 2.1)
-//! are written by every commit of every process, and hold a count and a checksum.
+//! first 48 bytes of the index of its write-ahead log (`-shm`; sqlite.org/walformat.html, section
+//! 2.1) are written by every commit of every process, and hold a count and a checksum.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;

@@ -27,8 +27,8 @@ use time::Fields;
 
 const MICROS: i64 = 1_000_000;
 
-/// `to_char`. A third argument is the instant whose clock the first one is: their difference is what
-/// OF, TZH and TZM show.
+/// `to_char`. A third argument is the instant whose clock the first one is: their difference is
+/// what OF, TZH and TZM show.
 pub(super) fn to_char() -> ScalarUDF {
     let counts = vec![TypeSignature::Any(2), TypeSignature::Any(3)];
     let signature = Signature::one_of(counts, Volatility::Immutable);

@@ -217,10 +217,10 @@ pub(super) async fn assign(
                 assignment.value.clone_from(value);
             }
         }
-        let planned =
-            changes::plan_change(context.environment, context.lakes, sql, &[], &Vec::new()).await?;
+        let (environment, given) = (context.environment, Vec::new());
+        let planned = changes::plan_change(environment, context.lakes, sql, &[], &given).await?;
         if let Some(change) = planned {
-            changes::apply(context.environment, context.lakes, &change).await?;
+            changes::apply(environment, context.lakes, &change).await?;
         }
     }
     Ok(())
@@ -284,7 +284,7 @@ async fn alter_column(
         AlterColumnOperation::DropDefault => TableChange::SetDefault { name, default: None },
         AlterColumnOperation::SetDataType { data_type, using, .. } => {
             let to = (data_type, using.as_ref());
-            return retype::run(context, place, table, &name, to).await;
+            return Box::pin(retype::run(context, place, table, &name, to)).await;
         }
         other => return Err(Error::unsupported(format!("ALTER COLUMN … {other}"))),
     };

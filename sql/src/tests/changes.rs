@@ -142,7 +142,11 @@ async fn columns_may_be_added_renamed_dropped_and_widened() {
         .await
         .unwrap();
     assert_eq!(db.run("select sum(n) from t where id in (1, 99)").await.unwrap(), ["5000000001"]);
-    assert_eq!(db.state("alter table t alter column n type int").await, "0A000");
+    assert_eq!(db.state("alter table t alter column n type bool").await, "42804");
+    let narrowed =
+        "alter table t alter column n type int using n % 1000000; delete from t where n = 1";
+    db.run(narrowed).await.unwrap();
+    assert_eq!(db.run("select * from t where id in (1, 99)").await.unwrap(), ["99|big|0|NULL"]);
 }
 
 #[tokio::test]
