@@ -1,11 +1,11 @@
-//! Upkeep in the background: rows kept in the catalog are flushed by number and age, and VACUUM
-//! runs now and then. Both show in `lake.upkeep_runs`; failures are logged and tried again.
+//! Upkeep in the background: rows kept in the catalog are flushed by number and age, vector indexes
+//! get the rows that they lack, and VACUUM runs now and then. Both show in `lake.upkeep_runs`; failures are logged and tried again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use catalog::{Kept, ObjectId};
+use catalog::{Kept, ObjectId, Relation};
 
 use crate::session::{Login, Session};
 use crate::{Error, Server};
@@ -31,6 +31,9 @@ pub(crate) async fn run(server: Arc<Server>) {
         }
         if let Err(error) = flush(&server, &mut refused).await {
             tracing::warn!(%error, "the flush of kept rows failed");
+        }
+        if let Err(error) = index(&server).await {
+            tracing::warn!(%error, "the upkeep of vector indexes failed");
         }
         if !vacuum_pause.is_zero() && vacuumed.elapsed() >= vacuum_pause {
             if let Err(error) = vacuum(&server).await {
@@ -64,6 +67,24 @@ async fn flush(server: &Server, refused: &mut HashSet<(ObjectId, i64)>) -> Resul
                 refused.insert(layout);
             }
             Err(error) => tracing::warn!(table = table.name, %error, "not flushed"),
+        }
+    }
+    Ok(())
+}
+
+/// Builds what vector indexes lack.
+async fn index(server: &Server) -> Result<(), Error> {
+    let lake = server.lake();
+    let state = lake.current().await?;
+    let engine = server.engine().session_state();
+    let tables = state.schemas.values().flat_map(|schema| schema.relations.values());
+    for table in tables.filter_map(Relation::as_table) {
+        if catalog::indexes::of_table(lake, &state, table).is_empty() {
+            continue;
+        }
+        let tended = lake.tend_indexes(&engine, table.id).await?;
+        if tended.segments > 0 {
+            tracing::debug!(table = table.name, ?tended, "indexed");
         }
     }
     Ok(())

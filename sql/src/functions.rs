@@ -81,6 +81,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         to_char::to_timestamp(),
         type_of::function(),
         unknown::function(),
+        crate::nearest::with_recall(),
     ]);
     functions
 }

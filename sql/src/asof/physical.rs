@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner};
 use kernels::asof::{Direction, Rule};
 
+use crate::nearest::Planner;
 use crate::plan::planned;
 
 use super::exec::{AsOfExec, Side, Terms};
@@ -27,7 +28,7 @@ use super::times;
 use super::tolerance::Tolerance;
 use super::window::Feature;
 
-/// Plans as the engine does, and AS OF joins.
+/// Plans as the engine does, and AS OF joins and searches of nearest rows.
 #[derive(Debug, Default)]
 pub struct AsOfQueries;
 
@@ -57,7 +58,9 @@ impl ExtensionPlanner for Joins {
         session: &dyn Session,
         context: &PhysicalPlanningContext,
     ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>> {
-        let Some(node) = node.as_any().downcast_ref::<AsOf>() else { return Ok(None) };
+        let Some(node) = node.as_any().downcast_ref::<AsOf>() else {
+            return Planner { planner, session, context }.plan(node, inputs).await;
+        };
         let [left, right] = inputs else { return internal_err!("an AS OF join has two inputs") };
         let over = |expression: &Expr, schema: &DFSchema| {
             planner.create_physical_expr(expression, schema, session, context)

@@ -390,6 +390,7 @@ fn access_method(name: &str) -> i64 {
         "gin" => 2742,
         "brin" => 3580,
         "spgist" => 4000,
+        "ivf" => super::built_in::IVF,
         _ => 403,
     }
 }
