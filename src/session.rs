@@ -178,9 +178,8 @@ impl Session {
             leaks: Arc::default(),
             searches: Arc::default(),
         };
-        let leaks = Arc::clone(&session.leaks);
+        let (leaks, searches) = (Arc::clone(&session.leaks), Arc::clone(&session.searches));
         session.engine.config_mut().set_extension(leaks);
-        let searches = Arc::clone(&session.searches);
         session.engine.config_mut().set_extension(searches);
         let (settings, who) = (Arc::clone(&session.settings), Arc::clone(&session.who));
         let own = functions::of_session(&session.server, &who, &session.database, pid, &settings);

@@ -2,6 +2,8 @@
 //!
 //! SET inside a transaction that rolls back is undone; SET LOCAL ends with the transaction.
 
+mod searches;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -69,12 +71,7 @@ const KNOWN: &[Known] = &[
         "Twice as many: half the loss of recall.",
     ),
     known("hnsw.iterative_scan", "off", Kind::Text, "Accepted; answers are always complete."),
-    known(
-        "hnsw.max_scan_tuples",
-        "20000",
-        Kind::Integer,
-        "Accepted; a search ends when it has found what it is to find.",
-    ),
+    known("hnsw.max_scan_tuples", "20000", Kind::Integer, "Accepted; no bound is needed."),
     known("hnsw.scan_mem_multiplier", "1", Kind::Text, "Accepted; memory is bounded otherwise."),
     known("idle_in_transaction_session_timeout", "0", Kind::Duration, "Longest idle block."),
     known("idle_session_timeout", "0", Kind::Duration, "Longest silence outside a block."),
@@ -82,12 +79,7 @@ const KNOWN: &[Known] = &[
     known("intervalstyle", "postgres", Kind::Text, "Display format of intervals."),
     known("is_superuser", "on", Kind::ReadOnly, "Whether the user may do everything."),
     known("ivfflat.iterative_scan", "off", Kind::Text, "Accepted; answers are always complete."),
-    known(
-        "ivfflat.max_probes",
-        "32768",
-        Kind::Between(1, 32_768),
-        "Accepted; a search ends when it has found what it is to find.",
-    ),
+    known("ivfflat.max_probes", "32768", Kind::Between(1, 32_768), "Accepted; no bound is needed."),
     known(
         "ivfflat.probes",
         "1",
@@ -231,17 +223,6 @@ impl Settings {
             self.defaults.insert(name.to_owned(), value.to_owned());
         }
         self.changed.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// What is said of searches of vector indexes.
-    pub fn searches(&self) -> sql::nearest::Wanted {
-        let number = |name: &str| self.get(name).and_then(|text| text.parse().ok());
-        sql::nearest::Wanted {
-            indexes: self.get("enable_indexscan") != Some("off"),
-            recall: number("sextant.recall"),
-            ef_search: number("hnsw.ef_search"),
-            probes: number("ivfflat.probes"),
-        }
     }
 
     /// RESET name.

@@ -1,5 +1,6 @@
 //! Upkeep in the background: rows kept in the catalog are flushed by number and age, vector indexes
-//! get the rows that they lack, and VACUUM runs now and then. Both show in `lake.upkeep_runs`; failures are logged and tried again.
+//! get the rows that they lack, and VACUUM runs now and then. All show in `lake.upkeep_runs`;
+//! failures are logged and tried again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

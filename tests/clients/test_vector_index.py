@@ -239,6 +239,6 @@ def test_ann_topk(items):
     assert len(found) == K and not found & set(exact[:5])
     few = f"SELECT id FROM ann_topk('emb', %s, {K}, filter => 'id IN (5, 6, 7)')"
     assert {id for (id,) in items.execute(few, (text(query),))} == {5, 6, 7}
-    each = f"""SELECT u.id, t.id FROM items u, LATERAL ann_topk('emb', u.embedding, 1) t
-               WHERE u.id < 20 ORDER BY 1"""
+    each = """SELECT u.id, t.id FROM (SELECT * FROM items WHERE id < 20) u,
+              LATERAL ann_topk('emb', u.embedding, 1) t ORDER BY 1"""
     assert items.execute(each).fetchall() == [(i, i) for i in range(20)]

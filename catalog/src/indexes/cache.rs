@@ -18,6 +18,8 @@ pub(crate) struct Cache {
     clock: u64,
     /// Objects that were found damaged or gone: upkeep makes them anew.
     damaged: HashSet<String>,
+    /// What was measured last, by the index's uuid.
+    recalls: HashMap<String, f64>,
 }
 
 impl Cache {
@@ -79,6 +81,15 @@ impl Lake {
 
     pub(super) fn is_damaged(&self, file: &SegmentFile) -> bool {
         self.segments().damaged.contains(&file.path)
+    }
+
+    pub(super) fn note_recall(&self, uuid: &str, recall: f64) {
+        self.segments().recalls.insert(uuid.to_owned(), recall);
+    }
+
+    /// The recall that this server has measured last of an index.
+    pub fn last_recall(&self, uuid: &str) -> Option<f64> {
+        self.segments().recalls.get(uuid).copied()
     }
 
     /// Bytes in memory of a segment; None if it is not open.

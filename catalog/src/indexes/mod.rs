@@ -1,9 +1,9 @@
 //! Vector indexes: what CREATE INDEX said, what has been built, and the objects that hold it.
 //!
 //! ```text
-//!   Constraint::Index { vectors: Some(VectorIndex { uuid, … }) }   follows the table and its columns
-//!   definition ("vector_index", uuid) ─▶ Segments                  what a snapshot has of it
-//!   <table folder>/sextant-<uuid>.ann                              a segment, immutable
+//!   Constraint::Index, VectorIndex { uuid, … }        follows the table and its columns
+//!   definition ("vector_index", uuid) ─▶ Segments     what a snapshot has of it
+//!   <table folder>/sextant-<uuid>.ann                 a segment, immutable
 //! ```
 //!
 //! A segment is of whole data files, whose rows it numbers one file after the other: a row's number
@@ -13,6 +13,7 @@
 
 mod build;
 mod cache;
+mod measure;
 mod segment;
 mod upkeep;
 
@@ -27,6 +28,7 @@ use crate::model::{Constraint, DataFile, FileId, Index, State, Table, TableRows}
 
 pub use build::IndexBuild;
 pub(crate) use cache::Cache;
+pub use measure::Measured;
 pub use segment::Segment;
 pub use upkeep::Tended;
 
@@ -201,6 +203,11 @@ pub fn dimension(of: &DataType) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// How many rows to take of a search whose order is a little wrong, for the right k to be there.
+pub fn candidates(k: usize) -> usize {
+    k + k / 8 + 8
 }
 
 /// Paths of the objects that a definition's body names.

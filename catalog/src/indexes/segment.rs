@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use kernels::ann::{self, Found, Head, ListSource, Query, Scratch};
 use kernels::simd::level::Level;
+use kernels::vectors::Bitmap;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
@@ -123,13 +124,37 @@ impl Segment {
         let rows = fetch(lake, &self.file.path, &ranges).await?;
         let mut vectors = Vec::with_capacity(numbers.len() * row as usize / 4);
         for bytes in rows {
-            let Some((elements, check)) = bytes.split_last_chunk::<4>() else { continue };
-            if crc32fast::hash(elements) != u32::from_le_bytes(*check) {
-                return Err(failed(&self.file.path, &ann::Error::Corrupt { part: "vectors" }));
+            if !read_row(&bytes, &mut vectors) {
+                return Err(self.corrupt());
             }
-            vectors.extend(elements.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)));
         }
         Ok(vectors)
+    }
+
+    /// The vectors of a range of rows, and which of them have one; the others are zeros.
+    ///
+    /// # Errors
+    /// As `nearest`.
+    pub async fn rows(&self, lake: &Lake, rows: Range<u64>) -> Result<(Vec<f32>, Bitmap)> {
+        let width = row_bytes(self.head.model().options().dimension);
+        let range = rows.start * width as u64..rows.end * width as u64;
+        let bytes = fetch(lake, &self.file.path, &[range]).await?;
+        let bytes = bytes.into_iter().next().unwrap_or_default();
+        let (mut vectors, mut there) = (Vec::new(), Bitmap::default());
+        for (number, row) in bytes.chunks_exact(width).enumerate() {
+            let is_there = row.iter().any(|byte| *byte != 0);
+            if !read_row(row, &mut vectors) && is_there {
+                return Err(self.corrupt());
+            }
+            if is_there {
+                there.insert(number as u32);
+            }
+        }
+        Ok((vectors, there))
+    }
+
+    fn corrupt(&self) -> Error {
+        failed(&self.file.path, &ann::Error::Corrupt { part: "vectors" })
     }
 }
 
@@ -152,6 +177,14 @@ pub(super) fn write_row(vector: &[f32], out: &mut Vec<u8>) {
     out.extend_from_slice(&check.to_le_bytes());
 }
 
+/// Appends the vector of a row; false if the check is another. No vector's check is zero bytes
+/// behind zeros, which stand for a row without one.
+fn read_row(row: &[u8], out: &mut Vec<f32>) -> bool {
+    let Some((elements, check)) = row.split_last_chunk::<4>() else { return false };
+    out.extend(elements.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)));
+    crc32fast::hash(elements) == u32::from_le_bytes(*check)
+}
+
 /// An error of a segment's bytes.
 pub(super) fn failed(path: &str, error: &ann::Error) -> Error {
     Error::Damaged { path: path.to_owned(), reason: error.to_string() }
@@ -161,4 +194,33 @@ async fn fetch(lake: &Lake, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Byt
     let location = Path::parse(path).map_err(|e| storage::error(path, &e.into()))?;
     let fetched = lake.store().get_ranges(&location, ranges).await;
     fetched.map_err(|error| storage::error(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_without_a_vector_are_told_from_vectors_of_zeros() {
+        for dimension in 1..=4096 {
+            let mut row = Vec::new();
+            write_row(&vec![0.0; dimension], &mut row);
+            assert_eq!(row.len(), row_bytes(dimension));
+            assert!(row.iter().any(|byte| *byte != 0), "{dimension}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_differs_is_noticed() {
+        let mut row = Vec::new();
+        write_row(&[1.0, -2.5], &mut row);
+        let mut read = Vec::new();
+        assert!(read_row(&row, &mut read));
+        assert_eq!(read, [1.0, -2.5]);
+        for at in 0..row.len() {
+            row[at] ^= 1;
+            assert!(!read_row(&row, &mut Vec::new()), "{at}");
+            row[at] ^= 1;
+        }
+    }
 }

@@ -23,14 +23,12 @@ impl LakeTable {
         Self { indexes: indexes.into(), ..self }
     }
 
-    /// Its vector indexes; none of a table with addresses or of a part.
+    /// Its vector indexes; none of a part of its rows, or with columns that tables do not have.
     pub fn indexes(&self) -> &[TableIndex] {
-        &self.indexes
-    }
-
-    /// Live rows.
-    pub fn row_count(&self) -> u64 {
-        self.rows.count()
+        match self.addressed || self.sequenced || self.first_row.is_some() {
+            true => &[],
+            false => &self.indexes,
+        }
     }
 
     /// The rows that no segment of the index covers.

@@ -19,7 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner};
 use kernels::asof::{Direction, Rule};
 
-use crate::nearest::Planner;
+use crate::nearest::Searching;
 use crate::plan::planned;
 
 use super::exec::{AsOfExec, Side, Terms};
@@ -39,7 +39,10 @@ impl QueryPlanner for AsOfQueries {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Joins)]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(Joins),
+            Arc::new(Searching),
+        ]);
         planned(&planner, plan, session).await
     }
 }
@@ -58,9 +61,7 @@ impl ExtensionPlanner for Joins {
         session: &dyn Session,
         context: &PhysicalPlanningContext,
     ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>> {
-        let Some(node) = node.as_any().downcast_ref::<AsOf>() else {
-            return Planner { planner, session, context }.plan(node, inputs).await;
-        };
+        let Some(node) = node.as_any().downcast_ref::<AsOf>() else { return Ok(None) };
         let [left, right] = inputs else { return internal_err!("an AS OF join has two inputs") };
         let over = |expression: &Expr, schema: &DFSchema| {
             planner.create_physical_expr(expression, schema, session, context)

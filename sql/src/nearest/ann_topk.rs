@@ -16,12 +16,13 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use catalog::indexes::{Measure, VectorIndex};
 use catalog::{Constraint, Index, Relation, State, Table};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Statement, TableAlias, TableFactor,
-    UnaryOperator, Value, VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, Statement, TableAlias, TableFactor, UnaryOperator,
+    Value, VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
 };
 
 use crate::error::{Error, Result, near_names};
@@ -89,12 +90,12 @@ impl VisitorMut for Expander<'_> {
 }
 
 /// An index and where its table is.
-struct Found {
-    place: Place,
-    table: std::sync::Arc<Table>,
+pub(super) struct Found {
+    pub place: Place,
+    pub table: Arc<Table>,
     /// The column's place in the table.
     column: usize,
-    of: VectorIndex,
+    pub of: VectorIndex,
 }
 
 impl Expander<'_> {
@@ -104,7 +105,7 @@ impl Expander<'_> {
         let query = required(&mut arguments, "query")?;
         let k = required(&mut arguments, "k")?;
         check_k(&k)?;
-        let found = self.find(&text("index", &index)?)?;
+        let found = find(self.environment, self.lakes, &text("index", &index)?)?;
         check_columns(&found, &query)?;
         let recall = recall(&mut arguments)?;
         let mut parts = HashMap::from([(QUERY, query), (LIMIT, k)]);
@@ -136,35 +137,36 @@ impl Expander<'_> {
         let (subquery, alias) = (Box::new(subquery), Some(alias));
         Ok(TableFactor::Derived { lateral, subquery, alias, sample: None })
     }
+}
 
-    fn find(&self, name: &str) -> Result<Found> {
-        let parts = parts_of(name)?;
-        let mut names = Vec::new();
-        for place in self.environment.candidates(&parts)? {
-            if place.temp && self.lakes.temp.is_none() {
-                continue;
-            }
-            let state = self.lakes.view(&place).state();
-            if let Some((table, found)) = found_in(state, &place.schema, &place.name) {
-                let of = found.vectors.clone().ok_or_else(|| {
-                    let message = format!("index \"{}\" is not over vectors", found.name);
-                    let hint = "CREATE INDEX … USING ivf makes one that is.";
-                    Error::new("42809", message).with_hint(hint)
-                })?;
-                let id = found.keys.first().map(|key| key.column);
-                let column = table.columns.iter().position(|column| Some(column.id) == id);
-                let place = Place { name: table.name.clone(), ..place };
-                let column = column.unwrap_or_default();
-                return Ok(Found { place, table, column, of });
-            }
-            names.extend(vector_indexes(state, &place.schema));
+/// The vector index of a name.
+pub(super) fn find(environment: &Environment, lakes: &Lakes, name: &str) -> Result<Found> {
+    let parts = parts_of(name)?;
+    let mut names = Vec::new();
+    for place in environment.candidates(&parts)? {
+        if place.temp && lakes.temp.is_none() {
+            continue;
         }
-        let shown = parts.last().map_or("", String::as_str);
-        let error = Error::new("42704", format!("index \"{shown}\" does not exist"));
-        let near = near_names(shown, names.iter().map(String::as_str));
-        let list = "List vector indexes: SELECT * FROM ml.indexes.".to_owned();
-        Err(error.with_hint(near.unwrap_or(list)))
+        let state = lakes.view(&place).state();
+        if let Some((table, found)) = found_in(state, &place.schema, &place.name) {
+            let of = found.vectors.clone().ok_or_else(|| {
+                let message = format!("index \"{}\" is not over vectors", found.name);
+                let hint = "CREATE INDEX … USING ivf makes one that is.";
+                Error::new("42809", message).with_hint(hint)
+            })?;
+            let id = found.keys.first().map(|key| key.column);
+            let column = table.columns.iter().position(|column| Some(column.id) == id);
+            let place = Place { name: table.name.clone(), ..place };
+            let column = column.unwrap_or_default();
+            return Ok(Found { place, table, column, of });
+        }
+        names.extend(vector_indexes(state, &place.schema));
     }
+    let shown = parts.last().map_or("", String::as_str);
+    let error = Error::new("42704", format!("index \"{shown}\" does not exist"));
+    let near = near_names(shown, names.iter().map(String::as_str));
+    let list = "List vector indexes: SELECT * FROM ml.indexes.".to_owned();
+    Err(error.with_hint(near.unwrap_or(list)))
 }
 
 fn parts_of(name: &str) -> Result<Vec<String>> {
@@ -176,7 +178,7 @@ fn parts_of(name: &str) -> Result<Vec<String>> {
     }
 }
 
-fn found_in(state: &State, schema: &str, name: &str) -> Option<(std::sync::Arc<Table>, Index)> {
+fn found_in(state: &State, schema: &str, name: &str) -> Option<(Arc<Table>, Index)> {
     let relations = state.schemas.get(schema)?.relations.values();
     relations.filter_map(Relation::as_table).find_map(|table| {
         table.constraints.iter().find_map(|constraint| match constraint {

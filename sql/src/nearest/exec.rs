@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use catalog::indexes::{Segment, SegmentFile, TableIndex};
+use catalog::indexes::{Segment, SegmentFile, TableIndex, candidates};
 use catalog::{FileId, LakeTable};
 use datafusion::arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, RecordBatch};
 use datafusion::arrow::compute::cast;
@@ -57,6 +57,8 @@ pub(super) struct Search {
     /// Over no columns.
     pub query: Arc<dyn PhysicalExpr>,
     pub k: usize,
+    /// Whether rows without a vector count, as the farthest.
+    pub nulls: bool,
     pub recall: f64,
 }
 
@@ -235,7 +237,7 @@ impl Run {
     async fn picked(&self, vector: &[f32]) -> Result<Option<Vec<Picked>>, (usize, Failed)> {
         let files = &self.search.index.segments.segments;
         let visible = self.visible().await.map_err(|error| (0, Failed::Engine(error)))?;
-        let wanted = self.search.k + self.search.k / 8 + 8;
+        let wanted = candidates(self.search.k);
         let mut found: Vec<(usize, Neighbour)> = Vec::new();
         for (number, file) in files.iter().enumerate() {
             let hidden = self.search.table.hidden(file);
@@ -253,7 +255,7 @@ impl Run {
             let near = self.near(file, &query).await.map_err(|e| (number, Failed::Catalog(e)))?;
             found.extend(near.into_iter().map(|neighbour| (number, neighbour)));
         }
-        let has_nulls = files.iter().any(|file| file.nulls > 0);
+        let has_nulls = self.search.nulls && files.iter().any(|file| file.nulls > 0);
         if found.len() < self.search.k && has_nulls {
             return Ok(None);
         }

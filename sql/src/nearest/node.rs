@@ -22,6 +22,8 @@ pub(super) struct Nearest {
     pub k: Expr,
     /// Over the scan's columns; they are asked above too.
     pub filters: Vec<Expr>,
+    /// Whether rows without a vector count, as the farthest.
+    pub nulls: bool,
     /// Of this query: bits of a float.
     pub recall: Option<u64>,
 }
@@ -91,7 +93,7 @@ impl UserDefinedLogicalNodeCore for Nearest {
         let Ok([input]) = <[LogicalPlan; 1]>::try_from(inputs) else {
             return internal_err!("a search of nearest rows has one input");
         };
-        let (index, recall) = (self.index.clone(), self.recall);
-        Ok(Self { input, index, query, k, filters: exprs.collect(), recall })
+        let (index, nulls, recall) = (self.index.clone(), self.nulls, self.recall);
+        Ok(Self { input, index, query, k, filters: exprs.collect(), nulls, recall })
     }
 }

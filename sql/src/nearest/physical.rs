@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use catalog::indexes::candidates;
 use catalog::{FILE_COLUMN, LakeTable, POSITION_COLUMN};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue, ToDFSchema, internal_err};
@@ -12,30 +14,56 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::CrossJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use datafusion::physical_planner::PhysicalPlanner;
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
+use super::each::{NearestToEach, metric};
+use super::each_exec::{NearestToEachExec, Terms};
 use super::exec::{NearestExec, Search};
 use super::node::Nearest;
 use super::searches::Searches;
 
 /// An index that is asked for more than this part of its rows reads as much as a scan.
 const MOST_SHARE: u64 = 8;
+/// Rows of each that are gathered without making all pairs.
+const MOST_OF_EACH: u64 = 10_000;
 
-/// Plans searches; `input` is the scan of the whole table.
-pub(crate) struct Planner<'a> {
-    pub planner: &'a dyn PhysicalPlanner,
-    pub session: &'a dyn Session,
-    pub context: &'a PhysicalPlanningContext,
+/// Plans searches and joins of nearest rows.
+#[derive(Debug)]
+pub(crate) struct Searching;
+
+#[async_trait]
+impl ExtensionPlanner for Searching {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _: &[&LogicalPlan],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
+    ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>> {
+        Planner { planner, session, context }.plan(node, inputs).await
+    }
+}
+
+struct Planner<'a> {
+    planner: &'a dyn PhysicalPlanner,
+    session: &'a dyn Session,
+    context: &'a PhysicalPlanningContext,
 }
 
 impl Planner<'_> {
-    /// None if the node is not a search.
-    pub(crate) async fn plan(
+    /// None if the node is neither; a search has the scan of the whole table as input.
+    async fn plan(
         &self,
         node: &dyn UserDefinedLogicalNode,
         inputs: &[Arc<dyn ExecutionPlan>],
     ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>> {
+        if let Some(each) = node.as_any().downcast_ref::<NearestToEach>() {
+            return self.each(each, inputs).map(Some);
+        }
         let Some(node) = node.as_any().downcast_ref::<Nearest>() else { return Ok(None) };
         let [input] = inputs else { return internal_err!("a search has one input") };
         let LogicalPlan::TableScan(scan) = &node.input else { return Ok(Some(Arc::clone(input))) };
@@ -47,10 +75,7 @@ impl Planner<'_> {
         let wanted = searches.map(|searches| searches.wanted()).unwrap_or_default();
         let index = &node.index.0;
         let recall = wanted.recall(node.recall.map(f64::from_bits), index.of.recall);
-        let k = match &node.k {
-            Expr::Literal(ScalarValue::Int64(Some(k)), _) => u64::try_from(*k).unwrap_or(0),
-            _ => u64::MAX,
-        };
+        let k = number(&node.k).unwrap_or(u64::MAX);
         let few = k.saturating_mul(MOST_SHARE) <= index.segments.indexed();
         if !wanted.indexes || recall >= 1.0 || !few {
             return Ok(Some(Arc::clone(input)));
@@ -76,10 +101,36 @@ impl Planner<'_> {
             projection,
             query,
             k: k as usize,
+            nulls: node.nulls,
             recall,
         };
         let whole = single(Arc::clone(input));
         Ok(Some(Arc::new(NearestExec::new(search, whole, single(pending), matching))))
+    }
+
+    /// The join; every pair where it is not known how many rows each is to have, or too many.
+    fn each(
+        &self,
+        node: &NearestToEach,
+        inputs: &[Arc<dyn ExecutionPlan>],
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let [left, right] = inputs else { return internal_err!("a join has two inputs") };
+        let (left, right) = (Arc::clone(left), Arc::clone(right));
+        let k = number(&node.k).filter(|k| *k <= MOST_OF_EACH);
+        let (Some(k), Some(metric)) = (k, metric(&node.function)) else {
+            return Ok(Arc::new(CrossJoinExec::new(left, right)));
+        };
+        let over = |e: &Expr, schema: &DFSchema| {
+            self.planner.create_physical_expr(e, schema, self.session, self.context)
+        };
+        let terms = Terms {
+            query: over(&node.query, node.left.schema())?,
+            column: over(&node.column, node.right.schema())?,
+            metric,
+            wanted: candidates(k as usize),
+        };
+        let schema = Arc::clone(node.schema().inner());
+        Ok(Arc::new(NearestToEachExec::new(left, right, terms, schema)))
     }
 
     /// The addresses of the covered rows that pass the filters, in the last two columns.
@@ -104,6 +155,14 @@ impl Planner<'_> {
         let predicate =
             self.planner.create_physical_expr(&filter, &over, self.session, self.context)?;
         Ok(single(Arc::new(FilterExec::try_new(predicate, rows)?)))
+    }
+}
+
+/// A number of rows, once it is known.
+fn number(expression: &Expr) -> Option<u64> {
+    match expression {
+        Expr::Literal(ScalarValue::Int64(Some(k)), _) => u64::try_from(*k).ok(),
+        _ => None,
     }
 }
 

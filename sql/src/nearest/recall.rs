@@ -25,9 +25,19 @@ pub(crate) fn with_recall() -> ScalarUDF {
 pub(super) fn parts(expression: &Expr) -> Option<(&Expr, Option<f64>)> {
     let Expr::ScalarFunction(call) = expression else { return None };
     match call.args.as_slice() {
-        [distance, Expr::Literal(ScalarValue::Float64(recall), _)] if call.name() == NAME => {
-            Some((distance, *recall))
-        }
+        [distance, recall] if call.name() == NAME => Some((distance, constant(recall)?)),
+        _ => None,
+    }
+}
+
+/// A number, before and after casts are evaluated.
+fn constant(expression: &Expr) -> Option<Option<f64>> {
+    match expression {
+        Expr::Cast(cast) => constant(&cast.expr),
+        Expr::Literal(value, _) => match value.cast_to(&DataType::Float64).ok()? {
+            ScalarValue::Float64(recall) => Some(recall),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -98,12 +98,12 @@ pub(super) fn sorted(sort: &Sort, k: Expr) -> EngineResult<Result<LogicalPlan, U
 }
 
 /// What is asked of a plan below the sort, over its columns.
-struct Wanted {
-    key: Expr,
-    filters: Vec<Expr>,
-    k: Expr,
+pub(super) struct Wanted {
+    pub key: Expr,
+    pub filters: Vec<Expr>,
+    pub k: Expr,
     /// Whether an index has the order.
-    order: Result<(), &'static str>,
+    pub order: Result<(), &'static str>,
 }
 
 impl Wanted {
@@ -126,31 +126,39 @@ impl Wanted {
         let filters = self.filters.into_iter().map(replaced).collect::<EngineResult<_>>()?;
         Ok(Self { key, filters, ..self })
     }
+
+    /// The input of a plan that gives its input's rows, or those that pass a filter, and what is
+    /// asked of it; None for other plans.
+    pub fn below(self, plan: &LogicalPlan) -> EngineResult<Option<(&LogicalPlan, Self)>> {
+        Ok(Some(match plan {
+            LogicalPlan::Projection(projection) => {
+                let items: HashMap<Column, &Expr> =
+                    projection.schema.columns().into_iter().zip(&projection.expr).collect();
+                let of = |column: &Column| items.get(column).map(|item| (*item).clone().unalias());
+                (projection.input.as_ref(), self.over(of)?)
+            }
+            LogicalPlan::SubqueryAlias(alias) => {
+                let below = alias.input.schema().columns();
+                let items: HashMap<Column, Column> =
+                    alias.schema.columns().into_iter().zip(below).collect();
+                let of = |column: &Column| items.get(column).cloned().map(Expr::Column);
+                (alias.input.as_ref(), self.over(of)?)
+            }
+            LogicalPlan::Filter(filter) => {
+                let mut wanted = self;
+                wanted.filters.extend(split_conjunction(&filter.predicate).into_iter().cloned());
+                (filter.input.as_ref(), wanted)
+            }
+            _ => return Ok(None),
+        }))
+    }
 }
 
 fn descend(plan: &LogicalPlan, wanted: Wanted) -> EngineResult<Result<LogicalPlan, Unused>> {
-    let (input, wanted) = match plan {
-        LogicalPlan::Projection(projection) => {
-            let items: HashMap<Column, &Expr> =
-                projection.schema.columns().into_iter().zip(&projection.expr).collect();
-            let of = |column: &Column| items.get(column).map(|item| (*item).clone().unalias());
-            (&projection.input, wanted.over(of)?)
-        }
-        LogicalPlan::SubqueryAlias(alias) => {
-            let below = alias.input.schema().columns();
-            let items: HashMap<Column, Column> =
-                alias.schema.columns().into_iter().zip(below).collect();
-            let of = |column: &Column| items.get(column).cloned().map(Expr::Column);
-            (&alias.input, wanted.over(of)?)
-        }
-        LogicalPlan::Filter(filter) => {
-            let mut wanted = wanted;
-            wanted.filters.extend(split_conjunction(&filter.predicate).into_iter().cloned());
-            (&filter.input, wanted)
-        }
-        LogicalPlan::TableScan(scan) => return searched(scan, wanted),
-        _ => return Ok(Err(String::new())),
-    };
+    if let LogicalPlan::TableScan(scan) = plan {
+        return searched(scan, wanted);
+    }
+    let Some((input, wanted)) = wanted.below(plan)? else { return Ok(Err(String::new())) };
     Ok(match descend(input, wanted)? {
         Ok(input) => Ok(plan.with_new_exprs(plan.expressions(), vec![input])?),
         Err(unused) => Err(unused),
@@ -193,39 +201,58 @@ fn searched(scan: &TableScan, wanted: Wanted) -> EngineResult<Result<LogicalPlan
     if !wanted.filters.iter().all(is_plain) {
         return unused("a filter must be asked of each row by itself");
     }
+    // Whoever asks for rows with a vector asks for those that an index holds.
+    let is_there = |filter: &Expr| {
+        matches!(filter, Expr::IsNotNull(of) if matches!(unaliased(of), Expr::Column(column)
+            if column == order.column))
+    };
+    let (there, filters): (Vec<_>, Vec<_>) = wanted.filters.into_iter().partition(is_there);
     let node = Nearest {
         input: LogicalPlan::TableScan(scan.clone()),
         index: Named(Arc::new((**index).clone())),
         query: order.query.clone(),
         k: wanted.k,
-        filters: wanted.filters,
+        filters,
+        nulls: there.is_empty(),
         recall: order.recall.map(f64::to_bits),
     };
     Ok(Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
 }
 
 /// An order by the distance of a column to a vector.
-struct Order<'a> {
-    function: &'a str,
-    column: &'a Column,
-    query: &'a Expr,
-    recall: Option<f64>,
+pub(super) struct Order<'a> {
+    pub function: &'a str,
+    pub column: &'a Column,
+    pub query: &'a Expr,
+    pub recall: Option<f64>,
 }
 
 impl<'a> Order<'a> {
+    /// To a vector that is the same for every row.
     fn of(key: &'a Expr, schema: &DFSchema) -> Option<Self> {
+        Self::over(key, schema, is_constant)
+    }
+
+    /// Of a column of `schema` to what is a query.
+    pub fn over(
+        key: &'a Expr,
+        schema: &DFSchema,
+        is_query: impl Fn(&Expr) -> bool,
+    ) -> Option<Self> {
         let key = unaliased(key);
         let (distance, recall) = recall::parts(key).unwrap_or((key, None));
         let Expr::ScalarFunction(ScalarFunction { func, args }) = unaliased(distance) else {
             return None;
         };
         let [a, b] = args.as_slice() else { return None };
-        let (column, query) = match (unaliased(a), unaliased(b)) {
-            (Expr::Column(column), query) if is_constant(query) => (column, query),
-            (query, Expr::Column(column)) if is_constant(query) => (column, query),
-            _ => return None,
+        let (a, b) = (unaliased(a), unaliased(b));
+        let of = |column: &'a Expr, query: &'a Expr| match column {
+            Expr::Column(column) if schema.has_column(column) && is_query(query) => {
+                Some(Self { function: func.name(), column, query, recall })
+            }
+            _ => None,
         };
-        schema.has_column(column).then(|| Self { function: func.name(), column, query, recall })
+        of(a, b).or_else(|| of(b, a))
     }
 }
 

@@ -204,6 +204,9 @@ impl Loader<'_> {
                 let plan = training_set(self.environment, self.lakes, call, self.depth).await?;
                 Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
             }
+            Special::OfIndex(function, call) => {
+                crate::nearest::of_index(self.environment, self.lakes, (function, call)).await
+            }
             Special::Features(call) => {
                 get_features(self.environment, self.lakes, call, self.depth).await
             }

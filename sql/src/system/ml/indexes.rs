@@ -23,10 +23,12 @@ pub(super) const INDEXES: Columns = &[
     ("bytes", 'l'),
     ("memory_bytes", 'l'),
     ("drift", 'd'),
+    ("last_recall", 'd'),
 ];
 
 /// A row per index. `rows` can be found by a search, those that are gone are passed over;
 /// `pending_rows` are scanned beside it. `drift` over 1.1: the index no longer fits the vectors.
+/// `last_recall` is what `ann_recall` measured last on this server.
 pub(super) async fn rows(lakes: &Lakes) -> Result<Vec<Vec<Cell>>> {
     let (state, lake) = (lakes.main.state(), lakes.main.lake());
     let mut rows = Vec::new();
@@ -59,6 +61,7 @@ pub(super) async fn rows(lakes: &Lakes) -> Result<Vec<Vec<Cell>>> {
                     sum(|segment| segment.bytes),
                     whole(held.sum()),
                     if drift.is_nan() { Cell::Null } else { Cell::Float(drift) },
+                    lake.last_recall(&index.of.uuid).map_or(Cell::Null, Cell::Float),
                 ]);
             }
         }
