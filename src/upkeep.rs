@@ -13,6 +13,8 @@ use crate::{Error, Server};
 
 /// Least and longest pause between two looks at what the catalog keeps.
 const PAUSES: (u64, u64) = (1, 15);
+/// How long an index that could not be built is left alone.
+const REST: Duration = Duration::from_secs(300);
 /// The user as whom VACUUM runs.
 /// Its process id: there is no connection to cancel.
 const NO_CLIENT: i32 = 0;
@@ -25,6 +27,7 @@ pub(crate) async fn run(server: Arc<Server>) {
     let vacuum_pause = Duration::from_secs(config.vacuum_interval_seconds);
     let mut vacuumed = Instant::now();
     let mut refused = HashSet::new();
+    let mut failed = HashMap::new();
     loop {
         tokio::select! {
             () = server.stop().cancelled() => return,
@@ -33,7 +36,7 @@ pub(crate) async fn run(server: Arc<Server>) {
         if let Err(error) = flush(&server, &mut refused).await {
             tracing::warn!(%error, "the flush of kept rows failed");
         }
-        if let Err(error) = index(&server).await {
+        if let Err(error) = index(&server, &mut failed).await {
             tracing::warn!(%error, "the upkeep of vector indexes failed");
         }
         if !vacuum_pause.is_zero() && vacuumed.elapsed() >= vacuum_pause {
@@ -73,19 +76,23 @@ async fn flush(server: &Server, refused: &mut HashSet<(ObjectId, i64)>) -> Resul
     Ok(())
 }
 
-/// Builds what vector indexes lack.
-async fn index(server: &Server) -> Result<(), Error> {
+/// Builds what vector indexes lack; one that could not be built rests for a while.
+async fn index(server: &Server, failed: &mut HashMap<ObjectId, Instant>) -> Result<(), Error> {
     let lake = server.lake();
     let state = lake.current().await?;
     let engine = server.engine().session_state();
     let tables = state.schemas.values().flat_map(|schema| schema.relations.values());
     for table in tables.filter_map(Relation::as_table) {
-        if catalog::indexes::of_table(lake, &state, table).is_empty() {
+        let rests = failed.get(&table.id).is_some_and(|since| since.elapsed() < REST);
+        if rests || catalog::indexes::of_table(lake, &state, table).is_empty() {
             continue;
         }
-        let tended = lake.tend_indexes(&engine, table.id).await?;
-        if tended.segments > 0 {
-            tracing::debug!(table = table.name, ?tended, "indexed");
+        match lake.tend_indexes(&engine, table.id).await {
+            Ok(tended) => tracing::debug!(table = table.name, ?tended, "indexes tended"),
+            Err(error) => {
+                tracing::warn!(table = table.name, %error, "an index was not built");
+                failed.insert(table.id, Instant::now());
+            }
         }
     }
     Ok(())

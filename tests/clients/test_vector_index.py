@@ -242,3 +242,72 @@ def test_ann_topk(items):
     each = """SELECT u.id, t.id FROM (SELECT * FROM items WHERE id < 20) u,
               LATERAL ann_topk('emb', u.embedding, 1) t ORDER BY 1"""
     assert items.execute(each).fetchall() == [(i, i) for i in range(20)]
+
+
+def test_the_nearest_of_each(items):
+    data = Data(9)
+    load(items, data, 3_000)
+    items.execute("INSERT INTO items VALUES (-1, 0, NULL)")
+    distance = MEASURES["vector_l2_ops"][1]
+    each = f"""SELECT u.id, t.id FROM (SELECT * FROM items WHERE id < 300) u CROSS JOIN LATERAL
+               (SELECT i.id, i.embedding <-> u.embedding AS d FROM items i
+                WHERE i.category = 3 ORDER BY d LIMIT {K}) t"""
+    assert "NearestToEachExec" in plan(items, each)
+    found = {}
+    for user, id in items.execute(each).fetchall():
+        found.setdefault(user, set()).add(id)
+    for user in range(300):
+        assert found[user] == set(data.nearest(data.rows[user][1], distance, category=3))
+    # Near to no vector is any row.
+    assert len(found[-1]) == K
+    few = """SELECT count(*) FROM (SELECT * FROM items WHERE id < 10) u CROSS JOIN LATERAL
+             (SELECT i.id FROM items i WHERE i.id < 5 ORDER BY i.embedding <-> u.embedding LIMIT 20) t"""
+    # Eleven rows, each with the six that there are.
+    assert items.execute(few).fetchone() == (66,)
+
+
+def test_measured_recall_and_memory(items):
+    data = Data(10)
+    load(items, data, ROWS)
+    items.execute("CREATE INDEX emb ON items USING ivf (embedding vector_ip_ops)")
+    held = "SELECT memory_bytes, last_recall FROM ml.indexes"
+    bytes_before, recall = items.execute(held).fetchone()
+    assert recall is None
+    index, segments, bytes_held = items.execute("SELECT * FROM ann_prewarm('emb')").fetchone()
+    assert (index, segments) == ("emb", 1) and bytes_held > bytes_before
+    measured = "SELECT queries, recall FROM ann_recall('emb', sample => 100, k => 10)"
+    queries, recall = items.execute(measured).fetchone()
+    assert queries == 100 and recall >= 0.94
+    assert items.execute(held).fetchone() == (bytes_held, recall)
+    with pytest.raises(psycopg.Error) as error:
+        items.execute("SELECT * FROM ann_recall('emb', sample => 0)")
+    assert error.value.sqlstate == "22023"
+
+
+def test_progress_and_cancel(server, items):
+    data = Data(11)
+    load(items, data, ROWS)
+    failed = []
+
+    def build():
+        try:
+            with server.connect() as other:
+                other.execute("SET application_name = 'builder'")
+                for _ in range(50):
+                    other.execute("CREATE INDEX emb ON items USING ivf (embedding vector_l2_ops)")
+                    other.execute("DROP INDEX emb")
+        except psycopg.errors.QueryCanceled as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    seen = set()
+    sql = "SELECT relid::regclass::text, command, tuples_total FROM pg_stat_progress_create_index"
+    while thread.is_alive() and not seen:
+        seen |= set(items.execute(sql).fetchall())
+    assert seen == {("items", "CREATE INDEX", 2 * ROWS)}
+    cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'builder'"
+    while thread.is_alive():
+        items.execute(cancel)
+    thread.join()
+    assert failed

@@ -5,7 +5,7 @@
 //! before the commit that names it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
@@ -26,7 +26,7 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::segment::{failed, row_bytes, write_row};
-use super::{Covered, SegmentFile, TableIndex};
+use super::{Covered, Progress, SegmentFile, TableIndex};
 use crate::error::{Error, Result};
 use crate::model::{DataFile, Table, TableRows};
 use crate::scan::LakeTable;
@@ -46,8 +46,7 @@ pub struct IndexBuild<'a> {
     /// The table's folder, from the data path.
     pub folder: &'a str,
     pub engine: &'a SessionState,
-    /// Rows read so far, in both passes.
-    pub read: &'a AtomicU64,
+    pub progress: &'a Progress,
 }
 
 /// Rows of a batch that have vectors.
@@ -276,7 +275,7 @@ impl Reader<'_> {
             };
             match batches.next().await.transpose()? {
                 Some(batch) => {
-                    self.build.read.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                    self.build.progress.add(batch.num_rows());
                     chunk.add(&batch, self.first);
                     if chunk.numbers.len() >= CHUNK_ROWS {
                         return Ok(Some(chunk));

@@ -1,9 +1,9 @@
 //! Segments that are open, up to a number of bytes: the one used longest ago goes first.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use super::{Segment, SegmentFile};
+use super::{Progress, Segment, SegmentFile};
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 
@@ -20,6 +20,7 @@ pub(crate) struct Cache {
     damaged: HashSet<String>,
     /// What was measured last, by the index's uuid.
     recalls: HashMap<String, f64>,
+    pub(super) builds: Vec<Weak<Progress>>,
 }
 
 impl Cache {

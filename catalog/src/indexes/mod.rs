@@ -14,6 +14,7 @@
 mod build;
 mod cache;
 mod measure;
+mod progress;
 mod segment;
 mod upkeep;
 
@@ -26,9 +27,10 @@ use kernels::vectors::Metric;
 use crate::lake::Lake;
 use crate::model::{Constraint, DataFile, FileId, Index, State, Table, TableRows};
 
-pub use build::IndexBuild;
+use build::IndexBuild;
 pub(crate) use cache::Cache;
 pub use measure::Measured;
+pub use progress::Progress;
 pub use segment::Segment;
 pub use upkeep::Tended;
 

@@ -15,7 +15,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use datafusion::execution::SessionState;
@@ -173,8 +172,12 @@ impl Transaction {
         let enough = files.iter().map(|file| live(file)).sum::<u64>() >= LEAST_INDEXED;
         let mut tended = Tended::default();
         if enough {
-            let read = AtomicU64::new(0);
-            let build = IndexBuild { index, table, folder: &folder, engine, read: &read };
+            let rows = files.iter().map(|file| file.rows).sum();
+            let passes = if model.is_some() { 1 } else { 2 };
+            let of = (table.uuid.as_str(), index.of.uuid.as_str());
+            let progress = self.lake().begin_build(of, rows, passes);
+            let (folder, progress) = (folder.as_str(), progress.as_ref());
+            let build = IndexBuild { index, table, folder, engine, progress };
             if let Some(made) = build.segment(&files, model).await? {
                 tended = Tended { segments: 1, rows: made.indexed };
                 segments.segments.push(made);

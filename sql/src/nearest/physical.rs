@@ -158,9 +158,10 @@ impl Planner<'_> {
     }
 }
 
-/// A number of rows, once it is known.
+/// A number of rows, once it is known; the optimizer leaves what it has computed its old name.
 fn number(expression: &Expr) -> Option<u64> {
     match expression {
+        Expr::Alias(alias) => number(&alias.expr),
         Expr::Literal(ScalarValue::Int64(Some(k)), _) => u64::try_from(*k).ok(),
         _ => None,
     }
