@@ -292,6 +292,10 @@ def test_the_nearest_of_each(items):
         found.setdefault(user, set()).add(id)
     for user in range(300):
         assert found[user] == set(data.nearest(data.rows[user][1], distance, category=3))
+    # What is asked of the users is asked before.
+    some = f"""SELECT u.id, count(*) FROM items u, LATERAL (SELECT i.id FROM items i
+               ORDER BY i.embedding <-> u.embedding LIMIT {K}) t WHERE u.id IN (5, 70) GROUP BY 1 ORDER BY 1"""
+    assert items.execute(some).fetchall() == [(5, K), (70, K)]
     # Near to no vector is any row.
     assert len(found[-1]) == K
     few = """SELECT count(*) FROM (SELECT * FROM items WHERE id < 10) u CROSS JOIN LATERAL

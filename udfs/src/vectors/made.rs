@@ -77,6 +77,14 @@ impl Made {
         names.zip(given).map(number).collect()
     }
 
+    fn unknown(&self) -> Error {
+        Error::Vector {
+            sqlstate: "0A000",
+            message: format!("{} of vectors of unknown dimensions", self.call.name),
+            detail: Some("Cast them to vector(n)."),
+        }
+    }
+
     /// The number of elements of an argument; None for NULL.
     fn dimension(
         &self,
@@ -86,14 +94,7 @@ impl Made {
         if let DataType::FixedSizeList(_, n) = field.data_type() {
             return Ok(usize::try_from(*n).ok());
         }
-        let Some(value) = value else {
-            return Err(Error::Vector {
-                sqlstate: "0A000",
-                message: format!("{} of vectors of unknown dimensions", self.call.name),
-                detail: Some("Cast them to vector(n)."),
-            }
-            .into());
-        };
+        let Some(value) = value else { return Err(self.unknown().into()) };
         match Side::of(&ColumnarValue::Scalar(value.clone()))? {
             Side::One(one) => Ok(one.map(|vector| vector.len())),
             Side::Many(_) => Ok(None),
@@ -154,7 +155,13 @@ impl ScalarUDFImpl for Made {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> EngineResult<Vec<DataType>> {
-        Ok(self.call.coerce(given)?)
+        // What is a literal stays one, so that dimensions are told from it.
+        let kept = |(own, of): (&DataType, DataType)| match own {
+            DataType::Null => DataType::Null,
+            own if own.is_integer() => own.clone(),
+            _ => of,
+        };
+        Ok(given.iter().zip(self.call.coerce(given)?).map(kept).collect())
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {

@@ -1,5 +1,5 @@
-//! pgvector's operators `<->`, `<#>`, `<=>`, `<+>` as the functions that they are; `+`, `-`, `*` and
-//! `||` where a side is a vector.
+//! pgvector's operators `<->`, `<#>`, `<=>`, `<+>` as the functions that they are; `+`, `-`, `*`
+//! and `||` where a side is a vector.
 
 use std::sync::Arc;
 
