@@ -9,7 +9,7 @@ use crate::arguments::{Doc, Kind, required};
 /// The function.
 pub fn function() -> Function {
     let arguments = vec![required("v", Kind::Vector, "a vector")];
-    making("l2_normalize", arguments, DOC, |v, _| normalize(&v[0]))
+    making("l2_normalize", arguments, DOC, |v| normalize(&v[0]))
 }
 
 const DOC: Doc = Doc {

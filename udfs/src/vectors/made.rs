@@ -16,13 +16,13 @@ use datafusion::logical_expr::{
 use kernels::vectors;
 
 use super::side::Side;
-use crate::arguments::{Argument, Call, Doc, Kind};
+use crate::arguments::{Argument, Call, Doc};
 use crate::{Engine, Error, Function};
 
-/// A vector of vectors and numbers.
-type Make = fn(&[Cow<'_, [f32]>], &[i32]) -> Result<Vec<f32>, vectors::Error>;
+/// A vector of vectors.
+type Make = fn(&[Cow<'_, [f32]>]) -> Result<Vec<f32>, vectors::Error>;
 
-/// A function whose first arguments are vectors, and the others constant integers.
+/// A function whose arguments are vectors.
 pub(super) fn making(
     name: &'static str,
     arguments: Vec<Argument>,
@@ -40,10 +40,6 @@ fn vector(dimension: usize) -> DataType {
     DataType::FixedSizeList(element, i32::try_from(dimension).unwrap_or(i32::MAX))
 }
 
-fn clamped(number: i64) -> i32 {
-    number.clamp(i32::MIN.into(), i32::MAX.into()) as i32
-}
-
 struct Made {
     call: Arc<Call>,
     signature: Signature,
@@ -51,30 +47,9 @@ struct Made {
 }
 
 impl Made {
-    /// How many of the arguments are vectors.
-    fn width(&self) -> usize {
-        self.call.arguments.iter().filter(|argument| argument.kind == Kind::Vector).count()
-    }
-
     fn failed(error: &vectors::Error) -> Error {
         let (sqlstate, message) = (error.sqlstate(), error.to_string());
         Error::Vector { sqlstate, message, detail: None }
-    }
-
-    /// The numbers, which are constants.
-    fn numbers<'a>(
-        &self,
-        given: impl Iterator<Item = Option<&'a ScalarValue>>,
-    ) -> Result<Option<Vec<i32>>, Error> {
-        let names = self.call.arguments.iter().skip(self.width());
-        let number = |(argument, value): (&Argument, Option<&ScalarValue>)| {
-            let value = value.map(|value| value.cast_to(&DataType::Int64));
-            match value {
-                Some(Ok(ScalarValue::Int64(number))) => Ok(number.map(clamped)),
-                _ => Err(Error::NotConstant { name: argument.name }),
-            }
-        };
-        names.zip(given).map(number).collect()
     }
 
     fn unknown(&self) -> Error {
@@ -136,20 +111,17 @@ impl ScalarUDFImpl for Made {
     }
 
     fn return_field_from_args(&self, given: ReturnFieldArgs<'_>) -> EngineResult<FieldRef> {
-        let width = self.width();
-        let mut zeros = Vec::with_capacity(width);
-        for (field, value) in given.arg_fields.iter().zip(given.scalar_arguments).take(width) {
+        let count = given.arg_fields.len();
+        let mut zeros = Vec::with_capacity(count);
+        for (field, value) in given.arg_fields.iter().zip(given.scalar_arguments) {
             if let Some(dimension) = self.dimension(field, *value)? {
                 zeros.push(Cow::Owned(vec![0.0; dimension]));
             }
         }
-        let numbers = self.numbers(given.scalar_arguments.iter().skip(width).copied())?;
-        let dimension = match numbers {
-            Some(numbers) if zeros.len() == width => {
-                (self.make)(&zeros, &numbers).map_err(|error| Self::failed(&error))?.len()
-            }
+        let dimension = match zeros.len() == count {
+            true => (self.make)(&zeros).map_err(|error| Self::failed(&error))?.len(),
             // NULL, of whatever dimension.
-            _ => zeros.first().map_or(1, |zeros| zeros.len()),
+            false => zeros.first().map_or(1, |zeros| zeros.len()),
         };
         Ok(Arc::new(Field::new(self.name(), vector(dimension), true)))
     }
@@ -158,21 +130,13 @@ impl ScalarUDFImpl for Made {
         // What is a literal stays one, so that dimensions are told from it.
         let kept = |(own, of): (&DataType, DataType)| match own {
             DataType::Null => DataType::Null,
-            own if own.is_integer() => own.clone(),
             _ => of,
         };
         Ok(given.iter().zip(self.call.coerce(given)?).map(kept).collect())
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let width = self.width();
-        let sides = arguments.args.iter().take(width).map(Side::of);
-        let sides = sides.collect::<EngineResult<Vec<_>>>()?;
-        let given = arguments.args.iter().skip(width).map(|value| match value {
-            ColumnarValue::Scalar(value) => Some(value),
-            ColumnarValue::Array(_) => None,
-        });
-        let numbers = self.numbers(given)?;
+        let sides = arguments.args.iter().map(Side::of).collect::<EngineResult<Vec<_>>>()?;
         let constant = sides.iter().all(|side| matches!(side, Side::One(_)));
         let rows = if constant { 1 } else { arguments.number_rows };
         let DataType::FixedSizeList(_, dimension) = arguments.return_field.data_type() else {
@@ -182,13 +146,8 @@ impl ScalarUDFImpl for Made {
         for row in 0..rows {
             let vectors = sides.iter().map(|side| side.at(row));
             let vectors = vectors.collect::<EngineResult<Option<Vec<_>>>>()?;
-            made.push(match (vectors, &numbers) {
-                (Some(vectors), Some(numbers)) => {
-                    let one = (self.make)(&vectors, numbers);
-                    Some(one.map_err(|error| Self::failed(&error))?)
-                }
-                _ => None,
-            });
+            let one = vectors.map(|vectors| (self.make)(&vectors)).transpose();
+            made.push(one.map_err(|error| Self::failed(&error))?);
         }
         let lists = made.into_iter().map(|one| one.map(|one| one.into_iter().map(Some)));
         let made = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(lists, *dimension);

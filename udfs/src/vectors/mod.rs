@@ -10,7 +10,6 @@ mod made;
 mod negative_inner_product;
 mod operators;
 mod side;
-mod subvector;
 mod vector_add;
 mod vector_concat;
 mod vector_dims;
@@ -31,7 +30,6 @@ pub fn functions() -> Vec<Function> {
         l2_distance::function(),
         l2_normalize::function(),
         negative_inner_product::function(),
-        subvector::function(),
         vector_add::function(),
         vector_concat::function(),
         vector_dims::function(),

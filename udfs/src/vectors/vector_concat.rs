@@ -10,7 +10,7 @@ use crate::arguments::{Doc, Kind, required};
 pub fn function() -> Function {
     let arguments =
         vec![required("a", Kind::Vector, "a vector"), required("b", Kind::Vector, "another")];
-    making("vector_concat", arguments, DOC, |v, _| concatenate(&v[0], &v[1]))
+    making("vector_concat", arguments, DOC, |v| concatenate(&v[0], &v[1]))
 }
 
 const DOC: Doc = Doc {

@@ -12,7 +12,7 @@ pub fn function() -> Function {
         required("a", Kind::Vector, "a vector"),
         required("b", Kind::Vector, "another of the same dimension"),
     ];
-    making("vector_mul", arguments, DOC, |v, _| multiply(&v[0], &v[1]))
+    making("vector_mul", arguments, DOC, |v| multiply(&v[0], &v[1]))
 }
 
 const DOC: Doc = Doc {
