@@ -6,6 +6,7 @@ use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
@@ -59,7 +60,7 @@ impl Engine {
                 Arc::new(sql::asof::AsOfRelations),
                 Arc::new(sql::features::FeatureRelations),
             ])
-            .with_optimizer_rules(sql::asof::optimizer_rules())
+            .with_optimizer_rules(optimizer_rules())
             .with_physical_optimizer_rules(sql::plan::physical_rules(memory_limit))
             .build();
         let context = SessionContext::new_with_state(state);
@@ -90,6 +91,13 @@ impl Engine {
     pub fn rewrite(&self, statement: Statement) -> Statement {
         self.rules.iter().fold(statement, |s, rule| rule.rewrite(s))
     }
+}
+
+/// The engine's rules and ours.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = sql::asof::optimizer_rules();
+    rules.push(Arc::new(sql::nearest::NearestRule));
+    rules
 }
 
 /// The functions of `datafusion-pg-catalog`.

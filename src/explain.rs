@@ -114,8 +114,11 @@ pub(crate) async fn run(
             return Err(Error::new("0A000", "this statement cannot be explained"));
         }
     };
-    let told = sql::features::told(&logical);
-    let physical = environment.engine.create_physical_plan(&logical).await?;
+    let mut told = sql::features::told(&logical);
+    let optimized = environment.engine.optimize(&logical)?;
+    told.extend(sql::nearest::told(&optimized));
+    let planner = environment.engine.query_planner();
+    let physical = planner.create_physical_plan(&optimized, &environment.engine).await?;
     let planned = started.elapsed();
     let mut rows = None;
     if explain.analyze {

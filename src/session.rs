@@ -26,6 +26,7 @@ use chrono::{DateTime, Utc};
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use sql::features::Leaks;
+use sql::nearest::Searches;
 use sql::plan::Lakes;
 use sql::system::functions::{Connection, Seen};
 use sql::system::sizes::Sizes;
@@ -101,6 +102,8 @@ pub struct Session {
     zone: String,
     /// What training sets have matched that was not yet known.
     leaks: Arc<Leaks>,
+    /// What is said of vector indexes, and what they have to tell.
+    searches: Arc<Searches>,
 }
 
 /// A transaction under way.
@@ -173,9 +176,11 @@ impl Session {
             kept: Recent::default(),
             zone: String::new(),
             leaks: Arc::default(),
+            searches: Arc::default(),
         };
-        let leaks = Arc::clone(&session.leaks);
+        let (leaks, searches) = (Arc::clone(&session.leaks), Arc::clone(&session.searches));
         session.engine.config_mut().set_extension(leaks);
+        session.engine.config_mut().set_extension(searches);
         let (settings, who) = (Arc::clone(&session.settings), Arc::clone(&session.who));
         let own = functions::of_session(&session.server, &who, &session.database, pid, &settings);
         let path = move || {
@@ -349,7 +354,7 @@ impl Session {
     /// What the client is to be told, once.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         let told = std::mem::take(&mut self.notices).into_iter().chain(self.leaks.take());
-        told.map(Notice::from).collect()
+        told.chain(self.searches.take()).map(Notice::from).collect()
     }
 
     /// Settings that changed and that clients follow, once.
@@ -405,6 +410,7 @@ impl Session {
         }
         self.zone = self.setting("timezone").unwrap_or_else(|| "UTC".into());
         self.engine.config_mut().options_mut().execution.time_zone = Some(self.zone.clone());
+        self.searches.want(self.read_settings()?.searches());
         self.identify();
         Ok(())
     }

@@ -2,6 +2,8 @@
 //!
 //! SET inside a transaction that rolls back is undone; SET LOCAL ends with the transaction.
 
+mod searches;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,6 +27,10 @@ enum Kind {
     /// Milliseconds; units ms, s, min, h, d are understood.
     Duration,
     Integer,
+    /// An integer of a range.
+    Between(i64, i64),
+    /// A number over 0 and at most 1; or nothing.
+    Share,
     /// Told to clients, but not to be changed.
     ReadOnly,
     TimeZone,
@@ -56,12 +62,30 @@ const KNOWN: &[Known] = &[
         "Isolation of new blocks.",
     ),
     known("default_transaction_read_only", "off", Kind::Boolean, "Whether new blocks may write."),
+    known("enable_indexscan", "on", Kind::Boolean, "Whether vector indexes are used."),
     known("extra_float_digits", "1", Kind::Integer, "Digits of floating-point output."),
+    known(
+        "hnsw.ef_search",
+        "40",
+        Kind::Between(1, 1000),
+        "Twice as many: half the loss of recall.",
+    ),
+    known("hnsw.iterative_scan", "off", Kind::Text, "Accepted; answers are always complete."),
+    known("hnsw.max_scan_tuples", "20000", Kind::Integer, "Accepted; no bound is needed."),
+    known("hnsw.scan_mem_multiplier", "1", Kind::Text, "Accepted; memory is bounded otherwise."),
     known("idle_in_transaction_session_timeout", "0", Kind::Duration, "Longest idle block."),
     known("idle_session_timeout", "0", Kind::Duration, "Longest silence outside a block."),
     known("integer_datetimes", "on", Kind::ReadOnly, "Times are 64-bit integers."),
     known("intervalstyle", "postgres", Kind::Text, "Display format of intervals."),
     known("is_superuser", "on", Kind::ReadOnly, "Whether the user may do everything."),
+    known("ivfflat.iterative_scan", "off", Kind::Text, "Accepted; answers are always complete."),
+    known("ivfflat.max_probes", "32768", Kind::Between(1, 32_768), "Accepted; no bound is needed."),
+    known(
+        "ivfflat.probes",
+        "1",
+        Kind::Between(1, 32_768),
+        "Twice as many: half the loss of recall.",
+    ),
     known("jit", "off", Kind::Boolean, "Accepted; plans are not compiled."),
     known("lc_collate", "C", Kind::ReadOnly, "Order of text."),
     known("lc_ctype", "C.UTF-8", Kind::ReadOnly, "Classes of characters."),
@@ -90,6 +114,12 @@ const KNOWN: &[Known] = &[
         "How long VACUUM leaves files that no snapshot needs any more.",
     ),
     known("sextant.now", "", Kind::Time, "Fixed time that now() answers; empty: the clock."),
+    known(
+        "sextant.recall",
+        "",
+        Kind::Share,
+        "Recall of searches of vector indexes; empty: what each index was made for.",
+    ),
     known(
         "sextant.snapshot_retention",
         "7d",
@@ -308,6 +338,22 @@ impl Settings {
             Kind::Boolean => boolean(value).map(str::to_string).ok_or_else(invalid),
             Kind::Integer if value.parse::<i64>().is_ok() => Ok(value.to_string()),
             Kind::Integer => Err(invalid()),
+            Kind::Between(least, most) => match value.parse::<i64>() {
+                Ok(number) if (least..=most).contains(&number) => Ok(value.to_string()),
+                Ok(number) => {
+                    let message = format!(
+                        "{number} is outside the valid range for parameter \"{name}\" \
+                         ({least} .. {most})"
+                    );
+                    Err(Error::new("22023", message))
+                }
+                Err(_) => Err(invalid()),
+            },
+            Kind::Share => match value.parse::<f64>() {
+                _ if value.is_empty() => Ok(String::new()),
+                Ok(share) if share > 0.0 && share <= 1.0 => Ok(value.to_string()),
+                _ => Err(invalid().with_hint("Write a number over 0 and at most 1.")),
+            },
             Kind::Duration => match milliseconds(value) {
                 Some(milliseconds) => Ok(duration_text(milliseconds)),
                 None => Err(invalid().with_hint(

@@ -1,17 +1,20 @@
-//! Upkeep in the background: rows kept in the catalog are flushed by number and age, and VACUUM
-//! runs now and then. Both show in `lake.upkeep_runs`; failures are logged and tried again.
+//! Upkeep in the background: rows kept in the catalog are flushed by number and age, vector indexes
+//! get the rows that they lack, and VACUUM runs now and then. All show in `lake.upkeep_runs`;
+//! failures are logged and tried again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use catalog::{Kept, ObjectId};
+use catalog::{Kept, ObjectId, Relation};
 
 use crate::session::{Login, Session};
 use crate::{Error, Server};
 
 /// Least and longest pause between two looks at what the catalog keeps.
 const PAUSES: (u64, u64) = (1, 15);
+/// How long an index that could not be built is left alone.
+const REST: Duration = Duration::from_secs(300);
 /// The user as whom VACUUM runs.
 /// Its process id: there is no connection to cancel.
 const NO_CLIENT: i32 = 0;
@@ -24,6 +27,7 @@ pub(crate) async fn run(server: Arc<Server>) {
     let vacuum_pause = Duration::from_secs(config.vacuum_interval_seconds);
     let mut vacuumed = Instant::now();
     let mut refused = HashSet::new();
+    let mut failed = HashMap::new();
     loop {
         tokio::select! {
             () = server.stop().cancelled() => return,
@@ -31,6 +35,9 @@ pub(crate) async fn run(server: Arc<Server>) {
         }
         if let Err(error) = flush(&server, &mut refused).await {
             tracing::warn!(%error, "the flush of kept rows failed");
+        }
+        if let Err(error) = index(&server, &mut failed).await {
+            tracing::warn!(%error, "the upkeep of vector indexes failed");
         }
         if !vacuum_pause.is_zero() && vacuumed.elapsed() >= vacuum_pause {
             if let Err(error) = vacuum(&server).await {
@@ -64,6 +71,28 @@ async fn flush(server: &Server, refused: &mut HashSet<(ObjectId, i64)>) -> Resul
                 refused.insert(layout);
             }
             Err(error) => tracing::warn!(table = table.name, %error, "not flushed"),
+        }
+    }
+    Ok(())
+}
+
+/// Builds what vector indexes lack; one that could not be built rests for a while.
+async fn index(server: &Server, failed: &mut HashMap<ObjectId, Instant>) -> Result<(), Error> {
+    let lake = server.lake();
+    let state = lake.current().await?;
+    let engine = server.engine().session_state();
+    let tables = state.schemas.values().flat_map(|schema| schema.relations.values());
+    for table in tables.filter_map(Relation::as_table) {
+        let rests = failed.get(&table.id).is_some_and(|since| since.elapsed() < REST);
+        if rests || catalog::indexes::of_table(lake, &state, table).is_empty() {
+            continue;
+        }
+        match lake.tend_indexes(&engine, table.id).await {
+            Ok(tended) => tracing::debug!(table = table.name, ?tended, "indexes tended"),
+            Err(error) => {
+                tracing::warn!(table = table.name, %error, "an index was not built");
+                failed.insert(table.id, Instant::now());
+            }
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::Field;
 use crate::alter::{alter, undefined_column};
 use crate::columns;
 use crate::error::{Error, Result};
+use crate::indexes;
 use crate::model::{
     ACCESS, Constraint, Definition, ObjectId, Relation, Schema, SortKey, State, StoredQuery, Table,
     View,
@@ -203,7 +204,7 @@ impl Operation {
                 forget_access(state, relation.uuid());
                 Ok(())
             }
-            Self::AlterTable { id, change } => alter(table_mut(state, *id)?, change),
+            Self::AlterTable { id, change } => alter_table(state, *id, change),
             Self::CommentSchema { id, comment } => {
                 schema_mut(state, *id)?.comment.clone_from(comment);
                 Ok(())
@@ -215,6 +216,17 @@ impl Operation {
             Self::Undefine { kind, name } => undefine(state, kind, name),
         }
     }
+}
+
+/// An index's segments end with it.
+fn alter_table(state: &mut State, id: ObjectId, change: &TableChange) -> Result<()> {
+    let table = table_mut(state, id)?;
+    alter(table, change)?;
+    if matches!(change, TableChange::DropConstraint { .. } | TableChange::DropColumn { .. }) {
+        let (uuid, constraints) = (table.uuid.clone(), table.constraints.clone());
+        indexes::forget(state, &uuid, &constraints);
+    }
+    Ok(())
 }
 
 fn gone(id: ObjectId) -> Error {
@@ -309,12 +321,13 @@ fn drop_schema(state: &mut State, id: ObjectId, cascade: bool) -> Result<()> {
     Ok(())
 }
 
-/// An object's owner, grants and sequences end with it.
+/// An object's owner, grants, sequences and what is built of its indexes end with it.
 fn forget_access(state: &mut State, uuid: &str) {
     state.definitions.remove(&(ACCESS.to_owned(), uuid.to_owned()));
     state.definitions.retain(|(kind, _), definition| {
         kind != SEQUENCE || definition.body["owner"]["table"].as_str() != Some(uuid)
     });
+    indexes::forget(state, uuid, &[]);
 }
 
 /// Takes a relation out of its schema.

@@ -12,6 +12,7 @@ use crate::cache::{self, Cache, Changed, Since};
 use crate::commit::Purpose;
 use crate::deletes;
 use crate::error::{Error, Result};
+use crate::indexes;
 use crate::metadata::rows::{self, Loaded};
 use crate::metadata::{Database, Dialect, Session, Value, layout, load};
 use crate::model::{
@@ -58,6 +59,7 @@ pub struct Lake {
     readers: Mutex<BTreeMap<u64, (SnapshotId, DateTime<Utc>)>>,
     runs: Mutex<VecDeque<Run>>,
     pub(crate) sequences: tokio::sync::Mutex<Taken>,
+    segments: Mutex<indexes::Cache>,
 }
 
 /// Keeps the snapshot that a transaction reads, and the files of it, from upkeep until dropped.
@@ -121,6 +123,7 @@ impl Lake {
             readers: Mutex::default(),
             runs: Mutex::default(),
             sequences: tokio::sync::Mutex::default(),
+            segments: Mutex::default(),
         });
         lake.current().await?;
         Ok(lake)
@@ -165,6 +168,10 @@ impl Lake {
 
     pub(crate) fn runs(&self) -> MutexGuard<'_, VecDeque<Run>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn segments(&self) -> MutexGuard<'_, indexes::Cache> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn readers(&self) -> MutexGuard<'_, BTreeMap<u64, (SnapshotId, DateTime<Utc>)>> {

@@ -13,6 +13,7 @@ mod commit;
 mod ddl;
 mod deletes;
 mod error;
+pub mod indexes;
 mod lake;
 mod metadata;
 pub mod model;

@@ -10,6 +10,8 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, Schem
 use datafusion::arrow::record_batch::RecordBatch;
 use roaring::RoaringTreemap;
 
+use crate::indexes::VectorIndex;
+
 /// Ids of schemas, tables, views and definitions; one sequence (`next_catalog_id`) as in DuckLake.
 pub type ObjectId = i64;
 /// Ids of data and delete files (`next_file_id`).
@@ -209,7 +211,7 @@ pub enum Constraint {
         column: i64,
         expression: String,
     },
-    /// CREATE INDEX: remembered for the tools that look for it; no structure is kept.
+    /// CREATE INDEX: remembered for the tools that look for it; only one over vectors is built.
     Index(Index),
 }
 
@@ -234,12 +236,15 @@ impl Constraint {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Index {
     pub name: String,
-    /// `btree`, `hash` and their like.
+    /// `btree`, `hash` and their like; `ivf`.
     pub method: String,
     pub unique: bool,
     pub keys: Vec<IndexKey>,
     /// Columns of INCLUDE.
     pub included: Vec<i64>,
+    /// Set for an index over vectors, which is built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<VectorIndex>,
 }
 
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

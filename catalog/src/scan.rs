@@ -13,6 +13,7 @@
 mod codec;
 mod columns;
 mod deletes;
+mod parts;
 mod prune;
 mod sequence;
 mod source;
@@ -25,7 +26,7 @@ use datafusion::arrow::array::{ArrayRef, Int64Array};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::Session;
-use datafusion::common::config::TableParquetOptions;
+use datafusion::common::config::{ConfigOptions, TableParquetOptions};
 use datafusion::common::stats::Precision;
 use datafusion::common::{
     Constraint as EngineConstraint, Constraints, ScalarValue, Statistics, internal_err,
@@ -39,6 +40,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::parquet::arrow::RowNumber;
 use datafusion::physical_plan::ExecutionPlan;
@@ -47,6 +49,7 @@ use datafusion::physical_plan::union::UnionExec;
 use object_store::path::Path;
 
 use crate::error::Error;
+use crate::indexes::TableIndex;
 use crate::model::{
     ADDRESS_TYPE, Constraint, DataFile, FILE_COLUMN, InlinedRows, POSITION_COLUMN, SEQUENCE_COLUMN,
     SnapshotId, Table, TableRows,
@@ -72,6 +75,7 @@ pub struct LakeTable {
     first_row: Option<i64>,
     unordered: bool,
     past: bool,
+    indexes: Arc<[TableIndex]>,
     schema: SchemaRef,
     constraints: Constraints,
 }
@@ -102,6 +106,7 @@ impl LakeTable {
             first_row,
             unordered,
             past,
+            indexes: Arc::default(),
             schema,
             constraints,
         }
@@ -186,11 +191,27 @@ impl LakeTable {
         projection: &[usize],
         numbered: bool,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let partitions = session.config_options().execution.target_partitions;
+        let statistics = self.statistics_of(files);
+        let files: Result<Vec<_>> = files.iter().map(|file| partitioned(file, numbered)).collect();
+        let groups = FileGroup::new(files?).split_files(partitions);
+        let width = self.table.columns.len();
+        let projection = projection.iter().copied().filter(|index| *index < width).collect();
+        let place = (Arc::clone(session.runtime_env()), session.config_options());
+        Ok(self.parquet(place, (groups, statistics), projection, numbered)?)
+    }
+
+    /// The same of files in groups.
+    fn parquet(
+        &self,
+        (runtime, config): (Arc<RuntimeEnv>, &ConfigOptions),
+        (groups, statistics): (Vec<FileGroup>, Statistics),
+        mut projection: Vec<usize>,
+        numbered: bool,
+    ) -> Result<Arc<DataSourceExec>> {
         let fields = columns::fields(&self.table);
         let width = fields.len();
         let mut schema = TableSchema::builder(Arc::new(ArrowSchema::new(fields)));
-        let mut projection: Vec<usize> =
-            projection.iter().copied().filter(|index| *index < width).collect();
         if numbered {
             let position = Field::new(POSITION_COLUMN, DataType::Int64, false);
             let position = Arc::new(position.with_extension_type(RowNumber));
@@ -204,11 +225,10 @@ impl LakeTable {
             }
             projection.extend([width, width + 2]);
         }
-        let runtime = session.runtime_env();
         let store = runtime.object_store(&self.store_url)?;
         let cache = runtime.cache_manager.get_file_metadata_cache();
         let options = TableParquetOptions {
-            global: session.config_options().execution.parquet.clone(),
+            global: config.execution.parquet.clone(),
             ..TableParquetOptions::default()
         };
         let source = ParquetSource::new(schema.build())
@@ -217,11 +237,8 @@ impl LakeTable {
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
                 store, cache,
             )));
-        let statistics = self.statistics_of(files);
-        let partitions = session.config_options().execution.target_partitions;
-        let files: Result<Vec<_>> = files.iter().map(|file| partitioned(file, numbered)).collect();
         let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
-            .with_file_groups(FileGroup::new(files?).split_files(partitions))
+            .with_file_groups(groups)
             .with_statistics(statistics)
             .with_expr_adapter(Some(Arc::new(columns::ByFieldId)))
             .with_projection_indices(Some(projection))?

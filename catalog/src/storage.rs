@@ -56,7 +56,7 @@ impl Storage {
 }
 
 /// Flushes a file and its folder's entry to the disk.
-fn sync(file: &LocalPath) -> std::io::Result<()> {
+pub(crate) fn sync(file: &LocalPath) -> std::io::Result<()> {
     std::fs::File::open(file)?.sync_all()?;
     match file.parent() {
         Some(folder) => std::fs::File::open(folder)?.sync_all(),

@@ -280,7 +280,9 @@ fn looked_up(table: &Table) -> Vec<String> {
     let sort = table.sort_by.first().map(|key| key.column.clone());
     let keys = table.constraints.iter().filter_map(|constraint| match constraint {
         Constraint::Unique { columns, .. } if columns.len() == 1 => Some(columns[0]),
-        Constraint::Index(index) if index.keys.len() == 1 => Some(index.keys[0].column),
+        Constraint::Index(index) if index.keys.len() == 1 && index.vectors.is_none() => {
+            Some(index.keys[0].column)
+        }
         Constraint::Unique { .. }
         | Constraint::Index(_)
         | Constraint::Check { .. }

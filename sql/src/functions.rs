@@ -82,6 +82,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         from_char::to_timestamp(),
         type_of::function(),
         unknown::function(),
+        crate::nearest::with_recall(),
     ]);
     functions
 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod features;
 pub mod functions;
 pub mod names;
+pub mod nearest;
 pub mod parse;
 pub mod pg_type;
 pub mod plan;

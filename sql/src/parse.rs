@@ -29,7 +29,7 @@ pub use feature::{
     Freshness, OfFeatures, ServiceView, TrainingSetSource,
 };
 pub use grant::{GrantPrivileges, GrantRole, Objects, Rights};
-pub use own::{AsOf, ExternalTable, Lock, Own, Vacuum};
+pub use own::{AsOf, ExternalTable, Lock, Own, Reindex, Vacuum};
 pub use role::{OfRole, RoleName, RoleOption};
 pub use sequence::AlterSequence;
 
@@ -101,7 +101,11 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
         .with_recursion_limit(RECURSION_LIMIT)
         .try_with_sql(text)
         .map_err(|e| syntax_error(&e.to_string(), None))?;
-    parser.parse_expr().map_err(|e| located(text, &parser, e))
+    let parsed = parser.parse_expr().and_then(|parsed| {
+        parser.expect_token(&Token::EOF)?;
+        Ok(parsed)
+    });
+    parsed.map_err(|e| located(text, &parser, e))
 }
 
 /// One query, as in a view.

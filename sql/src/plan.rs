@@ -166,6 +166,7 @@ pub(crate) async fn plan_at_depth(
     }
     let mut statement = statement;
     crate::relations::expand(&mut statement)?;
+    crate::nearest::expand(environment, lakes, &mut statement)?;
     names::assign(&mut statement);
     natural::spell_out(environment, lakes, &mut statement);
     convert::fold_casts(&mut statement);

@@ -33,6 +33,7 @@ mod tag;
 mod training_set;
 mod truncate;
 mod vacuum;
+mod vector_index;
 
 use catalog::Relation;
 use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
@@ -90,7 +91,7 @@ pub async fn run(context: &mut Context<'_>, statement: &Statement) -> Result<Opt
         ast::Statement::AlterView { name, query, .. } => {
             alter_view::replace(context, name, query).await?
         }
-        ast::Statement::CreateIndex(create) => index::create(context, create)?,
+        ast::Statement::CreateIndex(create) => index::create(context, create).await?,
         ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => {
             drop::run(context, *object_type, names, *if_exists, *cascade)?
         }
@@ -155,6 +156,7 @@ async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Opt
         Own::DropTag { name, if_exists } => tag::drop(context, name, *if_exists),
         Own::CreateExternalTable(table) => external::create(context, table).await,
         Own::Lock(lock) => lock::run(context, lock),
+        Own::Reindex(reindex) => vector_index::reindex(context, reindex).await,
         Own::Vacuum(vacuum) => vacuum::run(context, vacuum).await,
         Own::Role(of_role) => return role::run(context, of_role),
         Own::Rights(rights) => run_rights(context, rights),

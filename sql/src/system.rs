@@ -26,7 +26,8 @@ use std::sync::Arc;
 
 use catalog::Transaction;
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Float64Array, Int32Builder, Int64Builder, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -104,6 +105,7 @@ pub(crate) enum Cell {
     Integer(i32),
     Long(i64),
     Boolean(bool),
+    Float(f64),
     /// Microseconds since 1970 UTC.
     Time(i64),
     Null,
@@ -149,7 +151,8 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 /// A column's name and the letter of its type, see `batch`.
 pub(crate) type Columns = &'static [(&'static str, char)];
 
-/// Rows as a batch; `t` is text, `i` a 32-bit and `l` a 64-bit integer, `z` a time, `b` boolean.
+/// Rows as a batch; `t` is text, `i` a 32-bit and `l` a 64-bit integer, `z` a time, `b` boolean,
+/// `d` a float.
 pub(crate) fn batch(columns: Columns, rows: Vec<Vec<Cell>>) -> Result<RecordBatch> {
     let schema = schema(columns);
     let arrays = columns.iter().enumerate().map(|(index, (_, kind))| array(*kind, index, &rows));
@@ -163,6 +166,7 @@ fn schema(columns: Columns) -> SchemaRef {
     let field = |(name, kind): &(&str, char)| {
         let data_type = match kind {
             'b' => DataType::Boolean,
+            'd' => DataType::Float64,
             'i' => DataType::Int32,
             'l' => DataType::Int64,
             'z' => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -199,6 +203,13 @@ fn array(kind: char, index: usize, rows: &[Vec<Cell>]) -> ArrayRef {
                 _ => None,
             });
             Arc::new(flags.collect::<BooleanArray>())
+        }
+        'd' => {
+            let numbers = cells.map(|cell| match cell {
+                Some(Cell::Float(value)) => Some(*value),
+                _ => None,
+            });
+            Arc::new(numbers.collect::<Float64Array>())
         }
         'z' => {
             let times = cells.map(|cell| match cell {

@@ -118,7 +118,7 @@ STATEMENTS = {
             T.relispartition as is_partition, pg_catalog.pg_get_userbyid(T.relowner) as owner, am.amname
         from pg_catalog.pg_class T left join pg_catalog.pg_am am on am.oid = T.relam where relnamespace = 'shop'::regnamespace and relkind in ('r', 'm', 'v', 'f', 'p') order by table_kind, table_name""",
     "datagrip time zones": "select name, is_dst from pg_catalog.pg_timezone_names where name in ('UTC', 'Asia/Tokyo') order by 1",
-    "datagrip access methods": "select amname, amtype from pg_catalog.pg_am order by 1",
+    "datagrip access methods": "select amname, amtype from pg_catalog.pg_am where amname <> 'ivf' order by 1",
     "grafana columns": """
         SELECT column_name, data_type FROM information_schema.columns WHERE
             CASE WHEN array_length(parse_ident('shop.orders'),1) = 2 THEN quote_ident(table_schema) = (parse_ident('shop.orders'))[1]

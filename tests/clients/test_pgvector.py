@@ -5,7 +5,7 @@ import psycopg
 import pytest
 from pgvector.psycopg import register_vector
 from pgvector.sqlalchemy import Vector
-from sqlalchemy import Integer, create_engine, select
+from sqlalchemy import Index, Integer, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
 ROWS = [[1, 1, 1], [2, 2, 2], [1, 1, 2]]
@@ -84,3 +84,45 @@ def test_sqlalchemy(server):
         near = select(Item.id).where(Item.embedding.cosine_distance([1, 1, 1]) < 0.01).order_by(Item.id)
         assert session.scalars(near).all() == [0, 1]
     engine.dispose()
+
+
+@pytest.mark.parametrize("method", ["hnsw", "ivfflat"])
+def test_indexes(items, method):
+    with items.transaction():
+        with items.cursor().copy("COPY items (embedding) FROM STDIN WITH (FORMAT BINARY)") as copy:
+            copy.set_types(["vector"])
+            for i in range(6_000):
+                copy.write_row([np.array([i, 1, 0])])
+    items.execute(f"CREATE INDEX ON items USING {method} (embedding vector_l2_ops)")
+    items.execute("SET hnsw.ef_search = 100")
+    items.execute("SET ivfflat.probes = 10")
+    query = np.array([1000.25, 1, 0])
+    for _ in range(3):  # the third time the plan is made without the values
+        sql = "SELECT embedding FROM items ORDER BY embedding <-> %s LIMIT %s"
+        found = items.execute(sql, (query, 2), prepare=True).fetchall()
+        assert [row.to_list() for (row,) in found] == [[1000, 1, 0], [1001, 1, 0]]
+
+
+def test_sqlalchemy_index(server):
+    class Base(DeclarativeBase):
+        pass
+
+    class Place(Base):
+        __tablename__ = "places"
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(3))
+
+    Index(
+        "places_near",
+        Place.embedding,
+        postgresql_using="hnsw",
+        postgresql_with={"m": 16, "ef_construction": 64},
+        postgresql_ops={"embedding": "vector_l2_ops"},
+    )
+    engine = create_engine(server.url().replace("postgres://", "postgresql+psycopg://"))
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all([Place(id=i, embedding=[i, 1, 0]) for i in range(5_000)])
+        session.commit()
+        nearest = select(Place.id).order_by(Place.embedding.l2_distance([70.25, 1, 0])).limit(3)
+        assert list(session.scalars(nearest)) == [70, 71, 69]

@@ -12,6 +12,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::error::Result;
+use crate::indexes::{self, VECTOR_INDEX};
 use crate::lake::Lake;
 use crate::metadata::{Row, Session, layout};
 use crate::model::{FileId, SnapshotId};
@@ -82,7 +83,8 @@ impl Lake {
         while let Some(object) = listed.try_next().await.map_err(failed)? {
             let name = object.location.filename().unwrap_or_default();
             let own = name.starts_with("ducklake-") && name.ends_with(".parquet");
-            if own && object.last_modified < before {
+            let segment = name.starts_with("sextant-") && name.ends_with(".ann");
+            if (own || segment) && object.last_modified < before {
                 old.push(object.location.to_string());
             }
         }
@@ -136,6 +138,10 @@ async fn known(session: &mut Session, roots: &[String]) -> Result<HashSet<String
     let rows = session.query(sql, &[]).await?;
     let path = |row: &Row| from_data_path(&row.name(0), row.boolean(1), "", roots);
     known.extend(rows.iter().filter_map(path));
+    // Those of snapshots that can still be read too: expiry removes the rows that none sees.
+    let sql = format!("SELECT body FROM sextant_definition WHERE kind = '{VECTOR_INDEX}'");
+    let rows = session.query(&sql, &[]).await?;
+    known.extend(rows.iter().flat_map(|row| indexes::paths(&row.name(0))));
     Ok(known)
 }
 

@@ -50,16 +50,16 @@ pub struct Retention {
 /// A piece of upkeep that was done, as `lake.upkeep_runs` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// `flush`, `merge`, `expire`, `clean_up`.
+    /// `flush`, `merge`, `index`, `expire`, `clean_up`.
     pub kind: &'static str,
     /// None: the whole lake.
     pub table: Option<String>,
     /// Microseconds since 1970 UTC.
     pub finished_us: i64,
     pub duration_us: i64,
-    /// Rows and deletions flushed; snapshots expired.
+    /// Rows and deletions flushed; rows indexed; snapshots expired.
     pub rows: u64,
-    /// Files written (flush, merge) or removed (clean_up).
+    /// Files written (flush, merge, index) or removed (clean_up).
     pub files: u64,
 }
 
@@ -69,7 +69,13 @@ impl Lake {
         self.runs().iter().cloned().collect()
     }
 
-    fn ran(&self, kind: &'static str, table: Option<&Table>, since: Instant, done: (u64, u64)) {
+    pub(crate) fn ran(
+        &self,
+        kind: &'static str,
+        table: Option<&Table>,
+        since: Instant,
+        done: (u64, u64),
+    ) {
         let (rows, files) = done;
         if rows + files == 0 {
             return;

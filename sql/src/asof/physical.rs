@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner};
 use kernels::asof::{Direction, Rule};
 
+use crate::nearest::Searching;
 use crate::plan::planned;
 
 use super::exec::{AsOfExec, Side, Terms};
@@ -27,7 +28,7 @@ use super::times;
 use super::tolerance::Tolerance;
 use super::window::Feature;
 
-/// Plans as the engine does, and AS OF joins.
+/// Plans as the engine does, and AS OF joins and searches of nearest rows.
 #[derive(Debug, Default)]
 pub struct AsOfQueries;
 
@@ -38,7 +39,10 @@ impl QueryPlanner for AsOfQueries {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Joins)]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(Joins),
+            Arc::new(Searching),
+        ]);
         planned(&planner, plan, session).await
     }
 }

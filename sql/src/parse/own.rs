@@ -9,6 +9,7 @@
 //!   ALTER SEQUENCE s …                               (module `sequence`)
 //!   CREATE TAG name [AS OF VERSION n | TIMESTAMP t]  DROP TAG [IF EXISTS] name
 //!   VACUUM [(VERBOSE, …)] [FULL] [VERBOSE] [t, …]
+//!   REINDEX [(VERBOSE)] INDEX|TABLE [CONCURRENTLY] i
 //!   LOCK [TABLE] [ONLY] t, … [IN mode MODE] [NOWAIT]
 //!   FETCH, MOVE, CLOSE                               (module `cursor`)
 //!   COPY                                             (module `copy`)
@@ -77,6 +78,7 @@ pub enum Own {
     },
     CreateExternalTable(ExternalTable),
     Vacuum(Vacuum),
+    Reindex(Reindex),
     Lock(Lock),
     Fetch(Fetch),
     /// CLOSE; None: all cursors.
@@ -92,6 +94,13 @@ pub enum Own {
 pub struct Vacuum {
     pub tables: Vec<ObjectName>,
     pub verbose: bool,
+}
+
+/// An index to be built anew, or all of a table.
+#[derive(Debug, Clone)]
+pub struct Reindex {
+    pub name: ObjectName,
+    pub table: bool,
 }
 
 /// Tables that a transaction wants to itself.
@@ -185,6 +194,9 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     if words(parser, &["VACUUM"]) {
         return vacuum(parser).map(|vacuum| Some(Own::Vacuum(vacuum)));
     }
+    if words(parser, &["REINDEX"]) {
+        return reindex(parser).map(|reindex| Some(Own::Reindex(reindex)));
+    }
     if words(parser, &["LOCK"]) {
         return lock(parser).map(|lock| Some(Own::Lock(lock)));
     }
@@ -201,6 +213,18 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
         return copy::copy(parser).map(|copy| Some(Own::Copy(Box::new(copy))));
     }
     Ok(None)
+}
+
+fn reindex(parser: &mut Parser) -> Result<Reindex, ParserError> {
+    if parser.peek_token().token == Token::LParen {
+        parenthesised(parser, vacuum_option)?;
+    }
+    let table = words(parser, &["TABLE"]);
+    if !table && !words(parser, &["INDEX"]) {
+        return parser.expected("INDEX or TABLE", parser.peek_token());
+    }
+    let _ = words(parser, &["CONCURRENTLY"]);
+    Ok(Reindex { name: parser.parse_object_name(false)?, table })
 }
 
 fn lock(parser: &mut Parser) -> Result<Lock, ParserError> {

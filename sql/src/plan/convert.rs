@@ -106,7 +106,7 @@ impl<'a> Rules<'a> {
 
     /// A plan with Postgres' conversions.
     pub(crate) fn plan(&self, plan: LogicalPlan) -> EngineResult<LogicalPlan> {
-        let rewritten = plan.transform_up_with_subqueries(|node| {
+        let rewritten = dependent::early(plan)?.transform_up_with_subqueries(|node| {
             let node = unify::with_floats(json::sorted(subquery::rows(node)?)?);
             let node = set_operations::counted(node)?;
             let filters = matches!(node, LogicalPlan::Filter(_));

@@ -1,5 +1,5 @@
 //! Table factors that need waiting for before planning: old versions, files, training sets,
-//! features.
+//! features, measurements of indexes.
 //!
 //! `t VERSION AS OF 3` and `read_parquet('…')` become plain names that end in `MARK` and a number;
 //! the number says which entry of the list they stand for. `get_features(…)` keeps its keys, which
@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result};
 use crate::features::Call;
-use crate::parse;
+use crate::{nearest, parse};
 
 /// Separates a folded name from its number.
 pub(crate) const MARK: char = '\u{2}';
@@ -31,6 +31,8 @@ pub(crate) enum Special {
     TrainingSet(Call),
     /// `get_features('service', key => value, …, option => value)`.
     Features(Call),
+    /// `ann_recall('index', …)` and its like: the name and what was given.
+    OfIndex(&'static str, Call),
 }
 
 /// Folds every special table factor in `statement`.
@@ -46,7 +48,10 @@ pub(crate) fn special_tables(statement: &mut Statement) -> Result<Vec<Special>> 
 pub(crate) fn training_sets(statement: &mut Statement) -> Result<Vec<Call>> {
     let call = |special| match special {
         Special::TrainingSet(call) => Some(call),
-        Special::Version(_) | Special::Files { .. } | Special::Features(_) => None,
+        Special::Version(_)
+        | Special::Files { .. }
+        | Special::Features(_)
+        | Special::OfIndex(..) => None,
     };
     Ok(special_tables(statement)?.into_iter().filter_map(call).collect())
 }
@@ -135,6 +140,9 @@ fn special(factor: &mut TableFactor) -> Result<Option<Special>> {
         }
         None if function == "training_set" => Special::TrainingSet(call(&function, arguments)?),
         None if function == "get_features" => Special::Features(call(&function, arguments)?),
+        None if let Some(name) = nearest::is_of_index(&function) => {
+            Special::OfIndex(name, call(name, arguments)?)
+        }
         _ => return Ok(None),
     };
     let given = match &special {

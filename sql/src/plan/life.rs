@@ -7,6 +7,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 
 use crate::changes::Held;
+use crate::nearest::is_each;
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +63,9 @@ fn node_lasts(node: &LogicalPlan) -> EngineResult<bool> {
             let table = provider.downcast_ref::<LakeTable>();
             table.is_some_and(|table| !table.is_past()) || provider.is::<Held>()
         }
-        LogicalPlan::Extension(extension) => extension.node.as_any().is::<crate::asof::AsOf>(),
+        LogicalPlan::Extension(extension) => {
+            extension.node.as_any().is::<crate::asof::AsOf>() || is_each(extension.node.as_any())
+        }
         _ => true,
     })
 }

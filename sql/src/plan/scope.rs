@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use catalog::{Lake, LakeTable, Relation, Table, TableRows};
+use catalog::{Lake, LakeTable, Relation, State, Table, TableRows};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
@@ -204,6 +204,9 @@ impl Loader<'_> {
                 let plan = training_set(self.environment, self.lakes, call, self.depth).await?;
                 Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
             }
+            Special::OfIndex(function, call) => {
+                crate::nearest::of_index(self.environment, self.lakes, (function, call)).await
+            }
             Special::Features(call) => {
                 get_features(self.environment, self.lakes, call, self.depth).await
             }
@@ -252,7 +255,7 @@ impl Loader<'_> {
                 self.environment.authority.require(now, &object, Privileges::SELECT)?;
                 let rows = self.environment.lake.rows(&state, table).await?;
                 let table = Arc::clone(table);
-                let provider = table_with(&self.environment.lake, table, rows, false);
+                let provider = table_with(&self.environment.lake, &state, table, rows, false);
                 Ok(provider_as_source(Arc::new(provider.of_the_past())))
             }
             Some(Relation::View(_)) => Err(Error::unsupported("time travel of a view")
@@ -286,11 +289,22 @@ pub(crate) async fn lake_table(
 ) -> Result<Arc<dyn TableProvider>> {
     let transaction = lakes.view(place);
     let rows = transaction.rows(&table).await?;
-    Ok(Arc::new(table_with(transaction.lake(), table, rows, addressed)))
+    Ok(Arc::new(table_with(transaction.lake(), transaction.state(), table, rows, addressed)))
 }
 
-fn table_with(lake: &Lake, table: Arc<Table>, rows: Arc<TableRows>, addressed: bool) -> LakeTable {
-    LakeTable::new(lake.store_url().clone(), table, rows, addressed)
+/// A table of a state, with the vector indexes that it has there.
+fn table_with(
+    lake: &Arc<Lake>,
+    state: &State,
+    table: Arc<Table>,
+    rows: Arc<TableRows>,
+    addressed: bool,
+) -> LakeTable {
+    let indexes = match addressed {
+        true => Vec::new(),
+        false => catalog::indexes::of_table(lake, state, &table),
+    };
+    LakeTable::new(lake.store_url().clone(), table, rows, addressed).indexed(indexes)
 }
 
 fn unpopulated(name: &str) -> Error {

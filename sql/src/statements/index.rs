@@ -1,4 +1,5 @@
-//! CREATE, DROP and ALTER INDEX: what tools ask for is remembered and shown to them, with a NOTICE.
+//! CREATE, DROP and ALTER INDEX: what tools ask for is remembered and shown to them, with a NOTICE;
+//! an index over vectors is built (module `vector_index`).
 //!
 //! The lake finds rows by file statistics, sort order and bloom filters; the last are written for
 //! columns that have an index of their own.
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use catalog::{Constraint, Index, IndexKey, Relation, State, Table, TableChange};
 use datafusion::sql::sqlparser::ast::{CreateIndex, Expr, Ident, ObjectName};
 
-use super::Context;
+use super::{Context, vector_index};
 use crate::changes::column_index;
 use crate::error::{Error, Result};
 use crate::names::folded;
@@ -20,7 +21,7 @@ const METHODS: [&str; 6] = ["btree", "hash", "brin", "gin", "gist", "spgist"];
 /// Columns that an index may have, as in Postgres.
 const MOST_COLUMNS: usize = 32;
 
-pub(super) fn create(context: &mut Context<'_>, create: &CreateIndex) -> Result<String> {
+pub(super) async fn create(context: &mut Context<'_>, create: &CreateIndex) -> Result<String> {
     let tag = "CREATE INDEX".to_string();
     let (place, found) = context.environment.expect(context.lakes, &create.table_name)?;
     context.environment.must_own(context.lakes, &place, &found)?;
@@ -28,7 +29,7 @@ pub(super) fn create(context: &mut Context<'_>, create: &CreateIndex) -> Result<
         let message = format!("cannot create index on relation \"{}\"", place.name);
         return Err(Error::new("42809", message));
     };
-    let mut index = definition(create, &table)?;
+    let mut index = definition(context, create, &table)?;
     let state = Arc::clone(context.lakes.view(&place).state());
     let taken = |name: &str| is_taken(&state, &place.schema, name);
     match &create.name {
@@ -46,23 +47,31 @@ pub(super) fn create(context: &mut Context<'_>, create: &CreateIndex) -> Result<
         }
         None => index.name = generated_name(&table, &index, taken),
     }
-    context.notices.push(Notice {
-        hint: Some("Tables are searched by statistics, sort order and bloom filters.".into()),
-        ..Notice::notice(format!("index \"{}\" is recorded and needs no building", index.name))
-    });
+    let (name, is_built) = (index.name.clone(), index.vectors.is_some());
     let change = TableChange::AddConstraint(Constraint::Index(index));
     context.lakes.of(&place).alter_table(&place.schema, &place.name, change)?;
+    if is_built {
+        vector_index::build(context, &place, &name).await?;
+        return Ok(tag);
+    }
+    context.notices.push(Notice {
+        hint: Some("Tables are searched by statistics, sort order and bloom filters.".into()),
+        ..Notice::notice(format!("index \"{name}\" is recorded and needs no building"))
+    });
     Ok(tag)
 }
 
 /// The index without its name.
-fn definition(create: &CreateIndex, table: &Table) -> Result<Index> {
+fn definition(context: &mut Context<'_>, create: &CreateIndex, table: &Table) -> Result<Index> {
     let method = create.using.as_ref().map_or("btree".into(), |m| m.to_string().to_lowercase());
-    if !METHODS.contains(&method.as_str()) {
-        return Err(Error::unsupported(format!("index method \"{method}\"")));
-    }
     if create.predicate.is_some() {
         return Err(Error::unsupported("an index over a part of a table"));
+    }
+    if vector_index::is_method(&method) {
+        return vector_index::definition(context, create, table, &method);
+    }
+    if !METHODS.contains(&method.as_str()) {
+        return Err(Error::unsupported(format!("index method \"{method}\"")));
     }
     let unordered = method != "btree";
     if create.unique && unordered {
@@ -92,10 +101,11 @@ fn definition(create: &CreateIndex, table: &Table) -> Result<Index> {
         let message = format!("cannot use more than {MOST_COLUMNS} columns in an index");
         return Err(Error::new("54011", message));
     }
-    Ok(Index { name: String::new(), method, unique: create.unique, keys, included })
+    let (name, unique) = (String::new(), create.unique);
+    Ok(Index { name, method, unique, keys, included, vectors: None })
 }
 
-fn id_of(table: &Table, name: &Ident) -> Result<i64> {
+pub(super) fn id_of(table: &Table, name: &Ident) -> Result<i64> {
     let name = folded(name);
     let index = column_index(table, &name)
         .map_err(|_| Error::new("42703", format!("column \"{name}\" does not exist")))?;
@@ -146,7 +156,7 @@ fn find(context: &Context<'_>, name: &ObjectName) -> Result<Option<(Place, Const
 }
 
 /// None with a NOTICE if the index need not exist.
-fn expect(
+pub(super) fn expect(
     context: &mut Context<'_>,
     name: &ObjectName,
     if_exists: bool,

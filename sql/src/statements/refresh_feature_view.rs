@@ -272,6 +272,7 @@ fn make_table(
             unique: false,
             keys: vec![key],
             included: Vec::new(),
+            vectors: None,
         }))
     };
     let constraints = version.key.iter().filter_map(index).collect();

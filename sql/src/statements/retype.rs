@@ -1,7 +1,7 @@
 //! ALTER COLUMN … TYPE [USING …]: in place where every value stays what it is; else each row is
 //! written again, with the new value in a column that then takes the old one's place.
 
-use catalog::{Column, NewColumn, Table, TableChange};
+use catalog::{Column, Constraint, NewColumn, Table, TableChange};
 use datafusion::arrow::datatypes::Field;
 use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident};
 
@@ -96,6 +96,16 @@ fn check(
         return Err(Error::unsupported(
             "a type other than a wider one for a column with a sequence",
         ));
+    }
+    let is_near = |constraint: &Constraint| match constraint {
+        Constraint::Index(index) => index.vectors.is_some() && index.columns().contains(&column.id),
+        _ => false,
+    };
+    if table.constraints.iter().any(is_near) {
+        let message = format!("column \"{name}\" has an index over its vectors");
+        return Err(
+            Error::new("0A000", message).with_hint("DROP INDEX first, and CREATE it again.")
+        );
     }
     if table.sort_by.iter().any(|key| key.column == *name) {
         let message = format!("column \"{name}\" is in the sort order of its table");

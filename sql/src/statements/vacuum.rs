@@ -1,4 +1,5 @@
-//! VACUUM: old snapshots expire, kept rows are flushed, small files merged, unneeded ones removed.
+//! VACUUM: old snapshots expire, kept rows are flushed, small files merged, vector indexes brought
+//! up to date, unneeded files removed.
 //!
 //! Named tables are flushed and merged; expiry and clean-up are of the whole lake and take part
 //! only when no table is named. The settings `sextant.snapshot_retention` and
@@ -66,11 +67,17 @@ fn skipped(table: &str) -> Notice {
 async fn upkeep(context: &Context<'_>, table: ObjectId) -> Result<String, CatalogError> {
     let lake = &context.environment.lake;
     let flushed = lake.flush(table).await?;
-    let merged = lake.merge(&context.environment.engine, table).await?;
-    Ok(format!(
+    let engine = &context.environment.engine;
+    let merged = lake.merge(engine, table).await?;
+    let tended = lake.tend_indexes(engine, table).await?;
+    let mut done = format!(
         "{} rows and {} deletions flushed to {} files, {} files merged into {}",
         flushed.rows, flushed.deletions, flushed.files, merged.sources, merged.files
-    ))
+    );
+    if tended.segments > 0 {
+        done.push_str(&format!(", {} rows indexed", tended.rows));
+    }
+    Ok(done)
 }
 
 fn all_tables(state: &State) -> Vec<(ObjectId, String)> {

@@ -74,7 +74,13 @@ pub fn index(schema: &str, table: &Table, constraint: usize) -> Option<String> {
     let (name, relation) = (quoted(constraint.name()), quoted(&table.name));
     let schema = quoted(schema);
     let text = format!("CREATE {unique}INDEX {name} ON {schema}.{relation} USING {method}");
-    Some(format!("{text} ({columns})"))
+    let with = match constraint {
+        Constraint::Index(Index { vectors: Some(of), .. }) => {
+            format!(" WITH (recall='{}')", of.recall)
+        }
+        _ => String::new(),
+    };
+    Some(format!("{text} ({columns}){with}"))
 }
 
 /// The columns of an index or key; None of another constraint.
@@ -97,7 +103,8 @@ fn key_list(table: &Table, index: &Index) -> String {
             (true, true) => " DESC",
             (true, false) => " DESC NULLS LAST",
         };
-        format!("{}{order}", column_list(table, &[key.column]))
+        let operators = index.vectors.as_ref().map(|of| format!(" {}", of.measure.operators()));
+        format!("{}{}{order}", column_list(table, &[key.column]), operators.unwrap_or_default())
     };
     let keys = index.keys.iter().map(key).collect::<Vec<_>>().join(", ");
     match index.included.is_empty() {

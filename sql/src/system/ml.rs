@@ -1,4 +1,6 @@
-//! `ml`: feature views, features, services and their lineage, as they are defined.
+//! `ml`: feature views, features, services and their lineage, vector indexes, as they are defined.
+
+mod indexes;
 
 use catalog::{Since, View};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -82,6 +84,7 @@ pub(super) const RELATIONS: &[(&str, Columns)] = &[
     ("feature_services", FEATURE_SERVICES),
     ("training_sets", TRAINING_SETS),
     ("lineage", LINEAGE),
+    ("indexes", indexes::INDEXES),
 ];
 
 /// One relation's rows; None if there is none of this name.
@@ -96,6 +99,7 @@ pub(super) async fn table(
         "feature_services" => batch(FEATURE_SERVICES, feature_services(lakes)).map(Some),
         "training_sets" => batch(TRAINING_SETS, training_sets(lakes)).map(Some),
         "lineage" => batch(LINEAGE, lineage(environment, lakes).await).map(Some),
+        "indexes" => batch(indexes::INDEXES, indexes::rows(lakes).await?).map(Some),
         _ => Ok(None),
     }
 }

@@ -38,9 +38,10 @@ const RECORD: i64 = 2249;
 /// `internal`, the language of what is not written in SQL.
 const INTERNAL: i64 = 12;
 
-/// The relations that stand in FROM and take named constants.
+/// The relations that stand in FROM and take named arguments.
 pub fn relations() -> impl Iterator<Item = OwnFunction> {
-    crate::relations::listed().map(|(name, arguments, comment)| OwnFunction {
+    let listed = crate::relations::listed().chain(crate::nearest::listed());
+    listed.map(|(name, arguments, comment)| OwnFunction {
         name,
         kind: "f",
         arguments: arguments

@@ -1,7 +1,9 @@
-//! pgvector's operators `<->`, `<#>`, `<=>`, `<+>` as the functions that they are.
+//! pgvector's operators `<->`, `<#>`, `<=>`, `<+>` as the functions that they are; `+`, `-`, `*`
+//! and `||` where a side is a vector.
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::expr::Placeholder;
@@ -30,7 +32,17 @@ impl ExprPlanner for Operators {
         expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> EngineResult<PlannerResult<RawBinaryExpr>> {
-        let name = super::of_operator(&expr.op.to_string());
+        let operator = expr.op.to_string();
+        let is_vector = |side: &Expr| {
+            let of = side.get_type(schema);
+            of.is_ok_and(|of| {
+                matches!(of, DataType::FixedSizeList(item, _)
+                if *item.data_type() == DataType::Float32)
+            })
+        };
+        let own = super::of_vectors(&operator);
+        let own = own.filter(|_| is_vector(&expr.left) || is_vector(&expr.right));
+        let name = super::of_operator(&operator).or(own);
         let function = name.and_then(|name| self.0.iter().find(|own| own.name() == name));
         let Some(function) = function else { return Ok(PlannerResult::Original(expr)) };
         let RawBinaryExpr { left, right, .. } = expr;

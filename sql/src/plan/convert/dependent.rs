@@ -10,6 +10,7 @@
 //! up every operator keeps the keys apart (grouping, partitions of windows, limits). The optimizer
 //! decorrelates the plain cases itself, and cheaper: they are left to it.
 
+mod early;
 mod match_keys;
 mod push;
 mod recursive;
@@ -29,6 +30,7 @@ use super::subquery::{has_rows, native};
 use crate::error::Error;
 use crate::names::MARK;
 
+pub(super) use early::early;
 use push::push;
 
 /// Joins the subqueries of a node's expressions to its input, where the optimizer could not.

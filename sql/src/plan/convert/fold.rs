@@ -6,7 +6,8 @@
 //!   functions;
 //! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
-//! - `'{{1,2},{3,4}}'::int[]` is an array of as many dimensions as it is written with;
+//! - `'{{1,2},{3,4}}'::int[]` is an array of as many dimensions as it is written with, and
+//!   `'[1,2]'::vector` a vector;
 //! - `'now'::timestamp` and its like are calls: `clock.rs`;
 //! - functions that give rows are lists that are unnested: `rows.rs`;
 //! - `date('2024-01-01')` is a cast, as is a call of other types' names;
@@ -55,6 +56,7 @@ impl VisitorMut for Folder {
         if let Some(time) = clock::literal(expression) {
             *expression = time;
         }
+        literal::vector(expression);
         match expression {
             Expr::SimilarTo { .. } => similar(expression),
             Expr::Like { .. } | Expr::ILike { .. } => like(expression),

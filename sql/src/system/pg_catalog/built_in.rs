@@ -44,6 +44,9 @@ const FILES: &[(&str, &str)] = &[
     ("pg_type", include_str!("built_in/pg_type.txt")),
 ];
 
+/// The id of our own index method: above Postgres' reserved range.
+pub const IVF: i64 = 16_410;
+
 const CLASSES: &str = include_str!("built_in/classes.txt");
 
 /// A system relation.
@@ -198,6 +201,10 @@ pub fn batch(relation: &str) -> Result<Option<RecordBatch>> {
     let mut rows: Vec<Vec<Option<String>>> = lines(relation).collect();
     if relation == "pg_type" {
         rows.extend(vectors());
+    }
+    if relation == "pg_am" {
+        let own = [IVF.to_string(), "ivf".into(), "0".into(), "i".into()];
+        rows.push(own.map(Some).into());
     }
     let decoded = decode(schema, &rows)?;
     Ok(Some(cell.get_or_init(|| decoded).clone()))

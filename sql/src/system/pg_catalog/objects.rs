@@ -2,6 +2,7 @@
 
 mod keys;
 mod of_system;
+mod progress;
 mod roles;
 mod row_types;
 mod sequences;
@@ -35,6 +36,7 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<
         "pg_constraint" => view.constraints(),
         "pg_index" => view.keys(),
         "pg_indexes" => view.indexes(),
+        "pg_stat_progress_create_index" => view.index_builds(),
         "pg_description" => view.descriptions(),
         "pg_rewrite" => view.rules(),
         "pg_depend" => view.dependencies(),
@@ -390,6 +392,7 @@ fn access_method(name: &str) -> i64 {
         "gin" => 2742,
         "brin" => 3580,
         "spgist" => 4000,
+        "ivf" => super::built_in::IVF,
         _ => 403,
     }
 }

@@ -173,7 +173,8 @@ pub(crate) fn cosine_distance(product: f32, a: f32, b: f32) -> f32 {
 #[inline(always)]
 fn cosine_double(product: f32, a: f32, b: f32) -> f64 {
     let similarity = f64::from(product) / (f64::from(a) * f64::from(b)).sqrt();
-    1.0 - similarity.clamp(-1.0, 1.0)
+    // Processors give 0 / 0 a sign, by which it would be sorted before all numbers.
+    if similarity.is_nan() { f64::NAN } else { 1.0 - similarity.clamp(-1.0, 1.0) }
 }
 
 /// A distance as it is written.

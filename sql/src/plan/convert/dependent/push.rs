@@ -18,6 +18,7 @@ use super::{Keys, is_correlated, match_keys, unique};
 use crate::asof::AsOf;
 use crate::error::Error;
 use crate::names::MARK;
+use crate::nearest;
 
 /// The same values under other names, for another side of a join.
 pub(super) fn again(domain: &LogicalPlan, keys: &Keys) -> EngineResult<(LogicalPlan, Keys)> {
@@ -227,6 +228,14 @@ fn push_limit(
     };
     let (input, found) = push(ordered, domain, keys)?;
     let order = sort_keys(order, keys, &found)?;
+    let skip = limit.skip.as_deref().cloned().unwrap_or_else(|| lit(0_i64));
+    let last = limit.fetch.as_deref().map(|fetch| {
+        datafusion::logical_expr::binary_expr(skip.clone(), Operator::Plus, fetch.clone())
+    });
+    let input = match &last {
+        Some(last) => nearest::to_each(input, &order, last.clone())?,
+        None => input,
+    };
     let number = unique("row");
     let partition = found.iter().cloned().map(Expr::Column).collect();
     let numbered = row_number().partition_by(partition);
@@ -236,10 +245,8 @@ fn push_limit(
     };
     let numbered = numbered.build()?.alias(&number);
     let row = || Expr::Column(Column::new_unqualified(&number));
-    let skip = limit.skip.as_deref().cloned().unwrap_or_else(|| lit(0_i64));
-    let mut kept = row().gt(skip.clone());
-    if let Some(fetch) = limit.fetch.as_deref() {
-        let last = datafusion::logical_expr::binary_expr(skip, Operator::Plus, fetch.clone());
+    let mut kept = row().gt(skip);
+    if let Some(last) = last {
         kept = kept.and(row().lt_eq(last));
     }
     let columns = input.schema().columns();

@@ -55,6 +55,29 @@ pub(super) fn dimensions(literal: &Expr, data_type: &mut DataType) {
     *data_type = nested;
 }
 
+/// Nor does a vector's that is written without it. What is no literal stays as it is: distances
+/// read text, and a vector has its dimension.
+pub(super) fn vector(expression: &mut Expr) {
+    let Expr::Cast { expr, data_type: DataType::Custom(name, arguments), .. } = expression else {
+        return;
+    };
+    if !arguments.is_empty() || !name.to_string().eq_ignore_ascii_case("vector") {
+        return;
+    }
+    let count = match expr.as_ref() {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text.split(',').count()),
+            _ => None,
+        },
+        Expr::Array(array) => Some(array.elem.len()),
+        _ => None,
+    };
+    match count {
+        Some(count) => arguments.push(count.to_string()),
+        None => *expression = Expr::Nested(expr.clone()),
+    }
+}
+
 /// The most dimensions that an array has in Postgres.
 const MOST_DIMENSIONS: usize = 6;
 

@@ -1,0 +1,412 @@
+//! The operator: asks the filters, searches the segments, reads the rows that were found; then
+//! gives the rows that no segment covers.
+//!
+//! Of every segment some more than k are taken, by distances that are a little wrong; what stands
+//! above orders them by the right ones. Vectors come from the segment, other columns from the
+//! table's files. The whole scan takes over, before any row was given, when the query is no vector
+//! of the index, a segment cannot be read, or too few rows were found for NULLs to stay out.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use catalog::indexes::{Segment, SegmentFile, TableIndex, candidates};
+use catalog::{FileId, LakeTable};
+use datafusion::arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Float32Type, Int64Type, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use kernels::ann::{Effort, Query};
+use kernels::vectors::{Bitmap, Kind, Neighbour, Visible, parse};
+
+use super::searches::Searches;
+use crate::Notice;
+
+/// See the module.
+#[derive(Debug)]
+pub struct NearestExec {
+    search: Arc<Search>,
+    /// The scan of everything.
+    whole: Arc<dyn ExecutionPlan>,
+    /// The scan of what no segment covers.
+    pending: Arc<dyn ExecutionPlan>,
+    /// Addresses of the covered rows that pass the filters; none without filters.
+    matching: Option<Arc<dyn ExecutionPlan>>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// What is searched.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub table: LakeTable,
+    pub index: Arc<TableIndex>,
+    /// The columns that come out, of the table.
+    pub projection: Vec<usize>,
+    /// Over no columns.
+    pub query: Arc<dyn PhysicalExpr>,
+    pub k: usize,
+    /// Whether rows without a vector count, as the farthest.
+    pub nulls: bool,
+    pub recall: f64,
+}
+
+/// What a search took.
+#[derive(Debug, Clone)]
+struct Counts {
+    lists: Count,
+    scanned: Count,
+    refined: Count,
+    matching: Count,
+}
+
+impl NearestExec {
+    pub(super) fn new(
+        search: Search,
+        whole: Arc<dyn ExecutionPlan>,
+        pending: Arc<dyn ExecutionPlan>,
+        matching: Option<Arc<dyn ExecutionPlan>>,
+    ) -> Self {
+        let properties = Arc::new(PlanProperties::new(
+            EquivalenceProperties::new(whole.schema()),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        ));
+        let metrics = ExecutionPlanMetricsSet::new();
+        Self { search: Arc::new(search), whole, pending, matching, properties, metrics }
+    }
+}
+
+impl DisplayAs for NearestExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let Search { index, k, recall, .. } = self.search.as_ref();
+        let segments = index.segments.segments.len();
+        write!(f, "NearestExec: index={}, {}", index.name, index.of.measure.operators())?;
+        write!(f, ", k={k}, recall={recall:.3}, segments={segments}")?;
+        write!(f, ", indexed_rows={}", index.segments.indexed())?;
+        f.write_str(if self.matching.is_some() { ", filtered" } else { "" })
+    }
+}
+
+impl ExecutionPlan for NearestExec {
+    fn name(&self) -> &str {
+        "NearestExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        [&self.pending].into_iter().chain(&self.matching).collect()
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false; self.children().len()]
+    }
+
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
+    ) -> EngineResult<TreeNodeRecursion> {
+        visit(&self.search.query)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let mut children = children.into_iter();
+        Ok(Arc::new(Self {
+            search: Arc::clone(&self.search),
+            whole: Arc::clone(&self.whole),
+            pending: children.next().unwrap_or_else(|| Arc::clone(&self.pending)),
+            matching: children.next(),
+            properties: Arc::clone(&self.properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> EngineResult<SendableRecordBatchStream> {
+        let count = |name: &'static str| MetricBuilder::new(&self.metrics).counter(name, partition);
+        let run = Run {
+            search: Arc::clone(&self.search),
+            whole: Arc::clone(&self.whole),
+            pending: Arc::clone(&self.pending),
+            matching: self.matching.clone(),
+            memory: MemoryConsumer::new("Nearest").register(context.memory_pool()),
+            counts: Counts {
+                lists: count("lists"),
+                scanned: count("scanned"),
+                refined: count("refined"),
+                matching: count("matching"),
+            },
+            schema: self.whole.schema(),
+            context,
+        };
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let rows = stream::once(run.rows()).try_flatten().map_ok(move |batch| {
+            metrics.record_output(batch.num_rows());
+            batch
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.whole.schema(), rows)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// One execution.
+struct Run {
+    search: Arc<Search>,
+    whole: Arc<dyn ExecutionPlan>,
+    pending: Arc<dyn ExecutionPlan>,
+    matching: Option<Arc<dyn ExecutionPlan>>,
+    memory: MemoryReservation,
+    counts: Counts,
+    schema: SchemaRef,
+    context: Arc<TaskContext>,
+}
+
+/// Rows of a segment that were found: numbers, ascending.
+type Picked = (usize, Vec<u32>);
+
+impl Run {
+    async fn rows(self) -> EngineResult<SendableRecordBatchStream> {
+        let whole = || execute_stream(Arc::clone(&self.whole), Arc::clone(&self.context));
+        let Some(vector) = vector(&self.search.query, self.search.index.dimension)? else {
+            return whole();
+        };
+        let mut batches = Vec::new();
+        match self.picked(&vector).await {
+            Ok(Some(picked)) => {
+                for (segment, numbers) in picked {
+                    match self.read(segment, &numbers).await {
+                        Ok(read) => batches.extend(read),
+                        Err(error) => return self.damaged(segment, error).and_then(|()| whole()),
+                    }
+                }
+            }
+            Ok(None) => return whole(),
+            Err((segment, error)) => return self.damaged(segment, error).and_then(|()| whole()),
+        }
+        self.search.index.lake.trim_segments();
+        let pending = execute_stream(Arc::clone(&self.pending), Arc::clone(&self.context))?;
+        let found = stream::iter(batches.into_iter().map(Ok));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, found.chain(pending))))
+    }
+
+    /// A segment that cannot be read is told of, and the table is read whole; else the error.
+    fn damaged(&self, segment: usize, error: Failed) -> EngineResult<()> {
+        let error = match error {
+            Failed::Catalog(error) => error,
+            Failed::Engine(error) => return Err(error),
+        };
+        let index = &self.search.index;
+        if !index.lake.note_damage(&index.segments.segments[segment], &error) {
+            return Err(DataFusionError::External(Box::new(error)));
+        }
+        tracing::warn!(index = index.name, %error, "a segment cannot be read");
+        if let Some(searches) = self.context.session_config().get_extension::<Searches>() {
+            let message = format!("index \"{}\" cannot be read: {error}", index.name);
+            let hint = "The table was scanned; upkeep or REINDEX builds the index anew.";
+            let warning = Notice::warning("XX002", message);
+            searches.warn(Notice { hint: Some(hint.to_owned()), ..warning });
+        }
+        Ok(())
+    }
+
+    /// The rows to read of each segment; None if the whole table must be.
+    async fn picked(&self, vector: &[f32]) -> Result<Option<Vec<Picked>>, (usize, Failed)> {
+        let files = &self.search.index.segments.segments;
+        let visible = self.visible().await.map_err(|error| (0, Failed::Engine(error)))?;
+        let wanted = candidates(self.search.k);
+        let mut found: Vec<(usize, Neighbour)> = Vec::new();
+        for (number, file) in files.iter().enumerate() {
+            let hidden = self.search.table.hidden(file);
+            let visible = Visible {
+                filter: visible.as_ref().map(|visible| &visible[number]),
+                deleted: hidden.as_ref(),
+            };
+            let query = Query {
+                vector,
+                k: wanted,
+                effort: Effort::Recall(self.search.recall as f32),
+                visible,
+                vectors: None,
+            };
+            let near = self.near(file, &query).await.map_err(|e| (number, Failed::Catalog(e)))?;
+            found.extend(near.into_iter().map(|neighbour| (number, neighbour)));
+        }
+        let has_nulls = self.search.nulls && files.iter().any(|file| file.nulls > 0);
+        if found.len() < self.search.k && has_nulls {
+            return Ok(None);
+        }
+        found.sort_by(|(s, a), (t, b)| {
+            let same = || (s, a.key).cmp(&(t, b.key));
+            a.distance.total_cmp(&b.distance).then_with(same)
+        });
+        found.truncate(wanted);
+        let mut picked: Vec<Picked> = (0..files.len()).map(|number| (number, Vec::new())).collect();
+        for (segment, neighbour) in found {
+            picked[segment].1.extend(u32::try_from(neighbour.key));
+        }
+        picked.retain(|(_, numbers)| !numbers.is_empty());
+        picked.iter_mut().for_each(|(_, numbers)| numbers.sort_unstable());
+        Ok(Some(picked))
+    }
+
+    async fn near(
+        &self,
+        file: &SegmentFile,
+        query: &Query<'_>,
+    ) -> Result<Vec<Neighbour>, catalog::Error> {
+        let lake = &self.search.index.lake;
+        let segment = lake.segment(file).await?;
+        let found = segment.nearest(lake, query).await?;
+        self.counts.lists.add(found.report.lists);
+        self.counts.scanned.add(found.report.scanned);
+        self.counts.refined.add(found.report.refined);
+        Ok(found.neighbours)
+    }
+
+    /// The rows of each segment that pass the filters; None without filters.
+    async fn visible(&self) -> EngineResult<Option<Vec<Bitmap>>> {
+        let Some(matching) = &self.matching else { return Ok(None) };
+        let files = &self.search.index.segments.segments;
+        let mut places: HashMap<FileId, (usize, u64)> = HashMap::new();
+        for (number, segment) in files.iter().enumerate() {
+            places.extend(segment.numbered().map(|(of, first)| (of.file, (number, first))));
+        }
+        let rows = files.iter().map(|segment| segment.rows() as usize);
+        self.memory.try_grow(rows.clone().sum::<usize>() / 8)?;
+        let mut visible: Vec<Bitmap> = rows.map(Bitmap::new).collect();
+        let mut batches = execute_stream(Arc::clone(matching), Arc::clone(&self.context))?;
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let width = batch.num_columns();
+            let of = batch.column(width - 2).as_primitive::<Int64Type>().values();
+            let positions = batch.column(width - 1).as_primitive::<Int64Type>().values();
+            let mut last = None;
+            for (file, position) in of.iter().zip(positions) {
+                if last.is_none_or(|(known, _)| known != *file) {
+                    last = places.get(file).map(|place| (*file, *place));
+                }
+                let Some((_, (segment, first))) = last else { continue };
+                let number = first + position.unsigned_abs();
+                visible[segment].insert(u32::try_from(number).unwrap_or(u32::MAX));
+            }
+            self.counts.matching.add(batch.num_rows());
+        }
+        Ok(Some(visible))
+    }
+
+    /// Rows of a segment: vectors from its object, the other columns from the table's files.
+    async fn read(&self, number: usize, numbers: &[u32]) -> Result<Vec<RecordBatch>, Failed> {
+        let Search { index, table, projection, .. } = self.search.as_ref();
+        let file = &index.segments.segments[number];
+        let bytes = numbers.len() * index.dimension * 4 * 2;
+        self.memory.try_grow(bytes).map_err(Failed::Engine)?;
+        let segment: Arc<Segment> = index.lake.segment(file).await.map_err(Failed::Catalog)?;
+        let vectors = segment.vectors(&index.lake, numbers).await.map_err(Failed::Catalog)?;
+        let place = projection.iter().position(|column| *column == index.column);
+        let others = projection.iter().copied().filter(|column| *column != index.column);
+        let others: Vec<usize> = others.collect();
+        let batches = match others.is_empty() {
+            true => Vec::new(),
+            false => {
+                let rows = table.numbered(&self.context, file, numbers, &others);
+                rows.map_err(Failed::Engine)?.try_collect().await.map_err(Failed::Engine)?
+            }
+        };
+        self.spliced(batches, vectors, numbers.len(), place).map_err(Failed::Engine)
+    }
+
+    /// Puts the vectors where they belong.
+    fn spliced(
+        &self,
+        batches: Vec<RecordBatch>,
+        vectors: Vec<f32>,
+        rows: usize,
+        place: Option<usize>,
+    ) -> EngineResult<Vec<RecordBatch>> {
+        let Some(place) = place else { return Ok(batches) };
+        let DataType::FixedSizeList(item, width) = self.schema.field(place).data_type() else {
+            return datafusion::common::internal_err!("the column of an index is no vector");
+        };
+        let values = Arc::new(Float32Array::from(vectors));
+        let vectors = FixedSizeListArray::try_new(Arc::clone(item), *width, values, None)?;
+        let read = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+        if vectors.len() != rows || !batches.is_empty() && read != rows {
+            return datafusion::common::internal_err!("{read} of {rows} nearest rows were read");
+        }
+        if batches.is_empty() {
+            let schema = Arc::clone(&self.schema);
+            return Ok(vec![RecordBatch::try_new(schema, vec![Arc::new(vectors)])?]);
+        }
+        let mut start = 0;
+        let mut spliced = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let mut columns = batch.columns().to_vec();
+            columns.insert(place, Arc::new(vectors.slice(start, batch.num_rows())));
+            start += batch.num_rows();
+            spliced.push(RecordBatch::try_new(Arc::clone(&self.schema), columns)?);
+        }
+        Ok(spliced)
+    }
+}
+
+/// Why a search failed.
+enum Failed {
+    Catalog(catalog::Error),
+    Engine(DataFusionError),
+}
+
+/// The query as a vector of a dimension; None if it is none, which whoever computes distances says.
+fn vector(query: &Arc<dyn PhysicalExpr>, dimension: usize) -> EngineResult<Option<Vec<f32>>> {
+    let options = datafusion::arrow::record_batch::RecordBatchOptions::new();
+    let one = options.with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &one)?;
+    let value = query.evaluate(&row)?.into_array(1)?;
+    if value.is_null(0) {
+        return Ok(None);
+    }
+    let elements = match value.data_type() {
+        DataType::FixedSizeList(..) => value.as_fixed_size_list().value(0),
+        DataType::List(_) => value.as_list::<i32>().value(0),
+        DataType::Utf8 => {
+            let vector = parse(Kind::Single, value.as_string::<i32>().value(0), Some(dimension));
+            return Ok(vector.ok().filter(|vector| has_size(vector)));
+        }
+        _ => return Ok(None),
+    };
+    let elements = cast(&elements, &DataType::Float32)?;
+    let elements = elements.as_primitive::<Float32Type>();
+    let fits =
+        elements.len() == dimension && elements.null_count() == 0 && has_size(elements.values());
+    Ok(fits.then(|| elements.values().to_vec()))
+}
+
+/// Whether a vector's length, squared, is a float: the index has no distances from longer ones.
+fn has_size(vector: &[f32]) -> bool {
+    vector.iter().map(|x| x * x).sum::<f32>().is_finite()
+}

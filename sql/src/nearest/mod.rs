@@ -1,0 +1,54 @@
+//! Nearest rows by a vector index: `ORDER BY embedding <-> $1 LIMIT k`.
+//!
+//! ```text
+//!   Sort d, fetch k                     Sort d, fetch k       orders by exact distances
+//!   └ Projection d = embedding <-> q    └ Projection
+//!     └ Filter price < 50                 └ Filter
+//!       └ TableScan             ──▶         └ Nearest         the k nearest that pass, or more
+//!                                             └ TableScan     whole where that is better
+//! ```
+//!
+//! Only the scan is replaced, by one that gives fewer rows: those that the index finds, and all
+//! that no segment covers. What stands above computes distances from the vectors themselves,
+//! filters and orders as ever, so that a wrong row cannot come out, and the recall of the index is
+//! all that differs from an exact answer. Filters are asked first, and the index looks among the
+//! rows that pass. Deleted rows are hidden; an index has what its snapshot had.
+//!
+//! A NULL query, one of another dimension, a segment that is damaged: the table is read whole.
+//! Many queries at once, as LATERAL has them, are a join of their own (`each`).
+
+mod ann_topk;
+mod each;
+mod each_exec;
+mod exec;
+mod node;
+mod of_index;
+mod physical;
+mod recall;
+mod rule;
+mod searches;
+mod told;
+
+pub(crate) use ann_topk::expand;
+pub(crate) use each::{is_each, to_each};
+pub use each_exec::NearestToEachExec;
+pub use exec::NearestExec;
+pub(crate) use of_index::load as of_index;
+pub(crate) use physical::Searching;
+pub(crate) use recall::with_recall;
+pub use rule::NearestRule;
+pub use searches::{Searches, Wanted};
+pub use told::told;
+
+/// Name, arguments, what it is for.
+type Listed = (&'static str, &'static [&'static str], &'static str);
+
+/// The relations: name, arguments, what each is for.
+pub(crate) fn listed() -> impl Iterator<Item = Listed> {
+    [ann_topk::listed()].into_iter().chain(of_index::LISTED)
+}
+
+/// The name of a relation that is loaded before planning: of the index itself, not of its rows.
+pub(crate) fn is_of_index(function: &str) -> Option<&'static str> {
+    [of_index::RECALL, of_index::PREWARM].into_iter().find(|name| *name == function)
+}
