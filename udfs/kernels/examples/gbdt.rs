@@ -1,0 +1,94 @@
+//! Trains and scores boosted trees on columns from files; `benches/peers/gbdt.py` makes them and
+//! asks the peers.
+//!
+//! ```text
+//!   cargo run --release -p kernels --example gbdt -- VALUES LABELS KINDS TRAINING OUT THREADS \
+//!       OBJECTIVE [num_iterations=100] [num_leaves=31] [learning_rate=0.1] [seed=0] [groups=FILE]
+//! ```
+//!
+//! VALUES is columns one after the other, LABELS a column, both `f64`, raw and little-endian;
+//! KINDS has a letter for each column, `n` or `c`; the first TRAINING rows train, the others are
+//! scored into OUT. OBJECTIVE is regression, binary, lambdarank, or multiclass:N. `groups=` is
+//! for training rows, as `f64` too. The output is one JSON object.
+
+use std::error::Error;
+use std::fs;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use kernels::models::gbdt::{Feature, Objective, Parameters, Part, Run, memory_bytes, train};
+use kernels::models::trees::Scorer;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [values, labels, kinds, training, out, threads, objective, options @ ..] = &words[..]
+    else {
+        return Err("VALUES LABELS KINDS TRAINING OUT THREADS OBJECTIVE".into());
+    };
+    let (values, labels) = (floats(values)?, floats(labels)?);
+    let (training, threads) = (training.parse::<usize>()?, threads.parse()?);
+    let mut parameters = Parameters::new(self::objective(objective)?);
+    let mut groups = Vec::new();
+    for option in options {
+        let (name, value) = option.split_once('=').ok_or("name=value")?;
+        match name {
+            "num_iterations" => parameters.num_iterations = value.parse()?,
+            "num_leaves" => parameters.num_leaves = value.parse()?,
+            "learning_rate" => parameters.learning_rate = value.parse()?,
+            "seed" => parameters.seed = value.parse()?,
+            "groups" => groups = floats(value)?.into_iter().map(|rows| rows as usize).collect(),
+            _ => return Err(format!("no option {name}").into()),
+        }
+    }
+    let columns: Vec<&[f64]> = values.chunks_exact(labels.len()).collect();
+    let mut features = Vec::new();
+    for (column, kind) in columns.iter().zip(kinds.chars()) {
+        let values = &column[..training];
+        let categorical = kind == 'c';
+        features.push(if categorical {
+            Feature::Categorical(values)
+        } else {
+            Feature::Numeric(values)
+        });
+    }
+    let labels = &labels[..training];
+    let part = Part { features: &features, labels, weights: None, groups: &groups };
+    let start = Instant::now();
+    let run = Run { threads, progress: &|_| ControlFlow::Continue(()) };
+    let trained = train(&parameters, &part, None, &run)?;
+    let train_s = start.elapsed().as_secs_f64();
+    let trees = trained.forest.trees.len();
+    let scorer = Scorer::new(trained.forest);
+    let tests: Vec<&[f64]> = columns.iter().map(|column| &column[training..]).collect();
+    let rows = tests.first().map_or(0, |column| column.len());
+    let mut predictions = vec![0.0; rows * scorer.forest().outputs()];
+    let start = Instant::now();
+    scorer.predict(&tests, &mut predictions).ok_or("columns of unequal length")?;
+    let score_s = start.elapsed().as_secs_f64();
+    fs::write(out, predictions.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
+    println!(
+        "{{\"train_s\": {train_s:.4}, \"score_s\": {score_s:.5}, \"rows\": {rows}, \
+         \"trees\": {trees}, \"memory_bytes\": {}}}",
+        memory_bytes(training, 0, columns.len(), &parameters)
+    );
+    Ok(())
+}
+
+fn objective(name: &str) -> Result<Objective> {
+    Ok(match name.split_once(':') {
+        Some(("multiclass", classes)) => Objective::Multiclass { num_class: classes.parse()? },
+        _ => match name {
+            "regression" => Objective::Regression,
+            "binary" => Objective::binary(),
+            "lambdarank" => Objective::lambdarank(),
+            _ => return Err(format!("no objective {name}").into()),
+        },
+    })
+}
+
+fn floats(path: &str) -> Result<Vec<f64>> {
+    let bytes = fs::read(path)?;
+    Ok(bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+}

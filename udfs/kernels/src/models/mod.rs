@@ -1,0 +1,4 @@
+//! Models that learn from rows: what trains them and what scores with them.
+
+pub mod gbdt;
+pub mod trees;

@@ -1,0 +1,247 @@
+//! Scores of many rows: block of rows by block, tree by tree.
+//!
+//! ```text
+//!   leaves, left to right      a b c d e        a node answered "right" clears the leaves of its
+//!   all may be it              1 1 1 1 1        left part; the first leaf that is left is the
+//!   root says right            0 0 1 1 1        row's, whatever the order of the nodes: so each
+//!   its right child, left      0 0 1 1 1 ─▶ c   node is one comparison of a block of values
+//! ```
+//!
+//! This is QuickScorer (Lucchese et al., SIGIR 2015) with whole nodes vectorised. It asks every
+//! node of a tree, and so trees of more than 64 leaves are walked instead.
+
+use super::{Forest, Link, Missing, Node, Test, Tree, ZERO, contains};
+use crate::simd::lanes::Lanes;
+use crate::simd::level::{Kernel, Level};
+
+/// Rows that are scored together: their values of 64 features are 32 kB.
+const BLOCK: usize = 64;
+/// Leaves that a mask has bits for.
+const LEAVES: usize = 64;
+
+/// A forest made ready for scoring.
+#[derive(Debug, Clone)]
+pub struct Scorer {
+    forest: Forest,
+    trees: Vec<Masks>,
+    /// What a score is multiplied by at the end, for each output.
+    weights: Vec<f64>,
+    level: Level,
+}
+
+/// A tree as masks, or nothing if it is walked.
+#[derive(Debug, Clone, Default)]
+struct Masks {
+    nodes: Vec<(Node, u64)>,
+    /// Left to right.
+    values: Vec<f64>,
+}
+
+impl Masks {
+    fn new(tree: &Tree) -> Self {
+        let mut masks = Self::default();
+        if tree.leaves.len() > LEAVES {
+            return masks;
+        }
+        masks.nodes = tree.nodes.iter().map(|node| (*node, 0)).collect();
+        // Depth first; `first` of a node is the number of its first leaf. A node comes back when
+        // its left part is done.
+        let mut stack = vec![(if tree.nodes.is_empty() { !0 } else { 0 }, None)];
+        while let Some((at, first)) = stack.pop() {
+            let Ok(number) = usize::try_from(at) else {
+                masks.values.extend(tree.leaves.get(!at as usize).map(|leaf| leaf.value));
+                continue;
+            };
+            let (node, mask) = &mut masks.nodes[number];
+            match first {
+                None => {
+                    stack.push((at, Some(masks.values.len())));
+                    stack.push((node.left, None));
+                }
+                Some(first) => {
+                    *mask = !(ones(masks.values.len()) & !ones(first));
+                    stack.push((node.right, None));
+                }
+            }
+        }
+        masks
+    }
+}
+
+/// The lowest bits set.
+fn ones(count: usize) -> u64 {
+    u64::MAX.checked_shr(64 - count.min(64) as u32).unwrap_or(0)
+}
+
+impl Scorer {
+    /// The forest's trees must be sound.
+    pub fn new(forest: Forest) -> Self {
+        let trees = forest.trees.iter().map(Masks::new).collect();
+        let mut counts = vec![0.0; forest.outputs()];
+        for tree in &forest.trees {
+            if let Some(count) = counts.get_mut(tree.output) {
+                *count += 1.0;
+            }
+        }
+        let weight = |count: f64| if forest.average && count > 0.0 { 1.0 / count } else { 1.0 };
+        let weights = counts.into_iter().map(weight).collect();
+        Self { forest, trees, weights, level: Level::best() }
+    }
+
+    /// The same at another level of vector units.
+    pub fn at(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
+    pub fn forest(&self) -> &Forest {
+        &self.forest
+    }
+
+    /// Scores before the link, row-major by outputs: `out` has rows x outputs places. `columns`
+    /// holds each feature's values, NaN where missing; None if a column is missing or too short.
+    pub fn scores(&self, columns: &[&[f64]], out: &mut [f64]) -> Option<()> {
+        let outputs = self.forest.outputs();
+        let rows = out.len().checked_div(outputs)?;
+        let fits = columns.len() >= self.forest.features.len()
+            && columns.iter().all(|column| column.len() >= rows);
+        if !fits || rows * outputs != out.len() {
+            return None;
+        }
+        let columns = &columns[..self.forest.features.len()];
+        let mut values = vec![[0.0; BLOCK]; columns.len()];
+        for (block, out) in out.chunks_mut(BLOCK * outputs).enumerate() {
+            let (first, rows) = (block * BLOCK, out.len() / outputs);
+            for (values, column) in values.iter_mut().zip(columns) {
+                values[..rows].copy_from_slice(&column[first..first + rows]);
+                if self.forest.single {
+                    values.iter_mut().for_each(|value| *value = f64::from(*value as f32));
+                }
+            }
+            self.level.run(Block { scorer: self, values: &values, rows, out });
+        }
+        Some(())
+    }
+
+    /// Predictions: scores through the link. Places and failure as `scores`.
+    pub fn predict(&self, columns: &[&[f64]], out: &mut [f64]) -> Option<()> {
+        self.scores(columns, out)?;
+        let outputs = self.forest.outputs();
+        out.chunks_exact_mut(outputs).for_each(|row| self.forest.link.apply(row));
+        Some(())
+    }
+}
+
+impl Link {
+    /// Turns the scores of one row into predictions.
+    pub fn apply(self, row: &mut [f64]) {
+        let each = |row: &mut [f64], f: &dyn Fn(f64) -> f64| {
+            row.iter_mut().for_each(|x| *x = f(*x));
+        };
+        match self {
+            Self::Identity => {}
+            Self::Sigmoid { slope } => each(row, &|x| 1.0 / (1.0 + libm::exp(-slope * x))),
+            Self::Exp => each(row, &libm::exp),
+            Self::SignedSquare => each(row, &|x| x * x.abs()),
+            Self::Softplus => each(row, &|x| libm::log1p(libm::exp(x))),
+            Self::Softmax => softmax(row),
+        }
+    }
+}
+
+/// e^x over the sum of all, kept in range by the greatest.
+pub(crate) fn softmax(row: &mut [f64]) {
+    let greatest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    row.iter_mut().for_each(|x| *x = libm::exp(*x - greatest));
+    let sum: f64 = row.iter().sum();
+    row.iter_mut().for_each(|x| *x /= sum);
+}
+
+struct Block<'a> {
+    scorer: &'a Scorer,
+    values: &'a [[f64; BLOCK]],
+    rows: usize,
+    out: &'a mut [f64],
+}
+
+impl Kernel for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Scorer { forest, trees, weights, .. } = self.scorer;
+        let outputs = forest.base.len();
+        let mut sums = vec![[0.0; BLOCK]; outputs];
+        for (sums, base) in sums.iter_mut().zip(&forest.base) {
+            *sums = [if forest.average { 0.0 } else { *base }; BLOCK];
+        }
+        for (tree, masks) in forest.trees.iter().zip(trees) {
+            let Some(sums) = sums.get_mut(tree.output) else { continue };
+            if masks.values.is_empty() {
+                for (row, sum) in sums.iter_mut().enumerate().take(self.rows) {
+                    let leaf = tree.leaf(|feature| self.values[feature][row]);
+                    *sum += tree.leaves[leaf].value;
+                }
+                continue;
+            }
+            let mut left = [u64::MAX; BLOCK];
+            for (node, mask) in &masks.nodes {
+                ask(node, *mask, &tree.sets, &self.values[node.feature as usize], &mut left);
+            }
+            for (sum, left) in sums.iter_mut().zip(left) {
+                *sum += masks.values[left.trailing_zeros() as usize % LEAVES];
+            }
+        }
+        for (row, out) in self.out.chunks_exact_mut(outputs).enumerate() {
+            for (output, out) in out.iter_mut().enumerate() {
+                *out = sums[output][row] * weights[output];
+                if forest.average {
+                    *out += forest.base[output];
+                }
+            }
+        }
+    }
+}
+
+/// Clears the leaves of the left part for the rows that go right.
+#[inline(always)]
+fn ask(node: &Node, mask: u64, sets: &[u32], values: &[f64; BLOCK], left: &mut [u64; BLOCK]) {
+    let threshold = match node.test {
+        Test::AtMost(threshold) => threshold,
+        Test::In { first, words } => {
+            let sets = &sets[first as usize..];
+            let missing = node.default_left;
+            return clear(mask, values, left, |x| {
+                if x.is_nan() { !missing } else { !contains(sets, words, x) }
+            });
+        }
+    };
+    // NaN compares false, so the two forms differ in where it goes.
+    match (node.missing, node.default_left) {
+        (Missing::Nan, true) => clear(mask, values, left, |x| x > threshold),
+        (Missing::Nan, false) => clear(mask, values, left, |x| !matches_at_most(x, threshold)),
+        (Missing::Never, _) if threshold >= 0.0 => clear(mask, values, left, |x| x > threshold),
+        (Missing::Never, _) => clear(mask, values, left, |x| !matches_at_most(x, threshold)),
+        (Missing::Zero, true) => clear(mask, values, left, |x| x > threshold && x.abs() > ZERO),
+        (Missing::Zero, false) => {
+            clear(mask, values, left, |x| !matches_at_most(x, threshold) || x.abs() <= ZERO);
+        }
+    }
+}
+
+/// `x <= threshold`, false for NaN.
+#[inline(always)]
+fn matches_at_most(x: f64, threshold: f64) -> bool {
+    x <= threshold
+}
+
+#[inline(always)]
+fn clear(
+    mask: u64,
+    values: &[f64; BLOCK],
+    left: &mut [u64; BLOCK],
+    goes_right: impl Fn(f64) -> bool,
+) {
+    for (left, x) in left.iter_mut().zip(values) {
+        *left &= if goes_right(*x) { mask } else { u64::MAX };
+    }
+}
