@@ -60,9 +60,12 @@ impl<'a> Lambda<'a> {
             first += rows;
             rest = others;
         }
+        let longest = part.groups.iter().copied().max().unwrap_or(0);
+        let discounts: Vec<f64> = (0..longest).map(discount).collect();
         groups.into_par_iter().for_each(|(first, out)| {
             let rows = first..first + out.len();
-            self.group(&part.labels[rows.clone()], &scores[rows.clone()], out);
+            let (labels, scores) = (&part.labels[rows.clone()], &scores[rows.clone()]);
+            self.group(labels, scores, &discounts, out);
             if let Some(weights) = part.weights {
                 for (out, weight) in out.iter_mut().zip(&weights[rows]) {
                     *out = out.map(|x| x * weight);
@@ -71,7 +74,7 @@ impl<'a> Lambda<'a> {
         });
     }
 
-    fn group(&self, labels: &[f64], scores: &[f64], out: &mut [[f64; 2]]) {
+    fn group(&self, labels: &[f64], scores: &[f64], discounts: &[f64], out: &mut [[f64; 2]]) {
         out.fill([0.0; 2]);
         let ideal = self.ideal(labels, self.truncation_level);
         if ideal <= 0.0 {
@@ -80,6 +83,7 @@ impl<'a> Lambda<'a> {
         let order = ranking(scores);
         let (Some(best), Some(worst)) = (order.first(), order.last()) else { return };
         let norm = self.norm && scores[*best] != scores[*worst];
+        let gains: Vec<f64> = labels.iter().map(|label| self.gain(*label)).collect();
         let mut sum = 0.0;
         for (place, a) in order.iter().enumerate().take(self.truncation_level) {
             for (below, b) in order.iter().enumerate().skip(place + 1) {
@@ -88,8 +92,8 @@ impl<'a> Lambda<'a> {
                 }
                 let (high, low) = if labels[*a] > labels[*b] { (*a, *b) } else { (*b, *a) };
                 let apart = scores[high] - scores[low];
-                let gains = self.gain(labels[high]) - self.gain(labels[low]);
-                let mut delta = gains * (discount(place) - discount(below)) / ideal;
+                let gain = gains[high] - gains[low];
+                let mut delta = gain * (discounts[place] - discounts[below]) / ideal;
                 if norm {
                     delta /= 0.01 + apart.abs();
                 }
