@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   cargo run --release -p kernels --example gbdt -- VALUES LABELS KINDS TRAINING OUT THREADS \
-//!       OBJECTIVE [num_iterations=100] [num_leaves=31] [learning_rate=0.1] [seed=0] [groups=FILE]
+//!       OBJECTIVE [num_iterations=100] [num_leaves=31] [learning_rate=0.1] [min_data_in_leaf=20] \
+//!       [seed=0] [groups=FILE]
 //! ```
 //!
 //! VALUES is columns one after the other, LABELS a column, both `f64`, raw and little-endian;
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
             "num_iterations" => parameters.num_iterations = value.parse()?,
             "num_leaves" => parameters.num_leaves = value.parse()?,
             "learning_rate" => parameters.learning_rate = value.parse()?,
+            "min_data_in_leaf" => parameters.min_data_in_leaf = value.parse()?,
             "seed" => parameters.seed = value.parse()?,
             "groups" => groups = floats(value)?.into_iter().map(|rows| rows as usize).collect(),
             _ => return Err(format!("no option {name}").into()),
@@ -60,7 +62,7 @@ fn main() -> Result<()> {
     let trained = train(&parameters, &part, None, &run)?;
     let train_s = start.elapsed().as_secs_f64();
     let trees = trained.forest.trees.len();
-    let scorer = Scorer::new(trained.forest);
+    let scorer = Scorer::new(trained.forest)?;
     let tests: Vec<&[f64]> = columns.iter().map(|column| &column[training..]).collect();
     let rows = tests.first().map_or(0, |column| column.len());
     let mut predictions = vec![0.0; rows * scorer.forest().outputs()];

@@ -177,7 +177,11 @@ impl<'a> Grower<'a> {
         if deep || leaf.rows < 2 * parameters.min_data_in_leaf.max(1) {
             return None;
         }
-        let judge = Judge { parameters, units: gradients.units, total: leaf.total };
+        let whole = gradients.units.sums(leaf.total);
+        // Half a row less: as rounding the number of rows does.
+        let rows = parameters.min_data_in_leaf as f64 - 0.5;
+        let least = rows * whole.hessian / whole.rows.max(1) as f64;
+        let judge = Judge { parameters, units: gradients.units, total: leaf.total, least };
         let better = |a: Option<Split>, b: Option<Split>| match (a, b) {
             (Some(a), Some(b)) if b.gain > a.gain => Some(b),
             (Some(a), _) => Some(a),

@@ -38,6 +38,10 @@ pub(super) struct Judge<'a> {
     pub(super) parameters: &'a Parameters,
     pub(super) units: Units,
     pub(super) total: Cell,
+    /// Hessian that a side must have: that of `min_data_in_leaf` mean rows of the leaf. LightGBM
+    /// counts rows so; it keeps a few rows that the model is sure of, whose hessians are next to
+    /// nothing, from getting a huge value.
+    pub(super) least: f64,
 }
 
 impl Judge<'_> {
@@ -53,7 +57,7 @@ impl Judge<'_> {
     #[inline]
     pub(super) fn enough(&self, sums: Sums) -> bool {
         sums.rows >= self.parameters.min_data_in_leaf.max(1)
-            && sums.hessian >= self.parameters.min_sum_hessian_in_leaf
+            && sums.hessian >= self.parameters.min_sum_hessian_in_leaf.max(self.least)
     }
 
     pub(super) fn right(&self, left: Cell) -> Sums {

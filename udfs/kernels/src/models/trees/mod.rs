@@ -9,10 +9,15 @@
 //! precision; a link turns scores into predictions. NaN is the missing value: each node says where
 //! it goes.
 
+mod lightgbm;
 mod score;
+mod xgboost;
+
+pub use lightgbm::{read_lightgbm, read_own, write};
 
 pub use score::Scorer;
 pub(crate) use score::softmax;
+pub use xgboost::read_xgboost;
 
 /// Where to go from a node: a node's number, or `!leaf` (below zero) for a leaf's.
 pub type Child = i32;
@@ -102,7 +107,36 @@ pub struct Forest {
 }
 
 /// Zeros, for `Missing::Zero`.
-const ZERO: f64 = 1e-35;
+const ZERO: f64 = 1e-35f32 as f64;
+
+/// Why a model cannot be read, written or scored with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Error {
+    /// Not a model of the format; `what` is missing or cannot be read.
+    Format { what: String },
+    /// A feature of the format that has no meaning here.
+    Unsupported { what: String },
+    /// The text is not what was written.
+    Checksum,
+    /// A text of a later version.
+    Version { found: u32 },
+    /// Nodes that are no tree, or that ask for features or outputs that are not there.
+    Unsound { tree: usize },
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Format { what } => write!(f, "model file cannot be read: {what}"),
+            Self::Unsupported { what } => write!(f, "model uses {what}, which is not supported"),
+            Self::Checksum => f.write_str("model is corrupted: its checksum differs"),
+            Self::Version { found } => write!(f, "model has unknown version {found}"),
+            Self::Unsound { tree } => write!(f, "tree {tree} of the model is no tree"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
 
 impl Node {
     /// Whether a value goes left; `sets` are the tree's.
@@ -183,6 +217,16 @@ impl Tree {
 }
 
 impl Forest {
+    /// Whether every tree is one, and adds to an output that exists.
+    pub fn check(&self) -> Result<(), Error> {
+        let sound =
+            |tree: &Tree| tree.output < self.outputs() && tree.is_sound(self.features.len());
+        match self.trees.iter().position(|tree| !sound(tree)) {
+            Some(tree) => Err(Error::Unsound { tree }),
+            None => Ok(()),
+        }
+    }
+
     /// Scores of a row.
     pub fn outputs(&self) -> usize {
         self.base.len()

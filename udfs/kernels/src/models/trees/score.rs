@@ -10,7 +10,7 @@
 //! This is QuickScorer (Lucchese et al., SIGIR 2015) with whole nodes vectorised. It asks every
 //! node of a tree, and so trees of more than 64 leaves are walked instead.
 
-use super::{Forest, Link, Missing, Node, Test, Tree, ZERO, contains};
+use super::{Error, Forest, Link, Missing, Node, Test, Tree, ZERO, contains};
 use crate::simd::lanes::Lanes;
 use crate::simd::level::{Kernel, Level};
 
@@ -74,8 +74,9 @@ fn ones(count: usize) -> u64 {
 }
 
 impl Scorer {
-    /// The forest's trees must be sound.
-    pub fn new(forest: Forest) -> Self {
+    /// Fails if a tree is not sound.
+    pub fn new(forest: Forest) -> Result<Self, Error> {
+        forest.check()?;
         let trees = forest.trees.iter().map(Masks::new).collect();
         let mut counts = vec![0.0; forest.outputs()];
         for tree in &forest.trees {
@@ -85,7 +86,7 @@ impl Scorer {
         }
         let weight = |count: f64| if forest.average && count > 0.0 { 1.0 / count } else { 1.0 };
         let weights = counts.into_iter().map(weight).collect();
-        Self { forest, trees, weights, level: Level::best() }
+        Ok(Self { forest, trees, weights, level: Level::best() })
     }
 
     /// The same at another level of vector units.
