@@ -6,5 +6,6 @@ mod trees {
     mod forms;
     mod parity;
     mod reference;
+    mod rows;
     mod scoring;
 }

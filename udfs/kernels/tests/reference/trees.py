@@ -3,7 +3,7 @@ Run: python trees.py [rows]          (numpy, scipy, lightgbm, xgboost)
 
 NAME.txt (LightGBM) or NAME.json (XGBoost) is a model as saved; NAME.expected holds the predictions of each
 row of `values`, outputs with blanks between, as the shortest decimals of their double (XGBoost: single).
-`tests/trees/reference.rs` makes the same rows. Columns 0 to 5 are numbers with NaN and zeros; 6 and 7 are
+`tests/trees/rows.rs` makes the same rows. Columns 0 to 5 are numbers with NaN and zeros; 6 and 7 are
 codes, of which training knows those below 30 and none below 0. `versions` says what wrote them.
 """
 
@@ -84,6 +84,31 @@ def of_lightgbm(x, y, tests):
         file.write(linear.model_to_string())
 
 
+def trained(x, y, tests):
+    """What LightGBM learns from few distinct values, where bins and so splits are the same: trained_NAME."""
+    coarse = lambda x: np.where(np.arange(8) < 6, np.floor(x / 3), x)
+    x, tests = coarse(x), coarse(tests)
+    rank = np.full(len(y) // 10, 10)
+    grades = np.digitize(y, [5, 12])
+    weights = 1 + np.arange(len(y)) % 3
+    kinds = {
+        "regression": ({"objective": "regression", "lambda_l1": 0.5, "lambda_l2": 2.0}, y, None, []),
+        "weighted": ({"objective": "regression", "min_gain_to_split": 100, "max_depth": 3}, y, None, []),
+        "binary": ({"objective": "binary", "scale_pos_weight": 2.0}, y > 8, None, []),
+        "multiclass": ({"objective": "multiclass", "num_class": 3}, grades, None, []),
+        "lambdarank": ({"objective": "lambdarank", "lambdarank_truncation_level": 5}, grades, rank, []),
+        "categorical": ({"objective": "regression"}, y, None, [6, 7]),
+        "onehot": ({"objective": "binary", "max_cat_to_onehot": 40}, y > 8, None, [6, 7]),
+    }
+    for name, (options, label, group, categories) in kinds.items():
+        data = lightgbm.Dataset(x, label.astype(float), group=group, categorical_feature=categories,
+                                weight=weights if name == "weighted" else None)
+        model = lightgbm.train({"num_leaves": 7, "verbosity": -1, "learning_rate": 0.2, **options}, data, 5)
+        with open(os.path.join(FOLDER, f"trained_{name}"), "w") as file:
+            for row in model.predict(tests, raw_score=True).reshape(len(tests), -1):
+                file.write(" ".join(np.format_float_scientific(x, unique=True) for x in row) + "\n")
+
+
 def of_xgboost(x, y, tests):
     types = ["q"] * 6 + ["c"] * 2
     base = {"max_depth": 3, "tree_method": "hist", "seed": 3, "nthread": 1}
@@ -124,6 +149,7 @@ def main():
     y = labels(x)
     of_lightgbm(x, y, tests)
     of_xgboost(x, y, tests)
+    trained(x, y, tests)
     with open(os.path.join(FOLDER, "versions"), "w") as file:
         file.write(f"lightgbm {lightgbm.__version__}\nxgboost {xgboost.__version__}\n")
 

@@ -7,7 +7,7 @@
 //! | multiclass | p_k - [y = k] | K/(K-1) p_k (1 - p_k) | ln share | softmax loss |
 //! | lambdarank | Σ over pairs, see `lambdarank` | | 0 | 1 - NDCG |
 //!
-//! Each is times the row's weight.
+//! Each is times the row's weight; `scale_pos_weight` counts in gradients only, as LightGBM has it.
 
 use rayon::prelude::*;
 
@@ -82,7 +82,7 @@ impl Objective {
         let mut sums = vec![0.0; self.outputs()];
         let mut total = 0.0;
         for (row, label) in part.labels.iter().enumerate() {
-            let weight = self.weight(part, row);
+            let weight = part.weights.map_or(1.0, |weights| weights[row]);
             total += weight;
             match self {
                 Self::Regression | Self::Binary { .. } => sums[0] += weight * label,
