@@ -20,7 +20,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Bins of equal width: bin i of n holds i/n <= p < (i+1)/n, the last one 1 too. At least one.
+    /// Bins of equal width: bin i of n holds i/n < p <= (i+1)/n, the first one 0 too. At least one.
     pub fn new(bins: usize) -> Self {
         Self { bins: vec![Bin::default(); bins.max(1)] }
     }
@@ -28,8 +28,8 @@ impl Calibration {
     /// Probabilities out of 0 to 1 fall into the first or the last bin.
     pub fn push(&mut self, label: bool, probability: f64, weight: f64) {
         let last = self.bins.len() - 1;
-        let place = (probability * self.bins.len() as f64) as usize;
-        self.add(place.min(last), label, probability, weight);
+        let place = (probability * self.bins.len() as f64).ceil() as usize;
+        self.add(place.saturating_sub(1).min(last), label, probability, weight);
     }
 
     fn add(&mut self, bin: usize, label: bool, probability: f64, weight: f64) {

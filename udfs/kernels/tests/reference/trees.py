@@ -1,4 +1,4 @@
-"""Writes trees/: models of LightGBM 4.7.0 and XGBoost 3.x and their predictions, which ours must give too.
+"""Writes trees/: models of LightGBM 4.7.0 and XGBoost 3.2.0 and their predictions, which ours must give too.
 Run: python trees.py [rows]          (numpy, scipy, lightgbm, xgboost)
 
 NAME.txt (LightGBM) or NAME.json (XGBoost) is a model as saved; NAME.expected holds the predictions of each
