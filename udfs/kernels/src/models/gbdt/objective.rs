@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::lambdarank::Lambda;
 use super::{Error, Objective, Part};
-use crate::models::trees::{Link, softmax};
+use crate::models::link::{Link, softmax};
 
 /// Rows that a thread takes at once.
 const CHUNK: usize = 4096;

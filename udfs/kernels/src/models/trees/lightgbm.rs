@@ -14,40 +14,15 @@
 
 use std::fmt::Write;
 
-use super::{Error, Forest, Leaf, Link, Missing, Node, Test, Tree};
+use super::{Error, Forest, Leaf, Missing, Node, Test, Tree};
+use crate::models::link::Link;
+use crate::models::text::{Lines, escape, list, missing, sealed, unescape, unsealed};
 
 /// Of our additions.
 const VERSION: u32 = 1;
 const VERSION_KEY: &str = "sextant_version=";
-const CHECKSUM_KEY: &str = "sextant_checksum=";
-
-fn missing(what: impl Into<String>) -> Error {
-    Error::Format { what: what.into() }
-}
-
-/// Lines of `key=value`.
-struct Lines<'a>(Vec<(&'a str, &'a str)>);
-
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
-        Self(text.lines().filter_map(|line| line.trim_end().split_once('=')).collect())
-    }
-
-    fn find(&self, key: &str) -> Option<&'a str> {
-        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
-    }
-
-    fn number<T: std::str::FromStr>(&self, key: &str) -> Result<T, Error> {
-        self.find(key).and_then(|value| value.parse().ok()).ok_or_else(|| missing(key))
-    }
-
-    /// Numbers with blanks between; as many as said.
-    fn list<T: std::str::FromStr>(&self, key: &str, count: usize) -> Result<Vec<T>, Error> {
-        let words = self.find(key).unwrap_or_default().split_ascii_whitespace();
-        let all: Option<Vec<T>> = words.map(|word| word.parse().ok()).collect();
-        all.filter(|all| all.len() == count).ok_or_else(|| missing(key))
-    }
-}
+/// What LightGBM looks for at the end.
+const TAIL: &str = "\npandas_categorical:null\n";
 
 /// A model that LightGBM saved.
 ///
@@ -200,9 +175,7 @@ pub fn write(forest: &Forest) -> Result<String, Error> {
         write_tree(&mut text, number, tree);
     }
     text.push_str("end of trees\n\n");
-    let check = crc32fast::hash(text.as_bytes());
-    let _ = write!(text, "{CHECKSUM_KEY}{check:08x}\n\npandas_categorical:null\n");
-    Ok(text)
+    Ok(sealed(text) + TAIL)
 }
 
 fn write_tree(text: &mut String, number: usize, tree: &Tree) {
@@ -230,33 +203,25 @@ fn write_tree(text: &mut String, number: usize, tree: &Tree) {
     let sets = bounds.len() - 1;
     let _ = writeln!(text, "Tree={number}\nnum_leaves={}\nnum_cat={sets}", tree.leaves.len());
     let nodes = || tree.nodes.iter();
-    line(text, "split_feature", nodes().map(|node| node.feature));
-    line(text, "split_gain", nodes().map(|node| format!("{:e}", node.gain)));
-    line(text, "threshold", thresholds);
-    line(text, "decision_type", nodes().map(decision));
-    line(text, "left_child", nodes().map(|node| node.left));
-    line(text, "right_child", nodes().map(|node| node.right));
-    line(text, "leaf_value", tree.leaves.iter().map(|leaf| format!("{:e}", leaf.value)));
-    line(text, "leaf_count", tree.leaves.iter().map(|leaf| leaf.cover));
-    line(text, "internal_count", nodes().map(|node| node.cover));
+    list(text, "split_feature", nodes().map(|node| node.feature));
+    list(text, "split_gain", nodes().map(|node| format!("{:e}", node.gain)));
+    list(text, "threshold", thresholds);
+    list(text, "decision_type", nodes().map(decision));
+    list(text, "left_child", nodes().map(|node| node.left));
+    list(text, "right_child", nodes().map(|node| node.right));
+    list(text, "leaf_value", tree.leaves.iter().map(|leaf| format!("{:e}", leaf.value)));
+    list(text, "leaf_count", tree.leaves.iter().map(|leaf| leaf.cover));
+    list(text, "internal_count", nodes().map(|node| node.cover));
     if sets > 0 {
-        line(text, "cat_boundaries", bounds);
-        line(text, "cat_threshold", words);
+        list(text, "cat_boundaries", bounds);
+        list(text, "cat_threshold", words);
     }
     text.push_str("is_linear=0\nshrinkage=1\n\n\n");
 }
 
-fn line<T: ToString>(text: &mut String, key: &str, values: impl IntoIterator<Item = T>) {
-    let words: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
-    let _ = writeln!(text, "{key}={}", words.join(" "));
-}
-
 /// A forest that `write` wrote; anything else, or a changed letter, is refused.
 pub fn read_own(text: &str) -> Result<Forest, Error> {
-    let (body, tail) = text.split_once(CHECKSUM_KEY).ok_or(Error::Checksum)?;
-    if tail != format!("{:08x}\n\npandas_categorical:null\n", crc32fast::hash(body.as_bytes())) {
-        return Err(Error::Checksum);
-    }
+    let body = text.strip_suffix(TAIL).and_then(unsealed).ok_or(Error::Checksum)?;
     let version = body.lines().find_map(|line| line.strip_prefix(VERSION_KEY));
     match version.and_then(|version| version.parse().ok()) {
         Some(VERSION) => {}
@@ -266,28 +231,4 @@ pub fn read_own(text: &str) -> Result<Forest, Error> {
     let mut forest = read_lightgbm(text)?;
     forest.features.iter_mut().for_each(|name| *name = unescape(name));
     Ok(forest)
-}
-
-/// Blanks, controls, `=` and `%` as `%` and their code in hexadecimal and `;`.
-fn escape(name: &str) -> String {
-    let mut text = String::new();
-    for letter in name.chars() {
-        if letter.is_whitespace() || letter.is_control() || matches!(letter, '%' | '=') {
-            let _ = write!(text, "%{:x};", u32::from(letter));
-        } else {
-            text.push(letter);
-        }
-    }
-    text
-}
-
-fn unescape(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut name = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (code, rest) = part.split_once(';').unwrap_or((part, ""));
-        name.extend(u32::from_str_radix(code, 16).ok().and_then(char::from_u32));
-        name.push_str(rest);
-    }
-    name
 }

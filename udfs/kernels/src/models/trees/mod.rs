@@ -16,8 +16,9 @@ mod xgboost;
 pub use lightgbm::{read_lightgbm, read_own, write};
 
 pub use score::Scorer;
-pub(crate) use score::softmax;
 pub use xgboost::read_xgboost;
+
+use super::link::Link;
 
 /// Where to go from a node: a node's number, or `!leaf` (below zero) for a leaf's.
 pub type Child = i32;
@@ -73,22 +74,6 @@ pub struct Tree {
     pub sets: Vec<u32>,
     /// The score that it adds to.
     pub output: usize,
-}
-
-/// From scores to predictions.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Link {
-    Identity,
-    /// 1 / (1 + e^(-slope x)), output by output.
-    Sigmoid {
-        slope: f64,
-    },
-    Softmax,
-    Exp,
-    /// x |x|: of models of a root.
-    SignedSquare,
-    /// ln(1 + e^x).
-    Softplus,
 }
 
 /// Trees and how their sums become predictions.

@@ -10,7 +10,7 @@
 //! This is QuickScorer (Lucchese et al., SIGIR 2015) with whole nodes vectorised. It asks every
 //! node of a tree, and so trees of more than 64 leaves are walked instead.
 
-use super::{Error, Forest, Link, Missing, Node, Test, Tree, ZERO, contains};
+use super::{Error, Forest, Missing, Node, Test, Tree, ZERO, contains};
 use crate::simd::lanes::Lanes;
 use crate::simd::level::{Kernel, Level};
 
@@ -130,31 +130,6 @@ impl Scorer {
         out.chunks_exact_mut(outputs).for_each(|row| self.forest.link.apply(row));
         Some(())
     }
-}
-
-impl Link {
-    /// Turns the scores of one row into predictions.
-    pub fn apply(self, row: &mut [f64]) {
-        let each = |row: &mut [f64], f: &dyn Fn(f64) -> f64| {
-            row.iter_mut().for_each(|x| *x = f(*x));
-        };
-        match self {
-            Self::Identity => {}
-            Self::Sigmoid { slope } => each(row, &|x| 1.0 / (1.0 + libm::exp(-slope * x))),
-            Self::Exp => each(row, &libm::exp),
-            Self::SignedSquare => each(row, &|x| x * x.abs()),
-            Self::Softplus => each(row, &|x| libm::log1p(libm::exp(x))),
-            Self::Softmax => softmax(row),
-        }
-    }
-}
-
-/// e^x over the sum of all, kept in range by the greatest.
-pub(crate) fn softmax(row: &mut [f64]) {
-    let greatest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter_mut().for_each(|x| *x = libm::exp(*x - greatest));
-    let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|x| *x /= sum);
 }
 
 struct Block<'a> {

@@ -6,7 +6,8 @@
 
 use serde::Deserialize;
 
-use super::{Child, Error, Forest, Leaf, Link, Missing, Node, Test, Tree};
+use super::{Child, Error, Forest, Leaf, Missing, Node, Test, Tree};
+use crate::models::link::Link;
 
 #[derive(Deserialize)]
 struct File {
