@@ -1,7 +1,7 @@
 //! Input that cannot be learnt from is told, and odd input never panics.
 
 use kernels::models::gbdt::{Error, Feature, Objective, Parameters, Part, train};
-use kernels::models::trees::{Scorer, write};
+use kernels::models::trees::{Scorer, read_own, write};
 use proptest::prelude::*;
 
 use super::runs::QUIET;
@@ -84,11 +84,14 @@ proptest! {
         rows in prop::collection::vec((odd(), odd(), -1e300..1e300f64, 0.0..1e9f64), 1..60),
         leaves in 2usize..9,
     ) {
-        let column = |pick: fn(&(f64, f64, f64, f64)) -> f64| rows.iter().map(pick).collect::<Vec<_>>();
+        let column = |pick: fn(&(f64, f64, f64, f64)) -> f64| -> Vec<f64> {
+            rows.iter().map(pick).collect()
+        };
         let (a, b, labels, weights) =
             (column(|row| row.0), column(|row| row.1), column(|row| row.2), column(|row| row.3));
         let features = [Feature::Numeric(&a), Feature::Categorical(&b)];
-        let part = Part { features: &features, labels: &labels, weights: Some(&weights), groups: &[] };
+        let (labels, weights) = (&labels[..], Some(&weights[..]));
+        let part = Part { features: &features, labels, weights, groups: &[] };
         let parameters = Parameters {
             num_iterations: 3,
             num_leaves: leaves,
@@ -99,7 +102,7 @@ proptest! {
         };
         let trained = train(&parameters, &part, Some(&part), &QUIET).unwrap();
         let text = write(&trained.forest).unwrap();
-        prop_assert_eq!(kernels::models::trees::read_own(&text).map(|read| write(&read)), Ok(Ok(text)));
+        prop_assert_eq!(read_own(&text).map(|read| write(&read)), Ok(Ok(text)));
         let mut out = vec![0.0; rows.len()];
         Scorer::new(trained.forest).unwrap().predict(&[&a, &b], &mut out).unwrap();
     }

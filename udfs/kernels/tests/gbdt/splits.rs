@@ -57,7 +57,8 @@ proptest! {
     fn numbers_are_split_where_it_is_best(rows in rows(30)) {
         let (values, labels) = columns(&rows);
         let questions = (-1..30).flat_map(|threshold| [false, true].map(|missing_left| {
-            let goes_left = |x: &f64| if x.is_nan() { missing_left } else { *x <= f64::from(threshold) };
+            let at_most = |x: &f64| *x <= f64::from(threshold);
+            let goes_left = |x: &f64| if x.is_nan() { missing_left } else { at_most(x) };
             values.iter().map(goes_left).collect()
         }));
         let least = least(&labels, questions);

@@ -128,7 +128,8 @@ proptest! {
         let family = if binary { Family::Binary } else { Family::Regression };
         let options = Options { l1, l2: 0.05, standardise: false, ..Options::new(family) };
         let fitted = fit(&options, &columns, &labels, None, 1).unwrap();
-        let best = [fitted.model.intercepts[0], fitted.model.coefficients[0], fitted.model.coefficients[1]];
+        let model = fitted.model;
+        let best = [model.intercepts[0], model.coefficients[0], model.coefficients[1]];
         let least = loss(&options, &columns, &labels, &best);
         prop_assert!((least - fitted.report.loss).abs() < 1e-9 * (1.0 + least), "{least} {}", fitted.report.loss);
         for place in 0..3 {

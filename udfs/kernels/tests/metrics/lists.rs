@@ -112,7 +112,8 @@ proptest! {
         for (actual, sum) in actual.into_iter().zip(sums) {
             prop_assert!((actual.unwrap() - sum / count).abs() < 1e-12, "{actual:?} {sums:?} {count}");
         }
-        let hits = list.recall_at(k, false).unwrap() * relevances.iter().filter(|r| **r > 0.0).count() as f64;
+        let relevant = relevances.iter().filter(|r| **r > 0.0).count() as f64;
+        let hits = list.recall_at(k, false).unwrap() * relevant;
         prop_assert!((list.precision_at(k).unwrap() - hits / k as f64).abs() < 1e-12);
     }
 }

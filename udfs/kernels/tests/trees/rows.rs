@@ -22,7 +22,10 @@ pub fn columns_from(first: u64, rows: u64, known: bool) -> Vec<Vec<f64>> {
             (7..10, 6..) if !known => -1.0,
             (_, 6..) => (drawn % if known { 30 } else { 45 }) as f64,
             (7..14, _) => 0.0,
-            _ => ((drawn % 2001) as f64 - 1000.0) / if column % 2 == 0 { 64.0 } else { 100.0 },
+            _ => {
+                ((drawn % 2001) as f64 - 1000.0)
+                    / if column.is_multiple_of(2) { 64.0 } else { 100.0 }
+            }
         }
     };
     (0..8).map(|column| (first..first + rows).map(|row| value(row, column)).collect()).collect()

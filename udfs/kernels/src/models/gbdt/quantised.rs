@@ -1,10 +1,11 @@
 //! Gradients as whole numbers, whose sums are exact in any order.
 //!
 //! ```text
-//!   cell = [ Σ gradient in units of Σ|g| / 2^61 | Σ hessian in units of Σh / 2^(62-c) · 2^c + rows ]
+//!   cell = [ Σ gradient in units of Σ|g| / 2^61 ][ Σ hessian in units of Σh / 2^(62-c) | rows ]
+//!                                                                              62 - c | c bits
 //! ```
 //!
-//! c bits are enough for the number of rows. No sum of rows can overflow; the mean row keeps
+//! c bits hold the number of all rows. No sum of rows can overflow; the mean row keeps
 //! 61 - log2 n bits of gradient (41 for a million rows) and 62 - 2c of hessian (22). The units
 //! follow from sums, not from extremes, so outliers cost the others nothing.
 

@@ -233,7 +233,7 @@ impl<'a> Boosting<'a> {
     /// Rows for the next trees, if it is their turn.
     fn draw_bag(&mut self, iteration: usize) {
         let (share, every) = (self.parameters.bagging_fraction, self.parameters.bagging_freq);
-        if every == 0 || share >= 1.0 || iteration % every != 0 {
+        if every == 0 || share >= 1.0 || !iteration.is_multiple_of(every) {
             return;
         }
         let limit = (share * u64::MAX as f64) as u64;

@@ -16,6 +16,7 @@
 
 mod design;
 mod minimise;
+mod squares;
 mod train;
 
 pub use train::{Fitted, Report, Run, memory_bytes, train};

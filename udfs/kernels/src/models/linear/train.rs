@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::design::Design;
-use super::minimise::{minimise, pseudo};
+use super::minimise::minimise;
+use super::squares::regression;
 use super::{Error, Family, Linear, Options};
 use crate::models::link::{Link, softmax};
 
@@ -136,7 +137,7 @@ pub fn train(
     }
 }
 
-fn fitted(
+pub(super) fn fitted(
     options: &Options,
     design: &Design,
     mut coefficients: Vec<f64>,
@@ -155,120 +156,6 @@ fn fitted(
     };
     let features = (0..design.features).map(|number| format!("Column_{number}")).collect();
     Fitted { model: Linear { features, intercepts, coefficients, link }, report }
-}
-
-/// Least squares from second moments: A β = c, with penalties.
-fn regression(
-    options: &Options,
-    design: &Design,
-    labels: &[f64],
-    run: &Run<'_>,
-) -> Result<Fitted, Error> {
-    let features = design.features;
-    let pairs = || labels.iter().zip(&design.weights);
-    let mean = if options.intercept { pairs().map(|(y, w)| y * w).sum() } else { 0.0 };
-    let spread: f64 = pairs().map(|(y, w)| w * (y - mean) * (y - mean)).sum();
-    // The matrix, and behind it the products with the label.
-    let moments = design.sum(features * (features + 1), |rows, sums| {
-        for row in rows {
-            let (values, weight) = (design.row(row), design.weights[row]);
-            let label = labels[row] - mean;
-            for (i, value) in values.iter().enumerate() {
-                let weighted = weight * value;
-                let line = &mut sums[i * features..][..=i];
-                line.iter_mut().zip(values).for_each(|(sum, other)| *sum += weighted * other);
-                sums[features * features + i] += weighted * label;
-            }
-        }
-    });
-    let (matrix, products) = moments.split_at(features * features);
-    let at = |i: usize, j: usize| matrix[i.max(j) * features + i.min(j)];
-    let penalties = design.penalties(options);
-    // Slopes are in units of the labels.
-    let limit = options.tolerance * spread.sqrt();
-    let (mut x, mut iterations) = (vec![0.0; features], 1);
-    let sizes: Vec<f64> = penalties.iter().map(|(l1, _)| *l1).collect();
-    // Slopes of the smooth part.
-    let slopes = |x: &[f64]| -> Vec<f64> {
-        (0..features)
-            .map(|i| {
-                let along: f64 = (0..features).map(|j| at(i, j) * x[j]).sum();
-                along + penalties[i].1 * x[i] - products[i]
-            })
-            .collect()
-    };
-    if options.l1 == 0.0 {
-        let shifted = |i: usize, j: usize| at(i, j) + if i == j { penalties[i].1 } else { 0.0 };
-        x = solve(features, shifted, products);
-    } else {
-        let mut rest = slopes(&x);
-        iterations = 0;
-        while iterations < options.max_iterations && greatest(&x, &rest, &sizes) > options.tolerance
-        {
-            iterations += 1;
-            for i in 0..features {
-                let curvature = at(i, i) + penalties[i].1;
-                if curvature <= 0.0 {
-                    continue;
-                }
-                let pull = curvature * x[i] - rest[i];
-                let next = (pull.abs() - sizes[i]).max(0.0).copysign(pull) / curvature;
-                let change = next - x[i];
-                if change != 0.0 {
-                    rest.iter_mut().enumerate().for_each(|(j, rest)| *rest += at(i, j) * change);
-                    rest[i] += penalties[i].1 * change;
-                    x[i] = next;
-                }
-            }
-            if (run.progress)(iterations, greatest(&x, &rest, &sizes)).is_break() {
-                return Err(Error::Cancelled);
-            }
-        }
-    }
-    let rest = slopes(&x);
-    // ½ (spread - 2 c·x + x·A x) + penalties, with A x = rest + c - l2 x.
-    let mut loss = spread / 2.0;
-    for i in 0..features {
-        let (l1, l2) = penalties[i];
-        loss += x[i] * (rest[i] - products[i] - l2 * x[i]) / 2.0 + l1 * x[i].abs();
-        loss += l2 / 2.0 * x[i] * x[i];
-    }
-    let slope = greatest(&x, &rest, &sizes);
-    let report = Report { iterations, loss, slope, converged: slope <= limit };
-    Ok(fitted(options, design, x, vec![mean], report))
-}
-
-fn greatest(x: &[f64], slopes: &[f64], sizes: &[f64]) -> f64 {
-    pseudo(x, slopes, sizes).into_iter().fold(0.0, |most: f64, slope| most.max(slope.abs()))
-}
-
-/// Cholesky; a column that those before it make up gets zero.
-fn solve(size: usize, at: impl Fn(usize, usize) -> f64, right: &[f64]) -> Vec<f64> {
-    let mut factor = vec![0.0; size * size];
-    for i in 0..size {
-        for j in 0..=i {
-            let done: f64 = (0..j).map(|k| factor[i * size + k] * factor[j * size + k]).sum();
-            let left = at(i, j) - done;
-            let pivot = factor[j * size + j];
-            factor[i * size + j] = match i == j {
-                true if left > 1e-11 * at(i, i) => left.sqrt(),
-                false if pivot > 0.0 => left / pivot,
-                _ => 0.0,
-            };
-        }
-    }
-    let mut x = vec![0.0; size];
-    for i in 0..size {
-        let done: f64 = (0..i).map(|k| factor[i * size + k] * x[k]).sum();
-        let pivot = factor[i * size + i];
-        x[i] = if pivot > 0.0 { (right[i] - done) / pivot } else { 0.0 };
-    }
-    for i in (0..size).rev() {
-        let done: f64 = (i + 1..size).map(|k| factor[k * size + i] * x[k]).sum();
-        let pivot = factor[i * size + i];
-        x[i] = if pivot > 0.0 { (x[i] - done) / pivot } else { 0.0 };
-    }
-    x
 }
 
 /// Logistic and softmax regression. Of each output: its coefficients, then its intercept.
