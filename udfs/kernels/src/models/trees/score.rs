@@ -10,7 +10,7 @@
 //! This is QuickScorer (Lucchese et al., SIGIR 2015) with whole nodes vectorised. It asks every
 //! node of a tree, and so trees of more than 64 leaves are walked instead.
 
-use super::{Error, Forest, Missing, Node, Test, Tree, ZERO, contains};
+use super::{Error, Forest, Missing, Node, Test, Tree, ZERO};
 use crate::simd::lanes::Lanes;
 use crate::simd::level::{Kernel, Level};
 
@@ -19,11 +19,17 @@ const BLOCK: usize = 64;
 /// Leaves that a mask has bits for.
 const LEAVES: usize = 64;
 
+/// Codes that are in no set: of a missing value, and of one that is no code.
+const MISSING: u64 = u64::MAX;
+const UNKNOWN: u64 = u64::MAX - 1;
+
 /// A forest made ready for scoring.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     forest: Forest,
     trees: Vec<Masks>,
+    /// Features that some node takes for a category.
+    categorical: Vec<usize>,
     /// What a score is multiplied by at the end, for each output.
     weights: Vec<f64>,
     level: Level,
@@ -78,6 +84,13 @@ impl Scorer {
     pub fn new(forest: Forest) -> Result<Self, Error> {
         forest.check()?;
         let trees = forest.trees.iter().map(Masks::new).collect();
+        let sets = |tree: &Tree| {
+            let nodes = tree.nodes.iter().filter(|node| matches!(node.test, Test::In { .. }));
+            nodes.map(|node| node.feature as usize).collect::<Vec<_>>()
+        };
+        let mut categorical: Vec<usize> = forest.trees.iter().flat_map(sets).collect();
+        categorical.sort_unstable();
+        categorical.dedup();
         let mut counts = vec![0.0; forest.outputs()];
         for tree in &forest.trees {
             if let Some(count) = counts.get_mut(tree.output) {
@@ -86,7 +99,7 @@ impl Scorer {
         }
         let weight = |count: f64| if forest.average && count > 0.0 { 1.0 / count } else { 1.0 };
         let weights = counts.into_iter().map(weight).collect();
-        Ok(Self { forest, trees, weights, level: Level::best() })
+        Ok(Self { forest, trees, categorical, weights, level: Level::best() })
     }
 
     /// The same at another level of vector units.
@@ -110,6 +123,7 @@ impl Scorer {
         }
         let columns = &columns[..self.forest.features.len()];
         let mut values = vec![[0.0; BLOCK]; columns.len()];
+        let mut codes = vec![[0; BLOCK]; self.categorical.last().map_or(0, |last| last + 1)];
         for (block, out) in out.chunks_mut(BLOCK * outputs).enumerate() {
             let (first, rows) = (block * BLOCK, out.len() / outputs);
             for (values, column) in values.iter_mut().zip(columns) {
@@ -118,7 +132,10 @@ impl Scorer {
                     values.iter_mut().for_each(|value| *value = f64::from(*value as f32));
                 }
             }
-            self.level.run(Block { scorer: self, values: &values, rows, out });
+            for feature in &self.categorical {
+                codes[*feature] = values[*feature].map(code);
+            }
+            self.level.run(Block { scorer: self, values: &values, codes: &codes, rows, out });
         }
         Some(())
     }
@@ -135,6 +152,8 @@ impl Scorer {
 struct Block<'a> {
     scorer: &'a Scorer,
     values: &'a [[f64; BLOCK]],
+    /// Of categorical features.
+    codes: &'a [[u64; BLOCK]],
     rows: usize,
     out: &'a mut [f64],
 }
@@ -161,7 +180,16 @@ impl Kernel for Block<'_> {
             }
             let mut left = [u64::MAX; BLOCK];
             for (node, mask) in &masks.nodes {
-                ask(node, *mask, &tree.sets, &self.values[node.feature as usize], &mut left);
+                let feature = node.feature as usize;
+                match node.test {
+                    Test::AtMost(threshold) => {
+                        ask(node, threshold, *mask, &self.values[feature], &mut left);
+                    }
+                    Test::In { first, words } => {
+                        let set = &tree.sets[first as usize..][..words as usize];
+                        ask_set(set, node.default_left, *mask, &self.codes[feature], &mut left);
+                    }
+                }
             }
             for (sum, left) in sums.iter_mut().zip(left) {
                 *sum += masks.values[left.trailing_zeros() as usize % LEAVES];
@@ -178,19 +206,42 @@ impl Kernel for Block<'_> {
     }
 }
 
+/// The code that a value is cut to.
+fn code(value: f64) -> u64 {
+    match value as i64 {
+        _ if value.is_nan() => MISSING,
+        code if code < 0 => UNKNOWN,
+        code => code.cast_unsigned(),
+    }
+}
+
+/// Clears the leaves of the left part for the rows whose codes are not in the set.
+#[inline(always)]
+fn ask_set(set: &[u32], missing: bool, mask: u64, codes: &[u64; BLOCK], left: &mut [u64; BLOCK]) {
+    let missing = u64::from(missing);
+    let keep = |left: &mut u64, code: u64, inside: u64| {
+        let inside = inside | missing & u64::from(code == MISSING);
+        *left &= mask | inside.wrapping_neg();
+    };
+    // Sets of up to 64 codes are one number, and vectors shift it.
+    if let [low, rest @ ..] = set
+        && rest.len() < 2
+    {
+        let set = u64::from(*low) | u64::from(rest.first().copied().unwrap_or(0)) << 32;
+        for (left, code) in left.iter_mut().zip(codes) {
+            keep(left, *code, set >> (code & 63) & u64::from(*code < 64));
+        }
+        return;
+    }
+    for (left, code) in left.iter_mut().zip(codes) {
+        let word = set.get((code / 32) as usize).copied().unwrap_or(0);
+        keep(left, *code, u64::from(word >> (code % 32) & 1));
+    }
+}
+
 /// Clears the leaves of the left part for the rows that go right.
 #[inline(always)]
-fn ask(node: &Node, mask: u64, sets: &[u32], values: &[f64; BLOCK], left: &mut [u64; BLOCK]) {
-    let threshold = match node.test {
-        Test::AtMost(threshold) => threshold,
-        Test::In { first, words } => {
-            let sets = &sets[first as usize..];
-            let missing = node.default_left;
-            return clear(mask, values, left, |x| {
-                if x.is_nan() { !missing } else { !contains(sets, words, x) }
-            });
-        }
-    };
+fn ask(node: &Node, threshold: f64, mask: u64, values: &[f64; BLOCK], left: &mut [u64; BLOCK]) {
     // NaN compares false, so the two forms differ in where it goes.
     match (node.missing, node.default_left) {
         (Missing::Nan, true) => clear(mask, values, left, |x| x > threshold),
