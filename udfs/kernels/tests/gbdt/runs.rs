@@ -145,19 +145,22 @@ fn cancel_is_heard_within_a_tree() {
     let features = rows.features();
     let asked = AtomicUsize::new(0);
     let progress = |at: Progress| {
-        asked.fetch_add(1, Ordering::Relaxed);
+        asked.fetch_add(usize::from(at.leaves > 0), Ordering::Relaxed);
         if at.leaves == 9 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let run = Run { threads: 1, progress: &progress };
     let parameters = Parameters::new(Objective::binary());
     assert_eq!(train(&parameters, &rows.part(&features), None, &run), Err(Error::Cancelled));
     assert_eq!(asked.into_inner(), 9);
+    // While values become bins too.
+    let run = Run { threads: 1, progress: &|_| ControlFlow::Break(()) };
+    assert_eq!(train(&parameters, &rows.part(&features), None, &run), Err(Error::Cancelled));
 }
 
 #[test]
 fn memory_grows_with_rows_and_features() {
     let parameters = Parameters::new(Objective::binary());
-    let small = memory_bytes(1000, 0, 8, &parameters);
-    assert!(memory_bytes(1_000_000, 0, 8, &parameters) >= small + 999_000 * (8 + 24 + 32 + 12));
-    assert!(memory_bytes(1000, 0, 800, &parameters) >= small + 792 * 256 * 16 * 32);
+    let small = memory_bytes(1000, 0, 8, 2, &parameters);
+    assert!(memory_bytes(1_000_000, 0, 8, 2, &parameters) >= small + 999_000 * (8 + 24 + 32 + 12));
+    assert!(memory_bytes(1000, 0, 800, 2, &parameters) >= small + 792 * 256 * 16 * 32);
 }

@@ -142,23 +142,32 @@ pub(super) struct Binned {
 }
 
 impl Binned {
-    pub(super) fn new(features: &[Feature<'_>], rows: usize, parameters: &Parameters) -> Self {
+    /// `go_on` is asked for each feature and each eight of them; None when it says no.
+    pub(super) fn new(
+        features: &[Feature<'_>],
+        rows: usize,
+        parameters: &Parameters,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Self> {
         let sample = sample(rows, parameters);
-        let bins: Vec<Bins> = features
-            .par_iter()
-            .map(|feature| Bins::find(*feature, sample.as_deref(), parameters))
-            .collect();
+        let find = |feature: &Feature<'_>| {
+            go_on().then(|| Bins::find(*feature, sample.as_deref(), parameters))
+        };
+        let bins: Vec<Bins> = features.par_iter().map(find).collect::<Option<_>>()?;
         let pieces: Vec<_> = features.chunks(LANES).zip(bins.chunks(LANES)).collect();
         let blocks = pieces.into_par_iter().map(|(features, bins)| {
+            if !go_on() {
+                return None;
+            }
             let mut words = vec![[0; LANES]; rows];
             for (lane, (feature, bins)) in features.iter().zip(bins).enumerate() {
                 for (word, value) in words.iter_mut().zip(feature.values()) {
                     word[lane] = bins.of(*value);
                 }
             }
-            words
+            Some(words)
         });
-        Self { rows, blocks: blocks.collect(), bins }
+        Some(Self { rows, blocks: blocks.collect::<Option<_>>()?, bins })
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Progress {
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
     pub threads: usize,
-    /// Asked at each split, and after each iteration.
+    /// Asked at each column that is binned, each split, and after each iteration.
     pub progress: &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync),
 }
 
@@ -54,6 +54,7 @@ pub fn memory_bytes(
     rows: usize,
     validation_rows: usize,
     features: usize,
+    threads: usize,
     parameters: &Parameters,
 ) -> usize {
     let outputs = parameters.objective.outputs();
@@ -61,7 +62,7 @@ pub fn memory_bytes(
     let bins = rows * features.next_multiple_of(super::bins::LANES);
     // Scores and gradients of each output; cells twice, row numbers twice, the bag.
     let row = outputs * (8 + 16) + 2 * 16 + 3 * 4;
-    let sample = rayon::current_num_threads() * rows.min(parameters.bin_construct_sample_cnt) * 8;
+    let sample = threads.min(features) * rows.min(parameters.bin_construct_sample_cnt) * 8;
     bins + rows * row
         + validation_rows * outputs * 8
         + histogram * (parameters.num_leaves + 1)
@@ -85,8 +86,16 @@ pub fn train(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(run.threads.max(1)).build();
     match pool {
         Ok(pool) => pool.install(|| {
-            let binned = Binned::new(training.features, training.labels.len(), parameters);
-            Boosting::new(parameters, training, validation).run(&binned, run)
+            let start = Progress {
+                iteration: 0,
+                iterations: parameters.num_iterations,
+                leaves: 0,
+                validation: None,
+            };
+            let go_on = || (run.progress)(start).is_continue();
+            let binned = Binned::new(training.features, training.labels.len(), parameters, &go_on);
+            let binned = binned.ok_or(Error::Cancelled)?;
+            Boosting::new(parameters, training, validation).run(&binned, start, run)
         }),
         Err(_) => Err(Error::Threads),
     }
@@ -163,16 +172,15 @@ impl<'a> Boosting<'a> {
         }
     }
 
-    fn run(mut self, binned: &Binned, run: &Run<'_>) -> Result<Trained, Error> {
+    fn run(
+        mut self,
+        binned: &Binned,
+        mut progress: Progress,
+        run: &Run<'_>,
+    ) -> Result<Trained, Error> {
         let parameters = self.parameters;
         let outputs = parameters.objective.outputs();
         let (mut rounds, mut best) = (Vec::new(), (0, f64::INFINITY));
-        let mut progress = Progress {
-            iteration: 0,
-            iterations: parameters.num_iterations,
-            leaves: 0,
-            validation: None,
-        };
         let mut gradients = vec![vec![[0.0; 2]; binned.rows]; outputs];
         let mut quantised = Quantised::default();
         let mut grower = Grower::new(binned, parameters);
