@@ -1,7 +1,8 @@
 //! Blocks of rows against one row at a time, on every level of vector units.
 
 use super::reference::{columns, model, names};
-use kernels::models::trees::Scorer;
+use kernels::models::link::Link;
+use kernels::models::trees::{Forest, Leaf, Missing, Node, Scorer, Test, Tree};
 use kernels::simd::level::Level;
 
 #[test]
@@ -33,6 +34,46 @@ fn blocks_agree_with_single_rows_bit_for_bit() {
                 scorer.scores(&columns, &mut actual).unwrap();
                 assert_eq!(actual, naive, "{name} {rows} {}", level.name());
             }
+        }
+    }
+}
+
+/// Steps: leaf i holds what is over i - 1 and at most i, whatever the number of words of bits.
+#[test]
+fn trees_of_any_size_are_scored() {
+    for leaves in [1usize, 2, 63, 64, 65, 128, 129, 255, 256, 257, 300] {
+        let mut tree = Tree::default();
+        for number in 0..leaves {
+            tree.leaves.push(Leaf { value: number as f64, cover: 1.0 });
+            if number + 1 < leaves {
+                let on = if number + 2 < leaves { number as i32 + 1 } else { !(leaves as i32 - 1) };
+                tree.nodes.push(Node {
+                    feature: 0,
+                    test: Test::AtMost(number as f64),
+                    missing: Missing::Nan,
+                    default_left: number == 40,
+                    left: !(number as i32),
+                    right: on,
+                    gain: 0.0,
+                    cover: 1.0,
+                });
+            }
+        }
+        let forest = Forest {
+            features: vec!["x".to_owned()],
+            trees: vec![tree],
+            base: vec![0.0],
+            average: false,
+            link: Link::Identity,
+            single: false,
+        };
+        let values: Vec<f64> = (0..400).map(f64::from).chain([f64::NAN]).collect();
+        let mut out = vec![0.0; values.len()];
+        Scorer::new(forest).unwrap().scores(&[&values], &mut out).unwrap();
+        let last = (leaves - 1) as f64;
+        for (value, score) in values.iter().zip(out) {
+            let expected = if value.is_nan() && leaves > 41 { 40.0 } else { value.min(last) };
+            assert_eq!(score, expected, "{leaves} {value}");
         }
     }
 }

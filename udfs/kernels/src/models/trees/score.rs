@@ -7,8 +7,9 @@
 //!   its right child, left      0 0 1 1 1 ─▶ c   node is one comparison of a block of values
 //! ```
 //!
-//! This is QuickScorer (Lucchese et al., SIGIR 2015) with whole nodes vectorised. It asks every
-//! node of a tree, and so trees of more than 64 leaves are walked instead.
+//! This is QuickScorer (Lucchese et al., SIGIR 2015) with whole nodes vectorised; of more than 64
+//! leaves several words hold the bits. It asks every node of a tree, and so trees of more than 256
+//! leaves are walked instead.
 
 use super::{Error, Forest, Missing, Node, Test, Tree, ZERO};
 use crate::simd::lanes::Lanes;
@@ -16,8 +17,8 @@ use crate::simd::level::{Kernel, Level};
 
 /// Rows that are scored together: their values of 64 features are 32 kB.
 const BLOCK: usize = 64;
-/// Leaves that a mask has bits for.
-const LEAVES: usize = 64;
+/// Words that hold a bit for each leaf.
+const WORDS: usize = 4;
 
 /// Codes that are in no set: of a missing value, and of one that is no code.
 const MISSING: u64 = u64::MAX;
@@ -38,7 +39,8 @@ pub struct Scorer {
 /// A tree as masks, or nothing if it is walked.
 #[derive(Debug, Clone, Default)]
 struct Masks {
-    nodes: Vec<(Node, u64)>,
+    /// With the word of the mask; a node whose left part spans words is there for each.
+    nodes: Vec<(Node, usize, u64)>,
     /// Left to right.
     values: Vec<f64>,
 }
@@ -46,10 +48,9 @@ struct Masks {
 impl Masks {
     fn new(tree: &Tree) -> Self {
         let mut masks = Self::default();
-        if tree.leaves.len() > LEAVES {
+        if tree.leaves.len() > 64 * WORDS {
             return masks;
         }
-        masks.nodes = tree.nodes.iter().map(|node| (*node, 0)).collect();
         // Depth first; `first` of a node is the number of its first leaf. A node comes back when
         // its left part is done.
         let mut stack = vec![(if tree.nodes.is_empty() { !0 } else { 0 }, None)];
@@ -58,14 +59,18 @@ impl Masks {
                 masks.values.extend(tree.leaves.get(!at as usize).map(|leaf| leaf.value));
                 continue;
             };
-            let (node, mask) = &mut masks.nodes[number];
+            let node = tree.nodes[number];
             match first {
                 None => {
                     stack.push((at, Some(masks.values.len())));
                     stack.push((node.left, None));
                 }
                 Some(first) => {
-                    *mask = !(ones(masks.values.len()) & !ones(first));
+                    let end = masks.values.len();
+                    for word in first / 64..end.div_ceil(64) {
+                        let bits = |leaf: usize| ones(leaf.saturating_sub(64 * word));
+                        masks.nodes.push((node, word, !(bits(end) & !bits(first))));
+                    }
                     stack.push((node.right, None));
                 }
             }
@@ -169,6 +174,7 @@ impl Kernel for Block<'_> {
         for (sums, base) in sums.iter_mut().zip(&forest.base) {
             *sums = [if forest.average { 0.0 } else { *base }; BLOCK];
         }
+        let mut left = [[0; BLOCK]; WORDS];
         for (tree, masks) in forest.trees.iter().zip(trees) {
             let Some(sums) = sums.get_mut(tree.output) else { continue };
             if masks.values.is_empty() {
@@ -178,21 +184,27 @@ impl Kernel for Block<'_> {
                 }
                 continue;
             }
-            let mut left = [u64::MAX; BLOCK];
-            for (node, mask) in &masks.nodes {
+            let words = masks.values.len().div_ceil(64);
+            left[..words].fill([u64::MAX; BLOCK]);
+            for (node, word, mask) in &masks.nodes {
+                let left = &mut left[*word % WORDS];
                 let feature = node.feature as usize;
                 match node.test {
                     Test::AtMost(threshold) => {
-                        ask(node, threshold, *mask, &self.values[feature], &mut left);
+                        ask(node, threshold, *mask, &self.values[feature], left);
                     }
                     Test::In { first, words } => {
                         let set = &tree.sets[first as usize..][..words as usize];
-                        ask_set(set, node.default_left, *mask, &self.codes[feature], &mut left);
+                        ask_set(set, node.default_left, *mask, &self.codes[feature], left);
                     }
                 }
             }
-            for (sum, left) in sums.iter_mut().zip(left) {
-                *sum += masks.values[left.trailing_zeros() as usize % LEAVES];
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let mut word = 0;
+                while word + 1 < words && left[word][row] == 0 {
+                    word += 1;
+                }
+                *sum += masks.values[64 * word + left[word][row].trailing_zeros() as usize];
             }
         }
         for (row, out) in self.out.chunks_exact_mut(outputs).enumerate() {
