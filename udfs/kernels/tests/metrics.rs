@@ -1,0 +1,9 @@
+//! Measures of predictions, against scikit-learn (`reference/metrics.py`) and against definitions.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod metrics {
+    mod lists;
+    mod reference;
+    mod rows;
+}
