@@ -60,7 +60,8 @@ pub(crate) fn to_each(plan: LogicalPlan, order: &[SortExpr], k: Expr) -> EngineR
     if !key.asc || key.nulls_first || is_exact && order.len() > 1 {
         return Ok(plan);
     }
-    let wanted = Wanted { key: key.expr.clone(), filters: Vec::new(), k, order: Ok(()) };
+    let (filters, order) = (Vec::new(), Ok(()));
+    let wanted = Wanted { key: key.expr.clone(), filters, k, order, ties: false };
     Ok(descend(&plan, wanted)?.unwrap_or(plan))
 }
 

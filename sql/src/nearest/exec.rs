@@ -30,7 +30,8 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use kernels::ann::{Effort, Query};
-use kernels::vectors::{Bitmap, Kind, Neighbour, Visible, parse};
+use kernels::simd::level::Level;
+use kernels::vectors::{Bitmap, Kind, Neighbour, Visible, distance, parse};
 
 use super::searches::Searches;
 use crate::Notice;
@@ -61,6 +62,8 @@ pub(super) struct Search {
     pub k: usize,
     /// Whether rows without a vector count, as the farthest.
     pub nulls: bool,
+    /// Whether all rows at the k-th one's distance are wanted.
+    pub ties: bool,
     pub recall: f64,
 }
 
@@ -199,6 +202,9 @@ impl Run {
         let mut batches = Vec::new();
         match self.picked(&vector).await {
             Ok(Some(picked)) => {
+                if self.search.ties && self.may_go_on(&vector, &picked).await? {
+                    return whole();
+                }
                 for (segment, numbers) in picked {
                     match self.read(segment, &numbers).await {
                         Ok(read) => batches.extend(read),
@@ -273,6 +279,27 @@ impl Run {
         picked.retain(|(_, numbers)| !numbers.is_empty());
         picked.iter_mut().for_each(|(_, numbers)| numbers.sort_unstable());
         Ok(Some(picked))
+    }
+
+    /// Whether there may be more rows at the distance of the k-th: as many were found as were
+    /// asked for, and all from the k-th on are at one distance.
+    async fn may_go_on(&self, vector: &[f32], picked: &[Picked]) -> EngineResult<bool> {
+        let (index, k) = (&self.search.index, self.search.k);
+        let mut distances = Vec::new();
+        for (number, numbers) in picked {
+            let file = &index.segments.segments[*number];
+            let vectors =
+                async { index.lake.segment(file).await?.vectors(&index.lake, numbers).await };
+            // Whoever reads the rows tells of a segment that cannot be read.
+            let Ok(vectors) = vectors.await else { return Ok(false) };
+            for row in vectors.chunks_exact(index.dimension) {
+                let near = distance(Level::best(), index.of.measure.metric(), vector, row);
+                distances.push(near.map_err(|e| DataFusionError::External(Box::new(e)))?);
+            }
+        }
+        distances.sort_by(f32::total_cmp);
+        let full = distances.len() >= candidates(k);
+        Ok(full && k > 0 && distances.get(k - 1) == distances.last())
     }
 
     async fn near(

@@ -24,6 +24,8 @@ pub(super) struct Nearest {
     pub filters: Vec<Expr>,
     /// Whether rows without a vector count, as the farthest.
     pub nulls: bool,
+    /// Whether all rows at the k-th one's distance are wanted.
+    pub ties: bool,
     /// Of this query: bits of a float.
     pub recall: Option<u64>,
 }
@@ -93,7 +95,7 @@ impl UserDefinedLogicalNodeCore for Nearest {
         let Ok([input]) = <[LogicalPlan; 1]>::try_from(inputs) else {
             return internal_err!("a search of nearest rows has one input");
         };
-        let (index, nulls, recall) = (self.index.clone(), self.nulls, self.recall);
-        Ok(Self { input, index, query, k, filters: exprs.collect(), nulls, recall })
+        let (index, nulls, ties, recall) = (self.index.clone(), self.nulls, self.ties, self.recall);
+        Ok(Self { input, index, query, k, filters: exprs.collect(), nulls, ties, recall })
     }
 }

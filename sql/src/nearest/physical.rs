@@ -101,6 +101,7 @@ impl Planner<'_> {
             query,
             k: k as usize,
             nulls: node.nulls,
+            ties: node.ties,
             recall,
         };
         Ok(Some(Arc::new(NearestExec::new(search, Arc::clone(input), pending, matching))))

@@ -89,7 +89,8 @@ pub(super) fn sorted(sort: &Sort, k: Expr) -> EngineResult<Result<LogicalPlan, U
         (false, _) => Err("it gives the nearest rows, not the farthest"),
         (true, true) => Err("rows without a vector come first"),
     };
-    let wanted = Wanted { key: expr.clone(), filters: Vec::new(), k, order };
+    let ties = sort.expr.len() > 1;
+    let wanted = Wanted { key: expr.clone(), filters: Vec::new(), k, order, ties };
     let input = match descend(&sort.input, wanted)? {
         Ok(input) => Arc::new(input),
         Err(unused) => return Ok(Err(unused)),
@@ -104,6 +105,8 @@ pub(super) struct Wanted {
     pub k: Expr,
     /// Whether an index has the order.
     pub order: Result<(), &'static str>,
+    /// Whether something decides between rows at one distance.
+    pub ties: bool,
 }
 
 impl Wanted {
@@ -214,6 +217,7 @@ fn searched(scan: &TableScan, wanted: Wanted) -> EngineResult<Result<LogicalPlan
         k: wanted.k,
         filters,
         nulls: there.is_empty(),
+        ties: wanted.ties,
         recall: order.recall.map(f64::to_bits),
     };
     Ok(Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
