@@ -4,6 +4,7 @@
 pub mod ann;
 pub mod asof;
 pub mod assignment;
+pub mod models;
 pub mod simd;
 pub mod statistics;
 pub mod vectors;

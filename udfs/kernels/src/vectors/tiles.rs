@@ -52,6 +52,21 @@ impl Panels {
         }
     }
 
+    /// Packs the transpose of a row-major matrix over the same memory: its rows are the columns
+    /// of `all`, of which `width`, at least 1, make a row there.
+    pub fn fill_columns(&mut self, all: &[f32], width: usize) {
+        (self.dimension, self.rows) = (all.len() / width, width);
+        self.columns.clear();
+        for first in (0..width).step_by(LANES) {
+            let lanes = (width - first).min(LANES);
+            self.columns.extend(all.chunks_exact(width).map(|row| {
+                let mut column = [0.0; LANES];
+                column[..lanes].copy_from_slice(&row[first..first + lanes]);
+                column
+            }));
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.rows
     }
