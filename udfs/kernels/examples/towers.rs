@@ -2,10 +2,10 @@
 //! the peers.
 //!
 //! ```text
-//!   cargo run --release -p kernels --example towers -- FOLDER two_tower THREADS [option=value …]
+//!   cargo run --release -p kernels --example towers -- FOLDER MODEL THREADS [option=value …]
 //! ```
 //!
-//! FOLDER holds raw little-endian arrays: `train.users`, `train.items` (u64), `train.times` (i64),
+//! MODEL is `two_tower`, `als` or `popularity`. FOLDER holds raw little-endian arrays: `train.users`, `train.items` (u64), `train.times` (i64),
 //! `test.users`, `test.items`, and `catalogue.items`, every item that is ranked. Features are named
 //! in `features`, one `TOWER KIND NAME` a line: `train.NAME` of a category are u64, of a number f32,
 //! of a list `train.NAME.ends` and `train.NAME.keys` u64; `catalogue.NAME` of an item's. The largest
@@ -18,6 +18,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use kernels::models::als;
 use kernels::models::ranking_eval::{Metrics, Ranking, evaluate};
 use kernels::models::two_tower::{
     Column, Examples, Feature, Lists, LogQ, Options, Progress, Split, Value, Work, memory_bytes,
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
     let (input, threads) = (Input::read(Path::new(folder))?, threads.parse()?);
     match model.as_str() {
         "two_tower" => two_tower(&input, threads, options),
+        "als" => als(&input, threads, options),
         "popularity" => popularity(&input, threads),
         other => Err(format!("no model {other}").into()),
     }
@@ -239,6 +241,34 @@ fn two_tower(input: &Input, threads: usize, words: &[String]) -> Result<()> {
         model.to_bytes().len() as f64 / 1e6
     );
     print("two_tower", &metrics, &more);
+    Ok(())
+}
+
+fn als(input: &Input, threads: usize, words: &[String]) -> Result<()> {
+    let mut options = als::Options::default();
+    for word in words {
+        match word.split_once('=').ok_or("option=value")? {
+            ("dim", value) => options.dim = value.parse()?,
+            ("regularisation", value) => options.regularisation = value.parse()?,
+            ("unobserved_weight", value) => options.unobserved_weight = value.parse()?,
+            ("sweeps", value) => options.sweeps = value.parse()?,
+            ("seed", value) => options.seed = value.parse()?,
+            (other, _) => return Err(format!("no option {other}").into()),
+        }
+    }
+    let interactions =
+        als::Interactions { users: &input.users, items: &input.items, weights: None };
+    let work = Work { threads, ..Work::alone() };
+    let start = Instant::now();
+    let model = als::train(&interactions, &options, &work)?;
+    let seconds = start.elapsed().as_secs_f64();
+    // What the training did not see has no vector, and comes last.
+    let zeros = vec![0.0; model.dim()];
+    let users = input.asked.iter().flat_map(|user| model.embed_user(*user).unwrap_or(&zeros));
+    let items = input.catalogue.iter().flat_map(|item| model.embed_item(*item).unwrap_or(&zeros));
+    let (users, items): (Vec<f32>, Vec<f32>) = (users.copied().collect(), items.copied().collect());
+    let metrics = input.evaluate(threads, &users, &items, model.dim());
+    print("als", &metrics, &format!(", \"train_s\": {seconds:.2}"));
     Ok(())
 }
 

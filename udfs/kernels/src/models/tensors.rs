@@ -35,6 +35,7 @@ macro_rules! element {
 element!(f32, "F32");
 element!(u32, "U32");
 element!(u64, "U64");
+element!(f64, "F64");
 
 /// Arrays on their way to bytes.
 #[derive(Debug, Default)]

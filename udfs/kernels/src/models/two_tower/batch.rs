@@ -1,9 +1,10 @@
 //! One step's examples, and the items that are their columns.
 
-use super::data::{Data, Ragged, Row};
+use super::data::{Data, Row};
 use super::negatives::biases;
 use super::options::{LogQ, Options};
 use crate::ann::Random;
+use crate::models::ragged::Ragged;
 
 /// Examples of a step. Column `i` is example `i`'s own item, for as many as there are; the even
 /// negatives follow, then the hard ones.

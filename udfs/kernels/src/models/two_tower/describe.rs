@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::Error;
-use super::data::{Ragged, Schema};
+use super::data::Schema;
 use super::features::{Encoder, Keys, Kind, Token};
 use super::layers::{Layer, Layers};
 use super::model::{Known, Model};
 use super::rows::{Parameters, padded};
 use super::step::Net;
+use crate::models::ragged::Ragged;
 use crate::models::tensors::{File, Writer};
 
 /// Of the layout below.
@@ -131,12 +132,6 @@ impl Model {
             && known(&self.users, self.users.keys.len())
             && known(&self.items, 0)
             && rows >= Schema::id(0) as usize + self.items.keys.len()
-    }
-}
-
-impl<T> Ragged<T> {
-    fn is_whole(&self) -> bool {
-        self.ends.is_sorted() && self.ends.last().map_or(0, |end| *end) == self.values.len() as u64
     }
 }
 

@@ -1,13 +1,14 @@
 //! A trained model: vectors of users and items, known or not.
 
 use super::Error;
-use super::data::{Data, Ragged, Schema};
+use super::data::{Data, Schema};
 use super::features::{Encoder, Keys, Kind, Token, Value};
 use super::layers::Layers;
 use super::options::Options;
 use super::rows::{Combine, normalise};
 use super::step::{Net, item_tokens, weigh};
 use crate::models::parallel::{cut, each, ranges};
+use crate::models::ragged::Ragged;
 use crate::simd::level::Level;
 
 /// What `embed_user` and `embed_item` ask. It holds the last features and history of each user and

@@ -1,10 +1,11 @@
 //! What stands beside an example's own item: drawn evenly, or hard to tell from it.
 
-use super::data::{Data, Ragged};
+use super::data::Data;
 use super::loss::OUT;
 use super::options::{LogQ, Options};
 use crate::ann::Random;
 use crate::models::parallel::{each, ranges};
+use crate::models::ragged::Ragged;
 use crate::simd::level::{LANES, Level};
 use crate::vectors::{Panels, Rows, Top};
 

@@ -74,9 +74,9 @@ impl Default for Options {
             split: Split::Last,
             test_fraction: 0.1,
             early_stop: true,
-            history_limit: 200,
+            history_limit: 100,
             history_dropout: 0.2,
-            id_dropout: 0.05,
+            id_dropout: 0.02,
             seed: 42,
         }
     }

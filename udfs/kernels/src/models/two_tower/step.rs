@@ -8,7 +8,7 @@
 //! Users' rows come first in every matrix, then items' rows.
 
 use super::batch::Batch;
-use super::data::{Data, Ragged, Row, Schema};
+use super::data::{Data, Row, Schema};
 use super::features::{Token, spread};
 use super::layers::Layers;
 use super::loss::Softmax;
@@ -17,6 +17,7 @@ use super::rows::{Adam, Combine, Parameters, denormalise, normalise};
 use super::table::{Shard, shards, update};
 use crate::ann::Random;
 use crate::models::parallel::{cut, each, ranges};
+use crate::models::ragged::Ragged;
 use crate::simd::level::{LANES, Level};
 use crate::vectors::{Panels, Rows};
 

@@ -3,10 +3,10 @@
 //! Each thread owns a range of rows. It sorts the inputs' tokens by row and sums a row's gradient in
 //! the order of the inputs, so that the bits do not depend on how rows are shared out.
 
-use super::data::Ragged;
 use super::features::Token;
 use super::rows::{Adam, Parameters, combine};
 use crate::models::parallel::{cut, each};
+use crate::models::ragged::Ragged;
 use crate::simd::lanes::Lanes;
 use crate::simd::level::{Kernel, Level};
 

@@ -1,10 +1,7 @@
 //! Training: passes over the examples, early stopping on rows held out, and then all rows.
 
-use std::ops::ControlFlow;
-
-use super::Error;
 use super::batch::Batch;
-use super::data::{Data, Examples, Ragged, Schema};
+use super::data::{Data, Examples, Schema};
 use super::features::spread;
 use super::layers::{Layers, even};
 use super::model::Model;
@@ -12,49 +9,21 @@ use super::negatives::hardest;
 use super::options::Options;
 use super::rows::{Adam, Parameters, padded};
 use super::step::{Given, Net, Step, item_tokens};
+use super::{Error, Progress, Work};
 use crate::ann::Random;
+use crate::models::ragged::Ragged;
 use crate::models::ranking_eval::{Ranking, evaluate};
-use crate::simd::level::Level;
 
-/// Epochs that need not be better than the best so far.
+/// Epochs in a row that need not be better than the best so far.
 const PATIENCE: usize = 2;
+/// What an epoch must add to the best so far to count as better: less is chance.
+const GAIN: f64 = 0.005;
 /// Users that early stopping asks at most.
 const ASKED: usize = 2000;
 /// Items of a list that early stopping looks at.
 const LIST: usize = 100;
 /// Reach of the table's first values, which are even.
 const REACH: f32 = 0.1;
-
-/// How far a training is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// Whether rows are held out yet, or all are trained on for the last time.
-    pub held_out: bool,
-    /// From 1, of at most so many.
-    pub epoch: usize,
-    pub epochs: usize,
-    /// Examples of the epoch that are done, of so many.
-    pub examples: usize,
-    pub of: usize,
-    /// Mean loss of the epoch so far.
-    pub loss: f32,
-}
-
-/// Threads to work with, and whom to tell how far the work is.
-#[derive(Clone, Copy)]
-pub struct Work<'a> {
-    pub level: Level,
-    pub threads: usize,
-    /// Told after each batch; a break ends the training with `Cancelled`.
-    pub watch: &'a dyn Fn(Progress) -> ControlFlow<()>,
-}
-
-impl Work<'_> {
-    /// All on this thread, and never stopped.
-    pub fn alone() -> Self {
-        Self { level: Level::best(), threads: 1, watch: &|_| ControlFlow::Continue(()) }
-    }
-}
 
 /// An epoch's mean loss on its examples, and metrics of the rows held out: the whole catalogue is
 /// ranked, less what the user had taken.
@@ -109,12 +78,7 @@ pub fn train(
         let (kept, out) = examples.split(options);
         if !out.is_empty() {
             held = stop_early(examples, options, work, (&kept, &out))?;
-            let best = held
-                .iter()
-                .enumerate()
-                .rev()
-                .max_by(|a, b| a.1.ndcg_at_100.total_cmp(&b.1.ndcg_at_100));
-            epochs = best.map_or(epochs, |(place, _)| place + 1);
+            epochs = held.len() - lost(&held);
         }
     }
     let data = Data::new(examples, &examples.in_order())?;
@@ -135,19 +99,27 @@ fn stop_early(
     let data = Data::new(examples, kept)?;
     let asked = Asked::new(&data, examples, out);
     let mut course = Course::new(&data, options, work, true);
-    let (mut held, mut best, mut since) = (Vec::<Held>::new(), f64::NEG_INFINITY, 0);
+    let mut held = Vec::new();
     for epoch in 1..=options.epochs {
         let loss = course.epoch(epoch, options.epochs)?;
         let metrics = asked.measure(&course);
-        let ndcg = metrics.ndcg[0];
-        held.push(Held { loss, recall_at_100: metrics.recall[0], ndcg_at_100: ndcg });
-        since = if ndcg > best { 0 } else { since + 1 };
-        best = best.max(ndcg);
-        if since == PATIENCE {
+        held.push(Held { loss, recall_at_100: metrics.recall[0], ndcg_at_100: metrics.ndcg[0] });
+        if lost(&held) == PATIENCE {
             break;
         }
     }
     Ok(held)
+}
+
+/// Epochs since the last one that was better than all before it by `GAIN`.
+fn lost(held: &[Held]) -> usize {
+    let (mut best, mut at) = (0.0, 0);
+    for (place, held) in held.iter().enumerate() {
+        if held.ndcg_at_100 > best * (1.0 + GAIN) {
+            (best, at) = (held.ndcg_at_100, place);
+        }
+    }
+    held.len().saturating_sub(at + 1)
 }
 
 /// Users with rows held out, and what these hold.
@@ -258,7 +230,8 @@ impl<'a> Course<'a> {
             loss += self.step.run(self.given, &mut self.net, &self.batch, adam);
             weight += f64::from(self.batch.weight);
             done += rows.len();
-            let (held_out, of, loss) = (self.held_out, data.rows.len(), (loss / weight) as f32);
+            let loss = Some((loss / weight) as f32);
+            let (held_out, of) = (self.held_out, data.rows.len());
             let progress = Progress { held_out, epoch, epochs, examples: done, of, loss };
             if (self.work.watch)(progress).is_break() {
                 return Err(Error::Cancelled);
