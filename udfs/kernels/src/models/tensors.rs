@@ -1,8 +1,8 @@
 //! Named arrays as bytes, in the safetensors format: eight bytes with the length of a JSON header,
 //! the header, the arrays. <https://huggingface.co/docs/safetensors>
 //!
-//! The header's `__metadata__` holds a JSON description of ours, and the CRC-32 of the description
-//! and the arrays. Numbers are little-endian.
+//! The header's `__metadata__` holds a JSON description of ours, and the CRC-32 of all bytes after
+//! the length, with zeros in its own place. Numbers are little-endian.
 
 use std::collections::BTreeMap;
 
@@ -60,13 +60,13 @@ impl Writer {
     }
 
     pub fn finish(mut self, description: &Value) -> Vec<u8> {
-        let description = description.to_string();
-        let check = checksum(&description, &self.data);
-        let metadata = json!({ "description": description, "crc32": format!("{check:08x}") });
+        let metadata = json!({ "description": description.to_string(), "crc32": NOT_YET });
         self.header.insert("__metadata__".to_string(), metadata);
         let mut header = Value::Object(self.header).to_string();
         // So that arrays of words are aligned.
         header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+        let check = checksum(&header, &self.data);
+        let header = header.replacen(&place(NOT_YET), &place(&format!("{check:08x}")), 1);
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend_from_slice(header.as_bytes());
         bytes.append(&mut self.data);
@@ -74,9 +74,16 @@ impl Writer {
     }
 }
 
-fn checksum(description: &str, data: &[u8]) -> u32 {
+/// What stands in the place of the checksum while it is computed.
+const NOT_YET: &str = "00000000";
+
+fn place(check: &str) -> String {
+    format!("\"crc32\":\"{check}\"")
+}
+
+fn checksum(header: &str, data: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(description.as_bytes());
+    hasher.update(header.as_bytes());
     hasher.update(data);
     hasher.finalize()
 }
@@ -94,11 +101,13 @@ impl<'a> File<'a> {
         let (length, rest) = bytes.split_first_chunk::<8>()?;
         let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
         let (header, data) = rest.split_at_checked(length)?;
-        let mut header: Map<String, Value> = serde_json::from_slice(header).ok()?;
+        let text = std::str::from_utf8(header).ok()?;
+        let mut header: Map<String, Value> = serde_json::from_str(text).ok()?;
         let metadata = header.remove("__metadata__")?;
-        let description = metadata.get("description")?.as_str()?;
-        let check = u32::from_str_radix(metadata.get("crc32")?.as_str()?, 16).ok()?;
-        if checksum(description, data) != check {
+        let (description, given) =
+            (metadata.get("description")?.as_str()?, metadata.get("crc32")?.as_str()?);
+        let blank = text.replacen(&place(given), &place(NOT_YET), 1);
+        if given != format!("{:08x}", checksum(&blank, data)) {
             return None;
         }
         let mut tensors = BTreeMap::new();

@@ -36,8 +36,8 @@ pub(super) struct Net {
 #[derive(Debug, Default)]
 pub(super) struct Step {
     /// Tokens of users' and items' sums, cut as the threads had them.
-    user_tokens: Vec<Ragged<Token>>,
-    item_tokens: Vec<Ragged<Token>>,
+    pub user_tokens: Vec<Ragged<Token>>,
+    pub item_tokens: Vec<Ragged<Token>>,
     sums: Vec<f32>,
     units: Vec<f32>,
     lengths: [Vec<f32>; 2],
