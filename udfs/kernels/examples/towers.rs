@@ -5,11 +5,12 @@
 //!   cargo run --release -p kernels --example towers -- FOLDER MODEL THREADS [option=value …]
 //! ```
 //!
-//! MODEL is `two_tower`, `als` or `popularity`. FOLDER holds raw little-endian arrays: `train.users`, `train.items` (u64), `train.times` (i64),
-//! `test.users`, `test.items`, and `catalogue.items`, every item that is ranked. Features are named
-//! in `features`, one `TOWER KIND NAME` a line: `train.NAME` of a category are u64, of a number f32,
-//! of a list `train.NAME.ends` and `train.NAME.keys` u64; `catalogue.NAME` of an item's. The largest
-//! u64 is NULL. Each line of the output is one JSON object.
+//! MODEL is `two_tower`, `als` or `popularity`. FOLDER holds raw little-endian arrays:
+//! `train.users`, `train.items` (u64), `train.times` (i64), `test.users`, `test.items`, and
+//! `catalogue.items`, every item that is ranked. Features are named in `features`, one `TOWER KIND
+//! NAME` a line: `train.NAME` of a category are u64, of a number f32, of a list `train.NAME.ends`
+//! and `train.NAME.keys` u64; `catalogue.NAME` of an item's. The largest u64 is NULL. Each line of
+//! the output is one JSON object.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -156,13 +157,8 @@ impl Input {
     }
 
     fn evaluate(&self, threads: usize, users: &[f32], items: &[f32], dimension: usize) -> Metrics {
-        let ranking = Ranking {
-            users,
-            items,
-            dimension,
-            relevant: &|user| &self.relevant[user],
-            seen: &|user| &self.seen[user],
-        };
+        let ranking =
+            Ranking { users, items, dimension, relevant: &self.relevant, seen: &self.seen };
         evaluate(Level::best(), threads, &ranking, &KS)
     }
 }

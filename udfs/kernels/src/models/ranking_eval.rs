@@ -5,7 +5,8 @@
 //! item is scored. With R the relevant items of a user and g(i) whether the item at place i is one:
 //!
 //! ```text
-//!   recall@k = Σ g(i) / |R|      ndcg@k = Σ g(i) / log₂(i + 1)  /  Σ over i ≤ min(k, |R|) 1 / log₂(i + 1)
+//!   recall@k = Σ g(i) / |R|
+//!   ndcg@k   = Σ g(i) / log₂(i + 1)  /  Σ over i ≤ min(k, |R|) of 1 / log₂(i + 1)
 //! ```
 //!
 //! Means are over users with at least one relevant item. Equal scores go to the lower item; NaN
@@ -15,16 +16,17 @@ use super::parallel::{each, ranges};
 use crate::simd::level::Level;
 use crate::vectors::{Panels, Rows, Top};
 
-/// Users, items, and who wants what. Vectors are row-major; a score is an inner product.
+/// Users, items, and who wants what. Vectors are row-major; a score is an inner product. Users
+/// without a row in `relevant` or `seen` have none.
 #[derive(Clone, Copy)]
 pub struct Ranking<'a> {
     pub users: &'a [f32],
     pub items: &'a [f32],
     pub dimension: usize,
     /// Items that a user should get, each once.
-    pub relevant: &'a (dyn Fn(usize) -> &'a [u32] + Sync),
+    pub relevant: &'a [Vec<u32>],
     /// Items that the list of a user leaves out.
-    pub seen: &'a (dyn Fn(usize) -> &'a [u32] + Sync),
+    pub seen: &'a [Vec<u32>],
 }
 
 /// Means for each k that was asked for.
@@ -48,12 +50,13 @@ pub fn evaluate(level: Level, threads: usize, ranking: &Ranking<'_>, ks: &[usize
     let ranges = ranges(users, threads);
     let mut found: Vec<Vec<f64>> = vec![Vec::new(); ranges.len()];
     each(found.iter_mut().zip(ranges).collect(), |_, (found, range)| {
-        let mut scores = vec![0.0; TOGETHER * panels.stride()];
+        let stride = panels.stride().max(1);
+        let mut scores = vec![0.0; TOGETHER * stride];
         for first in range.clone().step_by(TOGETHER) {
             let last = (first + TOGETHER).min(range.end);
             let vectors = &ranking.users[first * dimension..last * dimension];
             panels.dots(level, vectors, &mut scores);
-            let rows = scores.chunks_mut(panels.stride().max(1));
+            let rows = scores.chunks_mut(stride);
             for (user, scores) in (first..last).zip(rows) {
                 one(ranking, user, &mut scores[..panels.len()], ks, found);
             }
@@ -64,13 +67,13 @@ pub fn evaluate(level: Level, threads: usize, ranking: &Ranking<'_>, ks: &[usize
 
 /// Adds recalls, then NDCGs, of one user.
 fn one(ranking: &Ranking<'_>, user: usize, scores: &mut [f32], ks: &[usize], out: &mut Vec<f64>) {
-    let relevant = (ranking.relevant)(user);
-    if relevant.is_empty() {
+    let mut wanted = ranking.relevant.get(user).cloned().unwrap_or_default();
+    if wanted.is_empty() {
         return;
     }
     let longest = ks.iter().copied().max().unwrap_or(0);
     let mut top = Top::new(longest);
-    let mut seen = (ranking.seen)(user).to_vec();
+    let mut seen = ranking.seen.get(user).cloned().unwrap_or_default();
     seen.sort_unstable();
     for (item, score) in scores.iter().enumerate() {
         let near = top.is_open() || -score < top.limit();
@@ -79,7 +82,6 @@ fn one(ranking: &Ranking<'_>, user: usize, scores: &mut [f32], ks: &[usize], out
         }
     }
     let list = top.finish();
-    let mut wanted = relevant.to_vec();
     wanted.sort_unstable();
     let hit = |place: usize| {
         let item = list.get(place).map(|near| near.key as u32);

@@ -24,7 +24,8 @@ pub struct Progress {
 pub struct Work<'a> {
     pub level: Level,
     pub threads: usize,
-    /// Told several times a second, if the machine is not too slow; a break ends the training with `Cancelled`.
+    /// Told several times a second, if the machine is not too slow; a break ends the training with
+    /// `Cancelled`.
     pub watch: &'a dyn Fn(Progress) -> ControlFlow<()>,
 }
 

@@ -228,3 +228,22 @@ impl Kernel for Greatest<'_> {
         (0, greatest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_packed_as_rows_of_the_transpose() {
+        for (rows, width) in [(3, 16), (5, 7), (40, 33), (1, 1)] {
+            let all: Vec<f32> = (0..rows * width).map(|x| x as f32).collect();
+            let turned = (0..width).flat_map(|c| all.iter().skip(c).step_by(width));
+            let turned: Vec<f32> = turned.copied().collect();
+            let mut panels = Panels::default();
+            panels.fill_columns(&all, width);
+            let expected = Panels::new(Rows::single(&turned, rows).unwrap());
+            assert_eq!(panels.columns, expected.columns);
+            assert_eq!((panels.dimension, panels.rows), (rows, width));
+        }
+    }
+}

@@ -1,20 +1,24 @@
-//! Implicit matrix factorisation by alternating least squares: a vector for each user and item whose
-//! product is near 1 where the user took the item and near 0 elsewhere.
+//! Implicit matrix factorisation by alternating least squares: a vector for each user and item
+//! whose product is near 1 where the user took the item and near 0 elsewhere.
 //!
 //! With S what was taken, c its weights, α the weight of what was not, over users u and items i:
 //!
 //! ```text
-//!   Σ over S of c (1 - wᵤ·hᵢ)²  +  α Σ over all (wᵤ·hᵢ)²  +  λ Σᵤ (nᵤ + α|I|) |wᵤ|²  +  λ Σᵢ (nᵢ + α|U|) |hᵢ|²
+//!   Σ over S of c (1 - wᵤ·hᵢ)²  +  α Σ over all (wᵤ·hᵢ)²
+//!     +  λ Σᵤ (nᵤ + α|I|) |wᵤ|²  +  λ Σᵢ (nᵢ + α|U|) |hᵢ|²
 //! ```
 //!
-//! where n sums the weights of a row: regularisation grows with what is known (Rendle et al., "iALS++"
-//! and "Revisiting the performance of iALS", RecSys 2022, arXiv 2110.14037 and 2110.14044). With one
-//! side fixed, each row of the other is the solution of (Σ c h hᵀ + α HᵀH + λ(…) I) w = Σ c h, found
-//! by Cholesky in double precision. The Gramian HᵀH is summed over fixed blocks of rows, so that one
-//! input and seed give the same bits on any number of threads.
+//! where n sums the weights of a row: regularisation grows with what is known (Rendle et al.,
+//! "iALS++" and "Revisiting the performance of iALS", RecSys 2022, arXiv 2110.14037 and
+//! 2110.14044). With one side fixed, each row of the other is the solution of (Σ c h hᵀ + α HᵀH +
+//! λ(…) I) w = Σ c h, found by Cholesky in double precision. The Gramian HᵀH is summed over fixed
+//! blocks of rows, so that one input and seed give the same bits on any number of threads.
 
 mod bytes;
 mod solve;
+
+#[cfg(test)]
+mod tests;
 
 use super::parallel::{cut, each};
 use super::ragged::Ragged;
@@ -61,8 +65,8 @@ impl Options {
     }
 }
 
-/// Who took what. Keys are numbers, or hashes of text; a pair that comes twice counts the sum of its
-/// weights, and one of weight zero not at all.
+/// Who took what. Keys are numbers, or hashes of text; a pair that comes twice counts the sum of
+/// its weights, and one of weight zero not at all.
 #[derive(Debug, Clone, Copy)]
 pub struct Interactions<'a> {
     pub users: &'a [u64],
@@ -136,7 +140,7 @@ pub fn train(
             let progress = Progress { held_out: false, epoch, epochs, examples: done, of, loss };
             (work.watch)(progress).is_break()
         };
-        side(options, work, (&by_user, &items.vectors, &mut users.vectors), |done| tell(done))?;
+        side(options, work, (&by_user, &items.vectors, &mut users.vectors), &tell)?;
         side(options, work, (&by_item, &users.vectors, &mut items.vectors), |done| {
             tell(total + done)
         })?;

@@ -112,8 +112,8 @@ impl<'a, I: Iterator<Item = (&'a [f32], f64)>> Kernel for Products<'_, I> {
 }
 
 /// Solves `matrix · x = right` in place of `right`; the matrix is symmetric, positive definite and
-/// given by its lower triangle. Rounding may leave a pivot that is not above zero, which then counts
-/// as one whose direction is not known: that part of the solution is zero.
+/// given by its lower triangle. Rounding may leave a pivot that is not above zero, which then
+/// counts as one whose direction is not known: that part of the solution is zero.
 struct Cholesky<'a> {
     solver: &'a mut Solver,
 }

@@ -210,7 +210,7 @@ impl Encoder {
                 let share = share * std::f32::consts::FRAC_1_SQRT_2;
                 for half in [hash as u32, (hash >> 32) as u32] {
                     let sign = if half & 1 == 0 { share } else { -share };
-                    let place = (u64::from(half >> 1) * u64::from(*buckets) >> 31) as u32;
+                    let place = ((u64::from(half >> 1) * u64::from(*buckets)) >> 31) as u32;
                     out.push((self.first + place, sign));
                 }
             }

@@ -87,7 +87,7 @@ fn total<L: Lanes>(scores: &[f32]) -> f32 {
 pub(super) fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with so few bits that n times it is exact.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     let cut = if x > -87.0 { x } else { -87.0 };
     let shifted = cut * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;

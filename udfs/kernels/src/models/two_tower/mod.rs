@@ -1,9 +1,9 @@
 //! Two towers: users and items as unit vectors whose inner product says what a user picks next.
 //!
 //! ```text
-//!   user  id, categories, numbers, lists, history ──▶ Σ c·T[i] ─(layers)─▶ /|·| ──▶ u
-//!                                                                                    ╲ u·v / temperature
-//!   item  id, categories, numbers, lists ───────────▶ Σ c·T[i] ─(layers)─▶ /|·| ──▶ v
+//!   user  categories, numbers, lists, history ──▶ Σ c·T[i] ─(layers)─▶ /|·| ──▶ u
+//!                                                                      u·v / temperature
+//!   item  id, categories, numbers, lists ───────▶ Σ c·T[i] ─(layers)─▶ /|·| ──▶ v
 //! ```
 //!
 //! All features of both towers are rows of one table T: a category is a row with coefficient 1, a
@@ -17,8 +17,8 @@
 //! to like, is never a negative.
 //!
 //! NULL adds nothing: no category, number or list; NaN is NULL. A category that training has not
-//! seen is the feature's vector for unknown ones, which learns from ids left out at random. Infinite
-//! numbers are an error; standardised ones are cut at ±10.
+//! seen is the feature's vector for unknown ones, which learns from ids left out at random.
+//! Infinite numbers are an error; standardised ones are cut at ±10.
 //!
 //! One input and seed give the same bits on any number of threads.
 

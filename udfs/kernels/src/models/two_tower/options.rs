@@ -34,7 +34,8 @@ pub struct Options {
     pub epochs: usize,
     /// Examples of one step: their items are each other's negatives.
     pub batch_size: usize,
-    /// Of Adam, whose moments a row keeps as they are while no example touches it.
+    /// Of Adam in the first step; it falls evenly to nothing in the last. Moments of a row stay as
+    /// they are while no example touches it.
     pub learning_rate: f32,
     /// Widths of hidden layers (ReLU) of both towers; none are linear towers.
     pub layers: Vec<usize>,
@@ -47,7 +48,7 @@ pub struct Options {
     /// Share of each user's rows that early stopping holds out, rounded up; of users with less
     /// than three rows none.
     pub test_fraction: f64,
-    /// Ends when two epochs in a row are not better on what is held out, and trains once more on
+    /// Ends when three epochs in a row are not better on what is held out, and trains once more on
     /// all rows for as many epochs as were best.
     pub early_stop: bool,
     /// Items of a user's history that are pooled: in training any, then the latest.
@@ -65,7 +66,7 @@ impl Default for Options {
             dim: 64,
             temperature: 0.2,
             logq: LogQ::Full,
-            epochs: 20,
+            epochs: 12,
             batch_size: 512,
             learning_rate: 0.003,
             layers: Vec::new(),

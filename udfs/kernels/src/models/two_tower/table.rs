@@ -1,7 +1,7 @@
 //! Sums of table rows for inputs, and back: gradients of rows from those of the sums.
 //!
-//! Each thread owns a range of rows. It sorts the inputs' tokens by row and sums a row's gradient in
-//! the order of the inputs, so that the bits do not depend on how rows are shared out.
+//! Each thread owns a range of rows. It sorts the inputs' tokens by row and sums a row's gradient
+//! in the order of the inputs, so that the bits do not depend on how rows are shared out.
 
 use super::features::Token;
 use super::rows::{Adam, Parameters, combine};

@@ -223,7 +223,7 @@ fn gradients_are_those_of_the_naive_loss() {
             let width = gradient.len();
             let step = (width / 150).max(1);
             for place in (0..width).step_by(step) {
-                let mut at = |change: f32| {
+                let at = |change: f32| {
                     let mut moved = net.clone();
                     let x = &mut *numbers(&mut moved)[place];
                     *x += change;
@@ -295,4 +295,65 @@ fn rows_held_out_are_the_last_of_each_user() {
     assert_eq!(examples.split(&options), (vec![4, 5, 6, 3, 1], vec![2, 0]));
     let none = Options { test_fraction: 0.0, ..Options::default() };
     assert_eq!(examples.split(&none).1, Vec::<u32>::new());
+}
+
+/// A line of the reference: `tests/reference/retrieval.py` made it with PyTorch.
+fn reference(name: &str) -> Vec<f64> {
+    let text = include_str!("../../../tests/reference/retrieval.txt");
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let (_, numbers) = lines.find(|(found, _)| *found == name).unwrap();
+    numbers.split(' ').map(|x| x.parse().unwrap()).collect()
+}
+
+#[test]
+fn losses_and_gradients_are_those_of_pytorch() {
+    let users = [0, 0, 0, 1, 1, 2, 2, 2, 2, 3];
+    let items = [0, 1, 2, 1, 3, 0, 3, 4, 5, 1];
+    let weights = [1.0, 2.0, 1.0, 0.5, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0];
+    let examples = Examples {
+        users: &users,
+        items: &items,
+        times: None,
+        weights: Some(&weights),
+        history: None,
+        user_features: &[],
+        item_features: &[],
+    };
+    for (name, logq) in [("full", LogQ::Full), ("corrected", LogQ::Corrected)] {
+        let (history_dropout, id_dropout) = (0.0, 0.0);
+        let options = Options { dim: 5, logq, history_dropout, id_dropout, ..Options::default() };
+        let data = Data::new(&examples, &examples.in_order()).unwrap();
+        let mut table = vec![0.0f32; data.schema.rows * 16];
+        for (row, values) in table.chunks_exact_mut(16).enumerate() {
+            for (column, x) in values[..5].iter_mut().enumerate() {
+                *x = (1.0 + 7.0 * row as f64 + column as f64).sin() as f32;
+            }
+        }
+        let table = Parameters::new(table);
+        let net = Net { dim: 5, width: 16, table, ..Net::default() };
+        for level in Level::all() {
+            let given = Given { data: &data, options: &options, level, threads: 1 };
+            let (mut batch, mut step) = (Batch::default(), Step::default());
+            let rows: Vec<u32> = (0..10).collect();
+            batch.fill(&data, &options, &rows, None, 1);
+            step.forward(given, &net, &batch);
+            let loss = step.loss(given, &net, &batch) / f64::from(batch.weight);
+            step.backward(given, &net, &batch);
+            let mut gradient = vec![0.0f64; data.schema.rows * 5];
+            for (input, tokens) in all_tokens(&step).iter().enumerate() {
+                for (row, share) in tokens {
+                    for at in 0..5 {
+                        let part = f64::from(share * step.gradients[input * 16 + at]);
+                        gradient[*row as usize * 5 + at] += part;
+                    }
+                }
+            }
+            let expected = reference(&format!("two_tower_{name}_loss"))[0];
+            assert!((loss - expected).abs() < 1e-5 * expected, "{loss} {expected}");
+            let expected = reference(&format!("two_tower_{name}_gradient"));
+            for (found, expected) in gradient.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+            }
+        }
+    }
 }

@@ -15,9 +15,7 @@ use crate::models::ragged::Ragged;
 use crate::models::ranking_eval::{Ranking, evaluate};
 
 /// Epochs in a row that need not be better than the best so far.
-const PATIENCE: usize = 2;
-/// What an epoch must add to the best so far to count as better: less is chance.
-const GAIN: f64 = 0.005;
+const PATIENCE: usize = 3;
 /// Users that early stopping asks at most.
 const ASKED: usize = 2000;
 /// Items of a list that early stopping looks at.
@@ -111,11 +109,11 @@ fn stop_early(
     Ok(held)
 }
 
-/// Epochs since the last one that was better than all before it by `GAIN`.
+/// Epochs since the last one that was better than all before it.
 fn lost(held: &[Held]) -> usize {
     let (mut best, mut at) = (0.0, 0);
     for (place, held) in held.iter().enumerate() {
-        if held.ndcg_at_100 > best * (1.0 + GAIN) {
+        if held.ndcg_at_100 > best {
             (best, at) = (held.ndcg_at_100, place);
         }
     }
@@ -125,8 +123,8 @@ fn lost(held: &[Held]) -> usize {
 /// Users with rows held out, and what these hold.
 struct Asked {
     users: Vec<u32>,
-    relevant: Ragged<u32>,
-    seen: Ragged<u32>,
+    relevant: Vec<Vec<u32>>,
+    seen: Vec<Vec<u32>>,
 }
 
 impl Asked {
@@ -145,13 +143,13 @@ impl Asked {
         // Any of them, the same ones each time.
         users.sort_by_key(|rows| spread(u64::from(rows[0].0)));
         users.truncate(ASKED);
-        let (mut relevant, mut seen) = (Ragged::default(), Ragged::default());
+        let (mut relevant, mut seen) = (Vec::new(), Vec::new());
         for rows in &users {
             let number = |key: &u64| data.items.binary_search(key).map_or(u32::MAX, |n| n as u32);
             let taken = data.positives.row(rows[0].0 as usize);
             let wanted = rows.iter().map(|(_, key)| number(key));
-            relevant.push(wanted.filter(|item| taken.binary_search(item).is_err()));
-            seen.push(taken.iter().copied());
+            relevant.push(wanted.filter(|item| taken.binary_search(item).is_err()).collect());
+            seen.push(taken.to_vec());
         }
         Self { users: users.iter().map(|rows| rows[0].0).collect(), relevant, seen }
     }
@@ -168,8 +166,8 @@ impl Asked {
                 users,
                 items,
                 dimension: course.net.width,
-                relevant: &|user| self.relevant.row(user),
-                seen: &|user| self.seen.row(user),
+                relevant: &self.relevant,
+                seen: &self.seen,
             },
             &[LIST],
         )
@@ -226,7 +224,9 @@ impl<'a> Course<'a> {
             let seed = self.random.number();
             self.batch.fill(data, options, rows, hard.as_ref(), seed);
             self.steps += 1;
-            let adam = Adam::new(options.learning_rate, self.steps);
+            let all = epochs * self.order.len().div_ceil(options.batch_size);
+            let left = 1.0 - (self.steps - 1) as f32 / all as f32;
+            let adam = Adam::new(options.learning_rate * left, self.steps);
             loss += self.step.run(self.given, &mut self.net, &self.batch, adam);
             weight += f64::from(self.batch.weight);
             done += rows.len();
