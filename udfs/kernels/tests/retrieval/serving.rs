@@ -1,6 +1,6 @@
 //! Models as bytes, and vectors of users and items, known or not.
 
-use kernels::models::two_tower::{Error, Model, Options, Value, Work, train};
+use kernels::models::two_tower::{Error, Examples, Lists, Model, Options, Value, Work, train};
 use kernels::simd::level::Level;
 use proptest::prelude::*;
 
@@ -118,6 +118,34 @@ fn null_adds_nothing_and_far_numbers_are_cut() {
     assert_eq!(null, unseen);
     let length: f32 = null.iter().map(|x| x * x).sum();
     assert!((length - 1.0).abs() < 1e-5);
+}
+
+/// A history that comes with the rows: the model keeps the last one, and learns from each.
+#[test]
+fn given_histories_are_kept_from_the_last_row_in_time() {
+    let planted = Planted::new(40, 12);
+    let mut keys = Vec::new();
+    let mut ends = Vec::new();
+    for row in 0..planted.users.len() {
+        // What the user took before, newest first.
+        let first = row / 9 * 9;
+        keys.extend(planted.items[first..row].iter().rev());
+        ends.push(keys.len());
+    }
+    let times: Vec<i64> = (0..planted.users.len() as i64).rev().collect();
+    let options = Options { dim: 8, epochs: 2, batch_size: 64, ..Options::default() };
+    let level = Level::best();
+    for (times, last) in [(None, 8), (Some(&times[..]), 0)] {
+        let model = planted.with(|examples| {
+            let history = Some(Lists { ends: &ends, keys: &keys });
+            let examples = Examples { history, times, ..examples };
+            train(&examples, &options, &Work::alone()).unwrap().model
+        });
+        let newest: Vec<u64> = planted.items[..last].iter().rev().copied().collect();
+        let user = planted.users[0];
+        let known = model.embed_user(level, Some(user), None, None).unwrap();
+        assert_eq!(known, model.embed_user(level, Some(user), None, Some(&newest)).unwrap());
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dim: 64, regularisation: 0.005, unobserved_weight: 0.2, sweeps: 10, seed: 42 }
+        Self { dim: 64, regularisation: 0.007, unobserved_weight: 0.2, sweeps: 16, seed: 42 }
     }
 }
 
@@ -103,8 +103,8 @@ impl Side {
 
 /// Reach of the first vectors, over √dim.
 const REACH: f32 = 0.1;
-/// Rows between two looks at whether to go on.
-const CHUNK: usize = 8192;
+/// Additions between two looks at whether to go on: far less than a tenth of a second.
+const PATIENCE: usize = 1 << 28;
 
 /// Bytes that a training needs at most at once: an upper bound from the number of rows.
 pub fn memory_bytes(interactions: &Interactions<'_>, options: &Options, threads: usize) -> usize {
@@ -160,7 +160,9 @@ fn side(
 ) -> Result<(), Error> {
     let fixed = Fixed::new(options, work, fixed);
     let (level, rows): (_, Vec<usize>) = (work.level, (0..taken.len()).collect());
-    for (rows, vectors) in rows.chunks(CHUNK).zip(vectors.chunks_mut(CHUNK * options.dim)) {
+    // A factorisation is dim³ / 6 products and sums; rows of usual length cost as much again.
+    let chunk = (PATIENCE / options.dim.pow(3)).clamp(1, 8192);
+    for (rows, vectors) in rows.chunks(chunk).zip(vectors.chunks_mut(chunk * options.dim)) {
         let ranges = balanced(taken, rows[0], rows.len(), work.threads);
         let parts = cut(vectors, options.dim, &ranges).into_iter().zip(ranges.iter().cloned());
         each(parts.collect(), |_, (vectors, range)| {
