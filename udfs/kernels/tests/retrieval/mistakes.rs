@@ -61,6 +61,28 @@ fn options_out_of_range_are_named() {
     }
 }
 
+/// A mean difference past the range of a float, and a column that never changes.
+#[test]
+fn the_greatest_numbers_are_standardised() {
+    let greatest = Column::Number(&[f32::MAX, f32::MIN, f32::MAX, f32::NAN]);
+    let constant = Column::Number(&[7.0; 4]);
+    let feature = |name, column| Feature { name, buckets: None, column };
+    let features = [feature("greatest", greatest), feature("constant", constant)];
+    let examples = Examples {
+        user_features: &features,
+        item_features: &features,
+        ..plain(&[1, 2, 3, 4], &[5, 6, 5, 6])
+    };
+    let work = Work::alone();
+    let options = Options { epochs: 2, ..Options::default() };
+    let model = train(&examples, &options, &work).unwrap().model;
+    for user in 1..=4 {
+        let vector = model.embed_user(work.level, Some(user), None, None).unwrap();
+        let length: f32 = vector.iter().map(|x| x * x).sum();
+        assert!((length - 1.0).abs() < 1e-5);
+    }
+}
+
 proptest! {
     /// Whatever the rows, there is a model whose vectors are finite, or an error; never a panic.
     #[test]

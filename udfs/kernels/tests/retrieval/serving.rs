@@ -44,7 +44,7 @@ fn bytes_are_a_safetensors_file() {
         }
         let size = match tensor["dtype"].as_str().unwrap() {
             "F32" | "U32" => 4,
-            "U64" => 8,
+            "U64" | "F64" => 8,
             other => panic!("{other}"),
         };
         let count: u64 =

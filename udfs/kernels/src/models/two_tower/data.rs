@@ -125,15 +125,14 @@ impl Schema {
         for feature in examples.item_features {
             schema.add(feature, rows).map(|encoder| schema.item.push(encoder))?;
         }
+        u32::try_from(schema.rows).map_err(|_| Error::TooMany { what: "keys" })?;
         Ok(schema)
     }
 
     fn add(&mut self, feature: &Feature<'_>, rows: &[u32]) -> Result<Encoder, Error> {
-        let too_many = Error::TooMany { what: "keys" };
-        let first = u32::try_from(self.rows).map_err(|_| too_many.clone())?;
+        let first = u32::try_from(self.rows).map_err(|_| Error::TooMany { what: "keys" })?;
         let encoder = Encoder::fit(feature, rows, first)?;
         self.rows += encoder.rows();
-        u32::try_from(self.rows).map_err(|_| too_many)?;
         Ok(encoder)
     }
 }

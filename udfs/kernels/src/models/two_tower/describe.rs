@@ -52,6 +52,10 @@ impl Model {
         }
         for (tower, encoders) in [("user", &self.schema.user), ("item", &self.schema.item)] {
             for (place, encoder) in encoders.iter().enumerate() {
+                if let Kind::Number { mean, deviation } = encoder.kind {
+                    // The description's decimals need not give the same bits.
+                    writer.list(&format!("{tower}_features.{place}.scale"), &[mean, deviation]);
+                }
                 if let Keys::Known(keys) = &encoder.keys {
                     writer.list(&format!("{tower}_features.{place}.keys"), keys);
                 }
@@ -85,6 +89,9 @@ impl Model {
         let widths = about["layers"].as_array()?.iter();
         let widths = widths.map(|width| usize::try_from(width.as_u64()?).ok());
         let widths: Vec<usize> = widths.collect::<Option<_>>()?;
+        if widths.iter().any(|width| !(1..=4096).contains(width)) {
+            return None;
+        }
         let user = Layers::read("user", dim, &widths, file)?;
         let item = Layers::read("item", dim, &widths, file)?;
         let schema = Schema {
@@ -158,11 +165,14 @@ fn feature(encoder: &Encoder) -> Value {
 fn encoders(file: &File<'_>, tower: &str) -> Option<Vec<Encoder>> {
     let features = file.description[tower].as_array()?.iter().enumerate();
     let encoders = features.map(|(place, about)| {
-        let number = |name: &str| about[name].as_f64().map(|x| x as f32);
         let kind = match about["kind"].as_str()? {
             "category" => Kind::Category,
             "list" => Kind::List,
-            "number" => Kind::Number { mean: number("mean")?, deviation: number("deviation")? },
+            "number" => {
+                let scale: Vec<f64> = file.list(&format!("{tower}.{place}.scale"))?;
+                let [mean, deviation] = scale.try_into().ok()?;
+                Kind::Number { mean, deviation }
+            }
             _ => return None,
         };
         let keys = match about["buckets"].as_u64() {
@@ -217,8 +227,8 @@ impl Layers {
         let layers = sizes(dim, widths).into_iter().enumerate().map(|(place, size)| {
             let weights: Vec<f32> = file.list(&format!("{tower}_layers.{place}.weights"))?;
             let mut biases: Vec<f32> = file.list(&format!("{tower}_layers.{place}.biases"))?;
-            let (inputs, outputs) = (padded(size[0].max(1)), padded(size[1].max(1)));
-            let mut values = wide(&weights, size[0].max(1), size[1])?;
+            let (inputs, outputs) = (padded(size[0]), padded(size[1]));
+            let mut values = wide(&weights, size[0], size[1])?;
             values.resize(inputs * outputs, 0.0);
             if biases.len() != size[1] {
                 return None;

@@ -91,8 +91,8 @@ pub(super) enum Kind {
     List,
     /// A number, standardised by what the training saw.
     Number {
-        mean: f32,
-        deviation: f32,
+        mean: f64,
+        deviation: f64,
     },
 }
 
@@ -115,7 +115,7 @@ impl Keys {
 }
 
 /// Places of values beyond which a standardised number says no more.
-const FAR: f32 = 10.0;
+const FAR: f64 = 10.0;
 
 impl Encoder {
     /// Learns keys, mean and deviation from `rows` of the column.
@@ -146,9 +146,9 @@ impl Encoder {
             Column::Category(_) => Kind::Category,
             Column::List(_) => Kind::List,
             Column::Number(_) => {
-                let deviation = (numbers.2 / (numbers.0.max(1) as f64)).sqrt() as f32;
+                let deviation = (numbers.2 / (numbers.0.max(1) as f64)).sqrt();
                 let deviation = if deviation > 0.0 { deviation } else { 1.0 };
-                Kind::Number { mean: numbers.1 as f32, deviation }
+                Kind::Number { mean: numbers.1, deviation }
             }
         };
         let keys = match (kind, feature.buckets) {
@@ -189,7 +189,9 @@ impl Encoder {
                 return Err(Error::NotFinite { column: self.name.clone(), row });
             }
             (Kind::Number { mean, deviation }, Value::Number(x)) => {
-                out.push((self.first, ((x - mean) / deviation).clamp(-FAR, FAR)));
+                // In double precision no difference leaves the range of numbers.
+                let standard = (f64::from(x) - mean) / deviation;
+                out.push((self.first, standard.clamp(-FAR, FAR) as f32));
             }
             _ => {
                 let (feature, expected) = (self.name.clone(), self.expected());
