@@ -1,16 +1,31 @@
-//! Parts of one step of work, each on a thread of its own.
+//! Parts of one step of work, shared by the threads of a pool.
+//!
+//! A step of training is a few milliseconds, so the parts are rayon's: a thread that is done takes
+//! what no other has begun, and does not wait for one that has no processor. Threads that were
+//! started for each part made two of them slower than one beside other work.
 
 use std::ops::Range;
 
-/// `work(0, part)`, `work(1, part)`, … at the same time, the first on this thread; returns when
+/// Does `work` with a pool of so many threads, in which `each` shares its parts.
+pub(super) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    match rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build() {
+        Ok(pool) if threads > 1 => pool.install(work),
+        _ => work(),
+    }
+}
+
+/// `work(0, part)`, `work(1, part)`, … at the same time, as far as there are threads; returns when
 /// all are done. What a part computes must not depend on how the work was cut.
 pub(super) fn each<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) {
-    std::thread::scope(|scope| {
+    let mut parts = parts.into_iter().enumerate();
+    let first = parts.next();
+    if parts.len() == 0 {
+        return first.into_iter().for_each(|(number, part)| work(number, part));
+    }
+    rayon::scope(|scope| {
         let work = &work;
-        let mut parts = parts.into_iter().enumerate();
-        let first = parts.next();
         for (number, part) in parts {
-            scope.spawn(move || work(number, part));
+            scope.spawn(move |_| work(number, part));
         }
         if let Some((number, part)) = first {
             work(number, part);

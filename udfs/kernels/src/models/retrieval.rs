@@ -26,7 +26,7 @@ pub struct Work<'a> {
     pub threads: usize,
     /// Told several times a second, if the machine is not too slow; a break ends the training with
     /// `Cancelled`.
-    pub watch: &'a dyn Fn(Progress) -> ControlFlow<()>,
+    pub watch: &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync),
 }
 
 impl Work<'_> {

@@ -1,7 +1,7 @@
 //! What two towers learn of planted groups.
 
-use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kernels::models::ranking_eval::Metrics;
 use kernels::models::two_tower::{
@@ -128,16 +128,16 @@ fn cold_items_are_near_the_users_of_their_genre() {
 #[test]
 fn progress_is_told_and_a_break_ends_the_training() {
     let planted = Planted::new(60, 6);
-    let told = Cell::new(0);
+    let told = AtomicUsize::new(0);
     let watch = |progress: Progress| {
-        told.set(told.get() + 1);
+        let count = told.fetch_add(1, Ordering::Relaxed) + 1;
         assert!(progress.examples <= progress.of && progress.epoch <= progress.epochs);
         assert!(progress.loss.unwrap().is_finite());
-        if told.get() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if count == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let work = Work { watch: &watch, ..Work::alone() };
     let result = planted.with(|examples| train(&examples, &quick(), &work).map(|_| ()));
-    assert_eq!((result, told.get()), (Err(Error::Cancelled), 3));
+    assert_eq!((result, told.into_inner()), (Err(Error::Cancelled), 3));
 }
 
 #[test]

@@ -20,7 +20,7 @@ mod solve;
 #[cfg(test)]
 mod tests;
 
-use super::parallel::{cut, each};
+use super::parallel::{cut, each, with_threads};
 use super::ragged::Ragged;
 use crate::ann::Random;
 use solve::{Fixed, Solver};
@@ -124,6 +124,14 @@ pub fn train(
     work: &Work<'_>,
 ) -> Result<Model, Error> {
     options.check()?;
+    with_threads(work.threads, || train_all(interactions, options, work))
+}
+
+fn train_all(
+    interactions: &Interactions<'_>,
+    options: &Options,
+    work: &Work<'_>,
+) -> Result<Model, Error> {
     let (mut users, mut items, by_user, by_item) = sides(interactions)?;
     let mut random = Random::new(options.seed);
     let reach = REACH / (options.dim as f32).sqrt();

@@ -11,6 +11,7 @@ use super::rows::{Adam, Parameters, padded};
 use super::step::{Given, Net, Step, item_tokens};
 use super::{Error, Progress, Work};
 use crate::ann::Random;
+use crate::models::parallel::with_threads;
 use crate::models::ragged::Ragged;
 use crate::models::ranking_eval::{Ranking, evaluate};
 
@@ -70,6 +71,14 @@ pub fn train(
 ) -> Result<Training, Error> {
     options.check()?;
     examples.check()?;
+    with_threads(work.threads, || train_all(examples, options, work))
+}
+
+fn train_all(
+    examples: &Examples<'_>,
+    options: &Options,
+    work: &Work<'_>,
+) -> Result<Training, Error> {
     let mut held = Vec::new();
     let mut epochs = options.epochs;
     if options.early_stop {
