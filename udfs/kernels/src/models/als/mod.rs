@@ -148,7 +148,7 @@ fn train_all(
             let progress = Progress { held_out: false, epoch, epochs, examples: done, of, loss };
             (work.watch)(progress).is_break()
         };
-        side(options, work, (&by_user, &items.vectors, &mut users.vectors), &tell)?;
+        side(options, work, (&by_user, &items.vectors, &mut users.vectors), tell)?;
         side(options, work, (&by_item, &users.vectors, &mut items.vectors), |done| {
             tell(total + done)
         })?;
