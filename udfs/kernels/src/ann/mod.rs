@@ -34,7 +34,7 @@ mod list;
 mod model;
 mod parallel;
 mod probe;
-mod random;
+pub(crate) mod random;
 mod search;
 mod segment;
 mod stand_ins;

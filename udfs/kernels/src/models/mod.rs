@@ -1,7 +1,15 @@
-//! Models that learn from rows: what trains them and what scores with them.
+//! Models that learn from slices, are kept as bytes, and answer slices: of tables, and of what
+//! users took.
 
+pub mod als;
 pub mod gbdt;
 pub mod linear;
 pub mod link;
+mod parallel;
+mod ragged;
+pub mod ranking_eval;
+pub mod retrieval;
+mod tensors;
 mod text;
 pub mod trees;
+pub mod two_tower;

@@ -52,6 +52,21 @@ impl Panels {
         }
     }
 
+    /// Packs the transpose of a row-major matrix over the same memory: its rows are the columns
+    /// of `all`, of which `width`, at least 1, make a row there.
+    pub fn fill_columns(&mut self, all: &[f32], width: usize) {
+        (self.dimension, self.rows) = (all.len() / width, width);
+        self.columns.clear();
+        for first in (0..width).step_by(LANES) {
+            let lanes = (width - first).min(LANES);
+            self.columns.extend(all.chunks_exact(width).map(|row| {
+                let mut column = [0.0; LANES];
+                column[..lanes].copy_from_slice(&row[first..first + lanes]);
+                column
+            }));
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.rows
     }
@@ -211,5 +226,24 @@ impl Kernel for Greatest<'_> {
             }
         }
         (0, greatest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_packed_as_rows_of_the_transpose() {
+        for (rows, width) in [(3, 16), (5, 7), (40, 33), (1, 1)] {
+            let all: Vec<f32> = (0..rows * width).map(|x| x as f32).collect();
+            let turned = (0..width).flat_map(|c| all.iter().skip(c).step_by(width));
+            let turned: Vec<f32> = turned.copied().collect();
+            let mut panels = Panels::default();
+            panels.fill_columns(&all, width);
+            let expected = Panels::new(Rows::single(&turned, rows).unwrap());
+            assert_eq!(panels.columns, expected.columns);
+            assert_eq!((panels.dimension, panels.rows), (rows, width));
+        }
     }
 }
