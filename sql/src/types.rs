@@ -151,8 +151,20 @@ fn vector(arguments: &[String]) -> Result<(DataType, Option<String>)> {
         return Err(Error::new("22023", "dimensions for type vector must be at least 1")
             .with_hint(format!("Write vector(n) with n from 1 to {VECTOR_DIMENSIONS}.")));
     };
+    let (vector, tag) = vector_of(n);
+    Ok((vector, Some(tag)))
+}
+
+/// The type of vectors of `n` numbers, and its name.
+pub fn vector_of(n: i32) -> (DataType, String) {
     let element = Arc::new(Field::new("element", DataType::Float32, true));
-    Ok((DataType::FixedSizeList(element, n), Some(format!("vector({n})"))))
+    (DataType::FixedSizeList(element, n), format!("vector({n})"))
+}
+
+/// Whether it is a vector of any dimension, which a parameter may be.
+pub fn is_any_vector(sql: &Sql) -> bool {
+    let Sql::Custom(name, arguments) = sql else { return false };
+    arguments.is_empty() && name.to_string().eq_ignore_ascii_case("vector")
 }
 
 fn with_length(name: &str, length: &Option<CharacterLength>) -> String {

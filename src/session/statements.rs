@@ -142,7 +142,10 @@ impl Session {
         self.statements.check_free(&name)?;
         let mut fields = Vec::with_capacity(types.len());
         for data_type in types {
-            fields.push(Some(Arc::new(sql::types::field("", data_type)?)));
+            fields.push(match sql::types::is_any_vector(data_type) {
+                true => None,
+                false => Some(Arc::new(sql::types::field("", data_type)?)),
+            });
         }
         let parsed = Parsed::Sql(Arc::new(inner.clone()));
         let statement = Statement { text: Arc::clone(text), parsed };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use catalog::{NewColumn, NewTable, StoredQuery, Table, TableChange};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
     ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, Expr, GeneratedExpressionMode,
@@ -204,7 +204,15 @@ pub fn storable(field: &Field) -> Field {
         DataType::List(e) | DataType::LargeList(e) | DataType::ListView(e) => {
             DataType::List(Arc::new(storable(e).with_name("element").with_nullable(true)))
         }
-        DataType::FixedSizeList(e, n) => fixed_list(field, e, *n),
+        DataType::FixedSizeList(e, n) if *e.data_type() == DataType::Float32 => {
+            let (vector, tag) = types::vector_of(*n);
+            let tag = [(catalog::TYPE_KEY.to_owned(), tag)].into();
+            return Field::new(field.name(), vector, true).with_metadata(tag);
+        }
+        // Only vectors keep their length.
+        DataType::FixedSizeList(e, _) => {
+            DataType::List(Arc::new(storable(e).with_name("element").with_nullable(true)))
+        }
         DataType::Struct(fields) => {
             let fields = fields.iter().map(|f| storable(f).with_nullable(true));
             DataType::Struct(fields.collect::<Fields>())
@@ -214,15 +222,6 @@ pub fn storable(field: &Field) -> Field {
     let mut metadata = field.metadata().clone();
     metadata.retain(|key, _| key == catalog::TYPE_KEY);
     Field::new(field.name(), stored, true).with_metadata(metadata)
-}
-
-/// Only vectors keep their length: others are stored as lists.
-fn fixed_list(field: &Field, element: &FieldRef, length: i32) -> DataType {
-    let element = Arc::new(storable(element).with_name("element").with_nullable(true));
-    match field.metadata().contains_key(catalog::TYPE_KEY) {
-        true => DataType::FixedSizeList(element, length),
-        false => DataType::List(element),
-    }
 }
 
 /// The table that a statement declares, and its constraints.

@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, DataType, Expr, Value};
 
 use super::cast;
+use crate::types;
 
 /// A number that the planner would take for another type's, or not at all: integers are int4,
 /// what has an exponent is numeric, and what no numeric can hold is double precision.
@@ -58,12 +59,11 @@ pub(super) fn dimensions(literal: &Expr, data_type: &mut DataType) {
 /// Nor does a vector's that is written without it. What is no literal stays as it is: distances
 /// read text, and a vector has its dimension.
 pub(super) fn vector(expression: &mut Expr) {
-    let Expr::Cast { expr, data_type: DataType::Custom(name, arguments), .. } = expression else {
-        return;
-    };
-    if !arguments.is_empty() || !name.to_string().eq_ignore_ascii_case("vector") {
+    let Expr::Cast { expr, data_type, .. } = expression else { return };
+    if !types::is_any_vector(data_type) {
         return;
     }
+    let DataType::Custom(_, arguments) = data_type else { return };
     let count = match expr.as_ref() {
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text) => Some(text.split(',').count()),
