@@ -43,6 +43,13 @@ impl LargeJoins {
         if join.null_aware || join.on.is_empty() {
             return Ok(None);
         }
+        for (left, right) in &join.on {
+            let of_left = left.data_type(&join.left().schema())?;
+            let of_right = right.data_type(&join.right().schema())?;
+            if of_left != of_right || !is_merged(&of_left) {
+                return Ok(None);
+            }
+        }
         let statistics =
             StatisticsContext::new().compute(&**join.left(), &StatisticsArgs::new())?;
         if bytes(join.left(), &statistics).is_none_or(|bytes| bytes <= self.limit) {
@@ -87,6 +94,21 @@ impl PhysicalOptimizerRule for LargeJoins {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// Whether the engine merges by keys of the type, and takes the same of them for equal as it does
+/// when it hashes them.
+fn is_merged(key: &DataType) -> bool {
+    key.is_integer()
+        || key.is_string()
+        || matches!(
+            key,
+            DataType::Boolean
+                | DataType::Binary
+                | DataType::Date32
+                | DataType::Decimal128(..)
+                | DataType::Timestamp(_, None)
+        )
 }
 
 /// What a hash join's kept side takes, in bytes, as far as statistics know.
@@ -140,6 +162,15 @@ mod tests {
             assert!(large.contains("SortMergeJoin") && !large.contains("HashJoin"), "{large}");
             assert_eq!(small.lines().next(), large.lines().next());
         }
+    }
+
+    #[tokio::test]
+    async fn keys_that_are_not_merged_are_hashed() {
+        let key = "arrow_cast(k, 'Timestamp(Microsecond, Some(\"UTC\"))')";
+        let a = format!("(select {key} as k, t from a) a");
+        let b = format!("(select {key} as k, t from b) b");
+        let large = plan(3 << 16, &format!("select a.t, b.t from {a} join {b} on a.k = b.k")).await;
+        assert!(large.starts_with("5000 rows") && large.contains("HashJoinExec"), "{large}");
     }
 
     #[tokio::test]
