@@ -73,6 +73,21 @@ def test_changes_go_both_ways(server):
     assert duck.execute("SELECT * FROM lake.public.renamed WHERE id = 7").fetchone() == (7, "n7")
 
 
+def test_a_column_of_another_type_stands_where_it_stood(server):
+    ours = server.connect()
+    ours.execute("CREATE TABLE r (a int, b text, c int)")
+    ours.execute("INSERT INTO r SELECT g, g::text, -g FROM generate_series(1, 3000) g")
+    ours.execute("ALTER TABLE r ALTER COLUMN b TYPE int USING b::int * 10")
+    ours.execute("INSERT INTO r VALUES (-1, -2, -3)")
+    duck = attach(server)
+    described = [row[:2] for row in duck.execute("DESCRIBE lake.public.r").fetchall()]
+    assert described == [("a", "INTEGER"), ("b", "INTEGER"), ("c", "INTEGER")]
+    sums = "SELECT count(*), sum(a), sum(b), sum(c) FROM {}r"
+    assert duck.execute(sums.format("lake.public.")).fetchone() == (3001, 4501499, 45014998, -4501503)
+    duck.execute("INSERT INTO lake.public.r VALUES (1, 2, 3)")
+    assert ours.execute(sums.format("")).fetchone() == (3002, 4501500, 45015000, -4501500)
+
+
 def test_we_read_a_table_that_duckdb_made(server):
     ours, duck = server.connect(), attach(server)
     duck.execute("""CREATE TABLE lake.public.d AS SELECT range AS r, 'd' || range AS s, [range, 1] AS l,
