@@ -26,6 +26,7 @@ use sql::copy::{CopyIn, CopyOut};
 use sql::parse::CopyPlace;
 use sql::plan::{self, Environment, Lakes, Life, Origin, Overrides};
 use sql::{Notice, Own, Parsed, statements};
+use tokio::runtime::Handle;
 
 use crate::session::Planned;
 use crate::{Error, explain};
@@ -183,11 +184,13 @@ pub(crate) async fn plan(
     apart(async move { plan_here(&environment, &lakes, &statement, &types).await }).await
 }
 
-/// Runs work on a task that ends with the caller.
+/// Runs work on a thread of its own: a worker that is kept busy would let nobody wake up for what
+/// arrives, a cancel included. What it does when the caller has gone is thrown away.
 async fn apart<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    let done = SpawnedTask::spawn(work).join().await;
+    let runtime = Handle::current();
+    let done = SpawnedTask::spawn_blocking(move || runtime.block_on(work)).join().await;
     done.unwrap_or_else(|failed| Err(Error::new("XX000", format!("planning failed: {failed}"))))
 }
 

@@ -6,7 +6,7 @@ import time
 import psycopg
 import pytest
 
-LONG = "select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b where a * b < %s"
+LONG = "select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b where a::bigint * b < %s"
 
 
 @pytest.fixture

@@ -189,7 +189,9 @@ def plain(text):
     """Without places in the script, sizes, and lines about schemas that only one server has."""
     text = re.sub(r"psql:<stdin>:\d+: ", "", text)
     lines = [SIZE.sub("SIZE", line) for line in text.splitlines() if line.split("|")[0] not in OWN_SCHEMAS]
-    if text.startswith("List of schemas"):
+    # So has the access method for vectors.
+    lines = [line for line in lines if not line.startswith("ivf|")]
+    if text.startswith(("List of schemas", "List of access methods")):
         lines = [line for line in lines if not re.fullmatch(r"\(\d+ rows?\)", line)]
     # Ours knows letters beyond ASCII.
     return "\n".join(lines).replace("|C|C.UTF-8|", "|C|C|")
@@ -337,7 +339,7 @@ def completed(url, folder):
         line = terminal.match[1]
         shown = terminal.before.replace("\r", "").splitlines()[1:-1]
         words = {word for shown_line in shown for word in re.split(r"\s{2,}", shown_line)}
-        found[text] = (line, sorted(words - {"", *OWN_SCHEMAS, *(f"{schema}." for schema in OWN_SCHEMAS)}))
+        found[text] = (line, sorted(words - {"", "ivf", *OWN_SCHEMAS, *(f"{schema}." for schema in OWN_SCHEMAS)}))
     terminal.sendeof()
     terminal.expect(pexpect.EOF)
     return found

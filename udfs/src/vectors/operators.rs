@@ -33,15 +33,7 @@ impl ExprPlanner for Operators {
         schema: &DFSchema,
     ) -> EngineResult<PlannerResult<RawBinaryExpr>> {
         let operator = expr.op.to_string();
-        let is_vector = |side: &Expr| {
-            let of = side.get_type(schema);
-            of.is_ok_and(|of| {
-                matches!(of, DataType::FixedSizeList(item, _)
-                if *item.data_type() == DataType::Float32)
-            })
-        };
-        let own = super::of_vectors(&operator);
-        let own = own.filter(|_| is_vector(&expr.left) || is_vector(&expr.right));
+        let own = super::of_vectors(&operator).filter(|_| of_vectors(&expr, schema));
         let name = super::of_operator(&operator).or(own);
         let function = name.and_then(|name| self.0.iter().find(|own| own.name() == name));
         let Some(function) = function else { return Ok(PlannerResult::Original(expr)) };
@@ -49,6 +41,19 @@ impl ExprPlanner for Operators {
         let left = typed(left, &right, schema);
         let right = typed(right, &left, schema);
         Ok(PlannerResult::Planned(function.call(vec![left, right])))
+    }
+}
+
+/// Whether a side is a vector. The left one, which is long in a long sum, is looked at where the
+/// right one may stand beside a vector only.
+fn of_vectors(expr: &RawBinaryExpr, schema: &DFSchema) -> bool {
+    let is_vector = |of: &DataType| matches!(of, DataType::FixedSizeList(item, _) if *item.data_type() == DataType::Float32);
+    match expr.right.get_type(schema) {
+        Ok(of) if is_vector(&of) => true,
+        Ok(DataType::Utf8 | DataType::Null) | Err(_) => {
+            expr.left.get_type(schema).is_ok_and(|of| is_vector(&of))
+        }
+        Ok(_) => false,
     }
 }
 
