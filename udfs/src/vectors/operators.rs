@@ -44,8 +44,8 @@ impl ExprPlanner for Operators {
     }
 }
 
-/// Whether a side is a vector. The left one, which is long in a long sum, is looked at where the
-/// right one may stand beside a vector only.
+/// Whether a side is a vector. The left one, which is long in a long sum, is looked at only where
+/// the right one may stand beside a vector.
 fn of_vectors(expr: &RawBinaryExpr, schema: &DFSchema) -> bool {
     let is_vector = |of: &DataType| matches!(of, DataType::FixedSizeList(item, _) if *item.data_type() == DataType::Float32);
     match expr.right.get_type(schema) {
