@@ -47,7 +47,10 @@ impl ExprPlanner for Operators {
 /// Whether a side is a vector. The left one, which is long in a long sum, is looked at only where
 /// the right one may stand beside a vector.
 fn of_vectors(expr: &RawBinaryExpr, schema: &DFSchema) -> bool {
-    let is_vector = |of: &DataType| matches!(of, DataType::FixedSizeList(item, _) if *item.data_type() == DataType::Float32);
+    let is_vector = |of: &DataType| match of {
+        DataType::FixedSizeList(item, _) => *item.data_type() == DataType::Float32,
+        _ => false,
+    };
     match expr.right.get_type(schema) {
         Ok(of) if is_vector(&of) => true,
         Ok(DataType::Utf8 | DataType::Null) | Err(_) => {
