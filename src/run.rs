@@ -215,8 +215,8 @@ async fn plan_sql(
     sql: &ast::Statement,
     types: &[Option<FieldRef>],
 ) -> Result<Plan, Error> {
-    if let ast::Statement::Query(_) = sql
-        && let Some(parts) = changes::parts(environment, lakes, sql, types).await?
+    if let ast::Statement::Query(query) = sql
+        && let Some(parts) = changes::parts(environment, lakes, query, types).await?
     {
         let rest = plan_rows(environment, lakes, &parts.rest, types, parts.given).await?;
         return Ok(Plan::With(parts.steps, Box::new(rest)));
@@ -433,10 +433,10 @@ async fn with(
     steps: &[Step],
     rest: Plan,
 ) -> Result<Outcome, Error> {
-    let mut touched = Touched::default();
+    let (mut touched, mut memory) = (Touched::default(), Vec::new());
     for step in steps {
         let applied = changes::apply_after(environment, lakes, &step.change, &mut touched).await?;
-        step.fill(applied.returned);
+        memory.extend(step.fill(applied.returned));
     }
     let plan = match rest {
         Plan::Query(plan) => plan,

@@ -6,6 +6,8 @@
     ANN_PEERS    which peers, with commas; all by default
     ANN_TEXT     a folder whose *.rs and *.md files are the text of kind `text`
 
+Needs numpy beside `requirements.txt`, scikit-learn for text, and for the peers faiss-cpu, scann, hnswlib, usearch.
+
 Kind `clustered`: few hidden dimensions bent into many by a random network (local intrinsic dimension
 10 to 20), unit length, inner product; queries come from a second network near the first, as a user
 tower's do: they are out of the rows' distribution. Kind `text`: TF-IDF of real paragraphs, reduced by

@@ -5,6 +5,8 @@
     GBDT_BINARY   the release example: cargo build --release -p kernels --example gbdt
     GBDT_DATA     the folder of the parquet files; a set whose file is not there is skipped
 
+Needs lightgbm, pandas, pyarrow and scikit-learn beside `requirements.txt`.
+
 Sets are real tables with a random half (seed 1) as test, text columns as native categories, missing values
 left in. Parameters are LightGBM's defaults for each set but for those in `SETS`. Each side trains twice, in
 turns, and the least time counts; LightGBM's includes its own binning, as ours does. Times are of the processor,

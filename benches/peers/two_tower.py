@@ -6,6 +6,8 @@
     TOWERS_THREADS  of ours and of PyTorch; 2
     TOWERS_PEERS    which, with commas; all by default
 
+Needs numpy and pyarrow beside `requirements.txt`, and torch for the peers of that name.
+
 DATA is the folder with `mlsmall_*.parquet` (MovieLens latest-small: ratings of 4 and more are
 positives) or, for `flights`, `nycflights_flights.parquet` (which plane flies which flight number; a
 pair counts when it comes first). The last fifth of each user's by time is the test, rounded down;

@@ -302,6 +302,18 @@ pub struct DataFile {
     pub deleted: Option<Arc<RoaringTreemap>>,
 }
 
+impl DataFile {
+    /// Rows that are deleted.
+    pub fn gone(&self) -> u64 {
+        self.deleted.as_ref().map_or(0, |deleted| deleted.len())
+    }
+
+    /// Rows that are not.
+    pub fn live(&self) -> u64 {
+        self.rows - self.gone()
+    }
+}
+
 /// Statistics in DuckLake's text form.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ColumnStats {
@@ -472,7 +484,7 @@ impl Table {
 impl TableRows {
     /// Live rows: file rows less deletions, plus inlined ones.
     pub fn count(&self) -> u64 {
-        let live = |f: &Arc<DataFile>| f.rows - f.deleted.as_ref().map_or(0, |d| d.len());
+        let live = |file: &Arc<DataFile>| file.live();
         let inlined = self.inlined.iter().map(|i| i.batch.num_rows() as u64).sum::<u64>();
         self.files.iter().map(live).sum::<u64>() + inlined
     }

@@ -25,7 +25,7 @@ use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-use super::segment::{failed, row_bytes, write_row};
+use super::segment::{failed, row_bytes, write_row, wrong};
 use super::{Covered, Progress, SegmentFile, TableIndex};
 use crate::error::{Error, Result};
 use crate::model::{DataFile, Table, TableRows};
@@ -127,7 +127,7 @@ impl IndexBuild<'_> {
         let mut reader = self.reader(files);
         while let Some(chunk) = reader.next().await? {
             seen += chunk.numbers.len();
-            sample.push(rows_of(&chunk.vectors, dimension)?);
+            sample.push(Rows::single(&chunk.vectors, dimension).map_err(wrong)?);
         }
         if seen == 0 {
             return Ok(None);
@@ -183,7 +183,7 @@ impl IndexBuild<'_> {
         let start = sink.finish(rows, &bytes).await?;
         self.sync(&sink.path)?;
         let head_bytes = ann::Head::bytes_from(&bytes).map_err(|e| failed(&sink.path, &e))?;
-        let deleted = files.iter().map(|f| f.deleted.as_ref().map_or(0, |d| d.len())).sum::<u64>();
+        let live = files.iter().map(|file| file.live()).sum::<u64>();
         let indexed = segment.head().rows() as u64;
         Ok(Some(SegmentFile {
             path: sink.path.clone(),
@@ -191,7 +191,7 @@ impl IndexBuild<'_> {
             start,
             head_bytes,
             indexed,
-            nulls: rows.saturating_sub(deleted).saturating_sub(indexed),
+            nulls: live.saturating_sub(indexed),
             lists: segment.head().model().lists() as u64,
             drift: segment.head().drift(),
             files: files.iter().map(|f| Covered { file: f.id, rows: f.rows }).collect(),
@@ -318,14 +318,6 @@ impl Chunk {
             self.vectors.extend_from_slice(&values[start..start + dimension]);
         }
     }
-}
-
-fn rows_of(vectors: &[f32], dimension: usize) -> Result<Rows<'_>> {
-    let wrong = |error: kernels::vectors::Error| Error::InvalidParameter {
-        message: error.to_string(),
-        hint: None,
-    };
-    Rows::single(vectors, dimension).map_err(wrong)
 }
 
 impl Sink {

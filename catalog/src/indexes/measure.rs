@@ -1,26 +1,23 @@
 //! What recall an index gives: some of its live rows are searched for, and the answers compared
 //! with those of a scan of all its vectors.
 //!
-//! A row counts as found if it is no farther than the k-th nearest of the scan, so that ties do not
-//! count against the index. Rows that no segment covers are not looked at: they are always found.
+//! A row counts as found if it is no farther than the k-th nearest of the scan, both distances
+//! being computed alike, so that ties do not count against the index. Rows that no segment covers
+//! are not looked at: they are always found.
 
 use kernels::ann::{Effort, Query, Random};
 use kernels::simd::level::Level;
-use kernels::vectors::{
-    self, Bitmap, Metric, Neighbour, Rows, Scan, Visible, distance, nearest_to_each,
-};
+use kernels::vectors::{self, Bitmap, Neighbour, Rows, Scan, Visible, distance, nearest_to_each};
 
 use super::TableIndex;
-use crate::error::{Error, Result};
+use super::segment::wrong;
+use crate::error::Result;
 use crate::scan::LakeTable;
 
 /// Rows that are compared with the queries at once.
 const CHUNK_ROWS: u64 = 8 * 1024;
 /// Draws for each query: a row may be gone or have no vector.
 const DRAWS: usize = 64;
-/// Distances that differ by less, relatively, are taken for the same.
-const TIE: f32 = 1e-6;
-
 /// The recall of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
@@ -53,23 +50,15 @@ impl LakeTable {
         let truths = truths(index, &hidden, &queries.concat(), k).await?;
         let (mut found, mut wanted) = (0, 0);
         for (query, truth) in queries.iter().zip(&truths) {
-            let Some(last) = truth.last() else { continue };
-            let limit = last.distance + last.distance.abs().max(size(index, query)) * TIE;
+            let truth = distances(index, query, truth).await?;
+            let Some(limit) = truth.last() else { continue };
             let near = searched(index, &hidden, query, (k, recall)).await?;
-            found += near.iter().filter(|distance| **distance <= limit).count().min(truth.len());
+            found += near.iter().filter(|distance| *distance <= limit).count().min(truth.len());
             wanted += truth.len();
         }
         let recall = found as f64 / wanted.max(1) as f64;
         index.lake.note_recall(&index.of.uuid, recall);
         Ok(Some(Measured { queries: queries.len() as u64, recall }))
-    }
-}
-
-/// What distances from a query are made of, which is what they are wrong by.
-fn size(index: &TableIndex, query: &[f32]) -> f32 {
-    match index.of.measure.metric() {
-        Metric::Cosine => 1.0,
-        _ => query.iter().map(|x| x * x).sum(),
     }
 }
 
@@ -122,7 +111,7 @@ async fn truths(
                 metric: index.of.measure.metric(),
                 rows: Rows::single(&plain, index.dimension).map_err(wrong)?,
                 visible: Visible { filter: Some(&there), deleted: None },
-                first_key: (number as u64) << 32 | first,
+                first_key: key(number, first),
             };
             let near = nearest_to_each(&scan, queries, k).map_err(wrong)?;
             for (truth, near) in truths.iter_mut().zip(near) {
@@ -134,16 +123,15 @@ async fn truths(
     Ok(truths)
 }
 
-/// Distances of the rows that the index finds.
+/// Distances of the rows that the index finds, the nearest first.
 async fn searched(
     index: &TableIndex,
     hidden: &[Option<Bitmap>],
     vector: &[f32],
     (k, recall): (usize, f64),
 ) -> Result<Vec<f32>> {
-    let (level, metric) = (Level::best(), index.of.measure.metric());
-    let mut distances = Vec::new();
-    for (file, hidden) in index.segments.segments.iter().zip(hidden) {
+    let mut near = Vec::new();
+    for (number, (file, hidden)) in index.segments.segments.iter().zip(hidden).enumerate() {
         let open = index.lake.segment(file).await?;
         let query = Query {
             vector,
@@ -152,19 +140,31 @@ async fn searched(
             visible: Visible { filter: None, deleted: hidden.as_ref() },
             vectors: None,
         };
-        let found = open.nearest(&index.lake, &query).await?;
-        let numbers = found.neighbours.iter().filter_map(|n| u32::try_from(n.key).ok());
-        let numbers: Vec<u32> = numbers.collect();
-        let rows = open.vectors(&index.lake, &numbers).await?;
-        for row in rows.chunks_exact(index.dimension) {
-            distances.push(distance(level, metric, vector, row).map_err(wrong)?);
-        }
+        let found = open.nearest(&index.lake, &query).await?.neighbours;
+        near.extend(found.into_iter().map(|n| Neighbour { key: key(number, n.key), ..n }));
     }
-    distances.sort_unstable_by(f32::total_cmp);
+    let mut distances = distances(index, vector, &near).await?;
     distances.truncate(k);
     Ok(distances)
 }
 
-fn wrong(error: vectors::Error) -> Error {
-    Error::InvalidParameter { message: error.to_string(), hint: None }
+/// The key of a row of a segment among those of all.
+fn key(segment: usize, row: u64) -> u64 {
+    (segment as u64) << 32 | row
+}
+
+/// Distances of rows by their vectors, the nearest first.
+async fn distances(index: &TableIndex, vector: &[f32], rows: &[Neighbour]) -> Result<Vec<f32>> {
+    let (level, metric) = (Level::best(), index.of.measure.metric());
+    let mut distances = Vec::with_capacity(rows.len());
+    for (number, file) in index.segments.segments.iter().enumerate() {
+        let own = rows.iter().filter(|row| row.key >> 32 == number as u64);
+        let own: Vec<u32> = own.map(|row| row.key as u32).collect();
+        let open = index.lake.segment(file).await?;
+        for row in open.vectors(&index.lake, &own).await?.chunks_exact(index.dimension) {
+            distances.push(distance(level, metric, vector, row).map_err(wrong)?);
+        }
+    }
+    distances.sort_unstable_by(f32::total_cmp);
+    Ok(distances)
 }

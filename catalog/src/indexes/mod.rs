@@ -154,8 +154,8 @@ impl Segments {
     pub fn pending(&self, rows: &TableRows) -> u64 {
         let covered: HashSet<_> = self.files().collect();
         let is_covered = |file: &&Arc<DataFile>| covered.contains(&file.id);
-        let live = |file: &Arc<DataFile>| file.rows - file.deleted.as_ref().map_or(0, |d| d.len());
-        rows.count() - rows.files.iter().filter(is_covered).map(live).sum::<u64>()
+        let covered = rows.files.iter().filter(is_covered).map(|file| file.live());
+        rows.count() - covered.sum::<u64>()
     }
 
     /// Rows that searches can find.

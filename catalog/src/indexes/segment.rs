@@ -190,6 +190,11 @@ pub(super) fn failed(path: &str, error: &ann::Error) -> Error {
     Error::Damaged { path: path.to_owned(), reason: error.to_string() }
 }
 
+/// An error of vectors themselves.
+pub(super) fn wrong(error: kernels::vectors::Error) -> Error {
+    Error::InvalidParameter { message: error.to_string(), hint: None }
+}
+
 async fn fetch(lake: &Lake, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
     let location = Path::parse(path).map_err(|e| storage::error(path, &e.into()))?;
     let fetched = lake.store().get_ranges(&location, ranges).await;

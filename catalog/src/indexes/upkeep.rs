@@ -111,16 +111,12 @@ fn pending(index: &TableIndex, rows: &TableRows) -> Vec<Arc<DataFile>> {
     files.filter(|file| file.id < PROVISIONAL).cloned().collect()
 }
 
-fn live(file: &DataFile) -> u64 {
-    file.rows - file.deleted.as_ref().map_or(0, |deleted| deleted.len())
-}
-
 fn need(index: &TableIndex, rows: &TableRows) -> Need {
     let segments = &index.segments.segments;
-    let outside = pending(index, rows).iter().map(|file| live(file)).sum::<u64>();
+    let outside = pending(index, rows).iter().map(|file| file.live()).sum::<u64>();
     let covered: HashSet<_> = index.segments.files().collect();
     let inside = rows.files.iter().filter(|file| covered.contains(&file.id));
-    let inside = inside.map(|file| live(file)).sum::<u64>();
+    let inside = inside.map(|file| file.live()).sum::<u64>();
     let known = segments.iter().map(|segment| segment.indexed + segment.nulls).sum::<u64>();
     let gone = known.saturating_sub(inside);
     let share = |part: u64| part as f64 / known.max(1) as f64;
@@ -169,7 +165,7 @@ impl Transaction {
             Some(first) => Some(Arc::clone(self.lake().segment(first).await?.head().model())),
             None => None,
         };
-        let enough = files.iter().map(|file| live(file)).sum::<u64>() >= LEAST_INDEXED;
+        let enough = files.iter().map(|file| file.live()).sum::<u64>() >= LEAST_INDEXED;
         let mut tended = Tended::default();
         if enough {
             let rows = files.iter().map(|file| file.rows).sum();

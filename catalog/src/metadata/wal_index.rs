@@ -53,3 +53,37 @@ impl WalIndex {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::metadata::Database;
+
+    #[tokio::test]
+    async fn a_stamp_changes_with_every_commit_and_with_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = folder.path().join("catalog.sqlite");
+        let location = location.to_str().unwrap();
+        let (ours, theirs) =
+            (Database::connect(location, false).await, Database::connect(location, false).await);
+        let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
+        let mut session = ours.write().await.unwrap();
+        session.execute("CREATE TABLE t (x INTEGER)", &[]).await.unwrap();
+        session.commit().await.unwrap();
+        let mut seen = vec![ours.stamp().unwrap()];
+        for database in [&ours, &theirs, &theirs, &ours] {
+            let mut session = database.write().await.unwrap();
+            session.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap();
+            assert_eq!(ours.stamp(), seen.last().copied());
+            session.commit().await.unwrap();
+            let stamp = ours.stamp().unwrap();
+            assert!(!seen.contains(&stamp));
+            seen.push(stamp);
+            ours.query("SELECT count(*) FROM t", &[]).await.unwrap();
+            assert_eq!(ours.stamp(), Some(stamp));
+        }
+        let mut session = ours.write().await.unwrap();
+        session.execute("INSERT INTO t VALUES (2)", &[]).await.unwrap();
+        session.rollback().await.unwrap();
+        assert_eq!(ours.stamp(), seen.last().copied());
+    }
+}

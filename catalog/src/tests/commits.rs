@@ -237,3 +237,20 @@ async fn sessions_may_commit_at_the_same_time() {
     let fresh = open(&folder).await;
     assert_eq!(committed(&fresh, "t").await, committed(&lake, "t").await);
 }
+
+#[tokio::test]
+async fn what_another_commits_is_seen_at_once() {
+    let folder = TempDir::new().unwrap();
+    let (ours, theirs) = (lake_with(&folder, &[(1, "a")]).await, open(&folder).await);
+    for n in 2..20 {
+        let (writer, reader) = if n % 2 == 0 { (&theirs, &ours) } else { (&ours, &theirs) };
+        let before = reader.current().await.unwrap();
+        let again = reader.current().await.unwrap();
+        assert!(Arc::ptr_eq(&before, &again));
+        let mut transaction = begin(writer).await;
+        insert(&mut transaction, "t", &[(n, "b")]).await;
+        transaction.commit().await.unwrap();
+        assert_eq!(reader.current().await.unwrap().snapshot.id, before.snapshot.id + 1);
+        assert_eq!(committed(reader, "t").await.len() as i64, n);
+    }
+}

@@ -125,7 +125,7 @@ async fn groups(lake: &Lake, newest: &State, table: &Arc<Table>) -> Result<Vec<G
         let layouts = inlined::layout_starts(&mut session, table.id).await?;
         let mut by_key = BTreeMap::<Key, Vec<Arc<DataFile>>>::new();
         for file in &found.files {
-            let deleted = file.deleted.as_ref().map_or(0, |deleted| deleted.len());
+            let deleted = file.gone();
             let small = file.size < SMALL_BYTES;
             let worth = small || deleted * DELETED_ROWS >= file.rows;
             let foreign = partitions.get(&file.id).is_some_and(|own| own.mapped);

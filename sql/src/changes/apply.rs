@@ -332,9 +332,7 @@ impl<'a> Run<'a> {
         self.memory.try_grow(held)?;
         filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(arrow)
     }
-}
 
-impl Run<'_> {
     /// Whether an earlier part of the statement has changed a row.
     fn is_gone(&self, file: FileId, position: i64) -> bool {
         let positions = self.earlier.get(&file);

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 pub struct Kept {
     schema: SchemaRef,
     pub(super) rows: Vec<RecordBatch>,
-    memory: MemoryReservation,
+    pub(super) memory: MemoryReservation,
 }
 
 impl Kept {

@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::FieldRef;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{self, ObjectName, Visit, Visitor};
 
@@ -32,11 +33,12 @@ pub struct Step {
 }
 
 impl Step {
-    /// Gives its rows to the parts that read them.
-    pub fn fill(&self, returned: Option<Kept>) {
-        if let (Some(held), Some(kept)) = (&self.rows, returned) {
-            held.fill(kept.rows);
-        }
+    /// Gives its rows to the parts that read them; what they take is accounted for as long as the
+    /// answer is held.
+    pub fn fill(&self, returned: Option<Kept>) -> Option<MemoryReservation> {
+        let (held, kept) = (self.rows.as_ref()?, returned?);
+        held.fill(kept.rows);
+        Some(kept.memory)
     }
 
     /// Forgets the rows.
@@ -55,20 +57,19 @@ pub struct Parts {
     pub given: Overrides,
 }
 
-/// Plans the changes in a statement's WITH; None where there are none.
+/// Plans the changes in a query's WITH; None where there are none.
+///
+/// Errors: 0A000 for a change that is deeper in the query, and for the name of one without
+/// RETURNING where rows are wanted; those of the changes.
 pub async fn parts(
     environment: &Environment,
     lakes: &Lakes,
-    statement: &ast::Statement,
+    query: &ast::Query,
     types: &[Option<FieldRef>],
 ) -> Result<Option<Parts>> {
-    let with = match statement {
-        ast::Statement::Query(query) => query.with.as_ref(),
-        _ => None,
-    };
-    let Some(with) = with.filter(|with| with.cte_tables.iter().any(|cte| changes(&cte.query)))
-    else {
-        refuse(statement, &[])?;
+    let is_change = |with: &&ast::With| with.cte_tables.iter().any(|cte| changes(&cte.query));
+    let Some(with) = query.with.as_ref().filter(is_change) else {
+        refuse(query, &[])?;
         return Ok(None);
     };
     let mut plain = ast::With { cte_tables: Vec::new(), ..with.clone() };
@@ -80,6 +81,7 @@ pub async fn parts(
         }
         let part = under(&plain, &cte.query);
         refuse(&part, &silent)?;
+        let part = ast::Statement::Query(Box::new(part));
         let change = plan_change(environment, lakes, &part, types, &given).await?;
         let change = change.ok_or_else(|| Error::unsupported("this WITH query"))?;
         let rows = change.returning.as_ref().map(|r| Held::new(nullable(&r.schema())));
@@ -89,16 +91,10 @@ pub async fn parts(
         }
         steps.push(Step { change, rows });
     }
-    let rest = match statement {
-        ast::Statement::Query(query) => {
-            let mut query = query.as_ref().clone();
-            query.with = Some(plain).filter(|with| !with.cte_tables.is_empty());
-            ast::Statement::Query(Box::new(query))
-        }
-        other => other.clone(),
-    };
+    let mut rest = query.clone();
+    rest.with = Some(plain).filter(|with| !with.cte_tables.is_empty());
     refuse(&rest, &silent)?;
-    Ok(Some(Parts { steps, rest, given }))
+    Ok(Some(Parts { steps, rest: ast::Statement::Query(Box::new(rest)), given }))
 }
 
 /// Whether a query is INSERT, UPDATE, DELETE or MERGE.
@@ -107,8 +103,8 @@ fn changes(query: &ast::Query) -> bool {
     matches!(query.body.as_ref(), Insert(_) | Update(_) | Delete(_) | Merge(_))
 }
 
-/// A WITH query as a statement that sees the plain ones before it.
-fn under(plain: &ast::With, query: &ast::Query) -> ast::Statement {
+/// A WITH query that sees the plain ones before it.
+fn under(plain: &ast::With, query: &ast::Query) -> ast::Query {
     let mut query = query.clone();
     let own = query.with.take();
     let recursive = plain.recursive || own.as_ref().is_some_and(|own| own.recursive);
@@ -117,7 +113,7 @@ fn under(plain: &ast::With, query: &ast::Query) -> ast::Statement {
     if !cte_tables.is_empty() {
         query.with = Some(ast::With { recursive, cte_tables, ..plain.clone() });
     }
-    ast::Statement::Query(Box::new(query))
+    query
 }
 
 /// The rows under the name, and the columns' names, that WITH gives them.
@@ -144,9 +140,9 @@ fn named(rows: &Arc<Held>, cte: &ast::Cte) -> Result<LogicalPlan> {
 }
 
 /// Postgres' errors for a change that is not at the top, and for names that stand for no rows.
-fn refuse(statement: &ast::Statement, silent: &[String]) -> Result<()> {
+fn refuse(query: &ast::Query, silent: &[String]) -> Result<()> {
     let mut search = Search { silent, depth: 0 };
-    match statement.visit(&mut search) {
+    match query.visit(&mut search) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }

@@ -4,7 +4,8 @@
 //! Of every segment some more than k are taken, by distances that are a little wrong; what stands
 //! above orders them by the right ones. Vectors come from the segment, other columns from the
 //! table's files. The whole scan takes over, before any row was given, when the query is no vector
-//! of the index, a segment cannot be read, or too few rows were found for NULLs to stay out.
+//! of the index, a segment cannot be read, too few rows were found for NULLs to stay out, or more
+//! rows than were taken may be at the k-th distance and something decides between them.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -15,6 +15,10 @@ use crate::{sequences, types};
 /// The new column while there are both.
 const NEW: &str = "\u{3}retyped";
 
+/// Gives a column another type, by assignment or as USING says.
+///
+/// Errors: 42804 where there is no such cast, and those of casting a value; 23502 and 23514 for
+/// new values that the column's constraints refuse; 0A000 for what hangs on the old type.
 pub(super) async fn run(
     context: &mut Context<'_>,
     place: &Place,

@@ -105,7 +105,7 @@ async fn files(lakes: &Lakes) -> Result<Vec<Vec<Cell>>> {
             let Relation::Table(table) = relation else { continue };
             let found = lakes.main.rows(table).await?;
             rows.extend(found.files.iter().map(|file| {
-                let deleted = file.deleted.as_ref().map_or(0, |d| d.len());
+                let deleted = file.gone();
                 vec![
                     schema_name.as_str().into(),
                     table.name.as_str().into(),

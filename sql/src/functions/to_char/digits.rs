@@ -37,6 +37,7 @@ impl Number {
         }
     }
 
+    /// To a whole number; None beyond bigint, and for NaN and infinities.
     pub fn rounded(&self) -> Option<i64> {
         match self {
             Self::Integer(value) => Some(*value),
@@ -49,6 +50,7 @@ impl Number {
     }
 }
 
+/// A double's sign and its digits, of which it has no more than it is `known` to have.
 fn float(value: f64, shift: usize, after: usize, known: usize) -> (bool, String) {
     let value = value * 10_f64.powi(shift as i32);
     if !value.is_finite() {
@@ -109,6 +111,7 @@ pub(super) fn exact(digits: u128, scale: i32, after: usize) -> String {
     }
 }
 
+/// Roman numerals of 1 to 3999.
 pub(super) fn roman(value: i64) -> Option<String> {
     const NUMERALS: [(i64, &str); 13] = [
         (1000, "M"),

@@ -1,7 +1,7 @@
 //! Templates of numbers, with the patterns of Postgres' manual, table 9.29.
 //!
 //! ```text
-//!   S 9 9 0 . 9 9       a digit's place is filled from the number's digits, which stand right
+//!   S 9 9 0 . 9 9        a digit's place is filled from the number's digits, which stand right
 //!   - 1 2 3 . 4 5        in the places before the point; those that it does not reach are blank
 //! ```
 
@@ -39,6 +39,9 @@ pub(super) enum Part {
     /// Nothing is written here: S, PR, FM, V, EEEE act on the whole; B and C say nothing.
     Silent,
 }
+
+/// Most places of a template: a numeric of Postgres has no more digits behind its point.
+const MOST_PLACES: usize = 16_383;
 
 /// Where S writes the sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +182,9 @@ impl Template {
         }
         if zero {
             self.zero_end = self.before + self.after;
+        }
+        if self.before + self.after + self.shift > MOST_PLACES {
+            return Err(refused(&format!("a format has at most {MOST_PLACES} digits")));
         }
         Ok(Part::Digit { zero })
     }

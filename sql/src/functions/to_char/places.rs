@@ -23,6 +23,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
+    /// `digits` with a point where the template has places behind one; `blank` places before them.
     pub fn new(template: &'a Template, negative: bool, digits: Vec<u8>, blank: usize) -> Self {
         let mut last = None;
         if template.fill && template.has_point {
@@ -54,6 +55,7 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The text.
     pub fn run(mut self) -> String {
         let fill = self.template.fill;
         for part in &self.template.parts {
@@ -159,12 +161,12 @@ impl<'a> Writer<'a> {
     fn close(&mut self) {
         let t = self.template;
         let unsigned = usize::from(!self.signed_at_start() && self.blank == 0);
-        let count = t.after + t.before + t.shift - 1 + unsigned;
+        let count = t.after + t.before + t.shift + unsigned;
         let mut end = count + usize::from(self.blank > 0) + usize::from(t.has_point);
         if self.last.is_some() && self.last == Some(self.digit) {
-            end = self.place;
+            end = self.place + 1;
         }
-        if self.place + 1 != end {
+        if self.place + 2 != end {
             return;
         }
         if self.sign_written && self.bracket {

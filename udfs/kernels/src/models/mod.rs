@@ -8,6 +8,7 @@ pub mod link;
 mod parallel;
 mod ragged;
 pub mod ranking_eval;
+mod refused;
 pub mod retrieval;
 mod tensors;
 mod text;

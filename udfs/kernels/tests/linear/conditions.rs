@@ -84,7 +84,10 @@ fn mistakes_are_told() {
     );
     assert!(matches!(fit(&options, &[vec![1.0]], &[0.0, 1.0]), Err(Error::Lengths { .. })));
     let negative = Options { l2: -1.0, ..options };
-    assert!(matches!(fit(&negative, &[vec![1.0]], &[0.0]), Err(Error::Option { name: "l2", .. })));
+    assert!(matches!(
+        fit(&negative, &[vec![1.0]], &[0.0]),
+        Err(Error::Parameter { name: "l2", .. })
+    ));
     let run = Run { threads: 1, progress: &|_, _| ControlFlow::Break(()) };
     let stopped = train(&options, &[&[1.0, 2.0, 3.0]], &[0.0, 1.0, 0.0], None, &run);
     assert_eq!(stopped, Err(Error::Cancelled));

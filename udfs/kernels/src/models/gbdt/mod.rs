@@ -28,6 +28,7 @@ mod quantised;
 mod split;
 mod train;
 
+pub use super::refused::Error;
 pub use parameters::{Objective, Parameters};
 pub use train::{Progress, Round, Run, Trained, memory_bytes, train};
 
@@ -59,57 +60,3 @@ pub struct Part<'a> {
     /// Rows of each group, in order, for lambdarank: a group's rows lie together.
     pub groups: &'a [usize],
 }
-
-/// Why training is refused or ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Error {
-    /// A parameter out of its range.
-    Parameter {
-        name: &'static str,
-        must: &'static str,
-    },
-    NoRows,
-    /// More than 2^31 - 1.
-    TooManyRows,
-    NoFeatures,
-    /// Columns, labels, weights or groups that are not equally long.
-    Lengths {
-        what: &'static str,
-        found: usize,
-        rows: usize,
-    },
-    /// A label that the objective has no meaning for.
-    Label {
-        row: usize,
-        must: &'static str,
-    },
-    Weight {
-        row: usize,
-    },
-    /// All labels are the same, so there is nothing to tell apart.
-    OneClass,
-    /// The system gives no threads.
-    Threads,
-    Cancelled,
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Parameter { name, must } => write!(f, "{name} must be {must}"),
-            Self::NoRows => f.write_str("no rows to train on"),
-            Self::TooManyRows => f.write_str("more than 2147483647 rows to train on"),
-            Self::NoFeatures => f.write_str("no features to train on"),
-            Self::Lengths { what, found, rows } => {
-                write!(f, "{found} values of {what} for {rows} rows")
-            }
-            Self::Label { row, must } => write!(f, "label of row {row} must be {must}"),
-            Self::Weight { row } => write!(f, "weight of row {row} must be finite and at least 0"),
-            Self::OneClass => f.write_str("all labels are of one class"),
-            Self::Threads => f.write_str("no threads to train with"),
-            Self::Cancelled => f.write_str("cancelled"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}

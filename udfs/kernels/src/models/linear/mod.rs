@@ -19,6 +19,7 @@ mod minimise;
 mod squares;
 mod train;
 
+pub use super::refused::Error;
 pub use train::{Fitted, Report, Run, memory_bytes, train};
 
 use super::link::Link;
@@ -64,60 +65,6 @@ impl Options {
         }
     }
 }
-
-/// Why training is refused or ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Error {
-    Option {
-        name: &'static str,
-        must: &'static str,
-    },
-    NoRows,
-    NoFeatures,
-    Lengths {
-        what: &'static str,
-        found: usize,
-        rows: usize,
-    },
-    /// A value that is missing or not finite.
-    Value {
-        feature: usize,
-        row: usize,
-    },
-    Label {
-        row: usize,
-        must: &'static str,
-    },
-    Weight {
-        row: usize,
-    },
-    OneClass,
-    Threads,
-    Cancelled,
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Option { name, must } => write!(f, "{name} must be {must}"),
-            Self::NoRows => f.write_str("no rows to train on"),
-            Self::NoFeatures => f.write_str("no features to train on"),
-            Self::Lengths { what, found, rows } => {
-                write!(f, "{found} values of {what} for {rows} rows")
-            }
-            Self::Value { feature, row } => {
-                write!(f, "value of feature {feature} in row {row} is missing or not finite")
-            }
-            Self::Label { row, must } => write!(f, "label of row {row} must be {must}"),
-            Self::Weight { row } => write!(f, "weight of row {row} must be finite and at least 0"),
-            Self::OneClass => f.write_str("all labels are of one class"),
-            Self::Threads => f.write_str("no threads to train with"),
-            Self::Cancelled => f.write_str("cancelled"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// Coefficients in the columns' own units.
 #[derive(Debug, Clone, PartialEq)]

@@ -84,7 +84,7 @@ impl Options {
             ("num_class", classes, "2 to 10000"),
         ];
         match rules.iter().find(|(_, holds, _)| !holds) {
-            Some((name, _, must)) => Err(Error::Option { name, must }),
+            Some((name, _, must)) => Err(Error::Parameter { name, must }),
             None => Ok(()),
         }
     }
