@@ -19,6 +19,7 @@ use crate::model::{
     DataFile, ObjectId, Snapshot, SnapshotId, SnapshotInfo, State, Table, TableRows,
 };
 use crate::overlay;
+use crate::registry;
 use crate::sequences::Taken;
 use crate::storage::Storage;
 use crate::upkeep::Run;
@@ -60,6 +61,7 @@ pub struct Lake {
     runs: Mutex<VecDeque<Run>>,
     pub(crate) sequences: tokio::sync::Mutex<Taken>,
     segments: Mutex<indexes::Cache>,
+    models: Mutex<registry::Cache>,
 }
 
 /// Keeps the snapshot that a transaction reads, and the files of it, from upkeep until dropped.
@@ -124,6 +126,7 @@ impl Lake {
             runs: Mutex::default(),
             sequences: tokio::sync::Mutex::default(),
             segments: Mutex::default(),
+            models: Mutex::default(),
         });
         lake.current().await?;
         Ok(lake)
@@ -172,6 +175,10 @@ impl Lake {
 
     pub(crate) fn segments(&self) -> MutexGuard<'_, indexes::Cache> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn models(&self) -> MutexGuard<'_, registry::Cache> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn readers(&self) -> MutexGuard<'_, BTreeMap<u64, (SnapshotId, DateTime<Utc>)>> {

@@ -18,6 +18,7 @@ mod lake;
 mod metadata;
 pub mod model;
 mod overlay;
+pub mod registry;
 mod scan;
 mod sequences;
 mod storage;

@@ -22,6 +22,7 @@ pub(crate) mod windows;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use catalog::registry::MODEL;
 use catalog::{Relation, SEQUENCE, State, TRAINING_SET, Transaction, View};
 use datafusion::arrow::datatypes::IntervalMonthDayNanoType;
 use datafusion::common::ScalarValue;
@@ -270,7 +271,7 @@ pub fn rename_schema(transaction: &mut Transaction, from: &str, to: &str) -> Res
 fn of_schema(state: &State, schema: &str) -> Vec<(String, String)> {
     let prefix = key(schema, "");
     let found = state.definitions.keys().filter(|(kind, key)| {
-        matches!(kind.as_str(), VIEW | SERVICE | TRAINING_SET | SEQUENCE)
+        matches!(kind.as_str(), VIEW | SERVICE | TRAINING_SET | SEQUENCE | MODEL)
             && key.starts_with(&prefix)
     });
     found.cloned().collect()

@@ -10,6 +10,7 @@ pub mod copy;
 pub mod error;
 pub mod features;
 pub mod functions;
+mod models;
 pub mod names;
 pub mod nearest;
 pub mod parse;

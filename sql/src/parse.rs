@@ -8,6 +8,7 @@ mod dialect;
 mod feature;
 mod fold;
 mod grant;
+mod model;
 mod own;
 mod role;
 mod sequence;
@@ -29,6 +30,7 @@ pub use feature::{
     Freshness, OfFeatures, ServiceView, TrainingSetSource,
 };
 pub use grant::{GrantPrivileges, GrantRole, Objects, Rights};
+pub use model::{CreateModel, ModelSource, OfModel, OptionValue, TransformItem};
 pub use own::{AsOf, ExternalTable, Lock, Own, Reindex, Vacuum};
 pub use role::{OfRole, RoleName, RoleOption};
 pub use sequence::AlterSequence;
@@ -106,6 +108,16 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
         Ok(parsed)
     });
     parsed.map_err(|e| located(text, &parser, e))
+}
+
+/// The folded parts of a name that a text is, at most three.
+pub(crate) fn name_parts(text: &str) -> Option<Vec<String>> {
+    let names = match parse_expression(text).ok()? {
+        ast::Expr::Identifier(name) => vec![name],
+        ast::Expr::CompoundIdentifier(names) if names.len() <= 3 => names,
+        _ => return None,
+    };
+    Some(names.iter().map(crate::names::folded).collect())
 }
 
 /// One query, as in a view.

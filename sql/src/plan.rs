@@ -37,7 +37,9 @@ use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, cast};
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, cast,
+};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
@@ -135,6 +137,8 @@ pub enum Given {
     Table(Arc<dyn TableSource>),
     /// Rows, as if WITH had named them; their columns may have qualifiers of their own.
     Plan(LogicalPlan),
+    /// A function of this statement alone.
+    Function(Arc<ScalarUDF>),
 }
 
 /// See `Given`.
@@ -164,10 +168,12 @@ pub(crate) async fn plan_at_depth(
     if depth > VIEW_DEPTH {
         return Err(Error::new("54001", "views are nested too deeply"));
     }
-    let mut statement = statement;
+    let (mut statement, mut overrides) = (statement, overrides);
     crate::relations::expand(&mut statement)?;
     crate::nearest::expand(environment, lakes, &mut statement)?;
     names::assign(&mut statement);
+    let models = Box::pin(crate::models::expand(environment, lakes, &mut statement));
+    overrides.extend(models.await?);
     natural::spell_out(environment, lakes, &mut statement);
     convert::fold_casts(&mut statement);
     names::current_user(&mut statement);

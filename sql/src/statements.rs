@@ -24,6 +24,7 @@ mod grant;
 mod index;
 mod lock;
 mod materialized_view;
+mod model;
 mod owner;
 mod refresh_feature_view;
 mod retype;
@@ -161,6 +162,7 @@ async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Opt
         Own::Role(of_role) => return role::run(context, of_role),
         Own::Rights(rights) => run_rights(context, rights),
         Own::Features(of_features) => run_features(context, of_features, text).await,
+        Own::Models(of_model) => Box::pin(model::run(context, of_model, text)).await,
         // Cursors are the connection's; COPY is planned.
         Own::Fetch(_) | Own::Close(_) | Own::Copy(_) => return Ok(None),
     }?;

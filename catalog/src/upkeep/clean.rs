@@ -16,6 +16,7 @@ use crate::indexes::{self, VECTOR_INDEX};
 use crate::lake::Lake;
 use crate::metadata::{Row, Session, layout};
 use crate::model::{FileId, SnapshotId};
+use crate::registry::{self, MODEL};
 use crate::storage;
 
 /// Youngest object that counts as forgotten, seconds: a commit of another server may take long.
@@ -84,7 +85,8 @@ impl Lake {
             let name = object.location.filename().unwrap_or_default();
             let own = name.starts_with("ducklake-") && name.ends_with(".parquet");
             let segment = name.starts_with("sextant-") && name.ends_with(".ann");
-            if (own || segment) && object.last_modified < before {
+            let model = registry::folder_of(object.location.as_ref()).is_some();
+            if (own || segment || model) && object.last_modified < before {
                 old.push(object.location.to_string());
             }
         }
@@ -97,7 +99,8 @@ impl Lake {
         session.rollback().await?;
         let known = known?;
         let mut removed = 0;
-        for path in old.into_iter().filter(|path| !known.contains(path)) {
+        let is_known = |path: &String| known.contains(registry::folder_of(path).unwrap_or(path));
+        for path in old.into_iter().filter(|path| !is_known(path)) {
             tracing::info!(path, "removing a file that no commit has named");
             self.remove(&path).await?;
             removed += 1;
@@ -142,6 +145,9 @@ async fn known(session: &mut Session, roots: &[String]) -> Result<HashSet<String
     let sql = format!("SELECT body FROM sextant_definition WHERE kind = '{VECTOR_INDEX}'");
     let rows = session.query(&sql, &[]).await?;
     known.extend(rows.iter().flat_map(|row| indexes::paths(&row.name(0))));
+    let sql = format!("SELECT body FROM sextant_definition WHERE kind = '{MODEL}'");
+    let rows = session.query(&sql, &[]).await?;
+    known.extend(rows.iter().flat_map(|row| registry::folders(&row.name(0))));
     Ok(known)
 }
 

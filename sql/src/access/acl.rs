@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub struct Privileges(pub u32);
 
 /// Names and letters in the order in which Postgres shows them.
-const NAMES: [(&str, char); 12] = [
+const NAMES: [(&str, char); 14] = [
     ("INSERT", 'a'),
     ("SELECT", 'r'),
     ("UPDATE", 'w'),
@@ -24,6 +24,9 @@ const NAMES: [(&str, char); 12] = [
     ("CREATE", 'C'),
     ("TEMPORARY", 'T'),
     ("CONNECT", 'c'),
+    // Of models; Postgres has no such letters.
+    ("TRAIN", 'l'),
+    ("DEPLOY", 'p'),
 ];
 
 impl Privileges {
@@ -39,6 +42,8 @@ impl Privileges {
     pub const CREATE: Self = Self(1 << 9);
     pub const TEMPORARY: Self = Self(1 << 10);
     pub const CONNECT: Self = Self(1 << 11);
+    pub const TRAIN: Self = Self(1 << 12);
+    pub const DEPLOY: Self = Self(1 << 13);
 
     /// The privilege of a name, whatever its case.
     pub fn named(name: &str) -> Option<Self> {
@@ -122,6 +127,7 @@ impl Acl {
             Kind::Schema => Privileges::NONE,
             Kind::Database => Privileges::TEMPORARY.with(Privileges::CONNECT),
             Kind::Function => Privileges::EXECUTE,
+            Kind::Model => Privileges::NONE,
         };
         match everybody.is_empty() {
             true => vec![own],

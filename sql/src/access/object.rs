@@ -1,5 +1,6 @@
 //! What rights are about: tables, views, schemas, the database, functions; each with its ACL.
 
+use catalog::registry::MODEL;
 use catalog::{ACCESS, Relation, State, Transaction};
 
 use super::acl::{Acl, Privileges};
@@ -16,6 +17,7 @@ pub enum Kind {
     Schema,
     Database,
     Function,
+    Model,
 }
 
 /// An object that rights are granted on.
@@ -43,6 +45,7 @@ impl Kind {
                 Privileges::CREATE.with(Privileges::TEMPORARY).with(Privileges::CONNECT)
             }
             Self::Function => Privileges::EXECUTE,
+            Self::Model => Privileges::USAGE.with(Privileges::TRAIN).with(Privileges::DEPLOY),
         }
     }
 
@@ -53,6 +56,7 @@ impl Kind {
             Self::Schema => "schema",
             Self::Database => "database",
             Self::Function => "function",
+            Self::Model => "model",
         }
     }
 }
@@ -95,6 +99,12 @@ impl Object {
         Self { kind: Kind::Function, word: "function", name: name.to_owned(), key }
     }
 
+    /// A model, by its uuid.
+    pub fn model(name: &str, uuid: &str) -> Self {
+        let (name, key) = (name.to_owned(), uuid.to_owned());
+        Self { kind: Kind::Model, word: "model", name, key }
+    }
+
     /// Its owner and grants.
     pub fn acl(&self, state: &State) -> Acl {
         let key = (ACCESS.to_owned(), self.key.clone());
@@ -124,11 +134,16 @@ pub(crate) fn all(state: &State, database: &str) -> Vec<Object> {
         found.push(Object::schema(schema));
         found.extend(schema.relations.values().map(Object::of));
     }
-    for ((kind, key), _) in &state.definitions {
+    for ((kind, key), definition) in &state.definitions {
         if kind == external::KIND {
             let name = key.rsplit('\u{1f}').next().unwrap_or(key).to_owned();
             let key = key.clone();
             found.push(Object { kind: Kind::Table, word: "foreign table", name, key });
+        }
+        if kind == MODEL
+            && let Some(uuid) = definition.body.get("uuid").and_then(|uuid| uuid.as_str())
+        {
+            found.push(Object::model(key.rsplit('\u{1f}').next().unwrap_or(key), uuid));
         }
         if kind == ACCESS
             && let Some(name) = key.strip_prefix("function\u{1f}")

@@ -208,7 +208,7 @@ pub(super) fn comment_on_view(parser: &mut Parser) -> Result<Option<ast::Stateme
     Ok(Some(ast::Statement::Comment { object_type, object_name, comment, if_exists: false }))
 }
 
-fn comment(parser: &mut Parser) -> Result<Option<String>, ParserError> {
+pub(super) fn comment(parser: &mut Parser) -> Result<Option<String>, ParserError> {
     parser.expect_keyword(Keyword::IS)?;
     match parser.parse_keyword(Keyword::NULL) {
         true => Ok(None),

@@ -16,6 +16,7 @@
 //!   CREATE ROLE and its like                         (module `role`)
 //!   GRANT and its like                               (module `grant`)
 //!   CREATE FEATURE VIEW and its like                 (module `feature`)
+//!   CREATE MODEL and its like                        (module `model`)
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
 //! ```
 
@@ -31,6 +32,7 @@ use super::copy::{self, Copy};
 use super::cursor::{self, Fetch};
 use super::feature::{self, OfFeatures};
 use super::grant::{self, Rights};
+use super::model::{self, OfModel};
 use super::role::{self, OfRole};
 use super::sequence::{self, AlterSequence};
 
@@ -87,6 +89,7 @@ pub enum Own {
     Role(OfRole),
     Rights(Rights),
     Features(OfFeatures),
+    Models(OfModel),
 }
 
 /// What is to be tidied up: the tables, or all of them.
@@ -167,6 +170,9 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     }
     if let Some(of_features) = feature::parse(parser)? {
         return Ok(Some(Own::Features(of_features)));
+    }
+    if let Some(of_model) = model::parse(parser)? {
+        return Ok(Some(Own::Models(of_model)));
     }
     if parser.peek_keyword(Keyword::ALTER) {
         return parser.maybe_parse(alter).map(Option::flatten);

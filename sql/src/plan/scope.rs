@@ -45,6 +45,8 @@ pub struct Scope<'a> {
     engine: &'a SessionState,
     types: Arc<dyn TypePlanner>,
     tables: HashMap<TableReference, Arc<dyn TableSource>>,
+    /// Of this statement alone.
+    functions: HashMap<String, Arc<ScalarUDF>>,
 }
 
 /// What one `load` works with.
@@ -59,7 +61,7 @@ impl<'a> Scope<'a> {
     /// A scope without tables, for constants.
     pub fn empty(engine: &'a SessionState) -> Self {
         let types = Arc::new(PostgresTypes { fallback: None });
-        Self { engine, types, tables: HashMap::new() }
+        Self { engine, types, tables: HashMap::new(), functions: HashMap::new() }
     }
 
     /// Loads every relation that `statement` names.
@@ -78,10 +80,11 @@ impl<'a> Scope<'a> {
             let replaced = overrides.iter().find(|(name, given)| match given {
                 Given::Table(_) => name == reference.table(),
                 Given::Plan(_) => reference == TableReference::bare(name.as_str()),
+                Given::Function(_) => false,
             });
             let source = match replaced {
                 Some((_, Given::Table(source))) => Some(Arc::clone(source)),
-                Some((_, Given::Plan(_))) => None,
+                Some((_, Given::Plan(_) | Given::Function(_))) => None,
                 None => Box::pin(loader.source(&reference)).await.map_err(|error| match error {
                     Error::Statement { sqlstate: "42P01", .. } if depth == 0 => {
                         let error = match is_called(statement, &reference) {
@@ -98,7 +101,12 @@ impl<'a> Scope<'a> {
             }
         }
         let types = Arc::clone(&environment.types);
-        Ok(Scope { engine: &environment.engine, types, tables })
+        let functions = overrides.iter().filter_map(|(name, given)| match given {
+            Given::Function(function) => Some((name.clone(), Arc::clone(function))),
+            Given::Table(_) | Given::Plan(_) => None,
+        });
+        let functions = functions.collect();
+        Ok(Scope { engine: &environment.engine, types, tables, functions })
     }
 }
 
@@ -400,8 +408,8 @@ impl ContextProvider for Scope<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        let known = self.engine.scalar_functions().get(name).cloned();
-        known.or_else(|| self.missing(name))
+        let own = self.functions.get(name).or_else(|| self.engine.scalar_functions().get(name));
+        own.cloned().or_else(|| self.missing(name))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

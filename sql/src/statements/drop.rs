@@ -10,7 +10,7 @@ use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
 use crate::system::definitions;
-use crate::{Notice, features, plan};
+use crate::{Notice, features, models, plan};
 
 pub(super) fn run(
     context: &mut Context<'_>,
@@ -254,9 +254,13 @@ pub(super) fn drop_schema(
     };
     context.environment.authority.must_own(&state, &Object::schema(schema))?;
     let services = features::services(&state).into_iter().filter(|(of, ..)| *of == name);
-    let services: Vec<String> = services
-        .map(|(_, service, _)| format!("feature service {name}.{service} depends on schema {name}"))
-        .collect();
+    let services = services.map(|(_, service, _)| {
+        format!("feature service {name}.{service} depends on schema {name}")
+    });
+    let models = models::models(&state).into_iter().filter(|(of, ..)| *of == name);
+    let models =
+        models.map(|(_, model, _)| format!("model {name}.{model} depends on schema {name}"));
+    let services: Vec<String> = services.chain(models).collect();
     if !(schema.relations.is_empty() && services.is_empty()) && !cascade {
         let mut lines: Vec<String> = schema
             .relations

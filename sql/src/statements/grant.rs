@@ -1,11 +1,11 @@
-//! GRANT and REVOKE of privileges on tables, views, schemas, the database and functions.
+//! GRANT and REVOKE of privileges on tables, views, schemas, the database, functions and models.
 
 use std::sync::Arc;
 
 use catalog::State;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
-use super::Context;
+use super::{Context, model};
 use crate::access::{self, Acl, Authority, Grant, Kind, Object, PUBLIC, Privileges, RoleId};
 use crate::error::{Error, Result};
 use crate::names::folded;
@@ -92,6 +92,12 @@ fn objects(context: &Context<'_>, objects: &Objects) -> Result<(Kind, Found)> {
                 found.push((function(context, &last(name)?)?, false));
             }
             Kind::Function
+        }
+        Objects::Models(names) => {
+            for name in names {
+                found.push((model::object(context, name)?.0, false));
+            }
+            Kind::Model
         }
         Objects::AllIn("TABLES", schemas) => {
             for name in schemas {

@@ -6,13 +6,13 @@ use catalog::Relation;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
 use super::role::denied;
-use super::{Context, default_privileges, drop, grant};
+use super::{Context, default_privileges, drop, grant, model};
 use crate::access::{self, Acl, Grant, Object, Privileges, RoleId};
 use crate::error::{Error, Result};
 use crate::parse::RoleName;
 use crate::plan::{self, Found, Place};
 
-/// ALTER TABLE | VIEW | SCHEMA | DATABASE name OWNER TO role.
+/// ALTER TABLE | VIEW | SCHEMA | DATABASE | MODEL name OWNER TO role.
 pub(super) fn run(
     context: &mut Context<'_>,
     word: &str,
@@ -26,6 +26,10 @@ pub(super) fn run(
     let (object, schema) = match word {
         "SCHEMA" => (grant::schema(context, &state, &last)?, None),
         "DATABASE" => (grant::database(context, &last)?, None),
+        "MODEL" => {
+            let (object, place) = model::object(context, name)?;
+            (object, Some(place.schema))
+        }
         _ => {
             let Some((place, found)) = context.relation(name, if_exists)? else { return Ok(tag) };
             let is_view = matches!(found, Found::Relation(Relation::View(_)));

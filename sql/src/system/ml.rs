@@ -1,6 +1,7 @@
-//! `ml`: feature views, features, services and their lineage, vector indexes, as they are defined.
+//! `ml`: feature views, features, services and their lineage, vector indexes, models.
 
 mod indexes;
+mod models;
 
 use catalog::{Since, View};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -85,6 +86,11 @@ pub(super) const RELATIONS: &[(&str, Columns)] = &[
     ("training_sets", TRAINING_SETS),
     ("lineage", LINEAGE),
     ("indexes", indexes::INDEXES),
+    ("models", models::MODELS),
+    ("model_versions", models::MODEL_VERSIONS),
+    ("model_aliases", models::MODEL_ALIASES),
+    ("model_metrics", models::MODEL_METRICS),
+    ("model_events", models::MODEL_EVENTS),
 ];
 
 /// One relation's rows; None if there is none of this name.
@@ -100,7 +106,11 @@ pub(super) async fn table(
         "training_sets" => batch(TRAINING_SETS, training_sets(lakes)).map(Some),
         "lineage" => batch(LINEAGE, lineage(environment, lakes).await).map(Some),
         "indexes" => batch(indexes::INDEXES, indexes::rows(lakes).await?).map(Some),
-        _ => Ok(None),
+        _ => {
+            let of_models = RELATIONS.iter().find(|(known, _)| *known == name);
+            let Some((name, columns)) = of_models else { return Ok(None) };
+            batch(columns, models::rows(lakes, name)).map(Some)
+        }
     }
 }
 

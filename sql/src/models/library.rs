@@ -1,0 +1,199 @@
+//! Versions opened from their objects, and the files of other libraries.
+
+use std::sync::Arc;
+
+use catalog::Lake;
+use catalog::registry::damaged;
+use kernels::models::linear::Linear;
+use kernels::models::link::Link;
+use kernels::models::trees::{self, Forest, Scorer};
+use kernels::models::{als, two_tower};
+
+use super::Version;
+use super::features::{Encoder, Feature, Kind, Layout};
+use super::manifest::{Body, Form, Manifest, Side, digest};
+use super::target::{ClassType, Target};
+use super::train::Trained;
+use super::transform::{Draft, Input, Stored, Transform};
+use crate::error::{Error, Result};
+
+/// The names of a version's objects.
+pub(super) const WEIGHTS: &str = "weights";
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// A version ready for use.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Tells versions apart, everywhere and for ever.
+    pub folder: String,
+    pub transform: Transform,
+    pub engine: Engine,
+}
+
+/// What predicts.
+#[derive(Debug)]
+pub(super) enum Engine {
+    Tabular { model: Tabular, encoder: Encoder, target: Target, ranks: bool },
+    Retrieval { model: Retrieval, user: Side, item: Side, history: Option<String> },
+}
+
+#[derive(Debug)]
+pub(super) enum Tabular {
+    Linear(Linear),
+    Trees(Scorer),
+}
+
+#[derive(Debug)]
+pub(super) enum Retrieval {
+    TwoTower(Box<two_tower::Model>),
+    Als(als::Model),
+}
+
+impl Tabular {
+    /// Row-major by outputs, through the link or not.
+    pub fn predict(&self, columns: &[&[f64]], outputs: usize, rows: usize) -> Option<Vec<f64>> {
+        let mut out = vec![0.0; rows * outputs];
+        match self {
+            Self::Linear(model) => model.predict(columns, &mut out)?,
+            Self::Trees(scorer) => scorer.predict(columns, &mut out)?,
+        }
+        Some(out)
+    }
+}
+
+impl Retrieval {
+    /// Length of the vectors.
+    pub fn dim(&self) -> usize {
+        match self {
+            Self::TwoTower(model) => model.dim(),
+            Self::Als(model) => model.dim(),
+        }
+    }
+}
+
+/// A version from the cache or from its objects, whose digests are checked.
+///
+/// # Errors
+/// 58030 for objects that are gone or not as they were written.
+pub(super) async fn open(lake: &Arc<Lake>, version: &Version) -> Result<Arc<Opened>> {
+    let folder = version.folder.as_str();
+    if let Some(opened) = lake.open_model::<Opened>(folder) {
+        return Ok(opened);
+    }
+    let bytes = lake.model_object(folder, MANIFEST).await?;
+    let wrong = |name: &str, reason: &str| Error::Catalog(damaged(folder, name, reason));
+    if digest(&bytes) != version.sha256 {
+        return Err(wrong(MANIFEST, "its digest is another"));
+    }
+    let manifest = Manifest::from_bytes(&bytes)
+        .ok_or_else(|| wrong(MANIFEST, "it is of another version of the server"))?;
+    let weights = lake.model_object(folder, WEIGHTS).await?;
+    if digest(&weights) != manifest.weights {
+        return Err(wrong(WEIGHTS, "their digest is another"));
+    }
+    let bytes = manifest.bytes;
+    let opened = Opened::new(folder, manifest, &weights).map_err(|error| match error {
+        Error::Statement { message, .. } => wrong(WEIGHTS, &message),
+        other => other,
+    })?;
+    let opened = Arc::new(opened);
+    lake.keep_model(folder, Arc::clone(&opened), bytes);
+    Ok(opened)
+}
+
+impl Opened {
+    fn new(folder: &str, manifest: Manifest, weights: &[u8]) -> Result<Self> {
+        let transform = Transform::open(manifest.transform)?;
+        let engine = match manifest.body {
+            Body::Tabular { form, layout, features, target, ranks } => Engine::Tabular {
+                model: tabular(form, weights)?,
+                encoder: Encoder::new(features, layout)?,
+                target,
+                ranks,
+            },
+            Body::Retrieval { form, user, item, history, .. } => {
+                Engine::Retrieval { model: retrieval(form, weights)?, user, item, history }
+            }
+        };
+        Ok(Self { folder: folder.to_owned(), transform, engine })
+    }
+}
+
+fn text(weights: &[u8]) -> Result<&str> {
+    std::str::from_utf8(weights).map_err(|_| Error::new("22000", "it is no text"))
+}
+
+fn unread(error: &trees::Error) -> Error {
+    Error::new("22000", error.to_string())
+}
+
+fn tabular(form: Form, weights: &[u8]) -> Result<Tabular> {
+    let scorer = |forest: Result<Forest, trees::Error>| {
+        forest.and_then(Scorer::new).map(Tabular::Trees).map_err(|error| unread(&error))
+    };
+    match form {
+        Form::Linear => {
+            let model = Linear::read(text(weights)?);
+            model.map(Tabular::Linear).map_err(|error| unread(&error))
+        }
+        Form::Trees => scorer(trees::read_own(text(weights)?)),
+        Form::LightGbm => scorer(trees::read_lightgbm(text(weights)?)),
+        Form::XgBoost => scorer(trees::read_xgboost(text(weights)?)),
+        Form::TwoTower | Form::Als => Err(Error::new("22000", "they are of another kind")),
+    }
+}
+
+fn retrieval(form: Form, weights: &[u8]) -> Result<Retrieval> {
+    match form {
+        Form::TwoTower => two_tower::Model::from_bytes(weights)
+            .map(|model| Retrieval::TwoTower(Box::new(model)))
+            .map_err(|error| Error::new(error.sqlstate(), error.to_string())),
+        Form::Als => als::Model::from_bytes(weights)
+            .map(Retrieval::Als)
+            .map_err(|error| Error::new(error.sqlstate(), error.to_string())),
+        _ => Err(Error::new("22000", "they are of another kind")),
+    }
+}
+
+/// A model that was trained elsewhere: its features are its inputs, by its names for them.
+///
+/// # Errors
+/// 22000 with the reason for a file that is not understood.
+pub(crate) fn imported(format: &str, bytes: &[u8]) -> Result<Trained> {
+    let form = match format {
+        "lightgbm" => Form::LightGbm,
+        "xgboost" => Form::XgBoost,
+        other => {
+            return Err(Error::new("22023", format!("format \"{other}\" is not known"))
+                .with_hint("The formats are lightgbm (text) and xgboost (JSON)."));
+        }
+    };
+    let Tabular::Trees(scorer) = tabular(form, bytes)? else {
+        return Err(Error::new("XX000", "a file of trees has none"));
+    };
+    let forest = scorer.forest();
+    let number = |name: &String| Feature { name: name.clone(), kind: Kind::Number { mean: None } };
+    let features: Vec<Feature> = forest.features.iter().map(number).collect();
+    let input =
+        |name: &String| Input { name: name.clone(), data_type: "double precision".to_owned() };
+    let transform = Stored {
+        inputs: forest.features.iter().map(input).collect(),
+        items: Draft::identities(&forest.features),
+        fitted: Vec::new(),
+    };
+    let classes = match (forest.outputs(), forest.link) {
+        (1, Link::Sigmoid { .. }) => Some(2),
+        (1, _) => None,
+        (classes, _) => Some(classes),
+    };
+    let target = match classes {
+        None => Target::Number,
+        Some(count) => Target::Classes {
+            values: (0..count).map(|class| class.to_string()).collect(),
+            data_type: ClassType::Bigint,
+        },
+    };
+    let ranks = false;
+    let body = Body::Tabular { form, layout: Layout::Codes, features, target, ranks };
+    Ok(Trained::imported(Manifest::new(transform, body, bytes, Vec::new()), bytes.to_vec()))
+}

@@ -1,0 +1,115 @@
+//! Training: rows of a query to a manifest and weights. Nothing is written here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::ast;
+
+use super::manifest::Manifest;
+use super::options::Given;
+use super::{data, retrieval, tabular};
+use crate::error::{Error, Result};
+use crate::parse::TransformItem;
+use crate::plan::{Environment, Lakes};
+
+/// Every type of model.
+pub(super) const KINDS: [&str; 5] = ["linear", "logistic", "gbdt", "two_tower", "als"];
+
+/// What CREATE MODEL says.
+pub(crate) struct Asked<'a> {
+    pub transform: Option<&'a [TransformItem]>,
+    pub given: Given,
+    pub query: ast::Query,
+}
+
+/// A model that has learned, not yet kept.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    pub(super) manifest: Manifest,
+    pub(super) weights: Vec<u8>,
+    pub kind: String,
+    /// Rows learned from, and rows that the metrics are of.
+    pub rows: u64,
+    pub test_rows: u64,
+    pub metrics: BTreeMap<String, f64>,
+    /// What is worth knowing of how it went.
+    pub told: Vec<String>,
+}
+
+impl Trained {
+    /// A model that was trained elsewhere.
+    pub(super) fn imported(manifest: Manifest, weights: Vec<u8>) -> Self {
+        Self {
+            manifest,
+            weights,
+            kind: "gbdt".to_owned(),
+            rows: 0,
+            test_rows: 0,
+            metrics: BTreeMap::new(),
+            told: Vec::new(),
+        }
+    }
+
+    /// The objects of its folder in the order in which they are written, and the digest of the
+    /// last one.
+    pub fn objects(self) -> Result<(Vec<(&'static str, Vec<u8>)>, String)> {
+        let manifest = self.manifest.to_bytes()?;
+        let digest = super::manifest::digest(&manifest);
+        let weights = (super::library::WEIGHTS, self.weights);
+        Ok((vec![weights, (super::library::MANIFEST, manifest)], digest))
+    }
+}
+
+/// Trains a model.
+///
+/// # Errors
+/// Those of the query; 42704 and 22023 for options, 42703 for columns, 42804 for types, 22000 for
+/// rows that a model cannot learn from, 53200 for more than fits in memory, 57014 when cancelled.
+pub(crate) async fn train(
+    environment: &Environment,
+    lakes: &Lakes,
+    asked: Asked<'_>,
+) -> Result<Trained> {
+    let Asked { transform, mut given, query } = asked;
+    let Some(kind) = given.one_of("model_type", &KINDS)? else {
+        return Err(Error::new("22023", "option \"model_type\" is missing")
+            .with_hint(format!("It may be {}.", KINDS.join(", "))));
+    };
+    let trained = match kind {
+        "two_tower" | "als" => {
+            let options = retrieval::Options::read(kind, &mut given)?;
+            given.check(kind)?;
+            let rows = data::collect(environment, lakes, query).await?;
+            retrieval::train(environment, lakes, (transform, options), rows).await?
+        }
+        _ => {
+            let options = tabular::Options::read(kind, &mut given)?;
+            given.check(kind)?;
+            let rows = data::collect(environment, lakes, query).await?;
+            tabular::train(environment, lakes, (transform, options), rows).await?
+        }
+    };
+    Ok(Trained { kind: kind.to_owned(), ..trained })
+}
+
+/// Work beside the runtime, which learns by the flag that nobody waits for it any more.
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
+) -> Result<T> {
+    let stop = Stop(Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop.0);
+    let done = SpawnedTask::spawn_blocking(move || work(&stopped));
+    let done = done.join().await.map_err(|error| DataFusionError::External(Box::new(error)))?;
+    Ok(done)
+}
+
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
