@@ -9,6 +9,7 @@ mod bytes;
 mod drift;
 mod error;
 mod experiments;
+mod models;
 mod output;
 mod scalar;
 mod two_sample;
@@ -47,5 +48,5 @@ pub enum Engine {
 /// The functions of all stages.
 pub fn functions() -> Vec<Function> {
     let of_groups = experiments::functions().into_iter().chain(drift::functions());
-    of_groups.chain(vectors::functions()).collect()
+    of_groups.chain(models::functions()).chain(vectors::functions()).collect()
 }
