@@ -260,6 +260,11 @@ pub struct Given<'a> {
 }
 
 impl Given<'_> {
+    /// The name of the function, for messages.
+    pub fn function(&self) -> &'static str {
+        self.call.name
+    }
+
     /// None if it was left out or NULL.
     fn value(&self, name: &'static str) -> EngineResult<Option<ScalarValue>> {
         let Some(index) = self.call.arguments.iter().position(|a| a.name == name) else {

@@ -1,5 +1,7 @@
 //! States as bytes: little endian, lengths before what they measure.
 
+use kernels::statistics::double::Double;
+
 /// Eight bytes as a number, off the front.
 pub fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
     let (first, rest) = bytes.split_first_chunk::<8>()?;
@@ -19,6 +21,22 @@ pub fn take_slice<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 pub fn put_slice(bytes: &mut Vec<u8>, slice: &[u8]) {
     bytes.extend((slice.len() as u64).to_le_bytes());
     bytes.extend(slice);
+}
+
+/// Sums with all their bits.
+pub fn put_doubles(bytes: &mut Vec<u8>, sums: &[Double]) {
+    let numbers = sums.iter().flat_map(|sum| [sum.hi, sum.lo]);
+    numbers.for_each(|number| bytes.extend(number.to_le_bytes()));
+}
+
+/// As many sums, off the front.
+pub fn take_doubles<const N: usize>(bytes: &mut &[u8]) -> Option<[Double; N]> {
+    let mut sums = [Double::default(); N];
+    for sum in &mut sums {
+        let mut number = || take_u64(bytes).map(f64::from_bits);
+        *sum = Double { hi: number()?, lo: number()? };
+    }
+    Some(sums)
 }
 
 /// Numbers to the end of the bytes.

@@ -10,6 +10,7 @@ mod drift;
 mod error;
 mod experiments;
 mod features;
+mod models;
 mod output;
 mod scalar;
 mod two_sample;
@@ -48,5 +49,9 @@ pub enum Engine {
 /// The functions of all stages.
 pub fn functions() -> Vec<Function> {
     let of_groups = experiments::functions().into_iter().chain(drift::functions());
-    of_groups.chain(vectors::functions()).chain(features::functions()).collect()
+    of_groups
+        .chain(vectors::functions())
+        .chain(features::functions())
+        .chain(models::functions())
+        .collect()
 }

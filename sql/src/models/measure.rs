@@ -14,7 +14,7 @@ use super::target::Target;
 const LIST: usize = 10;
 /// Least probability that a logarithm is taken of, as scikit-learn clips.
 const LEAST: f64 = 1e-15;
-const BINS: usize = 10;
+const BINS: u32 = 10;
 
 /// Metrics by name; those that rows say nothing of are left out.
 pub(super) fn metrics(

@@ -75,11 +75,12 @@ fn part(relation: i64, most: i64, index: usize) -> i64 {
 }
 
 /// The id of what has only a name, as functions that Postgres does not have: new ones change no
-/// other's. Between two spaces there is room for as many ids as Postgres has.
+/// other's. Before each of three spaces there is room for as many ids as Postgres has.
 pub fn of_name(name: &str) -> i64 {
     // FNV-1a.
     let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(16_777_619);
-    TEMP * SPACE + i64::from(name.bytes().fold(2_166_136_261, step)) % FIRST
+    let hash = i64::from(name.bytes().fold(2_166_136_261, step));
+    (1 + hash / FIRST % 3) * SPACE + hash % FIRST
 }
 
 #[cfg(test)]
@@ -105,6 +106,10 @@ mod tests {
                 assert!(types.insert(of_rows) && types.insert(of_rows + 1), "{id}");
             }
         }
-        assert!(!relations.contains(&of_name("ab_ttest")));
+        // The three spaces that names fall before, each here once.
+        let names = ["ab_ttest", "psi", "ks_test"].map(of_name);
+        let spaces: HashSet<i64> = names.iter().map(|name| name / SPACE).collect();
+        assert_eq!(spaces, HashSet::from([1, 2, 3]));
+        assert!(names.iter().all(|name| name % SPACE < FIRST && !relations.contains(name)));
     }
 }

@@ -4,6 +4,7 @@
 
 mod metrics {
     mod lists;
+    mod merged;
     mod reference;
     mod rows;
 }

@@ -78,6 +78,32 @@ impl Values {
     }
 }
 
+impl Side for Sample {
+    fn merge(&mut self, other: Self) {
+        Self::merge(self, &other);
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        let (counted, loose) = self.parts();
+        bytes.extend((counted.len() as u64).to_le_bytes());
+        let counted = counted.iter().flat_map(|(key, count)| [key, count]);
+        counted.chain(loose).for_each(|number| bytes.extend(number.to_le_bytes()));
+    }
+
+    fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let runs = usize::try_from(take_u64(&mut bytes)?).ok()?;
+        let (counted, loose) = bytes.split_at_checked(runs.checked_mul(16)?)?;
+        let numbers: Vec<u64> = take_numbers(counted)?.collect();
+        let (pairs, _) = numbers.as_chunks::<2>();
+        let pairs = pairs.iter().map(|[key, count]| (*key, *count)).collect();
+        Some(Self::of_parts(pairs, take_numbers(loose)?.collect()))
+    }
+
+    fn heap(&self) -> usize {
+        self.size()
+    }
+}
+
 impl Side for Values {
     fn merge(&mut self, other: Self) {
         self.sample.merge(&other.sample);
@@ -85,22 +111,13 @@ impl Side for Values {
     }
 
     fn encode(&self, bytes: &mut Vec<u8>) {
-        let (counted, loose) = self.sample.parts();
         bytes.extend(self.nans.to_le_bytes());
-        bytes.extend((counted.len() as u64).to_le_bytes());
-        let counted = counted.iter().flat_map(|(key, count)| [key, count]);
-        counted.chain(loose).for_each(|number| bytes.extend(number.to_le_bytes()));
+        self.sample.encode(bytes);
     }
 
     fn decode(mut bytes: &[u8]) -> Option<Self> {
         let nans = take_u64(&mut bytes)?;
-        let runs = usize::try_from(take_u64(&mut bytes)?).ok()?;
-        let (counted, loose) = bytes.split_at_checked(runs.checked_mul(16)?)?;
-        let numbers: Vec<u64> = take_numbers(counted)?.collect();
-        let (pairs, _) = numbers.as_chunks::<2>();
-        let pairs = pairs.iter().map(|[key, count]| (*key, *count)).collect();
-        let loose = take_numbers(loose)?.collect();
-        Some(Self { sample: Sample::of_parts(pairs, loose), nans })
+        Some(Self { sample: Sample::decode(bytes)?, nans })
     }
 
     fn heap(&self) -> usize {

@@ -30,6 +30,17 @@ impl Confusion {
         self.true_negative = self.true_negative + other.true_negative;
     }
 
+    /// The state, for storing.
+    pub fn sums(&self) -> [Double; 4] {
+        [self.true_positive, self.false_positive, self.false_negative, self.true_negative]
+    }
+
+    /// The state of stored sums.
+    pub fn of_sums(sums: [Double; 4]) -> Self {
+        let [true_positive, false_positive, false_negative, true_negative] = sums;
+        Self { true_positive, false_positive, false_negative, true_negative }
+    }
+
     /// Share of right answers.
     pub fn accuracy(&self) -> Option<f64> {
         let right = self.true_positive + self.true_negative;

@@ -3,7 +3,7 @@
 use super::ratio;
 use crate::statistics::double::Double;
 
-/// Probabilities are cut to this and to 1 less this, so that one certain mistake is not infinite.
+/// What a label is given counts as this at least, so that one certain mistake is not infinite.
 pub const LEAST_PROBABILITY: f64 = 1e-15;
 
 /// Errors of predicted numbers.
@@ -34,6 +34,16 @@ impl Errors {
         self.absolute = self.absolute + other.absolute;
         self.label = self.label + other.label;
         self.label_square = self.label_square + other.label_square;
+    }
+
+    /// The state, for storing.
+    pub fn sums(&self) -> [Double; 5] {
+        [self.weight, self.square, self.absolute, self.label, self.label_square]
+    }
+
+    /// The state of stored sums.
+    pub fn of_sums([weight, square, absolute, label, label_square]: [Double; 5]) -> Self {
+        Self { weight, square, absolute, label, label_square }
     }
 
     /// Mean of the squares of errors.
@@ -75,8 +85,12 @@ pub struct Losses {
 impl Losses {
     pub fn push(&mut self, label: bool, probability: f64, weight: f64) {
         let p = if probability.is_nan() { f64::NAN } else { probability.clamp(0.0, 1.0) };
-        let cut = p.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY);
-        let log = if label { libm::log(cut) } else { libm::log1p(-cut) };
+        // Near 1 the rest is exact, near 0 the logarithm of 1 less it.
+        let log = match label {
+            true => libm::log(p.clamp(LEAST_PROBABILITY, 1.0)),
+            false if 1.0 - p < LEAST_PROBABILITY => libm::log(LEAST_PROBABILITY),
+            false => libm::log1p(-p),
+        };
         let error = Double::difference(p, f64::from(u8::from(label)));
         self.weight = self.weight + Double::from(weight);
         self.log = self.log + Double::product(-log, weight);
@@ -87,6 +101,16 @@ impl Losses {
         self.weight = self.weight + other.weight;
         self.log = self.log + other.log;
         self.square = self.square + other.square;
+    }
+
+    /// The state, for storing.
+    pub fn sums(&self) -> [Double; 3] {
+        [self.weight, self.log, self.square]
+    }
+
+    /// The state of stored sums.
+    pub fn of_sums([weight, log, square]: [Double; 3]) -> Self {
+        Self { weight, log, square }
     }
 
     /// Mean of -ln of the label's probability.

@@ -1,9 +1,10 @@
 //! How good predictions are: the measures that scikit-learn has, and those of ranked lists.
 //!
-//! Sums (`errors`, `classes`, `calibration`) are mergeable states; `ranked` needs all rows of a
-//! class problem, `lists` all rows of one list. No answer depends on the order of rows: sums keep
-//! 106 bits, and rows of equal score count as the mean over all their orders. Weights are at least
-//! zero, 1 if absent. Where there is nothing to measure, or a number is NaN, the answer is None.
+//! Sums (`errors`, `classes`, `calibration`) are mergeable states; so is `ranked::Scores`, which
+//! holds all scores of a class problem. `lists` needs all rows of one list. No answer depends on
+//! the order of rows: sums keep 106 bits, and rows of equal score count as the mean over all their
+//! orders. Weights are at least zero, 1 if absent. Where there is nothing to measure, or a number
+//! is NaN, the answer is None.
 
 pub mod calibration;
 pub mod classes;

@@ -7,6 +7,7 @@
 
 use super::ratio;
 use crate::statistics::double::Double;
+use crate::statistics::sample::{Sample, together};
 
 /// Weights of positives and negatives of one score.
 #[derive(Clone, Copy, Default)]
@@ -61,4 +62,51 @@ pub fn pr_auc(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Optio
         }
     }
     ratio(sum, positive)
+}
+
+/// Scores by label, each row of weight 1, as a mergeable state. A NaN is the caller's to find.
+#[derive(Debug, Clone, Default)]
+pub struct Scores {
+    pub positive: Sample,
+    pub negative: Sample,
+}
+
+impl Scores {
+    pub fn push(&mut self, label: bool, score: f64) {
+        let side = if label { &mut self.positive } else { &mut self.negative };
+        side.push(score);
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        self.positive.merge(&other.positive);
+        self.negative.merge(&other.negative);
+    }
+
+    /// As `auc` of the rows.
+    pub fn auc(&self) -> Option<f64> {
+        let (positive, negative) = (self.positive.ranked(), self.negative.ranked());
+        // Twice the wins are a whole number, so that nothing rounds before the division.
+        let (mut below, mut twice) = (0, 0);
+        together(&positive, &negative, |_, labelled, other| {
+            twice += u128::from(labelled) * (2 * below + u128::from(other));
+            below += u128::from(other);
+        });
+        let pairs = u128::from(positive.count()) * below;
+        (pairs > 0).then(|| twice as f64 / (2 * pairs) as f64)
+    }
+
+    /// As `pr_auc` of the rows.
+    pub fn pr_auc(&self) -> Option<f64> {
+        let (positive, negative) = (self.positive.ranked(), self.negative.ranked());
+        let positives = positive.count();
+        // Scores come rising: what is at least as great is all but what went before.
+        let (mut at_least, mut all) = (positives, positives + negative.count());
+        let mut sum = Double::default();
+        together(&positive, &negative, |_, labelled, other| {
+            sum = sum + Double::product(labelled as f64, at_least as f64).over(all as f64);
+            at_least -= labelled;
+            all -= labelled + other;
+        });
+        ratio(sum, Double::from(positives as f64))
+    }
 }

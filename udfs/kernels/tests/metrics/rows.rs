@@ -4,7 +4,7 @@ use super::reference::*;
 use kernels::metrics::calibration::{Calibration, ece_equal_mass};
 use kernels::metrics::classes::Confusion;
 use kernels::metrics::errors::{Errors, Losses};
-use kernels::metrics::ranked::{auc, pr_auc};
+use kernels::metrics::ranked::{Scores, auc, pr_auc};
 use proptest::prelude::*;
 
 /// The states of rows in an order, merged from two parts.
@@ -54,7 +54,14 @@ fn rows_agree_with_scikit_learn() {
     }
     calibration.merge(&other);
     assert_near("ece", calibration.ece());
-    assert_near("ece_equal_mass", ece_equal_mass(&labels, &probabilities(), 10));
+    let mut both = [Scores::default(), Scores::default()];
+    for row in 0..1000 {
+        both[0].push(labels[row], scores[row]);
+        both[1].push(labels[row], probabilities()[row]);
+    }
+    assert_near("auc", both[0].auc());
+    assert_near("pr_auc", both[0].pr_auc());
+    assert_near("ece_equal_mass", ece_equal_mass(&both[1], 10));
 }
 
 #[test]
@@ -75,6 +82,7 @@ fn without_an_answer_there_is_none() {
     assert_eq!((errors.mse(), errors.mae(), errors.r2()), (None, None, None));
     let mut losses = Losses::default();
     losses.push(true, 0.0, 1.0);
+    losses.push(false, 1.0, 1.0);
     assert!((losses.log_loss().unwrap() - 1e-15f64.ln().abs()).abs() < 1e-12);
     losses.push(true, f64::NAN, 1.0);
     assert_eq!((losses.log_loss(), losses.brier()), (None, None));
@@ -83,7 +91,11 @@ fn without_an_answer_there_is_none() {
     assert_eq!(confusion.accuracy(), Some(1.0));
     assert_eq!((confusion.precision(), confusion.recall(), confusion.f1()), (None, None, None));
     assert_eq!(Calibration::new(0).ece(), None);
-    assert_eq!(ece_equal_mass(&[], &[], 10), None);
+    assert_eq!(ece_equal_mass(&Scores::default(), 10), None);
+    let mut one_class = Scores::default();
+    one_class.push(false, 0.25);
+    assert_eq!((one_class.auc(), one_class.pr_auc()), (None, None));
+    assert_eq!(ece_equal_mass(&one_class, 3), Some(0.25));
 }
 
 proptest! {
