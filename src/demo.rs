@@ -11,9 +11,10 @@ use crate::config::Config;
 use crate::{Error, Server};
 
 /// Parts of a whole system as SQL, each going on where the one before ends.
-const PIPELINES: [&str; 2] = [
+const PIPELINES: [&str; 3] = [
     include_str!("../sql/pipelines/first_look.sql"),
     include_str!("../sql/pipelines/features.sql"),
+    include_str!("../sql/pipelines/recommender.sql"),
 ];
 /// The files that the pipelines read.
 const FILES: &[(&str, &[u8])] = &[

@@ -1,7 +1,8 @@
 //! `sextant demo --exit` as a newcomer runs it, twice on one folder.
 //!
 //! Expected numbers: DuckDB 1.5.5, `select policy, count(*), sum(click) from
-//! 'obd_impressions.parquet' group by 1`: bts 30000 157, random 30000 130.
+//! 'obd_impressions.parquet' group by 1`: bts 30000 157, random 30000 130; distinct segments and
+//! items likewise. The test of both policies: z = 1.5976, p = 0.1101 by hand (pooled proportions).
 
 use std::process::Command;
 
@@ -35,6 +36,20 @@ fn the_demo_runs_and_runs_again() {
         // in campaign all that are over by 2019-11-26 12:00.
         assert!(lines(&text, "item_clicks").contains(&vec!["item_clicks", "8582", "00:00:00"]));
         assert!(lines(&text, "17").contains(&vec!["17", "8", "0", "PRESENT"]), "{text}");
+        assert!(lines(&text, "30000").contains(&vec!["30000", "309", "160", "157"]), "{text}");
+        // A fifth of the week is tested on.
+        for (version, alias, kind) in [("1", "champion", "logistic"), ("2", "candidate", "gbdt")] {
+            let line = vec![version, alias, kind, "24000", "6000"];
+            assert!(lines(&text, version).contains(&line), "{text}");
+        }
+        assert!(lines(&text, "160").contains(&vec!["160", "160", "16"]), "{text}");
+        let recommended = lines(&text, "women");
+        assert_eq!(recommended.len(), 5, "{text}");
+        assert!(recommended.is_sorted_by(|a, b| a[2] >= b[2]), "{text}");
+        assert!(
+            lines(&text, "30000").contains(&vec!["30000", "30000", "0.2077", "0.1101", "ok"]),
+            "{text}"
+        );
         // The rows deleted in step 8 are there in the last step, which reads the past.
         assert_eq!(lines(&text, "random").last(), Some(&vec!["random", "30000"]), "{text}");
     }

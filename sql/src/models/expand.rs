@@ -21,6 +21,7 @@ use super::reference::Reference;
 use super::scoring::scoring;
 use super::{CHAMPION, models};
 use crate::error::{Error, Result};
+use crate::parse;
 use crate::plan::{self, Environment, Given, Lakes, Overrides};
 
 /// Versions by what calls name them, None where they name none.
@@ -182,15 +183,24 @@ fn of_side(call: &mut Call, version: &Version) -> Result<(Vec<Expr>, With)> {
     let history = if is_user { call.arguments.get(history).cloned() } else { None };
     let key = call.key.take().or_else(|| call.arguments.get(&side.key).cloned());
     let null = || Expr::Value(Value::Null.into());
-    let mut arguments = vec![key.unwrap_or_else(null)];
+    let mut arguments = vec![cast(key.unwrap_or_else(null), &side.key_type)?];
     if with.features {
         arguments.extend(transform.over(&features, &call.arguments)?);
     }
     if let Some(history) = history {
         with.history = true;
-        arguments.push(history);
+        arguments.push(cast(history, &format!("{}[]", item.key_type))?);
     }
     Ok((arguments, with))
+}
+
+/// A value as one of a type, which a parameter then has.
+pub(super) fn cast(value: Expr, of: &str) -> Result<Expr> {
+    let mut cast = parse::parse_expression(&format!("CAST(x AS {of})"))?;
+    if let Expr::Cast { expr, .. } = &mut cast {
+        **expr = value;
+    }
+    Ok(cast)
 }
 
 /// A call of another function with other arguments.

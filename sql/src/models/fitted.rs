@@ -46,7 +46,10 @@ const MOST_BUCKETS: i64 = 10_000;
 #[serde(rename_all = "snake_case")]
 pub(super) enum Fitted {
     /// (x - shift) / scale.
-    Scaled { shift: f64, scale: f64 },
+    Scaled {
+        shift: f64,
+        scale: f64,
+    },
     Buckets {
         edges: Vec<f64>,
     },

@@ -49,6 +49,8 @@ pub(super) enum Form {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Side {
     pub key: String,
+    /// `bigint` or `text`.
+    pub key_type: String,
     pub features: Vec<(String, Taken)>,
 }
 

@@ -1,4 +1,4 @@
-//! How good a model is on rows that it has not learned from.
+//! Measures of a model by name: of rows, and of lists.
 
 use std::collections::BTreeMap;
 
@@ -9,83 +9,200 @@ use kernels::metrics::lists::{Gain, List};
 use kernels::metrics::ranked;
 
 use super::target::Target;
+use crate::error::{Error, Result, near_names};
 
-/// Places of a list that count.
+/// Places of a list that count where nothing else is said.
 const LIST: usize = 10;
+/// Places that a list may have.
+const LONGEST: usize = 10_000;
 /// Least probability that a logarithm is taken of, as scikit-learn clips.
 const LEAST: f64 = 1e-15;
 const BINS: u32 = 10;
+/// What is said of two classes, of several, of numbers.
+const OF_TWO: [&str; 9] =
+    ["auc", "pr_auc", "log_loss", "brier", "accuracy", "ece", "precision", "recall", "f1"];
+const OF_SEVERAL: [&str; 2] = ["accuracy", "log_loss"];
+const OF_NUMBERS: [&str; 3] = ["rmse", "mae", "r2"];
+/// Of the first places of a list, `name@k`; and of all of it.
+const OF_LISTS: [&str; 5] = ["ndcg", "recall", "precision", "map", "hit_rate"];
+const OF_WHOLE_LISTS: &str = "mrr";
 
-/// Metrics by name; those that rows say nothing of are left out.
+/// A measure that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Measure {
+    pub name: &'static str,
+    /// Places of a list.
+    pub k: Option<usize>,
+}
+
+impl Measure {
+    /// Those of rows.
+    ///
+    /// # Errors
+    /// 22023 for one that the target has not.
+    pub fn of_rows(target: &Target, names: &[String]) -> Result<Vec<Self>> {
+        let known: &[&'static str] = match target {
+            Target::Number => &OF_NUMBERS,
+            Target::Classes { values, .. } if values.len() == 2 => &OF_TWO,
+            Target::Classes { .. } => &OF_SEVERAL,
+        };
+        let usual = if known.len() == OF_TWO.len() { &known[..6] } else { known };
+        let measure = |name: &'static str| Self { name, k: None };
+        if names.is_empty() {
+            return Ok(usual.iter().map(|name| measure(name)).collect());
+        }
+        let find = |name: &String| {
+            let found = known.iter().find(|known| *known == name);
+            found.map(|name| measure(name)).ok_or_else(|| unknown(name, known))
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// Those of lists: `ndcg@10`.
+    ///
+    /// # Errors
+    /// 22023 for one that lists have not.
+    pub fn of_lists(names: &[String], usual: &[&str]) -> Result<Vec<Self>> {
+        let usual: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
+        let names = if names.is_empty() { &usual } else { names };
+        let find = |name: &String| {
+            if name == OF_WHOLE_LISTS {
+                return Ok(Self { name: OF_WHOLE_LISTS, k: None });
+            }
+            let (word, k) = name.split_once('@').unwrap_or((name, ""));
+            let k = if k.is_empty() { Some(LIST) } else { k.parse().ok() };
+            let k = k.filter(|k| (1..=LONGEST).contains(k));
+            let word = OF_LISTS.iter().find(|known| **known == word);
+            match (word, k) {
+                (Some(name), Some(k)) => Ok(Self { name, k: Some(k) }),
+                _ => Err(unknown(name, &OF_LISTS)),
+            }
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// Of rows; None where they say nothing.
+    pub fn rows(&self, target: &Target, labels: &[f64], predictions: &[f64]) -> Option<f64> {
+        match target {
+            Target::Number => {
+                let mut errors = Errors::default();
+                labels.iter().zip(predictions).for_each(|(y, x)| errors.push(*y, *x, 1.0));
+                match self.name {
+                    "rmse" => errors.rmse(),
+                    "mae" => errors.mae(),
+                    _ => errors.r2(),
+                }
+            }
+            Target::Classes { values, .. } if values.len() == 2 => self.two(labels, predictions),
+            Target::Classes { values, .. } => self.several(labels, predictions, values.len()),
+        }
+    }
+
+    fn two(&self, labels: &[f64], predictions: &[f64]) -> Option<f64> {
+        let positive: Vec<bool> = labels.iter().map(|label| *label > 0.5).collect();
+        let rows = || positive.iter().copied().zip(predictions.iter().copied());
+        match self.name {
+            "auc" => ranked::auc(&positive, predictions, None),
+            "pr_auc" => ranked::pr_auc(&positive, predictions, None),
+            "ece" => {
+                let mut calibration = Calibration::new(BINS);
+                rows().for_each(|(label, x)| calibration.push(label, x, 1.0));
+                calibration.ece()
+            }
+            "log_loss" | "brier" => {
+                let mut losses = Losses::default();
+                rows().for_each(|(label, x)| losses.push(label, x, 1.0));
+                if self.name == "brier" { losses.brier() } else { losses.log_loss() }
+            }
+            name => {
+                let mut confusion = Confusion::default();
+                rows().for_each(|(label, x)| confusion.push(label, x > 0.5, 1.0));
+                match name {
+                    "precision" => confusion.precision(),
+                    "recall" => confusion.recall(),
+                    "f1" => confusion.f1(),
+                    _ => confusion.accuracy(),
+                }
+            }
+        }
+    }
+
+    fn several(&self, labels: &[f64], predictions: &[f64], classes: usize) -> Option<f64> {
+        let (mut right, mut loss, mut rows) = (0.0, 0.0, 0.0);
+        for (label, row) in labels.iter().zip(predictions.chunks_exact(classes)) {
+            let Some(probability) = row.get(*label as usize).filter(|_| !label.is_nan()) else {
+                continue;
+            };
+            rows += 1.0;
+            let best = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let first = row.iter().position(|other| *other == best);
+            right += f64::from(first == Some(*label as usize));
+            loss -= probability.clamp(LEAST, 1.0 - LEAST).ln();
+        }
+        let sum = if self.name == "accuracy" { right } else { loss };
+        (rows > 0.0).then(|| sum / rows)
+    }
+
+    /// Of one list; None where nothing in it is relevant.
+    pub fn list(&self, relevances: &[f64], scores: &[f64]) -> Option<f64> {
+        let list = List::new(relevances, scores)?;
+        let k = self.k.unwrap_or(LIST);
+        match self.name {
+            "ndcg" => list.ndcg(k, Gain::Exp2),
+            "recall" => list.recall_at(k, false),
+            "precision" => list.precision_at(k),
+            "map" => list.map_at(k),
+            "hit_rate" => list.hit_rate_at(k),
+            _ => list.mrr(),
+        }
+    }
+
+    /// `ndcg@10`
+    pub fn shown(&self) -> String {
+        match self.k {
+            Some(k) => format!("{}@{k}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+}
+
+fn unknown(name: &str, known: &[&'static str]) -> Error {
+    let lists = known.len() == OF_LISTS.len();
+    let list = match lists {
+        true => format!("They are {} and {OF_WHOLE_LISTS}; @k says how far.", known.join(", ")),
+        false => format!("They are {}.", known.join(", ")),
+    };
+    let near = near_names(name, known.iter().copied());
+    Error::new("22023", format!("the model has no metric \"{name}\""))
+        .with_hint(near.unwrap_or(list))
+}
+
+/// The usual metrics of a test part, by name; those that rows say nothing of are left out.
 pub(super) fn metrics(
     target: &Target,
     labels: &[f64],
     predictions: &[f64],
     groups: &[usize],
-) -> BTreeMap<String, f64> {
-    let found: Vec<(&str, Option<f64>)> = match target {
-        _ if !groups.is_empty() => vec![("ndcg@10", ndcg(labels, predictions, groups))],
-        Target::Number => {
-            let mut errors = Errors::default();
-            labels.iter().zip(predictions).for_each(|(y, x)| errors.push(*y, *x, 1.0));
-            vec![("rmse", errors.rmse()), ("mae", errors.mae()), ("r2", errors.r2())]
-        }
-        Target::Classes { values, .. } if values.len() == 2 => binary(labels, predictions),
-        Target::Classes { values, .. } => several(labels, predictions, values.len()),
-    };
-    found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-}
-
-fn binary(labels: &[f64], predictions: &[f64]) -> Vec<(&'static str, Option<f64>)> {
-    let (mut losses, mut confusion) = (Losses::default(), Confusion::default());
-    let mut calibration = Calibration::new(BINS);
-    let positive: Vec<bool> = labels.iter().map(|label| *label > 0.5).collect();
-    for (label, probability) in positive.iter().zip(predictions) {
-        losses.push(*label, *probability, 1.0);
-        confusion.push(*label, *probability > 0.5, 1.0);
-        calibration.push(*label, *probability, 1.0);
+) -> Result<BTreeMap<String, f64>> {
+    if groups.is_empty() {
+        let measures = Measure::of_rows(target, &[])?.into_iter();
+        let of =
+            |measure: Measure| Some((measure.shown(), measure.rows(target, labels, predictions)?));
+        return Ok(measures.filter_map(of).collect());
     }
-    vec![
-        ("auc", ranked::auc(&positive, predictions, None)),
-        ("pr_auc", ranked::pr_auc(&positive, predictions, None)),
-        ("log_loss", losses.log_loss()),
-        ("brier", losses.brier()),
-        ("accuracy", confusion.accuracy()),
-        ("ece", calibration.ece()),
-    ]
-}
-
-fn several(
-    labels: &[f64],
-    predictions: &[f64],
-    classes: usize,
-) -> Vec<(&'static str, Option<f64>)> {
-    let (mut right, mut loss, mut rows) = (0.0, 0.0, 0.0);
-    for (label, row) in labels.iter().zip(predictions.chunks_exact(classes)) {
-        let Some(probability) = row.get(*label as usize).filter(|_| !label.is_nan()) else {
-            continue;
-        };
-        rows += 1.0;
-        let best = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let first = row.iter().position(|other| *other == best);
-        right += f64::from(first == Some(*label as usize));
-        loss -= probability.clamp(LEAST, 1.0 - LEAST).ln();
-    }
-    let share = |sum: f64| (rows > 0.0).then(|| sum / rows);
-    vec![("accuracy", share(right)), ("log_loss", share(loss))]
-}
-
-/// Mean over the groups that have something relevant.
-fn ndcg(labels: &[f64], scores: &[f64], groups: &[usize]) -> Option<f64> {
-    let (mut sum, mut count, mut start) = (0.0, 0.0, 0);
-    for length in groups {
-        let rows = start..start + length;
-        start += length;
-        let list = List::new(labels.get(rows.clone())?, scores.get(rows)?);
-        if let Some(value) = list.and_then(|list| list.ndcg(LIST, Gain::Exp2)) {
-            sum += value;
-            count += 1.0;
+    let mut found = BTreeMap::new();
+    for measure in Measure::of_lists(&[], &["ndcg@10"])? {
+        let mut start = 0;
+        let lists = groups.iter().filter_map(|length| {
+            let rows = start..start + length;
+            start += length;
+            measure.list(labels.get(rows.clone())?, predictions.get(rows)?)
+        });
+        let values: Vec<f64> = lists.collect();
+        if !values.is_empty() {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            found.insert(measure.shown(), mean);
         }
     }
-    (count > 0.0).then(|| sum / count)
+    Ok(found)
 }

@@ -1,7 +1,7 @@
 //! Models: a name with immutable numbered versions and aliases that move between them.
 //!
 //! ```text
-//!   CREATE MODEL m … AS query ─▶ rows ─split─▶ transform ─▶ numbers ─▶ kernel ─▶ objects, a version
+//!   CREATE MODEL m … AS query ─▶ rows ─split─▶ transform ─▶ numbers ─▶ kernel ─▶ a version
 //!   predict('m', a, b) ─▶ the version that 'm' means ─▶ transform's expressions ─▶ score(…)
 //! ```
 //!
@@ -15,7 +15,9 @@
 //! an alias that moves is seen by the next execution everywhere, and no statement mixes versions.
 
 mod call;
+mod catalogue;
 mod data;
+mod evaluate;
 mod expand;
 mod features;
 mod fitted;
@@ -45,6 +47,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::plan::{Place, SEPARATOR, key};
 
+pub(crate) use evaluate::{NAME as EVALUATE, evaluate};
 pub(crate) use expand::expand;
 pub(crate) use library::imported;
 pub(crate) use options::Given;
@@ -67,6 +70,11 @@ pub(crate) struct Model {
     pub aliases: BTreeMap<String, u32>,
     pub events: Vec<Event>,
     pub comment: Option<String>,
+}
+
+/// The relation: name, arguments, what it is for.
+pub(crate) fn listed() -> (&'static str, &'static [&'static str], &'static str) {
+    (EVALUATE, evaluate::ARGUMENTS, "Metrics of a model on rows, with slices and intervals.")
 }
 
 /// An immutable version.

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::{cast, sort_to_indices, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use datafusion::execution::memory_pool::MemoryReservation;
 use kernels::models::{als, two_tower};
 use kernels::simd::level::Level;
 use twox_hash::XxHash64;
@@ -169,57 +170,81 @@ pub(super) async fn train(
         false => Some(transform.apply(environment, lakes, &batch).await?),
     };
     let columns = Columns::read(&options, &batch, features.as_ref())?;
+    let key_type = |key: &str| match batch.column_by_name(key).map(|column| column.data_type()) {
+        Some(of) if of.is_integer() => "bigint".to_owned(),
+        _ => "text".to_owned(),
+    };
     let side = |key: &str, named: &[(String, Values)]| Side {
         key: key.to_owned(),
+        key_type: key_type(key),
         features: named.iter().map(|(name, values)| (name.clone(), values.taken())).collect(),
     };
     let user = side(&options.user_key, &columns.user);
     let item = side(&options.item_key, &columns.item);
     let rows = columns.users.len() as u64;
     let threads = environment.engine.config().target_partitions();
-    let mut metrics = BTreeMap::new();
-    let (form, dim, weights) = match options.learner {
+    let Learned { form, dim, weights, metrics, epochs } =
+        learn(options.learner, columns, threads, &memory).await?;
+    told.extend(epochs.map(|epochs| format!("trained for {epochs} epochs")));
+    let body = Body::Retrieval { form, user, item, history: options.history, dim };
+    let manifest = Manifest::new(transform.stored, body, &weights, Vec::new());
+    let kind = String::new();
+    Ok(Trained { manifest, weights, kind, rows, test_rows: 0, metrics, told })
+}
+
+/// What came of a training.
+struct Learned {
+    form: Form,
+    dim: usize,
+    weights: Vec<u8>,
+    metrics: BTreeMap<String, f64>,
+    epochs: Option<usize>,
+}
+
+async fn learn(
+    learner: Learner,
+    columns: Columns,
+    threads: usize,
+    memory: &MemoryReservation,
+) -> Result<Learned> {
+    let go_on = |stopped: &AtomicBool| match stopped.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    match learner {
         Learner::TwoTower(of) => {
             memory.try_grow(columns.with(|examples| two_tower::memory_bytes(examples, &of)))?;
             let dim = of.dim;
             let trained = apart(move |stopped| {
-                let watch = |_: two_tower::Progress| match stopped.load(Ordering::Relaxed) {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                };
+                let watch = |_: two_tower::Progress| go_on(stopped);
                 let work = two_tower::Work { level: Level::best(), threads, watch: &watch };
                 columns.with(|examples| two_tower::train(examples, &of, &work))
             });
             let trained = trained.await?.map_err(|error| refused(&error))?;
             // Of the last of each user, before the last training on all rows.
             let best = trained.epochs.checked_sub(1).and_then(|at| trained.held.get(at));
-            if let Some(best) = best {
-                metrics.insert("recall@100".to_owned(), best.recall_at_100);
-                metrics.insert("ndcg@100".to_owned(), best.ndcg_at_100);
-            }
-            told.push(format!("trained for {} epochs", trained.epochs));
-            (Form::TwoTower, dim, trained.model.to_bytes())
+            let of = |best: &two_tower::Held| {
+                [("recall@100", best.recall_at_100), ("ndcg@100", best.ndcg_at_100)]
+            };
+            let metrics = best.map(of).into_iter().flatten();
+            let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).collect();
+            let (epochs, weights) = (Some(trained.epochs), trained.model.to_bytes());
+            Ok(Learned { form: Form::TwoTower, dim, weights, metrics, epochs })
         }
         Learner::Als(of) => {
             let bytes = columns.interactions(|rows| als::memory_bytes(rows, &of, threads));
             memory.try_grow(bytes)?;
             let dim = of.dim;
             let trained = apart(move |stopped| {
-                let watch = |_: als::Progress| match stopped.load(Ordering::Relaxed) {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                };
+                let watch = |_: als::Progress| go_on(stopped);
                 let work = als::Work { level: Level::best(), threads, watch: &watch };
                 columns.interactions(|rows| als::train(rows, &of, &work))
             });
             let model = trained.await?.map_err(|error| refused(&error))?;
-            (Form::Als, dim, model.to_bytes())
+            let (weights, metrics) = (model.to_bytes(), BTreeMap::new());
+            Ok(Learned { form: Form::Als, dim, weights, metrics, epochs: None })
         }
-    };
-    let body = Body::Retrieval { form, user, item, history: options.history, dim };
-    let manifest = Manifest::new(transform.stored, body, &weights, Vec::new());
-    let kind = String::new();
-    Ok(Trained { manifest, weights, kind, rows, test_rows: 0, metrics, told })
+    }
 }
 
 /// Rows with both keys, by time.

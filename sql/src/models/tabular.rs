@@ -7,8 +7,8 @@ use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Field;
 use datafusion::execution::memory_pool::MemoryReservation;
 use kernels::models::gbdt::{self, Objective, Parameters};
-use kernels::models::trees::{self, Scorer};
 use kernels::models::linear;
+use kernels::models::trees::{self, Scorer};
 
 use super::data::{Rows, column, kept};
 use super::features::{Columns, Encoder, Feature, Layout, numbers};
@@ -180,7 +180,7 @@ pub(super) async fn train(
     let predictions = predicted(&model, &test, &prepared.target)?;
     let metrics = match test.labels.is_empty() {
         true => Default::default(),
-        false => metrics(&prepared.target, &test.labels, &predictions, &test.groups),
+        false => metrics(&prepared.target, &test.labels, &predictions, &test.groups)?,
     };
     let (rows, test_rows) = (count - test.labels.len(), test.labels.len());
     if test_rows == 0 {

@@ -22,7 +22,7 @@ use datafusion::physical_plan::collect;
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, Value, visit_expressions_mut};
 use serde::{Deserialize, Serialize};
 
-use super::expand::called;
+use super::expand::{called, cast};
 use super::fitted::{Fitted, NAMES, Setting};
 use super::scoring::fitted_function;
 use super::syntax::{FITTED, arguments, column_name, columns_of, fitted_call, has_call, sql_type};
@@ -318,10 +318,7 @@ impl Transform {
         let mut given = BTreeMap::new();
         for input in &self.stored.inputs {
             let Some(argument) = arguments.get(&input.name) else { continue };
-            let mut cast = parse::parse_expression(&format!("CAST(x AS {})", input.data_type))?;
-            if let Expr::Cast { expr, .. } = &mut cast {
-                **expr = argument.clone();
-            }
+            let cast = cast(argument.clone(), &input.data_type)?;
             given.insert(input.name.as_str(), Expr::Nested(Box::new(cast)));
         }
         let over = |feature: &&str| {

@@ -78,6 +78,11 @@ pub(super) fn vectors(
     vectors.map(|vectors| Arc::new(vectors) as ArrayRef).map_err(|e| Error::Engine(e.into()))
 }
 
+/// The vector of a user whom training has seen.
+pub(super) fn of_user(model: &Retrieval, key: u64) -> Result<Option<Vec<f32>>> {
+    user(model, Some(key), None, None)
+}
+
 impl Values {
     fn at(&self, row: usize) -> Value<'_> {
         match self {

@@ -1,5 +1,5 @@
 //! Table factors that need waiting for before planning: old versions, files, training sets,
-//! features, measurements of indexes.
+//! features, measurements of indexes and models.
 //!
 //! `t VERSION AS OF 3` and `read_parquet('…')` become plain names that end in `MARK` and a number;
 //! the number says which entry of the list they stand for. `get_features(…)` keeps its keys, which
@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result};
 use crate::features::Call;
-use crate::{nearest, parse};
+use crate::{models, nearest, parse};
 
 /// Separates a folded name from its number.
 pub(crate) const MARK: char = '\u{2}';
@@ -33,6 +33,8 @@ pub(crate) enum Special {
     Features(Call),
     /// `ann_recall('index', …)` and its like: the name and what was given.
     OfIndex(&'static str, Call),
+    /// `evaluate('model', 'query', …)`.
+    Evaluation(Call),
 }
 
 /// Folds every special table factor in `statement`.
@@ -51,7 +53,8 @@ pub(crate) fn training_sets(statement: &mut Statement) -> Result<Vec<Call>> {
         Special::Version(_)
         | Special::Files { .. }
         | Special::Features(_)
-        | Special::OfIndex(..) => None,
+        | Special::OfIndex(..)
+        | Special::Evaluation(_) => None,
     };
     Ok(special_tables(statement)?.into_iter().filter_map(call).collect())
 }
@@ -139,6 +142,7 @@ fn special(factor: &mut TableFactor) -> Result<Option<Special>> {
             Special::Files { format: format.to_uppercase(), location, options }
         }
         None if function == "training_set" => Special::TrainingSet(call(&function, arguments)?),
+        None if function == models::EVALUATE => Special::Evaluation(call(&function, arguments)?),
         None if function == "get_features" => Special::Features(call(&function, arguments)?),
         None if let Some(name) = nearest::is_of_index(&function) => {
             Special::OfIndex(name, call(name, arguments)?)

@@ -215,6 +215,10 @@ impl Loader<'_> {
             Special::OfIndex(function, call) => {
                 crate::nearest::of_index(self.environment, self.lakes, (function, call)).await
             }
+            Special::Evaluation(call) => {
+                // On the heap: it plans queries of its own.
+                Box::pin(crate::models::evaluate(self.environment, self.lakes, call)).await
+            }
             Special::Features(call) => {
                 get_features(self.environment, self.lakes, call, self.depth).await
             }

@@ -146,7 +146,11 @@ async fn keep(
     let (name, seconds) = (&place.name, version.seconds);
     let mut message = format!("model \"{name}\" version {number}, {seconds:.1} s");
     if !metrics.is_empty() {
-        message.push_str(&format!(", on {} rows: {}", version.test_rows, metrics.join(", ")));
+        let of = match version.test_rows {
+            0 => "on rows held out".to_owned(),
+            rows => format!("on {rows} rows"),
+        };
+        message.push_str(&format!(", {of}: {}", metrics.join(", ")));
     }
     let hint = format!("ALTER MODEL {name} SET ALIAS {CHAMPION} = {number} puts it in use.");
     let hint = (!promoted).then_some(hint);
