@@ -66,6 +66,9 @@ pub struct FeatureView {
 pub struct Version {
     /// Query text; of the newest version the view's own, which follows renames, is meant.
     pub sql: String,
+    /// The same as it was written: `sql` is written anew when what it reads gets another name.
+    #[serde(default)]
+    pub written: String,
     /// Schemas that unqualified names in `sql` are looked up in.
     pub search_path: Vec<String>,
     pub columns: Vec<Feature>,
@@ -159,12 +162,18 @@ impl Version {
         self.columns.iter().any(|column| column.window.is_some())
     }
 
-    /// Whether rows and their choice are the same.
+    /// Whether rows and their choice are the same, by what the query says now or as it was written:
+    /// tools build tables anew beside the old ones, and give them their names after that.
     pub fn same(&self, other: &Self) -> bool {
-        let sql = |version: &Self| version.sql.trim().trim_end_matches(';').trim().to_owned();
-        sql(self) == sql(other)
-            && Self { sql: String::new(), snapshot_id: 0, ..self.clone() }
-                == Self { sql: String::new(), snapshot_id: 0, ..other.clone() }
+        let plain = |sql: &str| sql.trim().trim_end_matches(';').trim().to_owned();
+        let without = |version: &Self| Self {
+            sql: String::new(),
+            written: String::new(),
+            snapshot_id: 0,
+            ..version.clone()
+        };
+        let is_written_so = plain(&self.written) == plain(&other.written);
+        (plain(&self.sql) == plain(&other.sql) || is_written_so) && without(self) == without(other)
     }
 }
 

@@ -84,9 +84,12 @@ impl Options {
 
 fn linear_options(family: linear::Family, given: &mut Given) -> Result<linear::Options> {
     let default = linear::Options::new(family);
+    // Enough to decide between columns that say the same, too little to be seen; classes that can
+    // be told apart would go on for ever.
+    let l2 = if family == linear::Family::Regression { 1e-8 } else { 1e-4 };
     Ok(linear::Options {
         l1: given.number("l1", default.l1)?,
-        l2: given.number("l2", 1e-4)?,
+        l2: given.number("l2", l2)?,
         standardise: given.flag("standardise", default.standardise)?,
         intercept: given.flag("intercept", default.intercept)?,
         max_iterations: given.whole("max_iterations", default.max_iterations)?,

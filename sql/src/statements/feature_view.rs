@@ -167,6 +167,7 @@ fn define(context: &mut Context<'_>, place: &Place, asked: Asked) -> Result<()> 
     };
     let new = Version {
         sql: view.sql.clone(),
+        written: view.sql.clone(),
         search_path: view.search_path.clone(),
         columns: view.columns.iter().map(column).collect(),
         key: asked.key,
@@ -178,8 +179,10 @@ fn define(context: &mut Context<'_>, place: &Place, asked: Asked) -> Result<()> 
     };
     let history = FeatureView::history(state, &place.schema, &place.name);
     let mut versions = history.map(|kept| kept.versions).unwrap_or_default();
-    if !versions.last().is_some_and(|last| last.same(&new)) {
-        versions.push(new);
+    match versions.last_mut() {
+        // Which may read what has another name now.
+        Some(last) if last.same(&new) => (last.sql, last.written) = (new.sql, new.written),
+        _ => versions.push(new),
     }
     let (view, metadata) = (view.uuid.clone(), asked.metadata);
     let kept = FeatureView { view, versions, metadata, moved: false };
