@@ -10,7 +10,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
@@ -28,11 +28,44 @@ const FOLDER: &str = "sextant-models/";
 /// Bytes of weights that a server keeps open.
 const CACHE_BYTES: u64 = 1 << 30;
 
-/// Opened versions, the one used longest ago goes first.
+/// Opened versions, the one used longest ago goes first; and trainings.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     open: HashMap<String, Kept>,
     clock: u64,
+    trainings: Vec<Weak<Training>>,
+}
+
+/// A training that is under way, for those who watch.
+#[derive(Debug)]
+pub struct Training {
+    pub schema: String,
+    pub model: String,
+    told: Mutex<Told>,
+}
+
+/// How far a training is.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Told {
+    pub phase: &'static str,
+    /// Rows that have been read, or iterations and epochs that are done.
+    pub done: u64,
+    /// 0 where it is not known.
+    pub total: u64,
+    /// Of the last iteration or epoch.
+    pub loss: Option<f64>,
+}
+
+impl Training {
+    /// Says how far it is.
+    pub fn tell(&self, told: Told) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    }
+
+    /// What was said last.
+    pub fn told(&self) -> Told {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -85,6 +118,21 @@ impl Lake {
                 let _ = self.store().delete(&location).await;
             }
         }
+    }
+
+    /// The trainings of this server.
+    pub fn trainings(&self) -> Vec<Arc<Training>> {
+        self.models().trainings.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// A training is listed as long as somebody holds it.
+    pub fn begin_training(&self, schema: &str, model: &str) -> Arc<Training> {
+        let (schema, model) = (schema.to_owned(), model.to_owned());
+        let training = Arc::new(Training { schema, model, told: Mutex::default() });
+        let mut cache = self.models();
+        cache.trainings.retain(|training| training.strong_count() > 0);
+        cache.trainings.push(Arc::downgrade(&training));
+        training
     }
 
     /// What was made of a version's objects, if it is still open.

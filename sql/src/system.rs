@@ -86,6 +86,9 @@ pub async fn table(
         "information_schema" => information_schema::table(environment, lakes, name)?,
         "lake" => lake::table(environment, lakes, name).await?,
         "ml" => ml::table(environment, lakes, name).await?,
+        "pg_catalog" if name == "pg_stat_progress_create_model" => {
+            ml::table(environment, lakes, "trainings").await?
+        }
         "pg_catalog" => pg_catalog::table(environment, lakes, name)?,
         _ => None,
     };

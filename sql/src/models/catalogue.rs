@@ -90,7 +90,7 @@ async fn pairs_of(
     lakes: &Lakes,
     query: ast::Query,
 ) -> Result<RecordBatch> {
-    Ok(data::collect(environment, lakes, query).await?.batch)
+    Ok(data::collect(environment, lakes, query, None).await?.batch)
 }
 
 /// Pairs of the first two columns, in all rows or some.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use catalog::registry::{Told, Training};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
 use datafusion::arrow::datatypes::Schema;
@@ -28,6 +29,7 @@ pub(super) async fn collect(
     environment: &Environment,
     lakes: &Lakes,
     query: ast::Query,
+    training: Option<&Training>,
 ) -> Result<Rows> {
     let plan = plan::plan_query(environment, lakes, query, &[], Vec::new()).await?;
     let engine = &environment.engine;
@@ -36,10 +38,14 @@ pub(super) async fn collect(
     let pool = &engine.runtime_env().memory_pool;
     let memory = MemoryConsumer::new("CreateModel").register(pool);
     let mut stream = execute_stream(physical, engine.task_ctx())?;
-    let mut batches = Vec::new();
+    let (mut batches, mut rows) = (Vec::new(), 0);
     while let Some(batch) = stream.next().await.transpose()? {
         // Once as they come, once put together and ordered.
         memory.try_grow(2 * batch.get_array_memory_size())?;
+        rows += batch.num_rows() as u64;
+        if let Some(training) = training {
+            training.tell(Told { phase: "reading rows", done: rows, ..Told::default() });
+        }
         batches.push(batch);
     }
     let engine = |error| Error::Engine(datafusion::error::DataFusionError::from(error));

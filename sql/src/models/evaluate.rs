@@ -243,7 +243,7 @@ async fn rows(
     let label = identifier(label);
     let text =
         format!("SELECT {} FROM {source} WHERE {label} IS NOT NULL{order}", items.join(", "));
-    let batch = data::collect(environment, lakes, parse::parse_query(&text)?).await?;
+    let batch = data::collect(environment, lakes, parse::parse_query(&text)?, None).await?;
     let scored = scored(asked, target, &batch.batch, group.is_some())?;
     let (samples, target) = (asked.samples, target.clone());
     let metric = (measures, samples, *ranks);

@@ -4,9 +4,9 @@
 //! numbers are numbers, arrays are lists of categories.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
+use catalog::registry::{Told, Training};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::{cast, sort_to_indices, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
@@ -19,7 +19,7 @@ use super::data::{Rows, column, kept};
 use super::features::{numbers, texts};
 use super::manifest::{Body, Form, Manifest, Side, Taken};
 use super::options::Given;
-use super::train::{Trained, apart};
+use super::train::{Trained, apart, go_on};
 use super::transform::Draft;
 use crate::error::{Error, Result};
 use crate::parse::TransformItem;
@@ -156,7 +156,7 @@ struct Columns {
 pub(super) async fn train(
     environment: &Environment,
     lakes: &Lakes,
-    (items, options): (Option<&[TransformItem]>, Options),
+    (items, options, training): (Option<&[TransformItem]>, Options, Arc<Training>),
     rows: Rows,
 ) -> Result<Trained> {
     let Rows { batch, memory } = rows;
@@ -184,7 +184,7 @@ pub(super) async fn train(
     let rows = columns.users.len() as u64;
     let threads = environment.engine.config().target_partitions();
     let Learned { form, dim, weights, metrics, epochs } =
-        learn(options.learner, columns, threads, &memory).await?;
+        learn(options.learner, columns, threads, (&memory, training)).await?;
     told.extend(epochs.map(|epochs| format!("trained for {epochs} epochs")));
     let body = Body::Retrieval { form, user, item, history: options.history, dim };
     let manifest = Manifest::new(transform.stored, body, &weights, Vec::new());
@@ -205,18 +205,20 @@ async fn learn(
     learner: Learner,
     columns: Columns,
     threads: usize,
-    memory: &MemoryReservation,
+    (memory, training): (&MemoryReservation, Arc<Training>),
 ) -> Result<Learned> {
-    let go_on = |stopped: &AtomicBool| match stopped.load(Ordering::Relaxed) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
+    let told = |progress: two_tower::Progress| Told {
+        phase: if progress.held_out { "training, rows held out" } else { "training" },
+        done: progress.epoch as u64,
+        total: progress.epochs as u64,
+        loss: progress.loss.map(f64::from),
     };
     match learner {
         Learner::TwoTower(of) => {
             memory.try_grow(columns.with(|examples| two_tower::memory_bytes(examples, &of)))?;
             let dim = of.dim;
             let trained = apart(move |stopped| {
-                let watch = |_: two_tower::Progress| go_on(stopped);
+                let watch = |progress| go_on(&training, told(progress), stopped);
                 let work = two_tower::Work { level: Level::best(), threads, watch: &watch };
                 columns.with(|examples| two_tower::train(examples, &of, &work))
             });
@@ -236,7 +238,7 @@ async fn learn(
             memory.try_grow(bytes)?;
             let dim = of.dim;
             let trained = apart(move |stopped| {
-                let watch = |_: als::Progress| go_on(stopped);
+                let watch = |progress| go_on(&training, told(progress), stopped);
                 let work = als::Work { level: Level::best(), threads, watch: &watch };
                 columns.interactions(|rows| als::train(rows, &of, &work))
             });

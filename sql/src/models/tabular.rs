@@ -1,8 +1,9 @@
 //! Models of rows with a label: linear, logistic, boosted trees.
 
-use std::ops::{ControlFlow, Range};
-use std::sync::atomic::Ordering;
+use std::ops::Range;
+use std::sync::Arc;
 
+use catalog::registry::{Told, Training};
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Field;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -19,7 +20,7 @@ use super::options::Given;
 use super::split::{By, Parts, split};
 use super::statistics::statistics;
 use super::target::{Target, labelled};
-use super::train::{Trained, apart};
+use super::train::{Trained, apart, go_on};
 use super::transform::{Draft, Transform};
 use crate::error::{Error, Result};
 use crate::parse::TransformItem;
@@ -149,7 +150,7 @@ struct Prepared {
 pub(super) async fn train(
     environment: &Environment,
     lakes: &Lakes,
-    (items, options): (Option<&[TransformItem]>, Options),
+    (items, options, watched): (Option<&[TransformItem]>, Options, Arc<Training>),
     rows: Rows,
 ) -> Result<Trained> {
     let Rows { batch, memory } = rows;
@@ -170,13 +171,14 @@ pub(super) async fn train(
             let of = linear::Options { family, ..of };
             let bytes = linear::memory_bytes(training.labels.len(), width, &of);
             memory.try_grow(bytes)?;
-            fit_linear(of, training, threads, (&names, &mut told)).await?
+            fit_linear(of, training, (threads, watched), (&names, &mut told)).await?
         }
         Learner::Trees { objective, parameters } => {
             let objective = chosen(objective, &prepared.target);
             let parameters = Parameters { objective, ..*parameters };
             reserve(&memory, &training, &validation, threads, &parameters)?;
-            fit_trees(parameters, (training, validation), threads, (&names, &mut told)).await?
+            fit_trees(parameters, (training, validation), (threads, watched), (&names, &mut told))
+                .await?
         }
     };
     let test = prepared.part(&parts.test)?;
@@ -335,13 +337,14 @@ type Fit = Result<(Form, Vec<u8>, Tabular)>;
 async fn fit_linear(
     options: linear::Options,
     training: Part,
-    threads: usize,
+    (threads, watched): (usize, Arc<Training>),
     (names, told): (&[String], &mut Vec<String>),
 ) -> Fit {
     let fitted = apart(move |stopped| {
-        let progress = |_: usize, _: f64| match stopped.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        let total = options.max_iterations as u64;
+        let progress = |iteration: usize, loss: f64| {
+            let (done, loss) = (iteration as u64, Some(loss));
+            go_on(&watched, Told { phase: "training", done, total, loss }, stopped)
         };
         let run = linear::Run { threads, progress: &progress };
         let columns = training.columns.slices();
@@ -359,14 +362,15 @@ async fn fit_linear(
 async fn fit_trees(
     parameters: Parameters,
     (training, validation): (Part, Part),
-    threads: usize,
+    (threads, watched): (usize, Arc<Training>),
     (names, told): (&[String], &mut Vec<String>),
 ) -> Fit {
     let stops = parameters.early_stopping_rounds > 0;
     let trained = apart(move |stopped| {
-        let progress = |_: gbdt::Progress| match stopped.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        let progress = |at: gbdt::Progress| {
+            let (done, total) = (at.iteration as u64, at.iterations as u64);
+            let loss = at.validation;
+            go_on(&watched, Told { phase: "training", done, total, loss }, stopped)
         };
         let run = gbdt::Run { threads, progress: &progress };
         let features = [&training, &validation].map(|part| part.features());

@@ -1,9 +1,11 @@
 //! Training: rows of a query to a manifest and weights. Nothing is written here.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use catalog::registry::{Told, Training};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::ast;
@@ -23,6 +25,7 @@ pub(crate) struct Asked<'a> {
     pub transform: Option<&'a [TransformItem]>,
     pub given: Given,
     pub query: ast::Query,
+    pub training: Arc<Training>,
 }
 
 /// A model that has learned, not yet kept.
@@ -73,7 +76,7 @@ pub(crate) async fn train(
     lakes: &Lakes,
     asked: Asked<'_>,
 ) -> Result<Trained> {
-    let Asked { transform, mut given, query } = asked;
+    let Asked { transform, mut given, query, training } = asked;
     let Some(kind) = given.one_of("model_type", &KINDS)? else {
         return Err(Error::new("22023", "option \"model_type\" is missing")
             .with_hint(format!("It may be {}.", KINDS.join(", "))));
@@ -82,14 +85,14 @@ pub(crate) async fn train(
         "two_tower" | "als" => {
             let options = retrieval::Options::read(kind, &mut given)?;
             given.check(kind)?;
-            let rows = data::collect(environment, lakes, query).await?;
-            retrieval::train(environment, lakes, (transform, options), rows).await?
+            let rows = data::collect(environment, lakes, query, Some(&training)).await?;
+            retrieval::train(environment, lakes, (transform, options, training), rows).await?
         }
         _ => {
             let options = tabular::Options::read(kind, &mut given)?;
             given.check(kind)?;
-            let rows = data::collect(environment, lakes, query).await?;
-            tabular::train(environment, lakes, (transform, options), rows).await?
+            let rows = data::collect(environment, lakes, query, Some(&training)).await?;
+            tabular::train(environment, lakes, (transform, options, training), rows).await?
         }
     };
     Ok(Trained { kind: kind.to_owned(), ..trained })
@@ -104,6 +107,15 @@ pub(super) async fn apart<T: Send + 'static>(
     let done = SpawnedTask::spawn_blocking(move || work(&stopped));
     let done = done.join().await.map_err(|error| DataFusionError::External(Box::new(error)))?;
     Ok(done)
+}
+
+/// Tells those who watch, and says whether somebody still waits.
+pub(super) fn go_on(training: &Training, told: Told, stopped: &AtomicBool) -> ControlFlow<()> {
+    training.tell(told);
+    match stopped.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
 }
 
 struct Stop(Arc<AtomicBool>);

@@ -67,7 +67,8 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
     let trained = match &create.source {
         ModelSource::Query(query) => {
             let (transform, query) = (create.transform.as_deref(), query.as_ref().clone());
-            let asked = Asked { transform, given, query };
+            let training = context.environment.lake.begin_training(&place.schema, &place.name);
+            let asked = Asked { transform, given, query, training };
             models::train(context.environment, context.lakes, asked).await?
         }
         ModelSource::File(file) => imported(context, create, given, file).await?,

@@ -91,6 +91,7 @@ pub(super) const RELATIONS: &[(&str, Columns)] = &[
     ("model_aliases", models::MODEL_ALIASES),
     ("model_metrics", models::MODEL_METRICS),
     ("model_events", models::MODEL_EVENTS),
+    ("trainings", models::TRAININGS),
 ];
 
 /// One relation's rows; None if there is none of this name.
@@ -109,7 +110,7 @@ pub(super) async fn table(
         _ => {
             let of_models = RELATIONS.iter().find(|(known, _)| *known == name);
             let Some((name, columns)) = of_models else { return Ok(None) };
-            batch(columns, models::rows(lakes, name)).map(Some)
+            batch(columns, models::rows(environment, lakes, name)).map(Some)
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Models, their versions, aliases, metrics, and what was done with them.
 
+use catalog::registry::{Told, Training};
+
 use super::super::{Cell, Columns};
 use crate::models::models;
-use crate::plan::Lakes;
+use crate::plan::{Environment, Lakes};
 
 pub(super) const MODELS: Columns = &[
     ("schema_name", 't'),
@@ -50,6 +52,16 @@ pub(super) const MODEL_EVENTS: Columns = &[
     ("version_before", 'i'),
 ];
 
+/// Those of this server that are under way; also `pg_stat_progress_create_model`.
+pub(super) const TRAININGS: Columns = &[
+    ("schema_name", 't'),
+    ("model_name", 't'),
+    ("phase", 't'),
+    ("done", 'l'),
+    ("total", 'l'),
+    ("loss", 'd'),
+];
+
 /// Numbers of versions fit, as they count from 1.
 fn number(number: u32) -> Cell {
     Cell::Integer(i32::try_from(number).unwrap_or(i32::MAX))
@@ -72,8 +84,23 @@ fn time(rfc3339: &str) -> Cell {
     time.map_or(Cell::Null, |time| Cell::Time(time.timestamp_micros()))
 }
 
+fn under_way(training: &Training) -> Vec<Cell> {
+    let Told { phase, done, total, loss } = training.told();
+    vec![
+        training.schema.as_str().into(),
+        training.model.as_str().into(),
+        phase.into(),
+        long(done),
+        if total == 0 { Cell::Null } else { long(total) },
+        loss.map_or(Cell::Null, Cell::Float),
+    ]
+}
+
 /// The rows of one of these relations, for each model.
-pub(super) fn rows(lakes: &Lakes, relation: &str) -> Vec<Vec<Cell>> {
+pub(super) fn rows(environment: &Environment, lakes: &Lakes, relation: &str) -> Vec<Vec<Cell>> {
+    if relation == "trainings" {
+        return environment.lake.trainings().iter().map(|training| under_way(training)).collect();
+    }
     let mut rows = Vec::new();
     for (schema, name, model) in models(lakes.main.state()) {
         let mut push = |cells: Vec<Cell>| {
