@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::outputs::Asked;
 use super::reference::Reference;
 use crate::error::{Error, Result};
+use crate::functions::identifier;
 use crate::names::folded;
 use crate::plan;
 
@@ -140,7 +141,7 @@ impl Call {
         let message = format!("{of} of model \"{model}\" lacks {names}");
         Err(Error::new("42703", message).with_hint(format!(
             "Give columns of these names, {} => …, or * for all columns.",
-            missing[0]
+            identifier(missing[0])
         )))
     }
 }

@@ -1,8 +1,10 @@
 //! Models of retrieval on held-out pairs: the whole catalogue ranked for each user.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use catalog::Transaction;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::sql::sqlparser::ast;
 use kernels::simd::level::Level;
@@ -36,7 +38,7 @@ pub(super) async fn evaluate(
     lakes: &Lakes,
     asked: &Asked,
     version: &Version,
-    opened: &std::sync::Arc<Opened>,
+    opened: &Arc<Opened>,
 ) -> Result<Vec<Found>> {
     let Engine::Retrieval { user, item, .. } = &opened.engine else { return Ok(Vec::new()) };
     let measures = Measure::of_lists(&asked.metrics, &["recall@20", "ndcg@20"])?;
@@ -46,19 +48,7 @@ pub(super) async fn evaluate(
     let text = format!("SELECT {} FROM {}", columns.join(", "), asked.source());
     let named = parse::parse_query(&text)?;
     let held = pairs_of(environment, lakes, named).await?;
-    let seen = match &asked.seen {
-        Some(seen) => format!("SELECT {}, {} FROM {}", columns[0], columns[1], source(seen)),
-        None => {
-            let query = version.query.trim().trim_end_matches(';');
-            format!("SELECT {}, {} FROM ({query}) AS q", columns[0], columns[1])
-        }
-    };
-    let search_path = match &asked.seen {
-        Some(_) => environment.search_path.clone(),
-        None => version.search_path.clone(),
-    };
-    let environment = Environment { search_path, ..environment.clone() };
-    let seen = pairs_of(&environment, lakes, parse::parse_query(&seen)?).await?;
+    let seen = seen(environment, lakes, (asked, version), &columns[..2].join(", ")).await?;
     let seen = pairs(&seen, (&user, &item), None)?;
     let sliced: Vec<(String, ArrayRef)> = asked
         .slice_by
@@ -73,7 +63,7 @@ pub(super) async fn evaluate(
     let longest = measures.iter().filter_map(|measure| measure.k).max().unwrap_or(1);
     let longest =
         if measures.iter().any(|measure| measure.k.is_none()) { usize::MAX } else { longest };
-    let (opened, samples) = (std::sync::Arc::clone(opened), asked.samples);
+    let (opened, samples) = (Arc::clone(opened), asked.samples);
     let found = apart(move |stopped| {
         let Engine::Retrieval { model, .. } = &opened.engine else { return Some(Vec::new()) };
         let users = relevant.iter().flat_map(|(_, pairs)| pairs.keys().copied());
@@ -83,6 +73,30 @@ pub(super) async fn evaluate(
         Some(measured(&Lists { lists, relevant }, &measures, &seen, samples))
     });
     found.await?.ok_or_else(|| Error::new("57014", "canceling statement due to user request"))
+}
+
+/// Who had what: as the call says, or else the rows of the training, which are read as they were.
+async fn seen(
+    environment: &Environment,
+    lakes: &Lakes,
+    (asked, version): (&Asked, &Version),
+    columns: &str,
+) -> Result<RecordBatch> {
+    if let Some(seen) = &asked.seen {
+        let query = format!("SELECT {columns} FROM {}", source(seen));
+        return pairs_of(environment, lakes, parse::parse_query(&query)?).await;
+    }
+    let query = format!("SELECT {columns} FROM {}", source(&version.query));
+    let search_path = version.search_path.clone();
+    let environment = Environment { search_path, ..environment.clone() };
+    let state = environment.lake.at_snapshot(version.snapshot_id).await.map_err(|error| {
+        let snapshot = version.snapshot_id;
+        Error::new("55000", format!("the training's rows of snapshot {snapshot} are gone: {error}"))
+            .with_hint("seen => 'query' says which items each user had.")
+    })?;
+    let main = Transaction::begin(Arc::clone(&environment.lake), state);
+    let then = Lakes { main, temp: None };
+    pairs_of(&environment, &then, parse::parse_query(&query)?).await
 }
 
 async fn pairs_of(

@@ -182,7 +182,8 @@ impl Asked {
 pub(super) fn source(text: &str) -> String {
     match parse::name_parts(text) {
         Some(_) => text.to_owned(),
-        None => format!("({text}) AS q"),
+        // A comment may end it.
+        None => format!("({}\n) AS q", text.trim().trim_end_matches(';')),
     }
 }
 

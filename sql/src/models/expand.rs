@@ -28,7 +28,7 @@ use crate::plan::{self, Environment, Given, Lakes, Overrides};
 type Versions = BTreeMap<Option<Reference>, Version>;
 
 struct Version {
-    /// `m@3`, for plans and messages.
+    /// `public.m@3`, for plans and messages.
     shown: String,
     opened: Arc<Opened>,
 }
@@ -95,7 +95,8 @@ async fn version(environment: &Environment, lakes: &Lakes, call: &Call) -> Resul
     };
     let (place, version) = reference.resolve(environment, lakes)?;
     let opened = open(&environment.lake, &version).await?;
-    Ok(Version { shown: format!("{}@{}", place.name, version.number), opened })
+    let shown = format!("{}.{}@{}", place.schema, place.name, version.number);
+    Ok(Version { shown, opened })
 }
 
 /// The only model of users and items whose schema is in the search path.
@@ -182,6 +183,9 @@ fn of_side(call: &mut Call, version: &Version) -> Result<(Vec<Expr>, With)> {
     let history = history.as_deref().unwrap_or("history");
     let history = if is_user { call.arguments.get(history).cloned() } else { None };
     let key = call.key.take().or_else(|| call.arguments.get(&side.key).cloned());
+    if key.is_none() && !with.features && history.is_none() {
+        call.check(&version.shown, std::slice::from_ref(&side.key))?;
+    }
     let null = || Expr::Value(Value::Null.into());
     let mut arguments = vec![cast(key.unwrap_or_else(null), &side.key_type)?];
     if with.features {

@@ -50,14 +50,22 @@ pub(super) enum Retrieval {
 }
 
 impl Tabular {
-    /// Row-major by outputs, through the link or not.
-    pub fn predict(&self, columns: &[&[f64]], outputs: usize, rows: usize) -> Option<Vec<f64>> {
+    /// Row-major by the target's outputs, through the link.
+    pub fn predict(&self, columns: &[&[f64]], target: &Target, rows: usize) -> Option<Vec<f64>> {
+        let outputs = match self {
+            Self::Linear(model) => model.outputs(),
+            Self::Trees(scorer) => scorer.forest().outputs(),
+        };
         let mut out = vec![0.0; rows * outputs];
         match self {
             Self::Linear(model) => model.predict(columns, &mut out)?,
             Self::Trees(scorer) => scorer.predict(columns, &mut out)?,
         }
-        Some(out)
+        match (target.outputs(), outputs) {
+            // Trained elsewhere on two classes as on several: the second is the positive one.
+            (1, 2) => Some(out.chunks_exact(2).map(|row| row[1]).collect()),
+            (wanted, found) => (wanted == found).then_some(out),
+        }
     }
 }
 
@@ -184,7 +192,13 @@ pub(crate) fn imported(format: &str, bytes: &[u8]) -> Result<Trained> {
     let classes = match (forest.outputs(), forest.link) {
         (1, Link::Sigmoid { .. }) => Some(2),
         (1, _) => None,
-        (classes, _) => Some(classes),
+        (classes, Link::Softmax | Link::Sigmoid { .. }) => Some(classes),
+        (targets, _) => {
+            return Err(Error::new(
+                "0A000",
+                format!("a model of {targets} targets is not supported"),
+            ));
+        }
     };
     let target = match classes {
         None => Target::Number,

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::registry::{Told, Training};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::compute::{cast, sort_to_indices, take_record_batch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
+use datafusion::arrow::compute::{cast, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::execution::memory_pool::MemoryReservation;
 use kernels::models::{als, two_tower};
@@ -19,6 +19,7 @@ use super::data::{Rows, column, kept};
 use super::features::{numbers, texts};
 use super::manifest::{Body, Form, Manifest, Side, Taken};
 use super::options::Given;
+use super::split::in_order;
 use super::train::{Trained, apart, go_on};
 use super::transform::Draft;
 use crate::error::{Error, Result};
@@ -157,17 +158,17 @@ pub(super) async fn train(
     environment: &Environment,
     lakes: &Lakes,
     (items, options, training): (Option<&[TransformItem]>, Options, Arc<Training>),
-    rows: Rows,
+    (rows, ordered): (Rows, bool),
 ) -> Result<Trained> {
     let Rows { batch, memory } = rows;
     let mut told = Vec::new();
-    let batch = usable(&options, &batch, &mut told)?;
+    let batch = usable(&options, (&batch, ordered), &mut told)?;
     let draft = Draft::new(items, &batch.schema(), &options.others())?;
     let draft = draft.only(&[&options.user_features[..], &options.item_features[..]].concat())?;
-    let transform = draft.fit(environment, lakes, &batch).await?;
+    let transform = draft.fit(environment, lakes, &batch, &memory).await?;
     let features = match transform.names().is_empty() {
         true => None,
-        false => Some(transform.apply(environment, lakes, &batch).await?),
+        false => Some(transform.apply(environment, lakes, &batch, &memory).await?),
     };
     let columns = Columns::read(&options, &batch, features.as_ref())?;
     let key_type = |key: &str| match batch.column_by_name(key).map(|column| column.data_type()) {
@@ -249,8 +250,12 @@ async fn learn(
     }
 }
 
-/// Rows with both keys, by time.
-fn usable(options: &Options, batch: &RecordBatch, told: &mut Vec<String>) -> Result<RecordBatch> {
+/// Rows with both keys, by time; in the query's order if there is one, or else in their own.
+fn usable(
+    options: &Options,
+    (batch, ordered): (&RecordBatch, bool),
+    told: &mut Vec<String>,
+) -> Result<RecordBatch> {
     let user = column(batch, "user_key", &options.user_key)?;
     let item = column(batch, "item_key", &options.item_key)?;
     let has = |row: usize| batch.column(user).is_valid(row) && batch.column(item).is_valid(row);
@@ -260,11 +265,14 @@ fn usable(options: &Options, batch: &RecordBatch, told: &mut Vec<String>) -> Res
         told.push(format!("{lacking} rows without a key were left out"));
     }
     let batch = kept(batch, &keep)?;
+    let batch = if ordered { batch } else { in_order(&batch, 0)? };
     let Some(time) = &options.time else { return Ok(batch) };
-    let time = column(&batch, "time", time)?;
-    let engine = |error| Error::Engine(datafusion::error::DataFusionError::from(error));
-    let order = sort_to_indices(batch.column(time), None, None).map_err(engine)?;
-    take_record_batch(&batch, &order).map_err(engine)
+    let times = times(batch.column(column(&batch, "time", time)?))?;
+    let mut order: Vec<usize> = (0..times.len()).collect();
+    // Equal times stay as they are.
+    order.sort_by_key(|row| times[*row]);
+    let order = UInt64Array::from_iter_values(order.into_iter().map(|row| row as u64));
+    take_record_batch(&batch, &order).map_err(|error| Error::Engine(error.into()))
 }
 
 impl Columns {

@@ -110,7 +110,7 @@ pub(super) fn predictions(
 ) -> Result<ArrayRef> {
     let columns = encoder.columns(arrays)?;
     let outputs = target.outputs();
-    let numbers = model.predict(&columns.slices(), outputs, rows);
+    let numbers = model.predict(&columns.slices(), target, rows);
     let numbers = numbers.ok_or_else(|| Error::new("XX000", "the model takes other features"))?;
     match asked {
         Asked::Predict if let Some(classes) = target.decode(&numbers)? => Ok(classes),

@@ -1,8 +1,9 @@
 //! Which rows are learned from, which stop training early, and which the metrics are of.
 //!
 //! Rows are put in an order that is theirs, not the scan's: by a hash of their values, or of their
-//! group's. So the parts, and sums over them, are the same at any number of threads and files, and
-//! equal rows, or rows of one group, are never in two parts.
+//! group's. So the parts, and sums over them, are the same at any number of threads and files. Rows
+//! of one group are never in two parts; equal rows are drawn one by one, as their number among
+//! their like is hashed with them: otherwise all rows of one value and label would be in one part.
 
 use std::ops::Range;
 
@@ -41,12 +42,12 @@ pub(super) fn split(rows: &RecordBatch, by: &By) -> Result<Parts> {
     let all = encoded(rows.columns())?;
     let group = by.group.map(|column| encoded(&[rows.column(column).clone()])).transpose()?;
     let time = by.time.map(|column| encoded(&[rows.column(column).clone()])).transpose()?;
-    let hash = |rows: &Rows, row: usize| XxHash64::oneshot(by.seed, rows.row(row).as_ref());
-    let kept_by = group.as_ref().unwrap_or(&all);
-    let hashes: Vec<u64> = (0..count).map(|row| hash(kept_by, row)).collect();
-    let own: Vec<u64> = match &group {
-        Some(_) => (0..count).map(|row| hash(&all, row)).collect(),
-        None => Vec::new(),
+    let own = hashes_of(&all, by.seed);
+    let hashes: Vec<u64> = match &group {
+        Some(group) => {
+            (0..count).map(|row| XxHash64::oneshot(by.seed, group.row(row).as_ref())).collect()
+        }
+        None => own.clone(),
     };
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_unstable_by(|a, b| {
@@ -56,7 +57,7 @@ pub(super) fn split(rows: &RecordBatch, by: &By) -> Result<Parts> {
             .unwrap_or(std::cmp::Ordering::Equal)
             .then_with(|| hashes[*a].cmp(&hashes[*b]))
             .then_with(|| groups().unwrap_or(std::cmp::Ordering::Equal))
-            .then_with(|| own.get(*a).cmp(&own.get(*b)))
+            .then_with(|| own[*a].cmp(&own[*b]))
             .then_with(|| all.row(*a).cmp(&all.row(*b)))
     });
     // The first `share` of the hashes, or the last of the times.
@@ -84,6 +85,33 @@ pub(super) fn split(rows: &RecordBatch, by: &By) -> Result<Parts> {
     let order = UInt64Array::from_iter_values(order.into_iter().map(|row| row as u64));
     let rows = take_record_batch(rows, &order).map_err(|error| Error::Engine(error.into()))?;
     Ok(Parts { rows, training, validation, test })
+}
+
+/// A hash of each row and of its number among the rows that are equal to it.
+fn hashes_of(rows: &Rows, seed: u64) -> Vec<u64> {
+    let count = rows.num_rows();
+    let plain = (0..count).map(|row| XxHash64::oneshot(seed, rows.row(row).as_ref()));
+    let mut hashes: Vec<u64> = plain.collect();
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_unstable_by(|a, b| {
+        hashes[*a].cmp(&hashes[*b]).then_with(|| rows.row(*a).cmp(&rows.row(*b)))
+    });
+    let mut number = 0_u64;
+    let plain = hashes.clone();
+    for place in 1..count {
+        let (before, row) = (order[place - 1], order[place]);
+        let is_equal = plain[before] == plain[row] && rows.row(before) == rows.row(row);
+        number = if is_equal { number + 1 } else { 0 };
+        if number > 0 {
+            hashes[row] = XxHash64::oneshot(plain[row], &number.to_le_bytes());
+        }
+    }
+    hashes
+}
+
+/// Rows in the order that is theirs.
+pub(super) fn in_order(rows: &RecordBatch, seed: u64) -> Result<RecordBatch> {
+    split(rows, &By { seed, ..By::default() }).map(|parts| parts.rows)
 }
 
 fn encoded(columns: &[ArrayRef]) -> Result<Rows> {
@@ -128,6 +156,19 @@ mod tests {
         assert!((1800..2200).contains(&one.test.len()), "{:?}", one.test);
         assert!((660..940).contains(&one.validation.len()), "{:?}", one.validation);
         assert_eq!(one.training.end - one.test.start, 10_000);
+    }
+
+    #[test]
+    fn equal_rows_are_drawn_one_by_one() {
+        // Two values, as often as each other in both parts.
+        let equal = rows((0..8_000).map(|row| row % 2), 2);
+        let by = By { test_fraction: 0.25, ..By::default() };
+        let parts = split(&equal, &by).unwrap();
+        assert!((1_800..2_200).contains(&parts.test.len()), "{:?}", parts.test);
+        for part in [parts.training.clone(), parts.test.clone()] {
+            let ones = values(&parts, part.clone(), 0).iter().sum::<i64>() as f64;
+            assert!((ones / part.len() as f64 - 0.5).abs() < 0.06, "{ones} of {part:?}");
+        }
     }
 
     #[test]

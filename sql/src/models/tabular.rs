@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use catalog::registry::{Told, Training};
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
@@ -155,13 +156,17 @@ pub(super) async fn train(
 ) -> Result<Trained> {
     let Rows { batch, memory } = rows;
     let mut told = Vec::new();
-    let prepared = prepare(environment, lakes, (items, &options), batch, &mut told).await?;
-    let Prepared { parts, encoder, .. } = &prepared;
-    let count = parts.rows.num_rows();
-    let width = encoder.width();
+    let prepared = prepare(environment, lakes, (items, &options), (batch, &memory), &mut told);
+    let prepared = prepared.await?;
+    let (count, width) = (prepared.parts.rows.num_rows(), prepared.encoder.width());
     memory.try_grow(count.saturating_mul(width + 2).saturating_mul(8))?;
-    let training = prepared.part(&parts.training)?;
-    let validation = prepared.part(&parts.validation)?;
+    // Beside the runtime, which sees at once that nobody waits any more.
+    let cut = move |_: &AtomicBool| -> Result<_> {
+        let training = prepared.part(&prepared.parts.training)?;
+        let validation = prepared.part(&prepared.parts.validation)?;
+        Ok((prepared, training, validation))
+    };
+    let (prepared, training, validation) = apart(cut).await??;
     let threads = environment.engine.config().target_partitions();
     let ranks = matches!(&options.learner, Learner::Trees { objective: Some("lambdarank"), .. });
     let names = training.columns.names.clone();
@@ -181,7 +186,10 @@ pub(super) async fn train(
                 .await?
         }
     };
-    let test = prepared.part(&parts.test)?;
+    let mut test = prepared.part(&prepared.parts.test)?;
+    if !ranks {
+        test.groups.clear();
+    }
     let predictions = predicted(&model, &test, &prepared.target)?;
     let metrics = match test.labels.is_empty() {
         true => Default::default(),
@@ -191,8 +199,9 @@ pub(super) async fn train(
     if test_rows == 0 {
         told.push("no rows were left to test on: the version has no metrics".to_owned());
     }
-    let statistics = statistics(&prepared.features, &parts.training, &encoder.features)?;
-    let layout = encoder.layout();
+    let statistics =
+        statistics(&prepared.features, &prepared.parts.training, &prepared.encoder.features)?;
+    let layout = prepared.encoder.layout();
     let Prepared { transform, encoder, target, .. } = prepared;
     let body = Body::Tabular { form, layout, features: encoder.features, target, ranks };
     let manifest = Manifest::new(transform.stored, body, &weights, statistics);
@@ -205,7 +214,7 @@ async fn prepare(
     environment: &Environment,
     lakes: &Lakes,
     (items, options): (Option<&[TransformItem]>, &Options),
-    batch: RecordBatch,
+    (batch, memory): (RecordBatch, &MemoryReservation),
     told: &mut Vec<String>,
 ) -> Result<Prepared> {
     let name = options.label.clone().unwrap_or_else(|| "label".to_owned());
@@ -238,8 +247,8 @@ async fn prepare(
     let parts = split(&batch, &by)?;
     let draft = Draft::new(items, &schema, &options.others(&name))?;
     let training = parts.rows.slice(parts.training.start, parts.training.len());
-    let transform = draft.fit(environment, lakes, &training).await?;
-    let features = transform.apply(environment, lakes, &parts.rows).await?;
+    let transform = draft.fit(environment, lakes, &training, memory).await?;
+    let features = transform.apply(environment, lakes, &parts.rows, memory).await?;
     let layout = match options.learner {
         Learner::Trees { .. } => Layout::Codes,
         Learner::Linear(_) | Learner::Logistic(_) => Layout::Indicators,
@@ -249,11 +258,17 @@ async fn prepare(
         return Err(Error::new("42703", format!("feature \"{other}\" does not exist"))
             .with_detail("Option \"categorical\" names features."));
     }
-    let fitted = learned.fields().iter().zip(features.columns()).map(|(field, rows)| {
-        let rows = rows.slice(parts.training.start, parts.training.len());
-        Feature::fit(field, &rows, options.categorical.contains(field.name()))
-    });
-    let encoder = Encoder::new(fitted.collect::<Result<_>>()?, layout)?;
+    let training = features.slice(parts.training.start, parts.training.len());
+    let categorical = options.categorical.clone();
+    let fit = move |_: &AtomicBool| -> Result<Encoder> {
+        let fitted = learned
+            .fields()
+            .iter()
+            .zip(training.columns())
+            .map(|(field, rows)| Feature::fit(field, rows, categorical.contains(field.name())));
+        Encoder::new(fitted.collect::<Result<_>>()?, layout)
+    };
+    let encoder = apart(fit).await??;
     Ok(Prepared { parts, transform, encoder, features, target, label, weight, group })
 }
 
@@ -426,7 +441,7 @@ fn reserve(
 }
 
 fn predicted(model: &Tabular, part: &Part, target: &Target) -> Result<Vec<f64>> {
-    let predicted = model.predict(&part.columns.slices(), target.outputs(), part.labels.len());
+    let predicted = model.predict(&part.columns.slices(), target, part.labels.len());
     predicted.ok_or_else(|| Error::new("XX000", "the model takes other features"))
 }
 

@@ -89,7 +89,7 @@ impl Target {
     /// Labels as kernels take them.
     ///
     /// # Errors
-    /// 42804 for a label that is no number.
+    /// 42804 for a label that is no number, 22000 for one that is no class.
     pub fn encode(&self, field: &Field, labels: &ArrayRef) -> Result<Vec<f64>> {
         match self {
             Self::Number if field.data_type().is_numeric() => numbers(labels),
@@ -99,13 +99,20 @@ impl Target {
                 Err(Error::new("42804", message)
                     .with_hint("Classes are told apart by logistic models and by gbdt."))
             }
-            Self::Classes { values, .. } => {
-                let texts = texts(labels)?;
-                let code = |text: Option<&str>| {
-                    let code = text.and_then(|text| values.iter().position(|value| value == text));
-                    code.map_or(f64::NAN, |code| code as f64)
+            Self::Classes { values, data_type } => {
+                let engine = |error| Error::Engine(datafusion::error::DataFusionError::from(error));
+                let as_trained = cast(labels, &data_type.arrow()).map_err(engine)?;
+                let found = texts(&as_trained)?;
+                let code = |(row, text): (usize, Option<&str>)| match text {
+                    Some(text)
+                        if let Some(code) = values.iter().position(|value| value == text) =>
+                    {
+                        Ok(code as f64)
+                    }
+                    None if labels.is_null(row) => Ok(f64::NAN),
+                    _ => Err(no_class(field, text, values)),
                 };
-                Ok(texts.as_string::<i32>().iter().map(code).collect())
+                found.as_string::<i32>().iter().enumerate().map(code).collect()
             }
         }
     }
@@ -140,6 +147,14 @@ impl Target {
         let classes = cast(&names, &data_type.arrow());
         classes.map(Some).map_err(|error| Error::Engine(error.into()))
     }
+}
+
+fn no_class(field: &Field, found: Option<&str>, values: &[String]) -> Error {
+    let (name, of) = (field.name(), shown(field));
+    let found = found.map_or_else(|| format!("of type {of}"), |found| format!("\"{found}\""));
+    let message = format!("label {found} in \"{name}\" is no class of the model");
+    let few: Vec<&str> = values.iter().take(5).map(String::as_str).collect();
+    Error::new("22000", message).with_hint(format!("Its classes are {}.", few.join(", ")))
 }
 
 /// Rows whose label is there: a row without says nothing.

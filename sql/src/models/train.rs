@@ -81,11 +81,13 @@ pub(crate) async fn train(
         return Err(Error::new("22023", "option \"model_type\" is missing")
             .with_hint(format!("It may be {}.", KINDS.join(", "))));
     };
+    let ordered = query.order_by.is_some();
     let trained = match kind {
         "two_tower" | "als" => {
             let options = retrieval::Options::read(kind, &mut given)?;
             given.check(kind)?;
             let rows = data::collect(environment, lakes, query, Some(&training)).await?;
+            let rows = (rows, ordered);
             retrieval::train(environment, lakes, (transform, options, training), rows).await?
         }
         _ => {

@@ -11,21 +11,25 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr as Planned, LogicalPlan, Volatility};
-use datafusion::physical_plan::collect;
+use datafusion::physical_plan::execute_stream;
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, Value, visit_expressions_mut};
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::expand::{called, cast};
 use super::fitted::{Fitted, NAMES, Setting};
 use super::scoring::fitted_function;
 use super::syntax::{FITTED, arguments, column_name, columns_of, fitted_call, has_call, sql_type};
+use super::train::apart;
 use crate::error::{Error, Result, near_names};
 use crate::functions::identifier;
 use crate::names::folded;
@@ -116,6 +120,13 @@ impl Draft {
                 }
             }
         }
+        let is_column = |name: &str, item: &Expr| column_name(item).is_some_and(|of| of == name);
+        let other =
+            draft.items.iter().find(|(name, item)| others.contains(name) && !is_column(name, item));
+        if let Some((name, _)) = other {
+            let message = format!("feature \"{name}\" has the name of a column that is none");
+            return Err(Error::new("42701", message).with_hint("Give it another name."));
+        }
         draft.items.retain(|(name, _)| !others.contains(name));
         let mut seen = Vec::new();
         for (name, _) in &draft.items {
@@ -147,6 +158,10 @@ impl Draft {
         }
         let Expr::Function(call) = part else { return Ok(()) };
         let name = plan::parts(&call.name)?.pop().unwrap_or_default();
+        if super::outputs::Asked::of(&name).is_some() {
+            return Err(Error::new("0A000", format!("{name} cannot be used in TRANSFORM"))
+                .with_hint("Ask other models in the query after AS."));
+        }
         if CLOCKS.contains(&name.as_str()) {
             return Err(changing(&name));
         }
@@ -239,20 +254,25 @@ impl Draft {
         environment: &Environment,
         lakes: &Lakes,
         training: &RecordBatch,
+        memory: &MemoryReservation,
     ) -> Result<Transform> {
         let inputs = self.inputs(&training.schema())?;
-        let arguments: Vec<(String, Expr)> = self
-            .calls
-            .iter()
-            .enumerate()
-            .map(|(index, call)| (format!("c{index}"), call.argument.clone()))
+        let given = given(&inputs, &own_columns(&inputs))?;
+        let arguments = self.calls.iter().enumerate();
+        let arguments: Vec<(String, Expr)> = arguments
+            .map(|(index, call)| (format!("c{index}"), with_arguments(&call.argument, &given)))
             .collect();
-        let mut fitted = Vec::with_capacity(self.calls.len());
+        let mut fitted = Vec::new();
         if !arguments.is_empty() {
-            let values = computed(environment, lakes, training, &arguments, &[]).await?;
-            for (call, column) in self.calls.iter().zip(values.columns()) {
-                fitted.push(Fitted::fit(&call.function, column, &call.setting)?);
-            }
+            let values = computed(environment, lakes, training, (&arguments, &[]), memory).await?;
+            let calls = self.calls;
+            let learn = move |_: &AtomicBool| -> Result<Vec<Fitted>> {
+                let columns = calls.iter().zip(values.columns());
+                let fit =
+                    |(call, column): (&Call, _)| Fitted::fit(&call.function, column, &call.setting);
+                columns.map(fit).collect()
+            };
+            fitted = apart(learn).await??;
         }
         let items = self.items.iter().map(|(name, item)| (name.clone(), item.to_string()));
         Transform::open(Stored { inputs, items: items.collect(), fitted })
@@ -291,8 +311,13 @@ impl Transform {
         environment: &Environment,
         lakes: &Lakes,
         rows: &RecordBatch,
+        memory: &MemoryReservation,
     ) -> Result<RecordBatch> {
-        computed(environment, lakes, rows, &self.items, &self.functions).await
+        // As calls have them: the same expressions, casts included.
+        let features = self.over(&self.names(), &own_columns(&self.stored.inputs))?;
+        let names = self.items.iter().map(|(name, _)| name.clone());
+        let items: Vec<(String, Expr)> = names.zip(features).collect();
+        computed(environment, lakes, rows, (&items, &self.functions), memory).await
     }
 
     /// Names of all features.
@@ -315,24 +340,10 @@ impl Transform {
 
     /// Features as expressions over a call's arguments, by the names of the inputs.
     pub fn over(&self, features: &[&str], arguments: &BTreeMap<String, Expr>) -> Result<Vec<Expr>> {
-        let mut given = BTreeMap::new();
-        for input in &self.stored.inputs {
-            let Some(argument) = arguments.get(&input.name) else { continue };
-            let cast = cast(argument.clone(), &input.data_type)?;
-            given.insert(input.name.as_str(), Expr::Nested(Box::new(cast)));
-        }
+        let given = given(&self.stored.inputs, arguments)?;
         let over = |feature: &&str| {
             let (_, item) = self.items.iter().find(|(name, _)| name == feature)?;
-            let mut item = item.clone();
-            let _ = visit_expressions_mut(&mut item, |part| {
-                if let Some(name) = column_name(part)
-                    && let Some(argument) = given.get(name.as_str())
-                {
-                    *part = argument.clone();
-                }
-                ControlFlow::<()>::Continue(())
-            });
-            Some(item)
+            Some(with_arguments(item, &given))
         };
         Ok(features.iter().filter_map(over).collect())
     }
@@ -342,18 +353,61 @@ impl Transform {
     }
 }
 
+/// The inputs as columns of rows that have them.
+fn own_columns(inputs: &[Input]) -> BTreeMap<String, Expr> {
+    let column = |input: &Input| Expr::Identifier(Ident::with_quote('"', &input.name));
+    inputs.iter().map(|input| (input.name.clone(), column(input))).collect()
+}
+
+/// What stands for each input: an argument as a value of the type in training. Moments are those of
+/// UTC, whatever the session's time zone is.
+fn given<'a>(
+    inputs: &'a [Input],
+    arguments: &BTreeMap<String, Expr>,
+) -> Result<BTreeMap<&'a str, Expr>> {
+    let mut given = BTreeMap::new();
+    for input in inputs {
+        let Some(argument) = arguments.get(&input.name) else { continue };
+        let mut value = cast(argument.clone(), &input.data_type)?;
+        if input.data_type == "timestamptz" {
+            let time_zone = Value::SingleQuotedString("UTC".to_owned()).into();
+            let (timestamp, time_zone) = (Box::new(value), Box::new(Expr::Value(time_zone)));
+            value = Expr::AtTimeZone { timestamp, time_zone };
+        }
+        given.insert(input.name.as_str(), Expr::Nested(Box::new(value)));
+    }
+    Ok(given)
+}
+
+fn with_arguments(expression: &Expr, given: &BTreeMap<&str, Expr>) -> Expr {
+    let mut expression = expression.clone();
+    let _ = visit_expressions_mut(&mut expression, |part| {
+        if let Some(argument) = column_name(part).and_then(|name| given.get(name.as_str())) {
+            *part = argument.clone();
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    expression
+}
+
 /// Expressions over rows, which keep their order.
+///
+/// # Errors
+/// 42P17 and 0A000 for what is not one value for each row, 53200 for more than fits in memory.
 async fn computed(
     environment: &Environment,
     lakes: &Lakes,
     rows: &RecordBatch,
-    items: &[(String, Expr)],
-    functions: &[(String, Given)],
+    (items, functions): (&[(String, Expr)], &[(String, Given)]),
+    memory: &MemoryReservation,
 ) -> Result<RecordBatch> {
     let mut environment = environment.clone();
     // One stream: several would come in any order.
     environment.engine.config_mut().options_mut().execution.target_partitions = 1;
-    let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]])?;
+    let part = environment.engine.config().batch_size().max(1);
+    let starts = (0..rows.num_rows()).step_by(part);
+    let parts = starts.map(|at| rows.slice(at, part.min(rows.num_rows() - at))).collect();
+    let table = MemTable::try_new(rows.schema(), vec![parts])?;
     let mut overrides = functions.to_vec();
     overrides.push((ROWS.to_owned(), Given::Table(provider_as_source(Arc::new(table)))));
     let listed: Vec<String> =
@@ -364,8 +418,19 @@ async fn computed(
     same_every_time(&plan)?;
     let physical = environment.engine.create_physical_plan(&plan).await?;
     let schema = physical.schema();
-    let batches = collect(physical, environment.engine.task_ctx()).await?;
-    concat_batches(&schema, &batches).map_err(|error| Error::Engine(error.into()))
+    let mut stream = execute_stream(physical, environment.engine.task_ctx())?;
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.next().await.transpose()? {
+        // Once as they come, once put together.
+        memory.try_grow(2 * batch.get_array_memory_size())?;
+        batches.push(batch);
+    }
+    let whole = concat_batches(&schema, &batches).map_err(|error| Error::Engine(error.into()))?;
+    match whole.num_rows() == rows.num_rows() {
+        true => Ok(whole),
+        false => Err(Error::new("0A000", "TRANSFORM must give one row for each row")
+            .with_hint("Make several rows of one in the query after AS.")),
+    }
 }
 
 fn same_every_time(plan: &LogicalPlan) -> Result<()> {
@@ -375,7 +440,7 @@ fn same_every_time(plan: &LogicalPlan) -> Result<()> {
             expression.apply(|part| {
                 match part {
                     Planned::ScalarFunction(call)
-                        if call.func.signature().volatility == Volatility::Volatile =>
+                        if call.func.signature().volatility != Volatility::Immutable =>
                     {
                         found = Some(call.name().to_owned());
                     }

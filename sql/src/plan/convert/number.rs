@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
-    DataType, Field, FieldRef, Float32Type, Float64Type, Int64Type,
+    DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int64Type,
 };
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, WindowFunction};
@@ -21,6 +21,10 @@ use super::numeric::field_overflow;
 use crate::error::Error;
 use crate::functions::arithmetic::out_of_range;
 
+/// Digits of a numeric that are all exact in a float, and greatest power of ten that is.
+const EXACT_DIGITS: u8 = 15;
+const EXACT_POWER: i8 = 22;
+
 /// Whether the cast rounds, or may be out of range.
 pub(super) fn converts(from: &DataType, to: &DataType) -> bool {
     if let (DataType::List(from), DataType::List(to)) = (from, to) {
@@ -32,6 +36,10 @@ pub(super) fn converts(from: &DataType, to: &DataType) -> bool {
             is_float(from) || (from.is_numeric() && whole(from) > whole(to))
         }
         DataType::Float32 => decimal || from == &DataType::Float64,
+        // The engine rounds digits that a float has no room for, and the quotient again.
+        DataType::Float64 => {
+            matches!(from, DataType::Decimal128(precision, _) if *precision > EXACT_DIGITS)
+        }
         to => (decimal || is_float(from)) && width(to).is_some(),
     }
 }
@@ -92,6 +100,16 @@ fn width(data_type: &DataType) -> Option<u8> {
         DataType::Int32 => Some(32),
         DataType::Int64 => Some(64),
         _ => None,
+    }
+}
+
+/// The float that is nearest to `digits / 10^scale`.
+fn nearest(digits: i128, scale: i8) -> f64 {
+    let exact = digits.unsigned_abs() < 1 << f64::MANTISSA_DIGITS;
+    match exact && (0..=EXACT_POWER).contains(&scale) {
+        // Both are exact, and a quotient is rounded once.
+        true => digits as f64 / 10_f64.powi(i32::from(scale)),
+        false => format!("{digits}e{}", -i32::from(scale)).parse().unwrap_or(f64::NAN),
     }
 }
 
@@ -163,6 +181,11 @@ impl Number {
         }
         if self.to == DataType::Float32 {
             return self.real(array);
+        }
+        if let (DataType::Float64, DataType::Decimal128(_, scale)) = (&self.to, array.data_type()) {
+            let nearest = |digits: i128| nearest(digits, *scale);
+            let numbers = array.as_primitive::<Decimal128Type>();
+            return Ok(Arc::new(numbers.unary::<_, Float64Type>(nearest)));
         }
         if let DataType::Decimal128(precision, scale) = self.to {
             let strict = CastOptions { safe: false, ..CastOptions::default() };
