@@ -306,14 +306,13 @@ impl<'a> Rules<'a> {
             .or_else(|| calls::converted(call, schema))
             .or_else(|| self.with_blanks(call, schema))
             .or_else(|| self.joined(call, schema))
-            .or_else(|| parameters::in_declared_call(call)),
+            .or_else(|| parameters::in_declared_call(call, schema)),
             Expr::WindowFunction(call) => {
                 let sums = || number::wide_window_sum(call, schema);
                 json::ordered(&expression, schema)?.or_else(sums)
             }
             Expr::AggregateFunction(call) => {
-                let ordered = json::ordered(&expression, schema)?;
-                ordered.or_else(|| of_own_type(call, schema))
+                json::ordered(&expression, schema)?.or_else(|| of_own_type(call, schema))
             }
             _ => None,
         };
@@ -470,7 +469,8 @@ impl<'a> Rules<'a> {
 
 /// An aggregate whose answer for its type is not the engine's.
 fn of_own_type(call: &AggregateFunction, schema: &DFSchema) -> Option<Expr> {
-    number::wide_sum(call, schema).or_else(|| intervals::extreme(call, schema))
+    let extreme = || intervals::extreme(call, schema);
+    number::wide_sum(call, schema).or_else(extreme).or_else(|| parameters::in_group(call, schema))
 }
 
 /// Whether the engine would write values of the type otherwise than Postgres.

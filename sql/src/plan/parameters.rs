@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::expr::{Case, Placeholder, ScalarFunction};
-use datafusion::logical_expr::{Expr, ExprSchemable, TypeSignature, Values};
+use datafusion::logical_expr::expr::{AggregateFunction, Case, Placeholder, ScalarFunction};
+use datafusion::logical_expr::{Expr, ExprSchemable, Signature, TypeSignature, Values};
 use datafusion::sql::sqlparser::ast::{
     Expr as Sql, LimitClause, Query, Statement, Value, Visit, Visitor,
 };
@@ -108,15 +108,64 @@ pub(super) fn in_call(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> 
     Some(call.func.call(typed))
 }
 
-/// A call in which parameters get the types of the function's only form; None: it has several.
-pub(super) fn in_declared_call(call: &ScalarFunction) -> Option<Expr> {
+/// A call in which parameters get the types of the function's only form, or those that it decides
+/// on; None: it has several.
+pub(super) fn in_declared_call(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     if !call.args.iter().any(is_open) {
         return None;
     }
-    let types = declared(&call.func.signature().type_signature, call.args.len())?;
+    let Some(types) = declared(&call.func.signature().type_signature, call.args.len()) else {
+        return in_own_call(call, schema);
+    };
     let field = |of: &DataType| Arc::new(Field::new("", of.clone(), true));
     let typed = call.args.iter().zip(types).map(|(arg, of)| with(arg, &field(of)));
     Some(call.func.call(typed.collect()))
+}
+
+/// The same of a function that decides for itself what it takes: what NULL is for it.
+fn in_own_call(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let decide = |given: &[DataType]| call.func.coerce_types(given).ok();
+    let is_own = names_arguments(call.func.signature());
+    let typed = decided(&call.args, schema, is_own.then_some(&decide))?;
+    Some(call.func.call(typed))
+}
+
+/// The same of an aggregate.
+pub(super) fn in_group(call: &AggregateFunction, schema: &DFSchema) -> Option<Expr> {
+    let decide = |given: &[DataType]| call.func.coerce_types(given).ok();
+    let is_own = names_arguments(call.func.signature());
+    let mut typed = call.clone();
+    typed.params.args = decided(&call.params.args, schema, is_own.then_some(&decide))?;
+    Some(Expr::AggregateFunction(typed))
+}
+
+/// Whether it is one of ours, which decide on types and name their arguments.
+fn names_arguments(signature: &Signature) -> bool {
+    signature.parameter_names.is_some()
+        && matches!(signature.type_signature, TypeSignature::UserDefined)
+}
+
+/// Arguments, the parameters among them of the types that a function decides on.
+fn decided(
+    args: &[Expr],
+    schema: &DFSchema,
+    decide: Option<&dyn Fn(&[DataType]) -> Option<Vec<DataType>>>,
+) -> Option<Vec<Expr>> {
+    if !args.iter().any(is_open) {
+        return None;
+    }
+    let given = |arg: &Expr| match is_open(arg) {
+        true => Some(DataType::Null),
+        false => arg.get_type(schema).ok(),
+    };
+    let given: Vec<DataType> = args.iter().map(given).collect::<Option<_>>()?;
+    let types = decide?(&given)?;
+    let field = |of: &DataType| Arc::new(Field::new("", of.clone(), true));
+    let typed = args.iter().zip(&types).map(|(arg, of)| match of {
+        DataType::Null => arg.clone(),
+        of => with(arg, &field(of)),
+    });
+    Some(typed.collect())
 }
 
 /// The types of the only form of a function that takes so many arguments.
