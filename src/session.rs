@@ -242,7 +242,7 @@ impl Session {
     }
 
     /// Whether the statement is a transaction of its own.
-    fn alone(&self) -> bool {
+    pub(super) fn alone(&self) -> bool {
         !self.several && self.open.as_ref().is_none_or(|open| open.block.is_none())
     }
 

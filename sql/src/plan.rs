@@ -91,6 +91,8 @@ pub struct Environment {
     pub retention: Retention,
     /// Schemas in which unqualified names are looked up, in order.
     pub search_path: Vec<String>,
+    /// The statement is a transaction of its own: nothing was read before it, nothing comes after.
+    pub alone: bool,
     /// Feature views are read from the rows that are kept of them, where there are.
     pub reads_kept: bool,
     /// What the server knows of itself and of the connection.

@@ -42,6 +42,7 @@ impl Db {
             .runtime_env()
             .register_object_store(lake.store_url().as_ref(), Arc::clone(lake.store()));
         let environment = Environment {
+            alone: false,
             reads_kept: true,
             retention: catalog::Retention::default(),
             engine,

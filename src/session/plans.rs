@@ -270,6 +270,7 @@ impl Session {
         let server = Arc::clone(&self.server);
         Environment {
             retention,
+            alone: self.alone(),
             reads_kept: true,
             engine,
             lake: Arc::clone(self.server.lake()),

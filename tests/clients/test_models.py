@@ -250,6 +250,39 @@ def test_two_trainings_of_one_name_are_two_versions(server):
         assert found == ([1, 2, 3, 4], 1)
 
 
+def test_a_model_may_change_while_another_version_is_trained(server):
+    with server.connect() as connection:
+        for number in (1, 2):
+            connection.execute(
+                "create or replace model m options (model_type = 'linear', label = 'y') "
+                f"as select i as x, {number} * i as y from generate_series(1, 50) s(i)"
+            )
+        done = threading.Event()
+
+        def train():
+            with server.connect() as trainer:
+                trainer.execute(
+                    "create or replace model m options (model_type = 'gbdt', label = 'y', "
+                    "num_iterations = 300) as select i % 97 as x, (i * 7919) % 101 as y "
+                    "from generate_series(1, 20000) s(i)"
+                )
+            done.set()
+
+        thread = threading.Thread(target=train)
+        thread.start()
+        moves = 0
+        while not done.is_set():
+            connection.execute(f"alter model m set alias champion = {1 + moves % 2}")
+            moves += 1
+        thread.join()
+        assert moves > 3
+        # Trained once: it is the third version, whatever was done to the model meanwhile.
+        events = connection.execute(
+            "select version, aliases from ml.model_versions where version = 3"
+        ).fetchall()
+        assert events == [(3, "candidate")]
+
+
 def test_rights_are_use_training_and_deployment(server):
     with server.connect() as admin:
         admin.execute("create role ann superuser login password 'ann'")

@@ -7,19 +7,23 @@
 //!       | SET TAG (name = value, …) [VERSION n]
 //!   DROP MODEL [IF EXISTS] m, … | m VERSION n
 //!   COMMENT ON MODEL m IS …
+//!   SELECT train('m', 'query' [, options => '{"model_type": "gbdt", …}'] [, transform => '…'])
 //! ```
+//! `train` is CREATE OR REPLACE MODEL for those who can only SELECT: hooks and jobs.
 //! Clauses of CREATE MODEL may come in any order before the last one; OPTIONS also after FROM.
 
 use std::fmt;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, Query, SelectItem, UnaryOperator, Value,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query,
+    SelectItem, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::feature::comment;
 use super::own::{parenthesised, peek_words, words};
+use crate::names::folded;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -79,6 +83,16 @@ pub enum TransformItem {
     Named(Ident, Expr),
 }
 
+impl fmt::Display for TransformItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Named(name, Expr::Identifier(column)) if name == column => write!(f, "{name}"),
+            Self::Named(name, expression) => write!(f, "{expression} AS {name}"),
+        }
+    }
+}
+
 /// The value of an option.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OptionValue {
@@ -104,6 +118,11 @@ impl fmt::Display for OptionValue {
 
 /// The statement at the parser's position, if it is one of these; else the position is kept.
 pub(super) fn parse(parser: &mut Parser) -> Result<Option<OfModel>, ParserError> {
+    if peek_words(parser, &["SELECT", "TRAIN"]) && parser.peek_nth_token(2).token == Token::LParen {
+        parser.next_token();
+        let call = parser.parse_expr()?;
+        return train(parser, &call).map(Some);
+    }
     for or_replace in [true, false] {
         let start: &[&str] = if or_replace { &["CREATE", "OR", "REPLACE"] } else { &["CREATE"] };
         if words(parser, &[start, &["MODEL"]].concat()) {
@@ -214,6 +233,79 @@ fn value_of(value: &Expr) -> Option<OptionValue> {
     }
 }
 
+/// A call of `train` as the statement that it stands for.
+fn train(parser: &mut Parser, call: &Expr) -> Result<OfModel, ParserError> {
+    const NAMES: [&str; 4] = ["name", "query", "options", "transform"];
+    let place = parser.peek_token();
+    let usage = || {
+        ParserError::ParserError(
+            "train takes texts: a model's name, a query, options => JSON, transform".to_owned(),
+        )
+    };
+    let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = call else {
+        return parser.expected("the arguments of train", place);
+    };
+    let mut given: [Option<String>; 4] = Default::default();
+    for (index, argument) in list.args.iter().enumerate() {
+        let (at, value) = match argument {
+            FunctionArg::Unnamed(value) => (Some(index), value),
+            FunctionArg::Named { name, arg, .. }
+            | FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, .. } => {
+                (NAMES.iter().position(|known| *known == folded(name)), arg)
+            }
+            FunctionArg::ExprNamed { arg, .. } => (None, arg),
+        };
+        let text = match value {
+            FunctionArgExpr::Expr(value) => match value_of(value) {
+                Some(OptionValue::Text(text)) => Some(text),
+                _ => None,
+            },
+            _ => None,
+        };
+        let place = at.and_then(|at| given.get_mut(at)).ok_or_else(usage)?;
+        *place = Some(text.ok_or_else(usage)?);
+    }
+    let [Some(name), Some(query), options, transform] = given else { return Err(usage()) };
+    let dialect = super::SextantDialect;
+    let name = Parser::new(&dialect).try_with_sql(&name)?.parse_object_name(false)?;
+    let query = Parser::new(&dialect).try_with_sql(&query)?.parse_query()?;
+    let transform = transform.map(|text| {
+        let mut parser = Parser::new(&dialect).try_with_sql(&text)?;
+        let items = parser.parse_comma_separated(item)?;
+        parser.expect_token(&Token::EOF)?;
+        Ok::<_, ParserError>(items)
+    });
+    Ok(OfModel::Create(Box::new(CreateModel {
+        name,
+        or_replace: true,
+        if_not_exists: false,
+        transform: transform.transpose()?,
+        options: options.map_or(Ok(Vec::new()), |text| of_json(&text))?,
+        tags: Vec::new(),
+        source: ModelSource::Query(query),
+    })))
+}
+
+/// Options from an object of JSON.
+fn of_json(text: &str) -> Result<Vec<(String, OptionValue)>, ParserError> {
+    use serde_json::Value as Json;
+    fn value(json: &Json) -> Option<OptionValue> {
+        Some(match json {
+            Json::String(text) => OptionValue::Text(text.clone()),
+            Json::Number(number) => OptionValue::Number(number.to_string()),
+            Json::Bool(flag) => OptionValue::Flag(*flag),
+            Json::Array(items) => {
+                OptionValue::List(items.iter().map(value).collect::<Option<_>>()?)
+            }
+            Json::Null | Json::Object(_) => return None,
+        })
+    }
+    let wrong = || ParserError::ParserError("options must be a JSON object of values".to_owned());
+    let Ok(Json::Object(options)) = serde_json::from_str(text) else { return Err(wrong()) };
+    let option = |(name, json): (&String, &Json)| Some((name.clone(), value(json)?));
+    options.iter().map(option).collect::<Option<_>>().ok_or_else(wrong)
+}
+
 fn version(parser: &mut Parser) -> Result<u32, ParserError> {
     let place = parser.peek_token();
     match u32::try_from(parser.parse_literal_uint()?) {
@@ -284,6 +376,24 @@ mod tests {
         assert_eq!(create.options.len(), 1);
         assert!(statements("create model m transform (x + 1) as select 1").is_err());
         assert!(statements("create model m options (a = b + 1) as select 1").is_err());
+    }
+
+    #[test]
+    fn train_is_create_or_replace() {
+        let OfModel::Create(create) =
+            one("select train('s.m', 'select 1', options => '{\"a\": [1, \"x\"], \"b\": true}', \
+             transform => 'ln(x) as l, y')")
+        else {
+            panic!()
+        };
+        assert!(create.or_replace && create.name.to_string() == "s.m");
+        assert_eq!(create.options[0].1.to_string(), "{1,x}");
+        assert_eq!(create.transform.map(|items| items.len()), Some(2));
+        for wrong in
+            ["train('m')", "train(1, 'select 1')", "train('m', 'select 1', options => '[]')"]
+        {
+            assert!(statements(&format!("select {wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use catalog::Transaction;
 use catalog::registry::new_folder;
 use datafusion::object_store::ObjectStoreExt;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
@@ -16,7 +17,7 @@ use crate::models::{
     self, Asked, CANDIDATE, CHAMPION, Event, Given, Model, Trained, Version, undefined,
 };
 use crate::names::folded;
-use crate::parse::{CreateModel, ModelSource, OfModel, OptionValue};
+use crate::parse::{CreateModel, ModelSource, OfModel, OptionValue, TransformItem};
 use crate::plan::Place;
 use crate::{Notice, plan};
 
@@ -46,20 +47,11 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
     if place.temp {
         return Err(Error::new("0A000", "a model cannot be temporary"));
     }
-    let state = Arc::clone(context.lakes.main.state());
-    let old = Model::of(&state, &place);
-    if let Some(old) = &old {
-        let message = format!("model \"{}\" already exists", place.name);
-        if create.if_not_exists {
-            context.notices.push(Notice::notice(format!("{message}, skipping")));
-            return Ok(tag);
-        }
-        if !create.or_replace {
-            return Err(Error::new("42710", message)
-                .with_hint("CREATE OR REPLACE MODEL makes another version of it."));
-        }
-        let object = Object::model(&place.name, &old.uuid);
-        context.environment.authority.require(&state, &object, Privileges::TRAIN)?;
+    let snapshot_id = context.lakes.main.state().snapshot.id;
+    if may_make(context, create, &place)?.is_some() && create.if_not_exists {
+        let message = format!("model \"{}\" already exists, skipping", place.name);
+        context.notices.push(Notice::notice(message));
+        return Ok(tag);
     }
     let began = Instant::now();
     let given = Given::new(&create.options)?;
@@ -74,6 +66,14 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
         ModelSource::File(file) => imported(context, create, given, file).await?,
     };
     let seconds = began.elapsed().as_secs_f64();
+    if context.environment.alone {
+        // Training takes its time: the version joins what the model has become meanwhile.
+        let lake = Arc::clone(&context.environment.lake);
+        let now = lake.current().await?;
+        context.lakes.main = Transaction::begin(lake, now);
+        context.environment.target(context.lakes, &create.name, false)?;
+    }
+    let old = may_make(context, create, &place)?;
     let folder = new_folder();
     let version = Version {
         number: old.as_ref().map_or(1, |old| old.next),
@@ -86,9 +86,9 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
             ModelSource::Query(query) => create_view::query_text(query, text),
             ModelSource::File(file) => file.clone(),
         },
-        transform: create.transform.as_ref().map(|_| transform_text(text)),
+        transform: create.transform.as_deref().map(transform_text),
         search_path: context.environment.search_path.clone(),
-        snapshot_id: state.snapshot.id,
+        snapshot_id,
         created_at: now(context),
         seconds,
         rows: trained.rows,
@@ -108,6 +108,20 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
             Err(error)
         }
     }
+}
+
+/// The model that there is, if another version of it may be made.
+fn may_make(context: &Context<'_>, create: &CreateModel, place: &Place) -> Result<Option<Model>> {
+    let state = context.lakes.main.state();
+    let Some(old) = Model::of(state, place) else { return Ok(None) };
+    if !create.or_replace && !create.if_not_exists {
+        let message = format!("model \"{}\" already exists", place.name);
+        return Err(Error::new("42710", message)
+            .with_hint("CREATE OR REPLACE MODEL makes another version of it."));
+    }
+    let object = Object::model(&place.name, &old.uuid);
+    context.environment.authority.require(state, &object, Privileges::TRAIN)?;
+    Ok(Some(old))
 }
 
 /// Writes the objects and then names them.
@@ -198,27 +212,9 @@ async fn imported(
     })
 }
 
-/// What stands in TRANSFORM's parentheses.
-fn transform_text(text: &str) -> String {
-    let upper = text.to_uppercase();
-    let Some(start) = upper.find("TRANSFORM").and_then(|at| Some(at + text.get(at..)?.find('(')?))
-    else {
-        return String::new();
-    };
-    let (mut depth, mut quote) = (0, None);
-    for (at, letter) in text.get(start..).unwrap_or("").char_indices() {
-        match (quote, letter) {
-            (Some(open), _) => quote = quote.filter(|_| letter != open),
-            (None, '\'' | '"') => quote = Some(letter),
-            (None, '(') => depth += 1,
-            (None, ')') => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return text.get(start + 1..start + at).unwrap_or("").trim().to_owned();
-        }
-    }
-    String::new()
+fn transform_text(items: &[TransformItem]) -> String {
+    let items: Vec<String> = items.iter().map(TransformItem::to_string).collect();
+    items.join(", ")
 }
 
 fn shown(options: &[(String, OptionValue)]) -> BTreeMap<String, String> {
@@ -445,11 +441,5 @@ mod tests {
         assert_eq!(past(&model, CHAMPION), Some(1));
         model.events.push(moved(1, "rollback"));
         assert_eq!(past(&model, CHAMPION), None);
-    }
-
-    #[test]
-    fn the_text_of_a_transform_is_found() {
-        let text = "create model m transform (ln(x) as \"(\", ')' as q) options (a = 1) as select";
-        assert_eq!(transform_text(text), "ln(x) as \"(\", ')' as q");
     }
 }

@@ -20,7 +20,7 @@ select to_char(1234.5::real, '9999.99'), to_char(0.1::float8, '0.999999999999999
 select to_char(12345678901234::bigint, '99,999,999,999,999'), to_char(-12345678901234::bigint, 'FM99,999,999,999,999');
 select to_char(4000, 'RN'), to_char(0, 'RN'), to_char(1999, 'FMRN'), to_char(3.6, 'FMRN');
 select to_char(null::int, '9'), to_char(1, null);
-select to_char(1, '.'), to_char(0.5, '.'), to_char(-1, 'S.'), to_char(1, 'FM.'), to_char(5, 'D'), to_char(1, 'PR'), to_char(-1, 'S'), to_char(1, 'FM'), to_char(7, 'th');
+select to_char(1, '.'), to_char(0.5, '.'), to_char(-1, 'S.'), to_char(1, 'FM.'), to_char(5, 'D'), to_char(1, 'PR'), to_char(-1, 'S'), to_char(1, 'FM');
 select length(to_char(1, repeat('9', 3000))), length(to_char(0.1, '.' || repeat('9', 3000)));
 select to_char(true, '9');
 select to_char('x'::text, '9');
