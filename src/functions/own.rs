@@ -1,17 +1,19 @@
-//! The functions that Postgres does not have, for `pg_proc`: those of `udfs`, and relations.
+//! The functions that Postgres does not have, for `pg_proc`: those of `udfs`, relations, and those
+//! that ask models.
 
 use std::sync::LazyLock;
 
 use datafusion::arrow::datatypes::{DataType, Field};
 use sql::pg_type::PgType;
-use sql::system::own_functions::{ANY, relations};
+use sql::system::own_functions::{ANY, of_models, relations};
 use sql::system::{OwnArgument, OwnFunction};
 
 /// All of them, in the order of their names.
 pub fn own() -> &'static [OwnFunction] {
     static ALL: LazyLock<Vec<OwnFunction>> = LazyLock::new(|| {
         let functions = udfs::functions();
-        let mut all: Vec<_> = functions.iter().map(described).chain(relations()).collect();
+        let others = relations().chain(of_models());
+        let mut all: Vec<_> = functions.iter().map(described).chain(others).collect();
         all.sort_by_key(|function| function.name);
         all
     });

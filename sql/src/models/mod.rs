@@ -77,6 +77,15 @@ pub(crate) fn listed() -> (&'static str, &'static [&'static str], &'static str) 
     (EVALUATE, evaluate::ARGUMENTS, "Metrics of a model on rows, with slices and intervals.")
 }
 
+/// Functions of a row: name, first arguments, what it is for. More arguments go by name.
+pub(crate) const FUNCTIONS: &[(&str, &[&str], &str)] = &[
+    ("predict", &["model"], "The number or class that a model predicts."),
+    ("predict_proba", &["model"], "The probability of the positive class, or those of all."),
+    ("rank_score", &["model"], "What a model ranks rows by; rank(model, …) is the same."),
+    ("embed_user", &["user"], "The vector of a user, by a model of users and items."),
+    ("embed_item", &["item"], "The vector of an item, by a model of users and items."),
+];
+
 /// An immutable version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Version {

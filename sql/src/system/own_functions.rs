@@ -55,6 +55,21 @@ pub fn relations() -> impl Iterator<Item = OwnFunction> {
     })
 }
 
+/// The functions that ask models, which are rewritten before a statement is planned.
+pub fn of_models() -> impl Iterator<Item = OwnFunction> {
+    crate::models::FUNCTIONS.iter().map(|(name, arguments, comment)| OwnFunction {
+        name,
+        kind: "f",
+        arguments: arguments
+            .iter()
+            .map(|name| OwnArgument { name, of: ANY, optional: false })
+            .collect(),
+        result: ANY,
+        several: false,
+        comment: (*comment).to_owned(),
+    })
+}
+
 impl OwnFunction {
     /// Its id in `pg_proc`.
     pub fn oid(&self) -> i64 {
