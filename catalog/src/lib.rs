@@ -7,6 +7,7 @@
 //! ```
 
 mod alter;
+mod apart;
 mod cache;
 mod columns;
 mod commit;
@@ -29,6 +30,7 @@ pub mod types;
 mod upkeep;
 mod write;
 
+pub use apart::apart;
 pub use cache::Since;
 pub use ddl::{CommentTarget, NewColumn, NewTable, NewView, TableChange};
 pub use error::{Error, Result};

@@ -5,14 +5,12 @@
 //! before the commit that names it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Float32Type, Int64Type};
 use datafusion::catalog::TableProvider;
-use datafusion::common::runtime::SpawnedTask;
-use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::execute_stream;
@@ -27,6 +25,7 @@ use uuid::Uuid;
 
 use super::segment::{failed, row_bytes, write_row, wrong};
 use super::{Covered, Progress, SegmentFile, TableIndex};
+use crate::apart::apart;
 use crate::error::{Error, Result};
 use crate::model::{DataFile, Table, TableRows};
 use crate::scan::LakeTable;
@@ -236,15 +235,11 @@ impl IndexBuild<'_> {
         work: impl FnOnce(&Work<'_>) -> Result<T, ann::Error> + Send + 'static,
     ) -> Result<T> {
         let threads = self.engine.config().target_partitions();
-        let stop = Stop(Arc::new(AtomicBool::new(false)));
-        let stopped = Arc::clone(&stop.0);
-        let done = SpawnedTask::spawn_blocking(move || {
+        let done = apart(move |stopped| {
             let go_on = |_, _, _| !stopped.load(Ordering::Relaxed);
             work(&Work { level: Level::best(), threads, go_on: &go_on })
         });
-        let done = done.join().await.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        drop(stop);
-        done.map_err(|error| match error {
+        done.await?.map_err(|error| match error {
             ann::Error::Vector(error) => Error::InvalidParameter {
                 message: format!("the vectors cannot be indexed: {error}"),
                 hint: None,
@@ -292,15 +287,6 @@ impl Reader<'_> {
                 }
             }
         }
-    }
-}
-
-/// Tells blocking work that nobody waits for it any more.
-struct Stop(Arc<AtomicBool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use catalog::Transaction;
+use catalog::{Transaction, apart};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::sql::sqlparser::ast;
 use kernels::simd::level::Level;
@@ -16,7 +16,6 @@ use super::evaluate::{Asked, Found, mean_of, slices, source};
 use super::library::{Engine, Opened, Retrieval};
 use super::measure::Measure;
 use super::retrieval::keys;
-use super::train::apart;
 use super::vectors::of_user;
 use crate::error::{Error, Result};
 use crate::functions::identifier;
@@ -47,9 +46,10 @@ pub(super) async fn evaluate(
     columns.extend(asked.slice_by.iter().map(|name| format!("({})::text", identifier(name))));
     let text = format!("SELECT {} FROM {}", columns.join(", "), asked.source());
     let named = parse::parse_query(&text)?;
-    let held = pairs_of(environment, lakes, named).await?;
+    let held_rows = pairs_of(environment, lakes, named).await?;
+    let held = &held_rows.batch;
     let seen = seen(environment, lakes, (asked, version), &columns[..2].join(", ")).await?;
-    let seen = pairs(&seen, (&user, &item), None)?;
+    let seen = pairs(&seen.batch, (&user, &item), None)?;
     let sliced: Vec<(String, ArrayRef)> = asked
         .slice_by
         .iter()
@@ -58,7 +58,7 @@ pub(super) async fn evaluate(
         .collect();
     let mut relevant = Vec::new();
     for (slice, rows) in slices(held.num_rows(), &sliced)? {
-        relevant.push((slice, pairs(&held, (&user, &item), Some(&rows))?));
+        relevant.push((slice, pairs(held, (&user, &item), Some(&rows))?));
     }
     let longest = measures.iter().filter_map(|measure| measure.k).max().unwrap_or(1);
     let longest =
@@ -81,7 +81,7 @@ async fn seen(
     lakes: &Lakes,
     (asked, version): (&Asked, &Version),
     columns: &str,
-) -> Result<RecordBatch> {
+) -> Result<data::Rows> {
     if let Some(seen) = &asked.seen {
         let query = format!("SELECT {columns} FROM {}", source(seen));
         return pairs_of(environment, lakes, parse::parse_query(&query)?).await;
@@ -103,8 +103,8 @@ async fn pairs_of(
     environment: &Environment,
     lakes: &Lakes,
     query: ast::Query,
-) -> Result<RecordBatch> {
-    Ok(data::collect(environment, lakes, query, None).await?.batch)
+) -> Result<data::Rows> {
+    data::collect(environment, lakes, query, None).await
 }
 
 /// Pairs of the first two columns, in all rows or some.

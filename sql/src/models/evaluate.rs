@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use catalog::apart;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Float64Type;
 use datafusion::common::ScalarValue;
@@ -26,8 +27,8 @@ use super::features::{numbers, texts};
 use super::library::{Engine, Opened, open};
 use super::measure::Measure;
 use super::reference::Reference;
+use super::split::in_order;
 use super::target::Target;
-use super::train::apart;
 use super::{Version, catalogue, data};
 use crate::error::{Error, Result};
 use crate::features::Call;
@@ -244,8 +245,11 @@ async fn rows(
     let label = identifier(label);
     let text =
         format!("SELECT {} FROM {source} WHERE {label} IS NOT NULL{order}", items.join(", "));
-    let batch = data::collect(environment, lakes, parse::parse_query(&text)?, None).await?;
-    let scored = scored(asked, target, &batch.batch, group.is_some())?;
+    // Their memory is held until all is measured.
+    let rows = data::collect(environment, lakes, parse::parse_query(&text)?, None).await?;
+    // Samples are of places, so these must not depend on how the rows came.
+    let batch = if group.is_some() { rows.batch.clone() } else { in_order(&rows.batch, 0)? };
+    let scored = scored(asked, target, &batch, group.is_some())?;
     let (samples, target) = (asked.samples, target.clone());
     let metric = (measures, samples, *ranks);
     apart(move |stopped| measured(&scored, &target, &metric, stopped)).await?

@@ -143,11 +143,8 @@ fn rewritten(part: &Expr, versions: &Versions, functions: &mut Overrides) -> Res
     if !functions.iter().any(|(known, _)| *known == name) {
         let model = (Arc::clone(opened), call.asked, with);
         functions.push((name.clone(), Given::Function(scoring(name.clone(), model, answer))));
-        let learned = opened.transform.functions();
-        let is_new =
-            |functions: &Overrides, name: &String| functions.iter().all(|(known, _)| known != name);
-        for (name, function) in learned {
-            if is_new(functions, name) {
+        for (name, function) in opened.transform.functions() {
+            if functions.iter().all(|(known, _)| known != name) {
                 functions.push((name.clone(), function.clone()));
             }
         }

@@ -63,11 +63,10 @@ pub(super) struct Encoder {
     codes: Vec<HashMap<String, usize>>,
 }
 
-/// Columns, and of each the name and whether it holds codes.
+/// Columns, and of each whether it holds codes.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     pub values: Vec<Vec<f64>>,
-    pub names: Vec<String>,
     pub categorical: Vec<bool>,
 }
 
@@ -221,6 +220,23 @@ impl Encoder {
         self.features.iter().map(|feature| feature.width(self.layout)).sum()
     }
 
+    /// Their names, for messages.
+    pub fn names(&self) -> Vec<String> {
+        let of = |feature: &Feature| -> Vec<String> {
+            let name = &feature.name;
+            match (&feature.kind, self.layout) {
+                (Kind::Category { values }, Layout::Indicators) => {
+                    values.iter().map(|value| format!("{name}={value}")).collect()
+                }
+                (Kind::Vector { means }, _) => {
+                    (1..=means.len()).map(|place| format!("{name}[{place}]")).collect()
+                }
+                _ => vec![name.clone()],
+            }
+        };
+        self.features.iter().flat_map(of).collect()
+    }
+
     pub fn layout(&self) -> Layout {
         self.layout
     }
@@ -254,7 +270,7 @@ impl Encoder {
             Kind::Number { mean } => {
                 let mut values = numbers(array)?;
                 fill(&mut values, mean.unwrap_or(0.0));
-                out.push(feature.name.clone(), values, false);
+                out.push(values, false);
             }
             Kind::Category { values } => {
                 let texts = texts(array)?;
@@ -265,14 +281,13 @@ impl Encoder {
                         Some(code) => code as f64,
                         None => f64::NAN,
                     });
-                    out.push(feature.name.clone(), column.collect(), true);
+                    out.push(column.collect(), true);
                     return Ok(());
                 }
                 let found: Vec<Option<usize>> = texts.iter().map(code).collect();
-                for (place, value) in values.iter().enumerate() {
+                for place in 0..values.len() {
                     let is = |code: &Option<usize>| f64::from(*code == Some(place));
-                    let name = format!("{}={value}", feature.name);
-                    out.push(name, found.iter().map(is).collect(), false);
+                    out.push(found.iter().map(is).collect(), false);
                 }
             }
             Kind::Vector { means } => {
@@ -291,7 +306,7 @@ impl Encoder {
                 for (place, mean) in means.iter().enumerate() {
                     let mut values = elements(&lists, place);
                     fill(&mut values, *mean);
-                    out.push(format!("{}[{}]", feature.name, place + 1), values, false);
+                    out.push(values, false);
                 }
             }
         }
@@ -300,8 +315,7 @@ impl Encoder {
 }
 
 impl Columns {
-    fn push(&mut self, name: String, values: Vec<f64>, categorical: bool) {
-        self.names.push(name);
+    fn push(&mut self, values: Vec<f64>, categorical: bool) {
         self.values.push(values);
         self.categorical.push(categorical);
     }
@@ -344,7 +358,7 @@ mod tests {
         assert_eq!(columns.values[2], [1.0, 0.0, 1.0]);
         let indicators = Encoder::new(features, Layout::Indicators).unwrap();
         let columns = indicators.columns(&[text, number, flag]).unwrap();
-        assert_eq!(columns.names, ["t=a", "t=b", "n", "f"]);
+        assert_eq!(indicators.names(), ["t=a", "t=b", "n", "f"]);
         assert_eq!(columns.values[0], [0.0, 1.0, 0.0]);
         assert_eq!(columns.values[2], [1.0, 2.0, 3.0]);
     }

@@ -99,13 +99,12 @@ pub(super) async fn open(lake: &Arc<Lake>, version: &Version) -> Result<Arc<Open
     if digest(&weights) != manifest.weights {
         return Err(wrong(WEIGHTS, "their digest is another"));
     }
-    let bytes = manifest.bytes;
     let opened = Opened::new(folder, manifest, &weights).map_err(|error| match error {
         Error::Statement { message, .. } => wrong(WEIGHTS, &message),
         other => other,
     })?;
     let opened = Arc::new(opened);
-    lake.keep_model(folder, Arc::clone(&opened), bytes);
+    lake.keep_model(folder, Arc::clone(&opened), weights.len() as u64);
     Ok(opened)
 }
 
@@ -119,7 +118,7 @@ impl Opened {
                 target,
                 ranks,
             },
-            Body::Retrieval { form, user, item, history, .. } => {
+            Body::Retrieval { form, user, item, history } => {
                 Engine::Retrieval { model: retrieval(form, weights)?, user, item, history }
             }
         };

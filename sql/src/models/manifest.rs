@@ -18,7 +18,6 @@ pub(super) struct Manifest {
     pub body: Body,
     /// SHA-256 of the weights, in hexadecimal.
     pub weights: String,
-    pub bytes: u64,
     /// Of each feature in training.
     pub statistics: Vec<Statistics>,
 }
@@ -30,7 +29,7 @@ pub(super) enum Body {
     /// Features in columns, a prediction for each row.
     Tabular { form: Form, layout: Layout, features: Vec<Feature>, target: Target, ranks: bool },
     /// Vectors of users and items.
-    Retrieval { form: Form, user: Side, item: Side, history: Option<String>, dim: usize },
+    Retrieval { form: Form, user: Side, item: Side, history: Option<String> },
 }
 
 /// How the weights are written.
@@ -79,8 +78,7 @@ pub(super) struct Statistics {
 
 impl Manifest {
     pub fn new(transform: Stored, body: Body, weights: &[u8], statistics: Vec<Statistics>) -> Self {
-        let (bytes, weights) = (weights.len() as u64, digest(weights));
-        Self { format: FORMAT, transform, body, weights, bytes, statistics }
+        Self { format: FORMAT, transform, body, weights: digest(weights), statistics }
     }
 
     pub fn to_bytes(&self) -> Result<Vec<u8>> {

@@ -19,6 +19,7 @@ const LONGEST: usize = 10_000;
 const LEAST: f64 = 1e-15;
 const BINS: u32 = 10;
 /// What is said of two classes, of several, of numbers.
+const USUAL_OF_TWO: usize = 6;
 const OF_TWO: [&str; 9] =
     ["auc", "pr_auc", "log_loss", "brier", "accuracy", "ece", "precision", "recall", "f1"];
 const OF_SEVERAL: [&str; 2] = ["accuracy", "log_loss"];
@@ -41,19 +42,18 @@ impl Measure {
     /// # Errors
     /// 22023 for one that the target has not.
     pub fn of_rows(target: &Target, names: &[String]) -> Result<Vec<Self>> {
-        let known: &[&'static str] = match target {
-            Target::Number => &OF_NUMBERS,
-            Target::Classes { values, .. } if values.len() == 2 => &OF_TWO,
-            Target::Classes { .. } => &OF_SEVERAL,
+        let (known, usual): (&[&'static str], _) = match target {
+            Target::Number => (&OF_NUMBERS, OF_NUMBERS.len()),
+            Target::Classes { values, .. } if values.len() == 2 => (&OF_TWO, USUAL_OF_TWO),
+            Target::Classes { .. } => (&OF_SEVERAL, OF_SEVERAL.len()),
         };
-        let usual = if known.len() == OF_TWO.len() { &known[..6] } else { known };
         let measure = |name: &'static str| Self { name, k: None };
         if names.is_empty() {
-            return Ok(usual.iter().map(|name| measure(name)).collect());
+            return Ok(known[..usual].iter().map(|name| measure(name)).collect());
         }
         let find = |name: &String| {
             let found = known.iter().find(|known| *known == name);
-            found.map(|name| measure(name)).ok_or_else(|| unknown(name, known))
+            found.map(|name| measure(name)).ok_or_else(|| unknown(name, known, ""))
         };
         names.iter().map(find).collect()
     }
@@ -75,7 +75,7 @@ impl Measure {
             let word = OF_LISTS.iter().find(|known| **known == word);
             match (word, k) {
                 (Some(name), Some(k)) => Ok(Self { name, k: Some(k) }),
-                _ => Err(unknown(name, &OF_LISTS)),
+                _ => Err(unknown(name, &OF_LISTS, " and mrr; @k says how far")),
             }
         };
         names.iter().map(find).collect()
@@ -166,12 +166,8 @@ impl Measure {
     }
 }
 
-fn unknown(name: &str, known: &[&'static str]) -> Error {
-    let lists = known.len() == OF_LISTS.len();
-    let list = match lists {
-        true => format!("They are {} and {OF_WHOLE_LISTS}; @k says how far.", known.join(", ")),
-        false => format!("They are {}.", known.join(", ")),
-    };
+fn unknown(name: &str, known: &[&'static str], more: &str) -> Error {
+    let list = format!("They are {}{more}.", known.join(", "));
     let near = near_names(name, known.iter().copied());
     Error::new("22023", format!("the model has no metric \"{name}\""))
         .with_hint(near.unwrap_or(list))

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use catalog::apart;
 use catalog::registry::{Told, Training};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
 use datafusion::arrow::compute::{cast, take_record_batch};
@@ -20,7 +21,7 @@ use super::features::{numbers, texts};
 use super::manifest::{Body, Form, Manifest, Side, Taken};
 use super::options::Given;
 use super::split::in_order;
-use super::train::{Trained, apart, go_on};
+use super::train::{Trained, go_on};
 use super::transform::Draft;
 use crate::error::{Error, Result};
 use crate::parse::TransformItem;
@@ -42,6 +43,15 @@ pub(super) struct Options {
 enum Learner {
     TwoTower(Box<two_tower::Options>),
     Als(als::Options),
+}
+
+impl Learner {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::TwoTower(_) => "two_tower",
+            Self::Als(_) => "als",
+        }
+    }
 }
 
 impl Options {
@@ -184,19 +194,18 @@ pub(super) async fn train(
     let item = side(&options.item_key, &columns.item);
     let rows = columns.users.len() as u64;
     let threads = environment.engine.config().target_partitions();
-    let Learned { form, dim, weights, metrics, epochs } =
+    let kind = options.learner.kind();
+    let Learned { form, weights, metrics, epochs } =
         learn(options.learner, columns, threads, (&memory, training)).await?;
     told.extend(epochs.map(|epochs| format!("trained for {epochs} epochs")));
-    let body = Body::Retrieval { form, user, item, history: options.history, dim };
+    let body = Body::Retrieval { form, user, item, history: options.history };
     let manifest = Manifest::new(transform.stored, body, &weights, Vec::new());
-    let kind = String::new();
     Ok(Trained { manifest, weights, kind, rows, test_rows: 0, metrics, told })
 }
 
 /// What came of a training.
 struct Learned {
     form: Form,
-    dim: usize,
     weights: Vec<u8>,
     metrics: BTreeMap<String, f64>,
     epochs: Option<usize>,
@@ -217,7 +226,6 @@ async fn learn(
     match learner {
         Learner::TwoTower(of) => {
             memory.try_grow(columns.with(|examples| two_tower::memory_bytes(examples, &of)))?;
-            let dim = of.dim;
             let trained = apart(move |stopped| {
                 let watch = |progress| go_on(&training, told(progress), stopped);
                 let work = two_tower::Work { level: Level::best(), threads, watch: &watch };
@@ -232,12 +240,11 @@ async fn learn(
             let metrics = best.map(of).into_iter().flatten();
             let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).collect();
             let (epochs, weights) = (Some(trained.epochs), trained.model.to_bytes());
-            Ok(Learned { form: Form::TwoTower, dim, weights, metrics, epochs })
+            Ok(Learned { form: Form::TwoTower, weights, metrics, epochs })
         }
         Learner::Als(of) => {
             let bytes = columns.interactions(|rows| als::memory_bytes(rows, &of, threads));
             memory.try_grow(bytes)?;
-            let dim = of.dim;
             let trained = apart(move |stopped| {
                 let watch = |progress| go_on(&training, told(progress), stopped);
                 let work = als::Work { level: Level::best(), threads, watch: &watch };
@@ -245,7 +252,7 @@ async fn learn(
             });
             let model = trained.await?.map_err(|error| refused(&error))?;
             let (weights, metrics) = (model.to_bytes(), BTreeMap::new());
-            Ok(Learned { form: Form::Als, dim, weights, metrics, epochs: None })
+            Ok(Learned { form: Form::Als, weights, metrics, epochs: None })
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use catalog::apart;
 use catalog::registry::{Told, Training};
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Field;
@@ -21,7 +22,7 @@ use super::options::Given;
 use super::split::{By, Parts, split};
 use super::statistics::statistics;
 use super::target::{Target, labelled};
-use super::train::{Trained, apart, go_on};
+use super::train::{Trained, go_on};
 use super::transform::{Draft, Transform};
 use crate::error::{Error, Result};
 use crate::parse::TransformItem;
@@ -31,6 +32,7 @@ const OBJECTIVES: [&str; 4] = ["regression", "binary", "multiclass", "lambdarank
 
 /// What a training is told.
 pub(super) struct Options {
+    kind: &'static str,
     /// The column; `label` if none is named.
     label: Option<String>,
     weight: Option<String>,
@@ -50,7 +52,7 @@ enum Learner {
 }
 
 impl Options {
-    pub fn read(kind: &str, given: &mut Given) -> Result<Self> {
+    pub fn read(kind: &'static str, given: &mut Given) -> Result<Self> {
         let learner = match kind {
             "linear" => Learner::Linear(linear_options(linear::Family::Regression, given)?),
             "logistic" => Learner::Logistic(linear_options(linear::Family::Binary, given)?),
@@ -62,6 +64,7 @@ impl Options {
         let stops = matches!(&learner, Learner::Trees { parameters, .. }
             if parameters.early_stopping_rounds > 0);
         Ok(Self {
+            kind,
             label: given.text("label")?,
             weight: given.text("weight")?,
             group: given.text("group")?,
@@ -169,7 +172,7 @@ pub(super) async fn train(
     let (prepared, training, validation) = apart(cut).await??;
     let threads = environment.engine.config().target_partitions();
     let ranks = matches!(&options.learner, Learner::Trees { objective: Some("lambdarank"), .. });
-    let names = training.columns.names.clone();
+    let names = prepared.encoder.names();
     let (form, weights, model) = match options.learner {
         Learner::Linear(of) | Learner::Logistic(of) => {
             let family = family(&prepared.target);
@@ -205,7 +208,7 @@ pub(super) async fn train(
     let Prepared { transform, encoder, target, .. } = prepared;
     let body = Body::Tabular { form, layout, features: encoder.features, target, ranks };
     let manifest = Manifest::new(transform.stored, body, &weights, statistics);
-    let kind = String::new();
+    let kind = options.kind;
     let (rows, test_rows) = (rows as u64, test_rows as u64);
     Ok(Trained { manifest, weights, kind, rows, test_rows, metrics, told })
 }
@@ -247,6 +250,10 @@ async fn prepare(
     let parts = split(&batch, &by)?;
     let draft = Draft::new(items, &schema, &options.others(&name))?;
     let training = parts.rows.slice(parts.training.start, parts.training.len());
+    if draft.is_empty() {
+        return Err(Error::new("22000", "no features to train on")
+            .with_hint("Every column of the query but the label and its like is one."));
+    }
     let transform = draft.fit(environment, lakes, &training, memory).await?;
     let features = transform.apply(environment, lakes, &parts.rows, memory).await?;
     let layout = match options.learner {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use catalog::registry::{Told, Training};
-use datafusion::common::runtime::SpawnedTask;
-use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::ast;
 
 use super::manifest::Manifest;
@@ -33,7 +31,7 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Trained {
     pub(super) manifest: Manifest,
     pub(super) weights: Vec<u8>,
-    pub kind: String,
+    pub kind: &'static str,
     /// Rows learned from, and rows that the metrics are of.
     pub rows: u64,
     pub test_rows: u64,
@@ -48,7 +46,7 @@ impl Trained {
         Self {
             manifest,
             weights,
-            kind: "gbdt".to_owned(),
+            kind: "gbdt",
             rows: 0,
             test_rows: 0,
             metrics: BTreeMap::new(),
@@ -82,33 +80,21 @@ pub(crate) async fn train(
             .with_hint(format!("It may be {}.", KINDS.join(", "))));
     };
     let ordered = query.order_by.is_some();
-    let trained = match kind {
+    match kind {
         "two_tower" | "als" => {
             let options = retrieval::Options::read(kind, &mut given)?;
             given.check(kind)?;
             let rows = data::collect(environment, lakes, query, Some(&training)).await?;
             let rows = (rows, ordered);
-            retrieval::train(environment, lakes, (transform, options, training), rows).await?
+            retrieval::train(environment, lakes, (transform, options, training), rows).await
         }
         _ => {
             let options = tabular::Options::read(kind, &mut given)?;
             given.check(kind)?;
             let rows = data::collect(environment, lakes, query, Some(&training)).await?;
-            tabular::train(environment, lakes, (transform, options, training), rows).await?
+            tabular::train(environment, lakes, (transform, options, training), rows).await
         }
-    };
-    Ok(Trained { kind: kind.to_owned(), ..trained })
-}
-
-/// Work beside the runtime, which learns by the flag that nobody waits for it any more.
-pub(super) async fn apart<T: Send + 'static>(
-    work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
-) -> Result<T> {
-    let stop = Stop(Arc::new(AtomicBool::new(false)));
-    let stopped = Arc::clone(&stop.0);
-    let done = SpawnedTask::spawn_blocking(move || work(&stopped));
-    let done = done.join().await.map_err(|error| DataFusionError::External(Box::new(error)))?;
-    Ok(done)
+    }
 }
 
 /// Tells those who watch, and says whether somebody still waits.
@@ -117,13 +103,5 @@ pub(super) fn go_on(training: &Training, told: Told, stopped: &AtomicBool) -> Co
     match stopped.load(Ordering::Relaxed) {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
-    }
-}
-
-struct Stop(Arc<AtomicBool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use catalog::apart;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::Schema;
@@ -29,7 +30,6 @@ use super::expand::{called, cast};
 use super::fitted::{Fitted, NAMES, Setting};
 use super::scoring::fitted_function;
 use super::syntax::{FITTED, arguments, column_name, columns_of, fitted_call, has_call, sql_type};
-use super::train::apart;
 use crate::error::{Error, Result, near_names};
 use crate::functions::identifier;
 use crate::names::folded;
@@ -38,18 +38,6 @@ use crate::plan::{self, Environment, Given, Lakes, Overrides};
 
 /// The name of the rows that a transform is over.
 const ROWS: &str = "\u{3}rows";
-/// The clock, which training and serving read at different times.
-const CLOCKS: [&str; 8] = [
-    "now",
-    "current_date",
-    "current_time",
-    "current_timestamp",
-    "localtime",
-    "localtimestamp",
-    "statement_timestamp",
-    "transaction_timestamp",
-];
-
 /// A column that calls give.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Input {
@@ -162,9 +150,6 @@ impl Draft {
             return Err(Error::new("0A000", format!("{name} cannot be used in TRANSFORM"))
                 .with_hint("Ask other models in the query after AS."));
         }
-        if CLOCKS.contains(&name.as_str()) {
-            return Err(changing(&name));
-        }
         let is_fitted = NAMES.contains(&name.as_str());
         if !is_fitted && call.over.is_some() {
             let message = format!("window function {name} cannot be used in TRANSFORM");
@@ -238,6 +223,11 @@ impl Draft {
         }
         self.items.retain(|(name, _)| features.contains(name));
         Ok(self)
+    }
+
+    /// Whether there is no feature.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
     }
 
     /// Features that are columns as they are.

@@ -54,15 +54,15 @@ pub(super) fn vectors(
         (true, Some(array)) => Some(lists("history", array)?),
         _ => None,
     };
-    let dim = model.dim();
+    let (dim, level) = (model.dim(), Level::best());
     let (mut all, mut there) = (Vec::with_capacity(rows * dim), Vec::with_capacity(rows));
     for row in 0..rows {
         let given: Vec<Value<'_>> = features.iter().map(|values| values.at(row)).collect();
         let given = with.features.then_some(given.as_slice());
         let history = history.as_ref().map(|(ends, keys)| slice(ends, keys, row));
         let found = match asked {
-            Asked::User => user(model, keys[row], given, history)?,
-            _ => item(model, keys[row], given)?,
+            Asked::User => user(model, level, (keys[row], given, history))?,
+            _ => item(model, level, (keys[row], given))?,
         };
         there.push(found.is_some());
         match found {
@@ -80,7 +80,7 @@ pub(super) fn vectors(
 
 /// The vector of a user whom training has seen.
 pub(super) fn of_user(model: &Retrieval, key: u64) -> Result<Option<Vec<f32>>> {
-    user(model, Some(key), None, None)
+    user(model, Level::best(), (Some(key), None, None))
 }
 
 impl Values {
@@ -109,11 +109,9 @@ fn found(vector: Result<Vec<f32>, two_tower::Error>) -> Result<Option<Vec<f32>>>
 
 fn user(
     model: &Retrieval,
-    key: Option<u64>,
-    features: Option<&[Value<'_>]>,
-    history: Option<&[u64]>,
+    level: Level,
+    (key, features, history): (Option<u64>, Option<&[Value<'_>]>, Option<&[u64]>),
 ) -> Result<Option<Vec<f32>>> {
-    let level = Level::best();
     if key.is_none() && features.is_none() && history.is_none() {
         return Ok(None);
     }
@@ -129,12 +127,12 @@ fn user(
 
 fn item(
     model: &Retrieval,
-    key: Option<u64>,
-    features: Option<&[Value<'_>]>,
+    level: Level,
+    (key, features): (Option<u64>, Option<&[Value<'_>]>),
 ) -> Result<Option<Vec<f32>>> {
     match (model, key) {
         (_, None) if features.is_none() => Ok(None),
-        (Retrieval::TwoTower(model), key) => found(model.embed_item(Level::best(), key, features)),
+        (Retrieval::TwoTower(model), key) => found(model.embed_item(level, key, features)),
         (Retrieval::Als(model), Some(key)) => found(model.embed_item(key).map(<[f32]>::to_vec)),
         (Retrieval::Als(_), None) => Ok(None),
     }

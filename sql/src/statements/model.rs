@@ -80,7 +80,7 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
         folder: folder.clone(),
         sha256: String::new(),
         bytes: 0,
-        kind: trained.kind.clone(),
+        kind: trained.kind.to_owned(),
         options,
         query: match &create.source {
             ModelSource::Query(query) => create_view::query_text(query, text),
