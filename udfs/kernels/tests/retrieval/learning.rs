@@ -157,3 +157,24 @@ fn early_stopping_trains_again_for_the_best_number_of_epochs() {
         assert!(estimate > 3 * training.model.to_bytes().len());
     });
 }
+
+#[test]
+fn held_out_items_that_users_had_taken_before_do_not_stop_the_training() {
+    // Three users take the same two items again and again.
+    let users: Vec<u64> = (0..60).map(|row| row % 3).collect();
+    let items: Vec<u64> = (0..60).map(|row| row % 3 * 2 + row / 3 % 2).collect();
+    let examples = Examples {
+        users: &users,
+        items: &items,
+        times: None,
+        weights: None,
+        history: None,
+        user_features: &[],
+        item_features: &[],
+    };
+    let training = train(&examples, &quick(), &Work::alone()).unwrap();
+    assert_eq!((training.epochs, training.held.len()), (quick().epochs, 0));
+    let never = Options { early_stop: false, ..quick() };
+    let without = train(&examples, &never, &Work::alone()).unwrap();
+    assert_eq!(training.model.to_bytes(), without.model.to_bytes());
+}

@@ -41,7 +41,8 @@ pub struct Training {
     pub epochs: usize,
     /// Mean losses of these.
     pub losses: Vec<f32>,
-    /// What early stopping saw; empty when no rows were held out.
+    /// What early stopping saw; empty when nothing was held out that can be found: no rows, or only
+    /// items that their users had taken before.
     pub held: Vec<Held>,
 }
 
@@ -83,8 +84,8 @@ fn train_all(
     let mut epochs = options.epochs;
     if options.early_stop {
         let (kept, out) = examples.split(options);
-        if !out.is_empty() {
-            held = stop_early(examples, options, work, (&kept, &out))?;
+        held = stop_early(examples, options, work, (&kept, &out))?;
+        if !held.is_empty() {
             epochs = held.len() - lost(&held);
         }
     }
@@ -105,8 +106,11 @@ fn stop_early(
 ) -> Result<Vec<Held>, Error> {
     let data = Data::new(examples, kept)?;
     let asked = Asked::new(&data, examples, out);
-    let mut course = Course::new(&data, options, work, true);
     let mut held = Vec::new();
+    if asked.relevant.iter().all(Vec::is_empty) {
+        return Ok(held);
+    }
+    let mut course = Course::new(&data, options, work, true);
     for epoch in 1..=options.epochs {
         let loss = course.epoch(epoch, options.epochs)?;
         let metrics = asked.measure(&course);
