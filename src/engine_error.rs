@@ -103,8 +103,9 @@ pub fn from_sql(error: &sql::Error) -> Error {
     match error {
         sql::Error::Catalog(inner) => from_catalog(inner),
         sql::Error::Engine(inner) => from_engine(inner),
-        sql::Error::Statement { sqlstate, message, detail, hint, position, place } => {
+        sql::Error::Statement { sqlstate, message, detail, hint, position, place, object } => {
             let mut out = Error::new(sqlstate, message.clone());
+            out.object = object.clone();
             out.detail = detail.clone();
             out.hint = hint.clone();
             out.position = *position;
@@ -142,9 +143,7 @@ pub fn from_engine(error: &DataFusionError) -> Error {
         DataFusionError::Plan(message) => from_plan(message),
         DataFusionError::Configuration(message) => Error::new("22023", plain(message)),
         DataFusionError::SchemaError(inner, _) => from_schema(inner),
-        DataFusionError::Execution(message) => {
-            Error::new(sqlstate_of(message).unwrap_or("22000"), plain(message))
-        }
+        DataFusionError::Execution(message) => worded(message, "22000"),
         DataFusionError::ExecutionJoin(inner) => Error::new("XX000", inner.to_string()),
         DataFusionError::ResourcesExhausted(message) => Error::new("53200", "out of memory")
             .with_detail(plain(message))
@@ -162,7 +161,7 @@ pub fn from_arrow(error: &ArrowError) -> Error {
         if let Some(error) = from_cast(message) {
             return error;
         }
-        Error::new(sqlstate_of(message).unwrap_or(otherwise), plain(message))
+        worded(message, otherwise)
     };
     match error {
         ArrowError::DivideByZero => Error::new("22012", "division by zero"),
@@ -196,20 +195,11 @@ fn from_cast(message: &str) -> Option<Error> {
     let value =
         between_quotes("Cannot cast string '").or_else(|| between_quotes("Cannot cast value '"))?;
     let to = between(message, "' to value of ", " type")?;
-    let (code, name) = match to.split(['(', ' ']).next().unwrap_or(to) {
-        "Int8" | "UInt8" | "Int16" => ("22P02", "smallint"),
-        "Int32" | "UInt16" => ("22P02", "integer"),
-        "Int64" | "UInt32" => ("22P02", "bigint"),
-        "UInt64" | "Decimal128" | "Decimal256" => ("22P02", "numeric"),
-        "Float16" | "Float32" => ("22P02", "real"),
-        "Float64" => ("22P02", "double precision"),
-        "Boolean" => ("22P02", "boolean"),
-        "Date32" | "Date64" => ("22007", "date"),
-        "Time32" | "Time64" => ("22007", "time"),
-        "Timestamp" => ("22007", "timestamp"),
-        "Interval" => ("22007", "interval"),
-        other => ("22P02", other),
-    };
+    let name = words::type_name(to);
+    // What an input function is called by has no word of zones.
+    let name = name.split(" with").next().unwrap_or(&name);
+    let is_time = matches!(name, "date" | "time" | "timestamp" | "interval");
+    let code = if is_time { "22007" } else { "22P02" };
     let whole = matches!(name, "smallint" | "integer" | "bigint");
     if whole && value.trim().parse::<i128>().is_ok() {
         let message = format!("value \"{value}\" is out of range for type {name}");
@@ -289,10 +279,14 @@ fn from_plan(message: &str) -> Error {
             None => error,
         };
     }
-    if text.contains("must be in the GROUP BY") || text.contains("must appear in the GROUP BY") {
-        return Error::new("42803", text);
-    }
-    Error::new(sqlstate_of(&text).unwrap_or("42601"), text)
+    worded(&text, "42601")
+}
+
+/// A message with the code that its words mean, in Postgres' words where those are known.
+fn worded(message: &str, otherwise: &'static str) -> Error {
+    let text = plain(message);
+    let sqlstate = sqlstate_of(&text).unwrap_or(otherwise);
+    Error::new(sqlstate, words::in_postgres(&text).unwrap_or(text))
 }
 
 fn from_schema(error: &SchemaError) -> Error {
@@ -437,3 +431,4 @@ fn plain(message: &str) -> String {
 
 #[cfg(test)]
 mod tests;
+mod words;

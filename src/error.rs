@@ -14,6 +14,7 @@ pub struct Error {
     pub(crate) context: Option<String>,
     /// Character offset in the text the client sent, from 1.
     pub(crate) position: Option<usize>,
+    pub(crate) object: Option<Box<sql::ErrorObject>>,
     /// The function of Postgres that would say so, where clients look at it.
     pub(crate) routine: Option<&'static str>,
     /// Line and column, until `locate` has the text to make a position of them.
@@ -31,6 +32,7 @@ impl Error {
             context: None,
             position: None,
             line_column: None,
+            object: None,
             routine: None,
         }
     }

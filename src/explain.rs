@@ -138,9 +138,10 @@ pub(crate) async fn run(
     }
     let times = rows.map(|rows| (rows, planned, started.elapsed() - planned));
     let metrics = explain.analyze && change.is_none();
+    let shown = sql::plan::uninterruptible(&physical);
     let lines = match explain.json {
-        true => vec![as_json(physical.as_ref(), title, metrics, (told, times))],
-        false => as_lines(explain, physical.as_ref(), title, metrics, (told, times)),
+        true => vec![as_json(shown.as_ref(), title, metrics, (told, times))],
+        false => as_lines(explain, shown.as_ref(), title, metrics, (told, times)),
     };
     let schema = explain.schema();
     let batch =

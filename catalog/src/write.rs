@@ -1,4 +1,4 @@
-//! Rows to Parquet files: field ids, zstd, page index, statistics for the catalog.
+//! Rows to Parquet files: field ids, zstd (floats LZ4), page index, statistics for the catalog.
 //!
 //! A file is rolled when it is large enough; a partitioned table has one open file a partition.
 //! Nothing refers to a file before the commit that names it.
@@ -17,6 +17,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSch
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use datafusion::parquet::schema::types::ColumnPath;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -34,6 +35,9 @@ use floats::Floats;
 const FILE_BYTES: usize = 512 * 1024 * 1024;
 /// Rows in a data page: what a point read decodes.
 const PAGE_ROWS: usize = 8192;
+/// The codec of floats: zstd makes most of them a tenth smaller, and takes four times as long to
+/// read.
+const FLOATS: Compression = Compression::LZ4_RAW;
 /// Bytes of a column's dictionary in a row group, above which its values are written plain. Whoever
 /// wants one row reads the whole dictionary; for text it saves more than for numbers.
 const DICTIONARY_BYTES: usize = 64 << 10;
@@ -234,8 +238,17 @@ fn properties(table: &Table) -> Result<WriterProperties> {
     // greatest number, matches. What the catalog keeps of floats knows about NaN.
     for column in &table.columns {
         if column.field.data_type().is_floating() {
-            let path = column.name.as_str().into();
-            builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+            let path: ColumnPath = column.name.as_str().into();
+            builder = builder
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+                .set_column_compression(path, FLOATS);
+        }
+        // A vector's floats.
+        if let (DataType::FixedSizeList(..), Some(child)) =
+            (column.field.data_type(), column.children.first())
+        {
+            let path = [column.name.clone(), "list".to_owned(), child.name.clone()];
+            builder = builder.set_column_compression(ColumnPath::new(path.into()), FLOATS);
         }
         if column.field.data_type().is_string() {
             let path = column.name.as_str().into();

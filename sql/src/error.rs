@@ -3,7 +3,35 @@
 use catalog::Error as CatalogError;
 use datafusion::error::DataFusionError;
 
+use crate::plan::Place;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an error is about, for clients that look for it in fields instead of the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorObject {
+    pub schema: String,
+    pub table: String,
+    pub column: Option<String>,
+    pub constraint: Option<String>,
+}
+
+impl ErrorObject {
+    /// A column of a relation.
+    pub(crate) fn column(place: &Place, name: &str) -> Self {
+        Self { column: Some(name.to_owned()), ..Self::table(place) }
+    }
+
+    /// A constraint of a relation.
+    pub(crate) fn constraint(place: &Place, name: &str) -> Self {
+        Self { constraint: Some(name.to_owned()), ..Self::table(place) }
+    }
+
+    fn table(place: &Place) -> Self {
+        let (schema, table) = (place.schema.clone(), place.name.clone());
+        Self { schema, table, column: None, constraint: None }
+    }
+}
 
 /// An error as Postgres would report it.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +46,7 @@ pub enum Error {
         position: Option<usize>,
         /// Line and column in the statement's message, both from 1.
         place: Option<(u64, u64)>,
+        object: Option<Box<ErrorObject>>,
     },
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -35,6 +64,7 @@ impl Error {
             hint: None,
             position: None,
             place: None,
+            object: None,
         }
     }
 
@@ -46,6 +76,18 @@ impl Error {
     /// A table, view or other relation that is not there.
     pub fn undefined_table(name: &str) -> Self {
         Self::new("42P01", format!("relation \"{name}\" does not exist"))
+    }
+
+    /// The code of one of ours, also of one that has come through the engine.
+    pub fn sqlstate(&self) -> Option<&'static str> {
+        match self {
+            Self::Statement { sqlstate, .. } => Some(sqlstate),
+            Self::Catalog(_) => None,
+            Self::Engine(error) => match error.find_root() {
+                DataFusionError::External(inner) => inner.downcast_ref::<Self>()?.sqlstate(),
+                _ => None,
+            },
+        }
     }
 
     /// Adds what the user can do next.
@@ -60,6 +102,14 @@ impl Error {
     pub fn with_detail(mut self, text: impl Into<String>) -> Self {
         if let Self::Statement { detail, .. } = &mut self {
             *detail = Some(text.into());
+        }
+        self
+    }
+
+    /// Adds what it is about.
+    pub fn about(mut self, what: ErrorObject) -> Self {
+        if let Self::Statement { object, .. } = &mut self {
+            *object = Some(Box::new(what));
         }
         self
     }

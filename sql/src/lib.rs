@@ -25,7 +25,7 @@ pub mod types;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Error, Result};
+pub use error::{Error, ErrorObject, Result};
 pub use functions::interval::elapsed_intervals;
 pub use parse::{Own, Parsed, Statement};
 pub use plan::{Environment, Lakes};

@@ -9,6 +9,7 @@
 mod convert;
 mod files;
 mod fold;
+mod interruptible;
 mod interval;
 mod large_join;
 mod life;
@@ -57,6 +58,7 @@ pub(crate) use convert::{Rules, average, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};
 pub(crate) use fold::training_sets;
+pub use interruptible::uninterruptible;
 pub use interval::IntervalProducts;
 pub use life::{Life, life, reads};
 pub(crate) use moment::{snapshot, time_us};
@@ -70,7 +72,7 @@ pub(crate) use rows::ALL_FIELDS;
 pub use scope::Scope;
 pub(crate) use scope::lake_table;
 pub use series::rows_of_series;
-pub(crate) use view::view_rows;
+pub(crate) use view::{view_rows, windowed_rows};
 
 /// Views inside views that are still planned.
 const VIEW_DEPTH: usize = 32;

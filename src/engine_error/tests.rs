@@ -52,6 +52,59 @@ fn casts_name_the_type() {
     assert_eq!(cast("Cannot cast string 'x' to value of Date32 type").sqlstate, "22007");
 }
 
+// Messages of PostgreSQL 15 for the same mistakes; what the engine says was seen in its answers.
+#[test]
+fn words_are_those_of_postgres() {
+    let said = [
+        (
+            "Column in SELECT must be in GROUP BY or an aggregate function: While expanding \
+             wildcard, column \"sextant.public.t.a\" must appear in the GROUP BY clause or must be \
+             part of an aggregate function, currently only \"b\" appears in the SELECT clause \
+             satisfies this requirement",
+            "42803",
+            "column \"t.a\" must appear in the GROUP BY clause or be used in an aggregate function",
+        ),
+        (
+            "Function 'upper' requires String, but received Int32 (DataType: Int32).. No function \
+             matches the given name and argument types 'f(Int32, List(Utf8), Decimal128(5, 2), \
+             Timestamp(µs, \"UTC\"))'. You might need to add explicit type casts.",
+            "42883",
+            "function f(integer, text[], numeric, timestamp with time zone) does not exist",
+        ),
+        (
+            "Order by column out of bounds, specified: 2, max: 1",
+            "42P10",
+            "ORDER BY position 2 is not in select list",
+        ),
+        (
+            "Cannot find column with position 5 in SELECT clause. Valid columns: 1 to 2",
+            "42P10",
+            "GROUP BY position 5 is not in select list",
+        ),
+        (
+            "Cannot create filter with non-boolean predicate 't.a' returning Utf8",
+            "42804",
+            "argument of WHERE must be type boolean, not type text",
+        ),
+        (
+            "Cannot infer common argument type for regex operation Int32 ~ Utf8",
+            "42883",
+            "operator does not exist: integer ~ text",
+        ),
+        (
+            "Inconsistent data type across values list at row 1 column 0. Was Int32 but found Boolean",
+            "42804",
+            "VALUES types integer and boolean cannot be matched",
+        ),
+        ("Can't cast value 99999999999 to type Int32", "22003", "integer out of range"),
+        ("LIMIT must be >= 0, '-1' was provided", "2201W", "LIMIT must not be negative"),
+    ];
+    for (engine, sqlstate, message) in said {
+        let error = from_plan(engine);
+        assert_eq!((error.sqlstate, error.message()), (sqlstate, message));
+    }
+}
+
 #[test]
 fn tables_and_functions_have_their_codes() {
     let error = from_plan("table 'datafusion.public.nope' not found");

@@ -54,6 +54,7 @@ pub fn parameter(out: &mut BytesMut, name: &str, value: &str) {
 
 /// ErrorResponse; `severity` is ERROR, or FATAL when the connection ends.
 pub fn error(out: &mut BytesMut, severity: &str, error: &Error) {
+    let object = error.object.as_deref();
     message(out, b'E', |out| {
         let fields = [
             (b'S', Some(severity)),
@@ -63,6 +64,10 @@ pub fn error(out: &mut BytesMut, severity: &str, error: &Error) {
             (b'D', error.detail()),
             (b'H', error.hint()),
             (b'W', error.context()),
+            (b's', object.map(|o| o.schema.as_str())),
+            (b't', object.map(|o| o.table.as_str())),
+            (b'c', object.and_then(|o| o.column.as_deref())),
+            (b'n', object.and_then(|o| o.constraint.as_deref())),
             (b'R', error.routine),
         ];
         put_fields(out, &fields);

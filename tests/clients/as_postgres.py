@@ -1,8 +1,9 @@
 """Runs statements here and in Postgres and says where the two differ.
 
 A file of `as_postgres/` holds statements, each ended by a semicolon at the end of a line. Column names,
-type oids, rows (as the text that psql shows, in order) and SQLSTATEs must be the same. A statement that
-must not be the same has its reason before it:
+type oids, rows (as the text that psql shows, in order) and SQLSTATEs must be the same; of an error also the
+fields that name a schema, table, column or constraint. A statement that must not be the same has its reason
+before it:
 
     -- differs: numeric has 38 digits
     select 1e40::numeric;
@@ -14,6 +15,14 @@ import re
 import sys
 
 import psycopg
+
+TOLD = [
+    psycopg.pq.DiagnosticField.SQLSTATE,
+    psycopg.pq.DiagnosticField.SCHEMA_NAME,
+    psycopg.pq.DiagnosticField.TABLE_NAME,
+    psycopg.pq.DiagnosticField.COLUMN_NAME,
+    psycopg.pq.DiagnosticField.CONSTRAINT_NAME,
+]
 
 
 def statements(path):
@@ -36,7 +45,7 @@ def outcome(connection, statement):
     """What a client sees of a statement: its columns, rows and tag, or its SQLSTATE."""
     result = connection.pgconn.exec_(statement.encode())
     if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
-        return "error " + (result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) or b"").decode()
+        return "error " + " ".join((result.error_field(field) or b"-").decode() for field in TOLD)
     columns = [(result.fname(c).decode(), result.ftype(c)) for c in range(result.nfields)]
     text = lambda value: None if value is None else value.decode()
     rows = [

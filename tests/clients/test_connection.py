@@ -7,6 +7,8 @@ import psycopg
 import pytest
 
 LONG = "select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b where a::bigint * b < %s"
+# Every row has the key of every other, and the filter takes none of the pairs.
+LONG_HASHED = "select count(*) from generate_series(1, 100000) a join generate_series(1, 100000) b on a / 1000000 = b / 1000000 and a::bigint * b < 0"
 
 
 @pytest.fixture
@@ -38,7 +40,8 @@ def test_cancel(pair):
             for prepare in [None, False, True, True]:
                 seen.append(cancelled(connection, lambda: connection.execute(LONG, (0,), prepare=prepare)))
                 seen.append(connection.execute("select %s::int + 1", (1,), prepare=prepare).fetchone())
-            seen.append(cancelled(connection, lambda: connection.execute(LONG % 0)))
+            for text in [LONG % 0, LONG_HASHED, f"explain analyze {LONG_HASHED}"]:
+                seen.append(cancelled(connection, lambda: connection.execute(text)))
             with connection.cursor() as cursor, connection.transaction():
                 cursor.execute("create temp table t (a int)")
             with pytest.raises(psycopg.errors.QueryCanceled), connection.transaction():

@@ -130,6 +130,9 @@ VIEWS = {
     "late": "KEY (k) TIMESTAMP ts DELAY INTERVAL '2 hours' AS SELECT k, ts, v AS b, v % 2 AS odd FROM f WHERE v > 100",
     "summed": "KEY (k) TIMESTAMP ts AS SELECT k, ts, sum(v) AS total FROM f GROUP BY k, ts",
     "overall": "TIMESTAMP ts AS SELECT ts, created, max(v) AS most FROM f GROUP BY 1, 2",
+    "windowed": "KEY (k) TIMESTAMP ts CREATED created AS SELECT k, ts, created, count(*) OVER w AS events,"
+    " sum(v) FILTER (WHERE v % 2 = 1) OVER w / nullif(count(*) OVER w, 0) AS spent, last_n(v, 3) OVER w AS recent"
+    " FROM f WINDOW w AS (PARTITION BY k ORDER BY ts RANGE INTERVAL '2 hours' PRECEDING)",
 }
 
 
@@ -141,7 +144,7 @@ def test_online_is_what_a_training_set_has(server):
     for name, view in VIEWS.items():
         connection.execute(f"CREATE FEATURE VIEW {name} {view.replace('TIMESTAMP ts', 'TIMESTAMP ts ONLINE', 1)}")
     connection.execute(f"CREATE FEATURE SERVICE s AS {', '.join(VIEWS)}")
-    features = "v, a, b, odd, total, most"
+    features = "v, a, b, odd, total, most, events, spent, recent"
     found = {"PRESENT": 0, "NULL_VALUE": 0, "NOT_FOUND": 0, "EXPIRED": 0}
     for _ in range(4):
         insert(connection, random_rows(random, 40))

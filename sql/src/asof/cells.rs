@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayData, ArrayRef, RecordBatch, make_array};
-use datafusion::arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use datafusion::arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::Result as EngineResult;
 use kernels::asof::Keeper;
@@ -60,11 +60,11 @@ struct Values {
 #[derive(Debug)]
 enum Words {
     Boolean(BooleanBuffer),
-    One(Buffer),
-    Two(Buffer),
-    Four(Buffer),
-    Eight(Buffer),
-    Sixteen(Buffer),
+    One(ScalarBuffer<u8>),
+    Two(ScalarBuffer<u16>),
+    Four(ScalarBuffer<u32>),
+    Eight(ScalarBuffer<u64>),
+    Sixteen(ScalarBuffer<i128>),
 }
 
 impl Form {
@@ -116,16 +116,18 @@ impl Values {
     fn of(array: &ArrayRef, form: Form) -> EngineResult<Self> {
         let data = array.to_data();
         let (start, rows) = (data.offset(), data.len());
-        let bytes = |width: usize| data.buffers()[0].slice_with_length(start * width, rows * width);
+        let values = || data.buffers()[0].clone();
         let words = match form {
-            Form::Boolean => {
-                Words::Boolean(BooleanBuffer::new(data.buffers()[0].clone(), start, rows))
+            Form::Boolean => Words::Boolean(BooleanBuffer::new(values(), start, rows)),
+            Form::Whole(1, _) => Words::One(ScalarBuffer::new(values(), start, rows)),
+            Form::Whole(2, _) => Words::Two(ScalarBuffer::new(values(), start, rows)),
+            Form::Whole(4, _) | Form::Single => {
+                Words::Four(ScalarBuffer::new(values(), start, rows))
             }
-            Form::Whole(1, _) => Words::One(bytes(1)),
-            Form::Whole(2, _) => Words::Two(bytes(2)),
-            Form::Whole(4, _) | Form::Single => Words::Four(bytes(4)),
-            Form::Whole(..) | Form::Double => Words::Eight(bytes(8)),
-            Form::Wide => Words::Sixteen(bytes(16)),
+            Form::Whole(..) | Form::Double => {
+                Words::Eight(ScalarBuffer::new(values(), start, rows))
+            }
+            Form::Wide => Words::Sixteen(ScalarBuffer::new(values(), start, rows)),
         };
         Ok(Self { nulls: array.nulls().cloned(), words })
     }
@@ -137,12 +139,12 @@ impl Values {
     fn write(&self, row: usize, words: &mut [u64]) {
         match &self.words {
             Words::Boolean(bits) => words[0] = u64::from(bits.value(row)),
-            Words::One(bytes) => words[0] = u64::from(bytes.as_slice()[row]),
-            Words::Two(bytes) => words[0] = u64::from(bytes.typed_data::<u16>()[row]),
-            Words::Four(bytes) => words[0] = u64::from(bytes.typed_data::<u32>()[row]),
-            Words::Eight(bytes) => words[0] = bytes.typed_data::<u64>()[row],
-            Words::Sixteen(bytes) => {
-                let value = bytes.typed_data::<i128>()[row] as u128;
+            Words::One(values) => words[0] = u64::from(values[row]),
+            Words::Two(values) => words[0] = u64::from(values[row]),
+            Words::Four(values) => words[0] = u64::from(values[row]),
+            Words::Eight(values) => words[0] = values[row],
+            Words::Sixteen(values) => {
+                let value = values[row] as u128;
                 words[0] = value as u64;
                 words[1] = (value >> 64) as u64;
             }

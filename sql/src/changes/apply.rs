@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
         let memory = MemoryConsumer::new(format!("{} {}", change.tag, change.table.name));
         Ok(Self {
             change,
-            checker: Checker::new(environment, &change.table)?,
+            checker: Checker::new(environment, &change.place, &change.table)?,
             writer: writer(lake, change, &change.folder, lake.inline_row_limit()),
             outcome: Outcome::default(),
             earlier,
@@ -371,7 +371,7 @@ async fn parallel_insert(
     let mut tasks = JoinSet::new();
     for partition in 0..partitions {
         let stream = plan.execute(partition, Arc::clone(task))?;
-        let checker = Checker::new(environment, &change.table)?;
+        let checker = Checker::new(environment, &change.place, &change.table)?;
         let writer = writer(lake, change, &change.folder, limit);
         tasks.spawn(write_partition(stream, checker, writer));
     }

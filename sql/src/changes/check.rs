@@ -11,19 +11,24 @@ use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::{DFSchema, ToDFSchema};
 use datafusion::physical_expr::PhysicalExpr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorObject, Result};
 use crate::parse;
-use crate::plan::{self, Environment};
+use crate::plan::{self, Environment, Place};
 
 /// A table's constraints, ready to be evaluated on batches of its rows.
 pub(crate) struct Checker {
+    place: Place,
     table: Arc<Table>,
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
     lengths: Vec<(usize, usize, String)>,
 }
 
 impl Checker {
-    pub(crate) fn new(environment: &Environment, table: &Arc<Table>) -> Result<Self> {
+    pub(crate) fn new(
+        environment: &Environment,
+        place: &Place,
+        table: &Arc<Table>,
+    ) -> Result<Self> {
         let schema: DFSchema = table.arrow_schema().to_dfschema()?;
         let mut checks = Vec::new();
         for constraint in &table.constraints {
@@ -36,7 +41,8 @@ impl Checker {
         let lengths = table.columns.iter().enumerate();
         let lengths =
             lengths.filter_map(|(i, c)| length_limit(i, c.field.metadata().get(TYPE_KEY)?));
-        Ok(Self { table: Arc::clone(table), checks, lengths: lengths.collect() })
+        let (place, table) = (place.clone(), Arc::clone(table));
+        Ok(Self { place, table, checks, lengths: lengths.collect() })
     }
 
     /// Fails at the first row that breaks a constraint.
@@ -48,7 +54,9 @@ impl Checker {
                     "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
                     column.name, self.table.name
                 );
-                return Err(Error::new("23502", message).with_detail(failing(batch, row)));
+                return Err(Error::new("23502", message)
+                    .with_detail(failing(batch, row))
+                    .about(ErrorObject::column(&self.place, &column.name)));
             }
             if let DataType::FixedSizeList(_, _) = column.field.data_type() {
                 finite(values.as_ref())?;
@@ -69,7 +77,9 @@ impl Checker {
                     "new row for relation \"{}\" violates check constraint \"{name}\"",
                     self.table.name
                 );
-                return Err(Error::new("23514", message).with_detail(failing(batch, row)));
+                return Err(Error::new("23514", message)
+                    .with_detail(failing(batch, row))
+                    .about(ErrorObject::constraint(&self.place, name)));
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{self, UnaryOperator};
 use futures::StreamExt;
 
 use super::{TARGET, item, number, quoted, select, target_factor};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorObject, Result};
 use crate::plan::{self, Given, Place};
 use crate::statements::Context;
 use crate::{parse, statements};
@@ -26,7 +26,7 @@ pub(crate) async fn not_null(
         true => {
             let message =
                 format!("column \"{name}\" of relation \"{}\" contains null values", place.name);
-            Err(Error::new("23502", message))
+            Err(Error::new("23502", message).about(ErrorObject::column(place, name)))
         }
     }
 }
@@ -47,7 +47,7 @@ pub(crate) async fn check(
             let message = format!(
                 "check constraint \"{name}\" of relation \"{relation}\" is violated by some row"
             );
-            Err(Error::new("23514", message))
+            Err(Error::new("23514", message).about(ErrorObject::constraint(place, name)))
         }
     }
 }

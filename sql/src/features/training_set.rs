@@ -300,20 +300,20 @@ pub(super) async fn rows(
         Rows::Plain(query(environment, lakes, text, depth).await?)
     } else {
         environment.require(lakes, &place, &found, Privileges::SELECT)?;
+        if number == newest {
+            let of_version = (&version, depth);
+            let rows = plan::windowed_rows(environment, lakes, view, &place, of_version).await?;
+            return Ok((version, rows));
+        }
         // An old version reads what the view's owner may, as the view does.
         let owner = owner_of(state, &Object::of(&Relation::View(std::sync::Arc::clone(view))));
-        // The newest is what the view is now, which follows renames.
-        let (sql, search_path, named) = match number == newest {
-            true => (&view.sql, &view.search_path, view.columns.as_slice()),
-            false => (&version.sql, &version.search_path, [].as_slice()),
-        };
         let inner = Environment {
-            search_path: search_path.clone(),
+            search_path: version.search_path.clone(),
             authority: std::sync::Arc::new(owner),
             ..environment.clone()
         };
-        let query = parse::parse_query(sql)?;
-        super::rows(&inner, lakes, query, &version, named, depth + 1).await?
+        let query = parse::parse_query(&version.sql)?;
+        super::rows(&inner, lakes, query, &version, &[], depth + 1).await?
     };
     Ok((version, rows))
 }

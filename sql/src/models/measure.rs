@@ -1,5 +1,6 @@
 //! Measures of a model by name: of rows, and of lists.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use kernels::metrics::calibration::Calibration;
@@ -27,6 +28,8 @@ const OF_NUMBERS: [&str; 3] = ["rmse", "mae", "r2"];
 /// Of the first places of a list, `name@k`; and of all of it.
 const OF_LISTS: [&str; 5] = ["ndcg", "recall", "precision", "map", "hit_rate"];
 const OF_WHOLE_LISTS: &str = "mrr";
+/// What is said of a model that ranks the rows of a group.
+const OF_GROUPS: &str = "ndcg@10";
 
 /// A measure that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +160,19 @@ impl Measure {
         }
     }
 
+    /// Of rows that are lists of so many each: the mean; None where no list says anything.
+    fn groups(&self, labels: &[f64], predictions: &[f64], groups: &[usize]) -> Option<f64> {
+        let mut start = 0;
+        let lists = groups.iter().filter_map(|length| {
+            let rows = start..start + length;
+            start += length;
+            self.list(labels.get(rows.clone())?, predictions.get(rows)?)
+        });
+        let values: Vec<f64> = lists.collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        (!values.is_empty()).then_some(mean)
+    }
+
     /// `ndcg@10`
     pub fn shown(&self) -> String {
         match self.k {
@@ -186,19 +202,64 @@ pub(super) fn metrics(
             |measure: Measure| Some((measure.shown(), measure.rows(target, labels, predictions)?));
         return Ok(measures.filter_map(of).collect());
     }
-    let mut found = BTreeMap::new();
-    for measure in Measure::of_lists(&[], &["ndcg@10"])? {
-        let mut start = 0;
-        let lists = groups.iter().filter_map(|length| {
-            let rows = start..start + length;
-            start += length;
-            measure.list(labels.get(rows.clone())?, predictions.get(rows)?)
-        });
-        let values: Vec<f64> = lists.collect();
-        if !values.is_empty() {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            found.insert(measure.shown(), mean);
-        }
+    let measures = Measure::of_lists(&[], &[OF_GROUPS])?.into_iter();
+    let of =
+        |measure: Measure| Some((measure.shown(), measure.groups(labels, predictions, groups)?));
+    Ok(measures.filter_map(of).collect())
+}
+
+/// What trials are compared by.
+#[derive(Debug)]
+pub(super) struct Yardstick {
+    measure: Measure,
+    ranks: bool,
+}
+
+impl Yardstick {
+    /// The measure of a name; without one that which says most of a model's kind.
+    ///
+    /// # Errors
+    /// 22023 for one that the target has not.
+    pub fn new(target: &Target, ranks: bool, name: Option<&String>) -> Result<Self> {
+        let usual = match target {
+            _ if ranks => OF_GROUPS,
+            Target::Number => "rmse",
+            Target::Classes { .. } => "log_loss",
+        };
+        let name = [name.cloned().unwrap_or_else(|| usual.to_owned())];
+        let measures = match ranks {
+            true => Measure::of_lists(&name, &[])?,
+            false => Measure::of_rows(target, &name)?,
+        };
+        let measure = measures.into_iter().next();
+        let measure = measure.ok_or_else(|| Error::new("XX000", "a metric is gone"))?;
+        Ok(Self { measure, ranks })
     }
-    Ok(found)
+
+    /// Of a part; None where it says nothing.
+    pub fn value(
+        &self,
+        target: &Target,
+        labels: &[f64],
+        predictions: &[f64],
+        groups: &[usize],
+    ) -> Option<f64> {
+        let value = match self.ranks {
+            true => self.measure.groups(labels, predictions, groups),
+            false => self.measure.rows(target, labels, predictions),
+        };
+        value.filter(|value| value.is_finite())
+    }
+
+    /// The better value first; none comes last.
+    pub fn order(&self, a: Option<f64>, b: Option<f64>) -> Ordering {
+        let lower = matches!(self.measure.name, "log_loss" | "brier" | "ece" | "rmse" | "mae");
+        // The greater, the better.
+        let rank = |value: Option<f64>| value.map(|value| if lower { -value } else { value });
+        rank(b).partial_cmp(&rank(a)).unwrap_or(Ordering::Equal)
+    }
+
+    pub fn name(&self) -> String {
+        self.measure.shown()
+    }
 }

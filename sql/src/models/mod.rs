@@ -20,6 +20,7 @@ mod data;
 mod evaluate;
 mod expand;
 mod features;
+mod fit;
 mod fitted;
 mod library;
 mod manifest;
@@ -29,6 +30,7 @@ mod outputs;
 mod reference;
 mod retrieval;
 mod scoring;
+mod search;
 mod split;
 mod statistics;
 mod syntax;
@@ -36,6 +38,7 @@ mod tabular;
 mod target;
 mod train;
 mod transform;
+mod trials;
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -116,6 +119,24 @@ pub(crate) struct Version {
     pub parent: Option<u32>,
     /// The server's version.
     pub code_version: String,
+    /// Of a search for options.
+    #[serde(default)]
+    pub trials: Vec<Trial>,
+}
+
+/// A training with options that a search has drawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trial {
+    /// From 1; the same number has the same options, from how many rows it may learn.
+    pub number: u32,
+    pub options: BTreeMap<String, String>,
+    /// Rows learned from.
+    pub rows: u64,
+    /// Of the validation part; None: it says nothing.
+    pub metric: String,
+    pub value: Option<f64>,
+    pub seconds: f64,
+    pub chosen: bool,
 }
 
 /// Something that was done with a model.

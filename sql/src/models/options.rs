@@ -30,6 +30,22 @@ impl Given {
         self.values.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
     }
 
+    /// Those that are searched for.
+    pub fn searched(&self) -> impl Iterator<Item = (&String, &OptionValue)> {
+        self.values.iter().filter(|(_, value)| {
+            matches!(value, OptionValue::Range(..) | OptionValue::Candidates(_))
+        })
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// The same with another value.
+    pub fn set(&mut self, name: &str, value: OptionValue) {
+        self.values.insert(name.to_owned(), value);
+    }
+
     fn take(&mut self, name: &'static str) -> Option<&OptionValue> {
         self.known.insert(name);
         self.values.get(name)

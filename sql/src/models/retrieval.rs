@@ -200,7 +200,8 @@ pub(super) async fn train(
     told.extend(epochs.map(|epochs| format!("trained for {epochs} epochs")));
     let body = Body::Retrieval { form, user, item, history: options.history };
     let manifest = Manifest::new(transform.stored, body, &weights, Vec::new());
-    Ok(Trained { manifest, weights, kind, rows, test_rows: 0, metrics, told })
+    let (chosen, trials) = (BTreeMap::new(), Vec::new());
+    Ok(Trained { manifest, weights, kind, rows, test_rows: 0, metrics, told, chosen, trials })
 }
 
 /// What came of a training.

@@ -1,33 +1,37 @@
 //! Models of rows with a label: linear, logistic, boosted trees.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use catalog::apart;
-use catalog::registry::{Told, Training};
+use catalog::registry::Training;
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Field;
 use datafusion::execution::memory_pool::MemoryReservation;
-use kernels::models::gbdt::{self, Objective, Parameters};
+use kernels::models::gbdt::{Objective, Parameters};
 use kernels::models::linear;
-use kernels::models::trees::{self, Scorer};
 
 use super::data::{Rows, column, kept};
-use super::features::{Columns, Encoder, Feature, Layout, numbers};
-use super::library::Tabular;
-use super::manifest::{Body, Form, Manifest};
+use super::features::{Encoder, Feature, Layout, numbers};
+use super::fit::{Fitted, Fitting, Learner, Part};
+use super::manifest::{Body, Manifest};
 use super::measure::metrics;
 use super::options::Given;
+use super::search::Search;
 use super::split::{By, Parts, split};
 use super::statistics::statistics;
 use super::target::{Target, labelled};
-use super::train::{Trained, go_on};
+use super::train::Trained;
 use super::transform::{Draft, Transform};
+use super::trials::{self, Searched, Tried};
 use crate::error::{Error, Result};
 use crate::parse::TransformItem;
 use crate::plan::{Environment, Lakes};
 
+/// Rows that a trial learns from at least.
+const LEAST_ROWS: usize = 100;
 const OBJECTIVES: [&str; 4] = ["regression", "binary", "multiclass", "lambdarank"];
 
 /// What a training is told.
@@ -45,14 +49,40 @@ pub(super) struct Options {
     learner: Learner,
 }
 
-enum Learner {
-    Linear(linear::Options),
-    Logistic(linear::Options),
-    Trees { objective: Option<&'static str>, parameters: Box<Parameters> },
+/// Options, and those of trials where some are searched for.
+pub(super) struct Asked {
+    options: Options,
+    searched: Option<Searched>,
+}
+
+impl Asked {
+    /// # Errors
+    /// 42704 and 22023 for options, those that a trial would draw too.
+    pub fn read(kind: &'static str, given: &mut Given) -> Result<Self> {
+        let Some(search) = Search::take(given)? else {
+            let options = Options::read(kind, given, false)?;
+            given.check(kind)?;
+            return Ok(Self { options, searched: None });
+        };
+        let trial = |number| -> Result<_> {
+            let (mut own, drawn) = search.drawn(given, number);
+            let options = Options::read(kind, &mut own, true)?;
+            own.check(kind)?;
+            Ok((options, drawn))
+        };
+        // All else than the learner is the same in every trial.
+        let (options, _) = trial(0)?;
+        let tried = (0..search.trials()).map(|number| {
+            let (Options { learner, .. }, drawn) = trial(number)?;
+            Ok(Tried { drawn, learner })
+        });
+        let tried = tried.collect::<Result<_>>()?;
+        Ok(Self { options, searched: Some(Searched { search, tried }) })
+    }
 }
 
 impl Options {
-    pub fn read(kind: &'static str, given: &mut Given) -> Result<Self> {
+    fn read(kind: &'static str, given: &mut Given, searches: bool) -> Result<Self> {
         let learner = match kind {
             "linear" => Learner::Linear(linear_options(linear::Family::Regression, given)?),
             "logistic" => Learner::Logistic(linear_options(linear::Family::Binary, given)?),
@@ -61,8 +91,6 @@ impl Options {
                 parameters: Box::new(parameters(given)?),
             },
         };
-        let stops = matches!(&learner, Learner::Trees { parameters, .. }
-            if parameters.early_stopping_rounds > 0);
         Ok(Self {
             kind,
             label: given.text("label")?,
@@ -71,7 +99,7 @@ impl Options {
             time: given.text("time")?,
             categorical: given.texts("categorical")?,
             test_fraction: given.share("test_fraction", 0.1)?,
-            validation_fraction: match stops {
+            validation_fraction: match searches || learner.stops() {
                 true => given.share("validation_fraction", 0.1)?,
                 false => 0.0,
             },
@@ -131,21 +159,13 @@ fn parameters(given: &mut Given) -> Result<Parameters> {
     })
 }
 
-/// A part of the rows as numbers.
-struct Part {
-    columns: Columns,
-    labels: Vec<f64>,
-    weights: Option<Vec<f64>>,
-    groups: Vec<usize>,
-}
-
 /// Rows, their features, and what is to be learned of them.
-struct Prepared {
-    parts: Parts,
+pub(super) struct Prepared {
+    pub parts: Parts,
     transform: Transform,
-    encoder: Encoder,
+    pub encoder: Encoder,
     features: RecordBatch,
-    target: Target,
+    pub target: Target,
     label: usize,
     weight: Option<usize>,
     group: Option<usize>,
@@ -154,63 +174,55 @@ struct Prepared {
 pub(super) async fn train(
     environment: &Environment,
     lakes: &Lakes,
-    (items, options, watched): (Option<&[TransformItem]>, Options, Arc<Training>),
+    (items, asked, watched): (Option<&[TransformItem]>, Asked, Arc<Training>),
     rows: Rows,
 ) -> Result<Trained> {
     let Rows { batch, memory } = rows;
+    let Asked { options, searched } = asked;
     let mut told = Vec::new();
     let prepared = prepare(environment, lakes, (items, &options), (batch, &memory), &mut told);
-    let prepared = prepared.await?;
+    let prepared = Arc::new(prepared.await?);
     let (count, width) = (prepared.parts.rows.num_rows(), prepared.encoder.width());
     memory.try_grow(count.saturating_mul(width + 2).saturating_mul(8))?;
-    // Beside the runtime, which sees at once that nobody waits any more.
-    let cut = move |_: &AtomicBool| -> Result<_> {
-        let training = prepared.part(&prepared.parts.training)?;
-        let validation = prepared.part(&prepared.parts.validation)?;
-        Ok((prepared, training, validation))
-    };
-    let (prepared, training, validation) = apart(cut).await??;
-    let threads = environment.engine.config().target_partitions();
-    let ranks = matches!(&options.learner, Learner::Trees { objective: Some("lambdarank"), .. });
     let names = prepared.encoder.names();
-    let (form, weights, model) = match options.learner {
-        Learner::Linear(of) | Learner::Logistic(of) => {
-            let family = family(&prepared.target);
-            let of = linear::Options { family, ..of };
-            let bytes = linear::memory_bytes(training.labels.len(), width, &of);
-            memory.try_grow(bytes)?;
-            fit_linear(of, training, (threads, watched), (&names, &mut told)).await?
-        }
-        Learner::Trees { objective, parameters } => {
-            let objective = chosen(objective, &prepared.target);
-            let parameters = Parameters { objective, ..*parameters };
-            reserve(&memory, &training, &validation, threads, &parameters)?;
-            fit_trees(parameters, (training, validation), (threads, watched), (&names, &mut told))
-                .await?
-        }
+    let threads = environment.engine.config().target_partitions();
+    let target = &prepared.target;
+    let fitting = Fitting { target, names: &names, threads, watched: &watched, memory: &memory };
+    let (learner, chosen, trials) = match searched {
+        None => (options.learner, BTreeMap::new(), Vec::new()),
+        Some(searched) => trials::best(searched, &prepared, &fitting, &mut told).await?,
     };
-    let mut test = prepared.part(&prepared.parts.test)?;
-    if !ranks {
+    let Parts { training, validation, test, .. } = &prepared.parts;
+    // Only what stops early needs rows of its own for that; else they are learned from, too.
+    let both = training.start.min(validation.start)..training.end.max(validation.end);
+    let (training, validation) = match learner.stops() {
+        true => (training.clone(), validation.clone()),
+        false => (both, 0..0),
+    };
+    let (training, validation) = (prepared.cut(training).await?, prepared.cut(validation).await?);
+    let fitted = fitting.run(&learner, &training, &validation).await?;
+    let mut test = prepared.part(test)?;
+    if !learner.ranks() {
         test.groups.clear();
     }
-    let predictions = predicted(&model, &test, &prepared.target)?;
     let metrics = match test.labels.is_empty() {
-        true => Default::default(),
-        false => metrics(&prepared.target, &test.labels, &predictions, &test.groups)?,
+        true => BTreeMap::new(),
+        false => metrics(target, &test.labels, &fitted.predicted(&test, target)?, &test.groups)?,
     };
-    let (rows, test_rows) = (count - test.labels.len(), test.labels.len());
+    let Fitted { form, weights, told: more, .. } = fitted;
+    told.extend(more);
+    let (rows, test_rows) = ((count - test.labels.len()) as u64, test.labels.len() as u64);
     if test_rows == 0 {
         told.push("no rows were left to test on: the version has no metrics".to_owned());
     }
-    let statistics =
-        statistics(&prepared.features, &prepared.parts.training, &prepared.encoder.features)?;
-    let layout = prepared.encoder.layout();
-    let Prepared { transform, encoder, target, .. } = prepared;
-    let body = Body::Tabular { form, layout, features: encoder.features, target, ranks };
-    let manifest = Manifest::new(transform.stored, body, &weights, statistics);
+    let Prepared { transform, encoder, features, parts, .. } = prepared.as_ref();
+    let statistics = statistics(features, &parts.training, &encoder.features)?;
+    let (layout, features) = (encoder.layout(), encoder.features.clone());
+    let (target, ranks) = (target.clone(), learner.ranks());
+    let body = Body::Tabular { form, layout, features, target, ranks };
+    let manifest = Manifest::new(transform.stored.clone(), body, &weights, statistics);
     let kind = options.kind;
-    let (rows, test_rows) = (rows as u64, test_rows as u64);
-    Ok(Trained { manifest, weights, kind, rows, test_rows, metrics, told })
+    Ok(Trained { manifest, weights, kind, rows, test_rows, metrics, told, chosen, trials })
 }
 
 async fn prepare(
@@ -306,24 +318,30 @@ fn target(learner: &Learner, field: &Field, labels: &ArrayRef, grouped: bool) ->
     }
 }
 
-fn family(target: &Target) -> linear::Family {
-    match target {
-        Target::Number => linear::Family::Regression,
-        Target::Classes { values, .. } if values.len() == 2 => linear::Family::Binary,
-        Target::Classes { values, .. } => linear::Family::Multinomial { num_class: values.len() },
-    }
-}
-
-fn chosen(objective: Option<&str>, target: &Target) -> Objective {
-    match (objective, target) {
-        (Some("lambdarank"), _) => Objective::lambdarank(),
-        (_, Target::Number) => Objective::Regression,
-        (_, Target::Classes { values, .. }) if values.len() == 2 => Objective::binary(),
-        (_, Target::Classes { values, .. }) => Objective::Multiclass { num_class: values.len() },
-    }
-}
-
 impl Prepared {
+    /// A part, cut beside the runtime, which sees at once that nobody waits any more.
+    pub async fn cut(self: &Arc<Self>, rows: Range<usize>) -> Result<Arc<Part>> {
+        let prepared = Arc::clone(self);
+        let cut = move |_: &AtomicBool| prepared.part(&rows);
+        apart(cut).await?.map(Arc::new)
+    }
+
+    /// A share of the training part: its last rows, of groups all.
+    pub fn last_of_training(&self, share: f64) -> Result<Range<usize>> {
+        let Range { start, end } = self.parts.training;
+        let all = end - start;
+        let wanted = ((all as f64 * share).ceil() as usize).max(LEAST_ROWS).min(all);
+        let Some(group) = self.group else { return Ok(end - wanted..end) };
+        let mut rows = 0;
+        for length in lengths(&self.parts.rows.column(group).slice(start, all))?.iter().rev() {
+            if rows >= wanted {
+                break;
+            }
+            rows += length;
+        }
+        Ok(end - rows..end)
+    }
+
     fn part(&self, rows: &Range<usize>) -> Result<Part> {
         let slice = |array: &ArrayRef| array.slice(rows.start, rows.len());
         let arrays: Vec<ArrayRef> = self.features.columns().iter().map(slice).collect();
@@ -352,126 +370,4 @@ fn lengths(groups: &ArrayRef) -> Result<Vec<usize>> {
     let parts = datafusion::arrow::compute::partition(&[groups.clone()]);
     let parts = parts.map_err(|error| Error::Engine(error.into()))?;
     Ok(parts.ranges().into_iter().map(|range| range.len()).collect())
-}
-
-type Fit = Result<(Form, Vec<u8>, Tabular)>;
-
-async fn fit_linear(
-    options: linear::Options,
-    training: Part,
-    (threads, watched): (usize, Arc<Training>),
-    (names, told): (&[String], &mut Vec<String>),
-) -> Fit {
-    let fitted = apart(move |stopped| {
-        let total = options.max_iterations as u64;
-        let progress = |iteration: usize, loss: f64| {
-            let (done, loss) = (iteration as u64, Some(loss));
-            go_on(&watched, Told { phase: "training", done, total, loss }, stopped)
-        };
-        let run = linear::Run { threads, progress: &progress };
-        let columns = training.columns.slices();
-        linear::train(&options, &columns, &training.labels, training.weights.as_deref(), &run)
-    });
-    let fitted = fitted.await?.map_err(|error| refused(&error, names))?;
-    if !fitted.report.converged {
-        let iterations = fitted.report.iterations;
-        told.push(format!("training has not converged in {iterations} iterations"));
-    }
-    let text = fitted.model.write();
-    Ok((Form::Linear, text.into_bytes(), Tabular::Linear(fitted.model)))
-}
-
-async fn fit_trees(
-    parameters: Parameters,
-    (training, validation): (Part, Part),
-    (threads, watched): (usize, Arc<Training>),
-    (names, told): (&[String], &mut Vec<String>),
-) -> Fit {
-    let stops = parameters.early_stopping_rounds > 0;
-    let trained = apart(move |stopped| {
-        let progress = |at: gbdt::Progress| {
-            let (done, total) = (at.iteration as u64, at.iterations as u64);
-            let loss = at.validation;
-            go_on(&watched, Told { phase: "training", done, total, loss }, stopped)
-        };
-        let run = gbdt::Run { threads, progress: &progress };
-        let features = [&training, &validation].map(|part| part.features());
-        let part = |part: usize| {
-            let of = [&training, &validation][part];
-            gbdt::Part {
-                features: &features[part],
-                labels: &of.labels,
-                weights: of.weights.as_deref(),
-                groups: &of.groups,
-            }
-        };
-        let held = (!validation.labels.is_empty()).then(|| part(1));
-        gbdt::train(&parameters, &part(0), held.as_ref(), &run)
-    });
-    let trained = trained.await?.map_err(|error| refused(&error, names))?;
-    if stops {
-        told.push(format!("the best of {} iterations is kept", trained.best_iteration));
-    }
-    let unsound = |error: trees::Error| Error::new("XX000", error.to_string());
-    let text = trees::write(&trained.forest).map_err(unsound)?;
-    let scorer = Scorer::new(trained.forest).map_err(unsound)?;
-    Ok((Form::Trees, text.into_bytes(), Tabular::Trees(scorer)))
-}
-
-impl Part {
-    fn features(&self) -> Vec<gbdt::Feature<'_>> {
-        let columns = self.columns.values.iter().zip(&self.columns.categorical);
-        columns
-            .map(|(values, categorical)| match categorical {
-                true => gbdt::Feature::Categorical(values),
-                false => gbdt::Feature::Numeric(values),
-            })
-            .collect()
-    }
-}
-
-fn reserve(
-    memory: &MemoryReservation,
-    training: &Part,
-    validation: &Part,
-    threads: usize,
-    parameters: &Parameters,
-) -> Result<()> {
-    let bytes = gbdt::memory_bytes(
-        training.labels.len(),
-        validation.labels.len(),
-        training.columns.values.len(),
-        threads,
-        parameters,
-    );
-    Ok(memory.try_grow(bytes)?)
-}
-
-fn predicted(model: &Tabular, part: &Part, target: &Target) -> Result<Vec<f64>> {
-    let predicted = model.predict(&part.columns.slices(), target, part.labels.len());
-    predicted.ok_or_else(|| Error::new("XX000", "the model takes other features"))
-}
-
-/// A kernel's refusal in SQL's words.
-fn refused(error: &gbdt::Error, names: &[String]) -> Error {
-    use gbdt::Error as Refused;
-    let name = |feature: &usize| names.get(*feature).map_or("", String::as_str);
-    match error {
-        Refused::Parameter { name, must } => {
-            Error::new("22023", format!("option \"{name}\" must be {must}"))
-        }
-        Refused::Value { feature, .. } => {
-            let message = format!("feature \"{}\" has infinite values", name(feature));
-            Error::new("22000", message)
-                .with_hint("nullif(x, 'infinity') in TRANSFORM leaves them out.")
-        }
-        Refused::Label { must, .. } => Error::new("22000", format!("labels must be {must}")),
-        Refused::Weight { .. } => Error::new("22000", "weights must be finite and at least 0"),
-        Refused::TooManyRows => Error::new("54000", error.to_string()),
-        Refused::Threads => Error::new("53000", error.to_string()),
-        Refused::Cancelled => Error::new("57014", "canceling statement due to user request"),
-        Refused::NoRows | Refused::NoFeatures | Refused::OneClass | Refused::Lengths { .. } => {
-            Error::new("22000", error.to_string())
-        }
-    }
 }

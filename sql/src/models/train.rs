@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::manifest::Manifest;
 use super::options::Given;
-use super::{data, retrieval, tabular};
+use super::{Trial, data, retrieval, tabular};
 use crate::error::{Error, Result};
 use crate::parse::TransformItem;
 use crate::plan::{Environment, Lakes};
@@ -38,6 +38,9 @@ pub(crate) struct Trained {
     pub metrics: BTreeMap<String, f64>,
     /// What is worth knowing of how it went.
     pub told: Vec<String>,
+    /// Options that a search has found, and the trials of it.
+    pub chosen: BTreeMap<String, String>,
+    pub trials: Vec<Trial>,
 }
 
 impl Trained {
@@ -51,6 +54,8 @@ impl Trained {
             test_rows: 0,
             metrics: BTreeMap::new(),
             told: Vec::new(),
+            chosen: BTreeMap::new(),
+            trials: Vec::new(),
         }
     }
 
@@ -82,6 +87,14 @@ pub(crate) async fn train(
     let ordered = query.order_by.is_some();
     match kind {
         "two_tower" | "als" => {
+            if let Some((name, value)) = given.searched().next() {
+                let what = format!("a search for options of models of type \"{kind}\"");
+                return Err(Error::unsupported(what)
+                    .with_detail(format!("Option \"{name}\" is {value}."))
+                    .with_hint(
+                        "Train a version with each value, and compare them by evaluate().",
+                    ));
+            }
             let options = retrieval::Options::read(kind, &mut given)?;
             given.check(kind)?;
             let rows = data::collect(environment, lakes, query, Some(&training)).await?;
@@ -89,10 +102,9 @@ pub(crate) async fn train(
             retrieval::train(environment, lakes, (transform, options, training), rows).await
         }
         _ => {
-            let options = tabular::Options::read(kind, &mut given)?;
-            given.check(kind)?;
+            let asked = tabular::Asked::read(kind, &mut given)?;
             let rows = data::collect(environment, lakes, query, Some(&training)).await?;
-            tabular::train(environment, lakes, (transform, options, training), rows).await
+            tabular::train(environment, lakes, (transform, asked, training), rows).await
         }
     }
 }

@@ -9,6 +9,7 @@
 //!   COMMENT ON MODEL m IS …
 //!   SELECT train('m', 'query' [, options => '{"model_type": "gbdt", …}'] [, transform => '…'])
 //! ```
+//! A value may be searched for: `range(0.01, 0.3)`, `candidates(15, 31)`; in JSON `{"range": [0.01, 0.3]}`.
 //! `train` is CREATE OR REPLACE MODEL for those who can only SELECT: hooks and jobs.
 //! Clauses of CREATE MODEL may come in any order before the last one; OPTIONS also after FROM.
 
@@ -101,6 +102,10 @@ pub enum OptionValue {
     Number(String),
     Flag(bool),
     List(Vec<OptionValue>),
+    /// `range(0.01, 0.3)`: searched for between two numbers, as written.
+    Range(String, String),
+    /// `candidates(15, 31, 63)`: searched for among these.
+    Candidates(Vec<OptionValue>),
 }
 
 impl fmt::Display for OptionValue {
@@ -111,6 +116,11 @@ impl fmt::Display for OptionValue {
             Self::List(items) => {
                 let items: Vec<String> = items.iter().map(Self::to_string).collect();
                 write!(f, "{{{}}}", items.join(","))
+            }
+            Self::Range(low, high) => write!(f, "range({low}, {high})"),
+            Self::Candidates(items) => {
+                let items: Vec<String> = items.iter().map(Self::to_string).collect();
+                write!(f, "candidates({})", items.join(", "))
             }
         }
     }
@@ -207,7 +217,10 @@ fn option(parser: &mut Parser) -> Result<(String, OptionValue), ParserError> {
     let value = parser.parse_expr()?;
     match value_of(&value) {
         Some(value) => Ok((name, value)),
-        None => parser.expected("a text, number, true, false or ARRAY[…]", place),
+        None => {
+            let expected = "a text, number, true, false, ARRAY[…], range(…) or candidates(…)";
+            parser.expected(expected, place)
+        }
     }
 }
 
@@ -229,6 +242,28 @@ fn value_of(value: &Expr) -> Option<OptionValue> {
         Expr::Array(array) => {
             array.elem.iter().map(value_of).collect::<Option<_>>().map(OptionValue::List)
         }
+        Expr::Function(call) => searched(call),
+        _ => None,
+    }
+}
+
+/// `range(…)` and `candidates(…)`
+fn searched(call: &Function) -> Option<OptionValue> {
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let value = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => value_of(value),
+        _ => None,
+    };
+    let values = list.args.iter().map(value).collect::<Option<_>>()?;
+    of_words(&call.name.to_string().to_lowercase(), values)
+}
+
+fn of_words(word: &str, values: Vec<OptionValue>) -> Option<OptionValue> {
+    match (word, values.as_slice()) {
+        ("range", [OptionValue::Number(low), OptionValue::Number(high)]) => {
+            Some(OptionValue::Range(low.clone(), high.clone()))
+        }
+        ("candidates", [_, ..]) => Some(OptionValue::Candidates(values)),
         _ => None,
     }
 }
@@ -297,6 +332,12 @@ fn of_json(text: &str) -> Result<Vec<(String, OptionValue)>, ParserError> {
             Json::Array(items) => {
                 OptionValue::List(items.iter().map(value).collect::<Option<_>>()?)
             }
+            // {"range": [0.01, 0.3]}
+            Json::Object(of) if of.len() == 1 => {
+                let (word, values) = of.iter().next()?;
+                let values = values.as_array()?.iter().map(value).collect::<Option<_>>()?;
+                of_words(word, values)?
+            }
             Json::Null | Json::Object(_) => return None,
         })
     }
@@ -358,7 +399,8 @@ mod tests {
     fn a_model_has_its_clauses() {
         let OfModel::Create(create) =
             one("create or replace model s.m options (model_type = gbdt, l1 = -1.5, \
-             categorical = array['a', 'b'], early_stop = true) \
+             categorical = array['a', 'b'], early_stop = true, lr = range(0.01, -0.3), \
+             n = candidates(1, true)) \
              transform (*, standard_scaler(x) over () as z, age) with tags (code = 'a1') \
              as select 1")
         else {
@@ -367,7 +409,9 @@ mod tests {
         assert!(create.or_replace && matches!(create.source, ModelSource::Query(_)));
         let shown: Vec<String> =
             create.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(shown, ["model_type=gbdt", "l1=-1.5", "categorical={a,b}", "early_stop=true"]);
+        let expected = ["model_type=gbdt", "l1=-1.5", "categorical={a,b}", "early_stop=true"];
+        assert_eq!(shown[..4], expected);
+        assert_eq!(shown[4..], ["lr=range(0.01, -0.3)", "n=candidates(1, true)"]);
         assert_eq!((create.transform.map(|items| items.len()), create.tags.len()), (Some(3), 1));
         let OfModel::Create(create) = one("create model m from 'f' options (format = 'lightgbm')")
         else {
@@ -376,18 +420,20 @@ mod tests {
         assert_eq!(create.options.len(), 1);
         assert!(statements("create model m transform (x + 1) as select 1").is_err());
         assert!(statements("create model m options (a = b + 1) as select 1").is_err());
+        assert!(statements("create model m options (a = range(1)) as select 1").is_err());
     }
 
     #[test]
     fn train_is_create_or_replace() {
-        let OfModel::Create(create) =
-            one("select train('s.m', 'select 1', options => '{\"a\": [1, \"x\"], \"b\": true}', \
-             transform => 'ln(x) as l, y')")
-        else {
+        let OfModel::Create(create) = one(
+            "select train('s.m', 'select 1', options => '{\"a\": [1, \"x\"], \"b\": {\"range\": [1, 2]}}', \
+             transform => 'ln(x) as l, y')",
+        ) else {
             panic!()
         };
         assert!(create.or_replace && create.name.to_string() == "s.m");
         assert_eq!(create.options[0].1.to_string(), "{1,x}");
+        assert_eq!(create.options[1].1.to_string(), "range(1, 2)");
         assert_eq!(create.transform.map(|items| items.len()), Some(2));
         for wrong in
             ["train('m')", "train(1, 'select 1')", "train('m', 'select 1', options => '[]')"]

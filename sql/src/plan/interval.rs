@@ -2,7 +2,7 @@
 //!
 //! As in Postgres, what is left of months goes to days (30 a month) and of days to time (24 hours).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::functions::interval::elapsed;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, IntervalMonthDayNanoArray};
@@ -57,10 +57,13 @@ impl ExprPlanner for IntervalProducts {
             _ => return Ok(PlannerResult::Original(expr)),
         };
         let factor = datafusion::logical_expr::cast(factor, DataType::Float64);
-        let product = ScalarFunction::new_udf(Arc::new(function()), vec![interval, factor]);
+        let product = ScalarFunction::new_udf(Arc::clone(&TIMES), vec![interval, factor]);
         Ok(PlannerResult::Planned(Expr::ScalarFunction(product)))
     }
 }
+
+/// One function for all: expressions are the same only if what they call is.
+static TIMES: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(function()));
 
 fn function() -> ScalarUDF {
     let multiply = |arguments: &[ColumnarValue]| {

@@ -5,7 +5,8 @@
 //!   they would take the first. Such nodes are fenced off while filters are pushed.
 //! - What cannot be merged of projections, by the same confusion, stays as it is.
 //!
-//! A rule of ours chooses how large sides are joined (`large_join`).
+//! A rule of ours chooses how large sides are joined (`large_join`); filters of joins can be
+//! stopped (`interruptible`).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -24,6 +25,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner as _};
 
+use super::interruptible::interruptible;
 use super::large_join::LargeJoins;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
@@ -44,14 +46,14 @@ pub(crate) async fn planned(
 ) -> Result<Plan> {
     let planned = planner.create_physical_plan(plan, session).await;
     let lost = planned.as_ref().is_err_and(|error| error.to_string().contains(UNSATISFIED));
-    match session.as_any().downcast_ref::<SessionState>() {
+    interruptible(match session.as_any().downcast_ref::<SessionState>() {
         Some(state) if lost => {
             let mut state = state.clone();
             state.config_mut().options_mut().optimizer.repartition_sorts = false;
-            planner.create_physical_plan(plan, &state).await
+            planner.create_physical_plan(plan, &state).await?
         }
-        _ => planned,
-    }
+        _ => planned?,
+    })
 }
 
 /// See the module; `memory_limit` is what all queries may take, in bytes.

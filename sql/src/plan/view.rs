@@ -58,13 +58,36 @@ async fn windowed(
     place: &Place,
     (version, depth): (&Version, usize),
 ) -> Result<Arc<dyn TableSource>> {
-    let query = parse::parse_query(&view.sql)?;
-    let inner = of_owner(environment, lakes, view, place);
-    let rows = features::rows(&inner, lakes, query, version, &view.columns, depth + 1).await?;
+    let rows = windowed_rows(environment, lakes, view, place, (version, depth)).await?;
     let plan = rename_columns(rows.plan(version)?, view)?;
     let table = ViewTable::new(plan, Some(view.sql.clone()));
     let table = FeatureViewTable::new(table, version.clone(), rows);
     Ok(provider_as_source(Arc::new(table)))
+}
+
+/// The rows and windows of such a feature view, from where the rows are.
+pub(crate) async fn windowed_rows(
+    environment: &Environment,
+    lakes: &Lakes,
+    view: &Arc<View>,
+    place: &Place,
+    (version, depth): (&Version, usize),
+) -> Result<Rows> {
+    let reads_kept = environment.reads_kept && Kept::of(lakes.main.state(), view).is_some();
+    let inner = Environment {
+        reads_kept: environment.reads_kept && !reads_kept,
+        ..of_owner(environment, lakes, view, place)
+    };
+    let query = parse::parse_query(&view.sql)?;
+    let rows = features::rows(&inner, lakes, query, version, &view.columns, depth + 1).await?;
+    match rows {
+        Rows::Windowed(windowed) if reads_kept => {
+            let of_view = (view.as_ref(), place, version.timestamp.as_str());
+            let rows = kept::read(environment, lakes, of_view, windowed.needed()?).await?;
+            Ok(Rows::Windowed(Arc::new(windowed.over_rows(rows)?)))
+        }
+        rows => Ok(rows),
+    }
 }
 
 /// The plan of a view's query, under the names that its creator saw and the view's columns.
@@ -98,13 +121,20 @@ fn of_owner(
     Environment { search_path, authority, ..environment.clone() }
 }
 
-/// The plan of the rows of a view.
+/// The plan of the rows of a feature view that can be kept: of one with windows, those below them.
 pub(crate) async fn view_rows(
     environment: &Environment,
     lakes: &Lakes,
     view: &Arc<View>,
     place: &Place,
+    version: &Version,
 ) -> Result<LogicalPlan> {
+    if version.has_windows() {
+        let rows = windowed_rows(environment, lakes, view, place, (version, 0));
+        if let Rows::Windowed(windowed) = Box::pin(rows).await? {
+            return windowed.needed();
+        }
+    }
     Box::pin(stored(environment, lakes, view, place, 0)).await
 }
 

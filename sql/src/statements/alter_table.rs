@@ -153,11 +153,7 @@ async fn add_column(
     }
     let is_computed = |c: &NewConstraint| matches!(c, NewConstraint::Generated { .. });
     let made = numbered.is_some() || constraints.iter().any(is_computed);
-    if !new.nullable && new.default.is_none() && !made {
-        let message = format!("column \"{}\" cannot be added NOT NULL without a DEFAULT", new.name);
-        return Err(Error::new("23502", message)
-            .with_hint("Add it with a DEFAULT, or add it nullable and fill it first."));
-    }
+    let unfilled = !new.nullable && new.default.is_none() && !made;
     let (name, required) = (new.name.clone(), !new.nullable);
     let present = match &new.default {
         None if made => Present::Computed,
@@ -166,8 +162,16 @@ async fn add_column(
     };
     match present {
         Present::Same(value) => {
-            let new = NewColumn { initial_default: value, ..new };
+            let nullable = new.nullable || unfilled;
+            let new = NewColumn { initial_default: value, nullable, ..new };
             apply(context, place, TableChange::AddColumn(new))?;
+            if unfilled {
+                let filled = validate::not_null(context, place, &name, &name).await;
+                filled.map_err(|error| {
+                    error.with_hint("Add it with a DEFAULT, or add it nullable and fill it first.")
+                })?;
+                apply(context, place, TableChange::SetNotNull { name, not_null: true })?;
+            }
         }
         Present::Computed => {
             let new = NewColumn { nullable: true, ..new };

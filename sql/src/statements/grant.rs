@@ -50,7 +50,8 @@ pub(super) fn privileges(change: &GrantPrivileges, kind: Kind) -> Result<Privile
             Error::new("42601", format!("unrecognized privilege type \"{shown}\""))
         })?;
         if !kind.all().has(privilege) {
-            let (name, word) = (name.to_uppercase(), kind.word());
+            let word = if kind == Kind::Table { "table" } else { kind.word() };
+            let name = name.to_uppercase();
             let message = format!("invalid privilege type {name} for {word}");
             return Err(Error::new("0LP01", message));
         }

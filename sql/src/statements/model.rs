@@ -55,7 +55,7 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
     }
     let began = Instant::now();
     let given = Given::new(&create.options)?;
-    let options = given.shown();
+    let mut options = given.shown();
     let trained = match &create.source {
         ModelSource::Query(query) => {
             let (transform, query) = (create.transform.as_deref(), query.as_ref().clone());
@@ -66,6 +66,7 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
         ModelSource::File(file) => imported(context, create, given, file).await?,
     };
     let seconds = began.elapsed().as_secs_f64();
+    options.extend(trained.chosen.clone());
     if context.environment.alone {
         // Training takes its time: the version joins what the model has become meanwhile.
         let lake = Arc::clone(&context.environment.lake);
@@ -97,6 +98,7 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
         tags: shown(&create.tags),
         parent: old.as_ref().and_then(|old| old.versions.last()).map(|version| version.number),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        trials: trained.trials.clone(),
     };
     for told in &trained.told {
         context.notices.push(Notice::notice(format!("model \"{}\": {told}", place.name)));

@@ -56,18 +56,14 @@ pub(super) async fn run(
     times: Option<&(ast::Expr, ast::Expr)>,
 ) -> Result<String> {
     let target = target(context, name)?;
-    if target.version.has_windows() {
-        let message = format!("{TAG} of a view with windows at the label's time");
-        return Err(Error::unsupported(message)
-            .with_hint("Keep the plain rows in a view of their own, and refresh that."));
-    }
     if !context.lakes.main.is_empty() {
         return Err(Error::new("25001", format!("{TAG} reads what is committed"))
             .with_hint("COMMIT what it reads first."));
     }
     let asked = times.map(|times| range(context, times)).transpose()?;
     let environment = Environment { reads_kept: false, ..context.environment.clone() };
-    let plan = plan::view_rows(&environment, context.lakes, &target.view, &target.place).await?;
+    let Target { view, place, version } = &target;
+    let plan = plan::view_rows(&environment, context.lakes, view, place, version).await?;
     let query = Query::of(&plan)?;
     kept::check_exact(&plan)?;
     let state = Arc::clone(context.lakes.main.state());

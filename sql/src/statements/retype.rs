@@ -56,7 +56,7 @@ pub(super) async fn run(
     }
     apply(context, place, TableChange::AddColumn(new))?;
     assign(context, place, NEW, Some(value)).await.map_err(|error| {
-        if !matches!(error, Error::Statement { sqlstate: "42804", .. }) {
+        if error.sqlstate() != Some("42804") {
             return error;
         }
         match using {

@@ -91,6 +91,7 @@ pub(super) const RELATIONS: &[(&str, Columns)] = &[
     ("model_aliases", models::MODEL_ALIASES),
     ("model_metrics", models::MODEL_METRICS),
     ("model_events", models::MODEL_EVENTS),
+    ("trials", models::TRIALS),
     ("trainings", models::TRAININGS),
 ];
 

@@ -93,3 +93,8 @@ select 'abc;
 select 'pg_x' like 'pg/_%' escape '/' as a, 'pgx' like 'pg/_%' escape '/' as b, 'a\b' like 'a\b' escape '/' as c, 'A%' ilike 'a#%' escape '#' as d, 'a_' like 'a\_' escape '' as e, null like 'a' escape '/' as f;
 select 'a' like 'a' escape 'xy';
 select v from (values ('pg_a'), ('pgb'), ('x')) t(v) where v not like 'pg/_' || '%' escape '/' order by 1;
+-- As Superset groups by five minutes: products of intervals are the same where they are spelled the same.
+select date_trunc('hour', ts) + interval '5 minutes' * floor(extract(minute from ts) / 5) as five, count(*)
+from (values (timestamp '2024-01-01 10:07'), ('2024-01-01 10:09'), ('2024-01-01 10:11')) as v(ts)
+group by date_trunc('hour', ts) + interval '5 minutes' * floor(extract(minute from ts) / 5) order by 1;
+select i * interval '1 day', sum(i) from (values (1), (1), (2)) as v(i) group by i * interval '1 day' order by 1;

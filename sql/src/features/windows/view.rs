@@ -1,6 +1,6 @@
 //! A feature view whose windows are planned, and the joins with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use catalog::VIEW_COLUMN_OF;
@@ -87,6 +87,28 @@ impl WindowedView {
         let columns = columns.collect::<Option<Vec<_>>>();
         let columns = columns.ok_or_else(|| Error::new("XX000", "a window's column is gone"))?;
         Ok(Some(Self { rows, features, columns }))
+    }
+
+    /// The rows that labels are told of, without what no column of the view is made of.
+    pub fn needed(&self) -> Result<LogicalPlan> {
+        let parts = self.features.iter().flat_map(|f| [&f.argument, &f.filter]).flatten();
+        let parts = parts.chain(self.columns.iter().map(|(_, of)| of));
+        let used: HashSet<&Column> = parts.flat_map(Expr::column_refs).collect();
+        let is_needed = |column: &Column| !is_hidden(&column.name) || used.contains(column);
+        let columns = self.rows.schema().columns().into_iter().filter(is_needed);
+        let items: Vec<_> = columns.map(Expr::Column).collect();
+        Ok(LogicalPlanBuilder::from(self.rows.clone()).project(items)?.build()?)
+    }
+
+    /// The view over the same rows from elsewhere.
+    pub fn over_rows(&self, rows: LogicalPlan) -> Result<Self> {
+        let own = |column: Column| {
+            let name = column.name.clone();
+            Expr::Column(column).alias(name)
+        };
+        let items: Vec<_> = rows.schema().columns().into_iter().map(own).collect();
+        let rows = LogicalPlanBuilder::from(rows).project(items)?.build()?;
+        Ok(Self { rows, features: self.features.clone(), columns: self.columns.clone() })
     }
 
     /// The view's columns.

@@ -109,7 +109,7 @@ impl Fields {
 
     fn clock(&self) -> Result<&Clock, Error> {
         self.clock.as_ref().ok_or_else(|| {
-            Error::new("22007", "invalid format specification for an interval")
+            Error::new("22007", "invalid format specification for an interval value")
                 .with_hint("Intervals are not tied to specific calendar dates.")
         })
     }

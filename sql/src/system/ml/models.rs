@@ -52,6 +52,19 @@ pub(super) const MODEL_EVENTS: Columns = &[
     ("version_before", 'i'),
 ];
 
+pub(super) const TRIALS: Columns = &[
+    ("schema_name", 't'),
+    ("model_name", 't'),
+    ("version", 'i'),
+    ("trial", 'i'),
+    ("options", 't'),
+    ("training_rows", 'l'),
+    ("metric", 't'),
+    ("value", 'd'),
+    ("seconds", 'd'),
+    ("chosen", 'b'),
+];
+
 /// Those of this server that are under way; also `pg_stat_progress_create_model`.
 pub(super) const TRAININGS: Columns = &[
     ("schema_name", 't'),
@@ -149,6 +162,20 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, relation: &str) -> 
                     let cells = [number(version.number), metric.as_str().into()];
                     push(cells.into_iter().chain([Cell::Float(*value)]).collect());
                 }
+            }),
+            "trials" => model.versions.iter().for_each(|version| {
+                version.trials.iter().for_each(|trial| {
+                    push(vec![
+                        number(version.number),
+                        number(trial.number),
+                        json(&trial.options),
+                        long(trial.rows),
+                        trial.metric.as_str().into(),
+                        trial.value.map_or(Cell::Null, Cell::Float),
+                        Cell::Float(trial.seconds),
+                        trial.chosen.into(),
+                    ]);
+                });
             }),
             _ => model.events.iter().for_each(|event| {
                 push(vec![
