@@ -171,11 +171,12 @@ pub(crate) async fn plan_at_depth(
         return Err(Error::new("54001", "views are nested too deeply"));
     }
     let (mut statement, mut overrides) = (statement, overrides);
-    crate::relations::expand(&mut statement)?;
+    crate::relations::expand(environment, lakes, &mut statement)?;
     crate::nearest::expand(environment, lakes, &mut statement)?;
     names::assign(&mut statement);
     let models = Box::pin(crate::models::expand(environment, lakes, &mut statement));
     overrides.extend(models.await?);
+    overrides.extend(crate::experiments::expand(environment, lakes, &mut statement)?);
     natural::spell_out(environment, lakes, &mut statement);
     convert::fold_casts(&mut statement);
     names::current_user(&mut statement);

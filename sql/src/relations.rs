@@ -1,14 +1,17 @@
 //! Relations: functions in FROM that stand for a query over functions of the crate `udfs`.
 //!
 //! `FROM ab_report('units', variant => 'arm', …)` becomes a derived table before names are looked
-//! up, so that rights, views and plans see the tables it reads. Arguments are constants.
+//! up, so that rights, views and plans see the tables it reads. Arguments are constants; those that
+//! an experiment has need not be given if it is named.
 
+mod ab_decision;
 mod ab_novelty;
 mod ab_report;
 mod arguments;
 mod data_quality;
 mod drift_report;
 mod slices;
+mod units;
 
 use std::ops::ControlFlow;
 
@@ -17,7 +20,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result};
+use crate::experiments;
 use crate::names::folded;
+use crate::plan::{Environment, Lakes};
 use arguments::Arguments;
 
 /// The query that a relation stands for.
@@ -33,6 +38,12 @@ pub(crate) fn listed() -> impl Iterator<Item = Listed> {
 
 /// Name, arguments in order, what it is for, query.
 const RELATIONS: &[(&str, &[&str], &str, Write)] = &[
+    (
+        "ab_decision",
+        ab_decision::ARGUMENTS,
+        "Whether to ship an arm, hold it or roll it back, and why.",
+        ab_decision::query,
+    ),
     (
         "ab_novelty",
         ab_novelty::ARGUMENTS,
@@ -59,25 +70,35 @@ const RELATIONS: &[(&str, &[&str], &str, Write)] = &[
     ),
 ];
 
+/// The argument that names an experiment.
+const EXPERIMENT: &str = "experiment";
+
 /// Puts the query of each relation in its place.
-pub(crate) fn expand(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Expander) {
+pub(crate) fn expand(
+    environment: &Environment,
+    lakes: &Lakes,
+    statement: &mut Statement,
+) -> Result<()> {
+    match statement.visit(&mut Expander { environment, lakes }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
 }
 
-struct Expander;
+struct Expander<'a> {
+    environment: &'a Environment,
+    lakes: &'a Lakes,
+}
 
-impl VisitorMut for Expander {
+impl VisitorMut for Expander<'_> {
     type Break = Error;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
         let expanded = match factor {
             TableFactor::Table { name, args: Some(args), alias, .. } => {
-                derived(name, &args.args, alias)
+                self.derived(name, &args.args, alias)
             }
-            TableFactor::Function { name, args, alias, .. } => derived(name, args, alias),
+            TableFactor::Function { name, args, alias, .. } => self.derived(name, args, alias),
             _ => Ok(None),
         };
         match expanded {
@@ -89,27 +110,37 @@ impl VisitorMut for Expander {
     }
 }
 
-fn derived(
-    name: &ObjectName,
-    given: &[FunctionArg],
-    alias: &Option<TableAlias>,
-) -> Result<Option<TableFactor>> {
-    let function = name.0.last().and_then(|part| part.as_ident()).map(folded).unwrap_or_default();
-    let Some((function, names, _, write)) = RELATIONS.iter().find(|known| known.0 == function)
-    else {
-        return Ok(None);
-    };
-    let query = crate::parse::parse_query(&write(&Arguments::read(function, names, given)?)?)?;
-    let alias = alias.clone().unwrap_or_else(|| TableAlias {
-        explicit: true,
-        name: Ident::with_quote('"', *function),
-        columns: Vec::new(),
-        at: None,
-    });
-    Ok(Some(TableFactor::Derived {
-        lateral: false,
-        subquery: Box::new(query),
-        alias: Some(alias),
-        sample: None,
-    }))
+impl Expander<'_> {
+    fn derived(
+        &self,
+        name: &ObjectName,
+        given: &[FunctionArg],
+        alias: &Option<TableAlias>,
+    ) -> Result<Option<TableFactor>> {
+        let function = name.0.last().and_then(|part| part.as_ident()).map(folded);
+        let known = |known: &&(&str, _, _, Write)| Some(known.0) == function.as_deref();
+        let Some((function, names, _, write)) = RELATIONS.iter().find(known) else {
+            return Ok(None);
+        };
+        let mut arguments = Arguments::read(function, names, given)?;
+        if names.contains(&EXPERIMENT)
+            && let Some(name) = arguments.text(EXPERIMENT)?
+        {
+            let state = self.lakes.main.state();
+            arguments.fill(experiments::named(self.environment, state, &name)?.1);
+        }
+        let query = crate::parse::parse_query(&write(&arguments)?)?;
+        let alias = alias.clone().unwrap_or_else(|| TableAlias {
+            explicit: true,
+            name: Ident::with_quote('"', *function),
+            columns: Vec::new(),
+            at: None,
+        });
+        Ok(Some(TableFactor::Derived {
+            lateral: false,
+            subquery: Box::new(query),
+            alias: Some(alias),
+            sample: None,
+        }))
+    }
 }

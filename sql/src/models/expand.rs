@@ -196,7 +196,7 @@ fn of_side(call: &mut Call, version: &Version) -> Result<(Vec<Expr>, With)> {
 }
 
 /// A value as one of a type, which a parameter then has.
-pub(super) fn cast(value: Expr, of: &str) -> Result<Expr> {
+pub(crate) fn cast(value: Expr, of: &str) -> Result<Expr> {
     let mut cast = parse::parse_expression(&format!("CAST(x AS {of})"))?;
     if let Expr::Cast { expr, .. } = &mut cast {
         **expr = value;
@@ -205,7 +205,7 @@ pub(super) fn cast(value: Expr, of: &str) -> Result<Expr> {
 }
 
 /// A call of another function with other arguments.
-pub(super) fn called(like: &Function, name: &str, arguments: Vec<Expr>) -> Expr {
+pub(crate) fn called(like: &Function, name: &str, arguments: Vec<Expr>) -> Expr {
     let unnamed = |argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument));
     let list = FunctionArgumentList {
         duplicate_treatment: None,

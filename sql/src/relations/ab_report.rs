@@ -6,6 +6,7 @@
 
 use super::arguments::{Arguments, quoted};
 use super::slices::grouped;
+use super::units::units;
 use crate::error::{Error, Result};
 use crate::functions::literal;
 
@@ -22,6 +23,7 @@ pub(super) const ARGUMENTS: &[&str] = &[
     "sequential",
     "alpha",
     "tuning_n",
+    "experiment",
 ];
 
 /// Fields of an arm's row, as the aggregates give them.
@@ -55,7 +57,7 @@ const FIELDS: &[&str] = &[
 
 /// The query.
 pub(super) fn query(arguments: &Arguments) -> Result<String> {
-    let metrics = arguments.texts("metrics")?;
+    let metrics = arguments.metrics()?;
     if metrics.is_empty() {
         return Err(Error::new("22023", "ab_report needs metrics")
             .with_hint("Write metrics => ARRAY['revenue', 'clicks/impressions']."));
@@ -63,10 +65,10 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
     let slices = arguments.texts("slices")?;
     let units = units(arguments, &metrics, &slices)?;
     let calls: Vec<String> = (0..metrics.len())
-        .map(|place| call(arguments, place, metrics[place].contains('/')))
+        .map(|place| call(arguments, place, metrics[place].divisor.is_some()))
         .collect::<Result<_>>()?;
     let (slice, value, grouping) = grouped(&slices);
-    let names: Vec<String> = metrics.iter().map(|metric| literal(metric)).collect();
+    let names: Vec<String> = metrics.iter().map(|metric| literal(&metric.name)).collect();
     let p = if arguments.flag("sequential")? { "p_sequential" } else { "p_value" };
     let correction = arguments.text("correction")?.unwrap_or_else(|| "none".into());
     let fields: Vec<String> =
@@ -84,38 +86,6 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
         calls = (0..metrics.len()).map(|i| format!("r{i}")).collect::<Vec<_>>().join(", "),
         columns = calls.join(", "),
     ))
-}
-
-/// One row per unit and arm with its sums, or the rows themselves without a unit.
-fn units(arguments: &Arguments, metrics: &[String], slices: &[String]) -> Result<String> {
-    let unit = arguments.text("unit")?;
-    let sum = |text: &str| match unit {
-        Some(_) => format!("sum({text})"),
-        None => text.to_string(),
-    };
-    let mut columns = vec![format!("{} AS variant", arguments.required("variant")?)];
-    columns.extend(slices.iter().enumerate().map(|(i, slice)| format!("{slice} AS s{i}")));
-    let cluster = arguments.text("cluster")?;
-    columns.extend(cluster.iter().map(|cluster| format!("{cluster} AS cluster")));
-    let keys = columns.len();
-    for (place, metric) in metrics.iter().enumerate() {
-        match metric.split_once('/') {
-            None => columns.push(format!("{} AS m{place}", sum(metric))),
-            Some((above, below)) => {
-                columns.push(format!("{} AS m{place}", sum(above)));
-                columns.push(format!("{} AS d{place}", sum(below)));
-            }
-        }
-    }
-    let covariate = arguments.text("covariate")?;
-    columns.extend(covariate.iter().map(|covariate| format!("{} AS x", sum(covariate))));
-    let by: Vec<String> = unit.iter().cloned().chain((1..=keys).map(|i| i.to_string())).collect();
-    let grouping = match unit {
-        Some(_) => format!(" GROUP BY {}", by.join(", ")),
-        None => String::new(),
-    };
-    let table = arguments.relation("table")?;
-    Ok(format!("SELECT {} FROM {table}{grouping}", columns.join(", ")))
 }
 
 /// The aggregate of a metric.

@@ -227,6 +227,7 @@ pub fn quantile_test(
         diff: Double::difference(t.mean, c.mean),
         std_error: c.std_error.hypot(t.std_error),
         df: None,
+        contrast: (t.std_error.hypot(c.std_error * options.weight_of_control(c.mean)), None),
         baseline: c.mean,
         units: c.count + t.count,
     };
