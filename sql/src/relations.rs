@@ -9,7 +9,10 @@ mod ab_novelty;
 mod ab_report;
 mod arguments;
 mod data_quality;
+mod drift_profile;
 mod drift_report;
+mod label_drift;
+mod prediction_drift;
 mod slices;
 mod units;
 
@@ -63,10 +66,28 @@ const RELATIONS: &[(&str, &[&str], &str, Write)] = &[
         data_quality::query,
     ),
     (
+        "drift_profile",
+        drift_profile::ARGUMENTS,
+        "What later data are compared with, a row per feature.",
+        drift_profile::query,
+    ),
+    (
         "drift_report",
         drift_report::ARGUMENTS,
         "Drift of every feature and slice, with its cause.",
         drift_report::query,
+    ),
+    (
+        "label_drift",
+        label_drift::ARGUMENTS,
+        "How often each label occurs, then and now.",
+        label_drift::query,
+    ),
+    (
+        "prediction_drift",
+        prediction_drift::ARGUMENTS,
+        "Whether a model says something else than it did.",
+        prediction_drift::query,
     ),
 ];
 
