@@ -341,7 +341,9 @@ fn listed<T>(
         Ok(items)
     };
     list(text).map_err(|error: ParserError| {
-        Error::new("42601", format!("syntax error in '{text}': {error}"))
+        let error = error.to_string();
+        let reason = error.trim_start_matches("sql parser error: ");
+        Error::new("42601", format!("syntax error in '{text}'")).with_detail(reason)
     })
 }
 

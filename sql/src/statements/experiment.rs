@@ -61,6 +61,9 @@ fn create(context: &mut Context<'_>, create: &CreateExperiment) -> Result<String
     let layer = match &create.layer {
         Some((name, part)) => {
             let part = part.map(|part| share("LAYER", part)).transpose()?;
+            if part == Some(0.0) {
+                return Err(Error::new("22023", "LAYER must be above 0 PERCENT"));
+            }
             Some(take(&mut context.lakes.main, &uuid, &folded(name), part)?)
         }
         None => None,

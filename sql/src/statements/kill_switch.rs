@@ -7,6 +7,8 @@
 //! always-valid one, so that looking every minute does not stop what is harmless.
 
 use datafusion::arrow::array::AsArray;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::physical_plan::collect;
 
 use super::{Context, experiment};
@@ -64,10 +66,8 @@ async fn breaches(
     let physical = engine.create_physical_plan(&plan).await?;
     let mut found = Vec::new();
     for batch in collect(physical, engine.task_ctx()).await? {
-        let Some(texts) = batch.column(0).as_string_opt::<i32>() else {
-            return Err(Error::new("XX000", "a reason is no text"));
-        };
-        found.extend(texts.iter().flatten().map(str::to_owned));
+        let texts = cast(batch.column(0), &DataType::Utf8).map_err(|e| Error::Engine(e.into()))?;
+        found.extend(texts.as_string::<i32>().iter().flatten().map(str::to_owned));
     }
     Ok(found)
 }

@@ -4,6 +4,7 @@ use chrono::DateTime;
 
 use super::super::{Cell, Columns};
 use crate::experiments::{End, Experiment, MILLION, events, experiments, now};
+use crate::functions::identifier;
 use crate::parse::{Metric, MetricRole};
 use crate::plan::{Environment, Lakes};
 
@@ -88,7 +89,8 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, relation: &str) -> 
 }
 
 fn described(experiment: &Experiment, status: &str) -> Vec<Cell> {
-    let arms = experiment.arms.iter().map(|arm| format!("{} {}", arm.name, arm.weight));
+    let arms =
+        experiment.arms.iter().map(|arm| format!("{} {}", identifier(&arm.name), arm.weight));
     let (layer, ranges) = match &experiment.layer {
         None => (Cell::Null, Cell::Null),
         Some(layer) => {
