@@ -171,7 +171,7 @@ pub(crate) async fn plan_at_depth(
         return Err(Error::new("54001", "views are nested too deeply"));
     }
     let (mut statement, mut overrides) = (statement, overrides);
-    crate::relations::expand(environment, lakes, &mut statement)?;
+    Box::pin(crate::relations::expand(environment, lakes, &mut statement)).await?;
     crate::nearest::expand(environment, lakes, &mut statement)?;
     names::assign(&mut statement);
     let models = Box::pin(crate::models::expand(environment, lakes, &mut statement));

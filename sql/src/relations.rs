@@ -9,6 +9,7 @@ mod ab_novelty;
 mod ab_report;
 mod arguments;
 mod data_quality;
+mod described;
 mod drift_profile;
 mod drift_report;
 mod label_drift;
@@ -16,10 +17,11 @@ mod prediction_drift;
 mod slices;
 mod units;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    FunctionArg, Ident, ObjectName, Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
+    FunctionArg, Ident, Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
 
 use crate::error::{Error, Result};
@@ -27,6 +29,7 @@ use crate::experiments;
 use crate::names::folded;
 use crate::plan::{Environment, Lakes};
 use arguments::Arguments;
+use described::Described;
 
 /// The query that a relation stands for.
 type Write = fn(&Arguments) -> Result<String>;
@@ -34,13 +37,16 @@ type Write = fn(&Arguments) -> Result<String>;
 /// Name, arguments in order, what it is for.
 type Listed = (&'static str, &'static [&'static str], &'static str);
 
+/// One of the relations below.
+type Relation = (&'static str, &'static [&'static str], &'static str, Write);
+
 /// The relations, in the order of their names.
 pub(crate) fn listed() -> impl Iterator<Item = Listed> {
     RELATIONS.iter().map(|(name, arguments, comment, _)| (*name, *arguments, *comment))
 }
 
 /// Name, arguments in order, what it is for, query.
-const RELATIONS: &[(&str, &[&str], &str, Write)] = &[
+const RELATIONS: &[Relation] = &[
     (
         "ab_decision",
         ab_decision::ARGUMENTS,
@@ -95,12 +101,13 @@ const RELATIONS: &[(&str, &[&str], &str, Write)] = &[
 const EXPERIMENT: &str = "experiment";
 
 /// Puts the query of each relation in its place.
-pub(crate) fn expand(
+pub(crate) async fn expand(
     environment: &Environment,
     lakes: &Lakes,
     statement: &mut Statement,
 ) -> Result<()> {
-    match statement.visit(&mut Expander { environment, lakes }) {
+    let columns = described::described(environment, lakes, statement).await?;
+    match statement.visit(&mut Expander { environment, lakes, columns }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -109,41 +116,46 @@ pub(crate) fn expand(
 struct Expander<'a> {
     environment: &'a Environment,
     lakes: &'a Lakes,
+    columns: HashMap<String, Vec<Described>>,
 }
 
 impl VisitorMut for Expander<'_> {
     type Break = Error;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-        let expanded = match factor {
-            TableFactor::Table { name, args: Some(args), alias, .. } => {
-                self.derived(name, &args.args, alias)
-            }
-            TableFactor::Function { name, args, alias, .. } => self.derived(name, args, alias),
-            _ => Ok(None),
+        let Some((relation, given)) = called(factor) else { return ControlFlow::Continue(()) };
+        let (TableFactor::Table { alias, .. } | TableFactor::Function { alias, .. }) = &*factor
+        else {
+            return ControlFlow::Continue(());
         };
-        match expanded {
-            Ok(Some(new)) => *factor = new,
-            Ok(None) => {}
+        match self.derived(relation, given, alias) {
+            Ok(new) => *factor = new,
             Err(error) => return ControlFlow::Break(error),
         }
         ControlFlow::Continue(())
     }
 }
 
+/// The relation that a factor calls, and what it gives.
+fn called(factor: &TableFactor) -> Option<(&'static Relation, &[FunctionArg])> {
+    let (name, given) = match factor {
+        TableFactor::Table { name, args: Some(args), .. } => (name, args.args.as_slice()),
+        TableFactor::Function { name, args, .. } => (name, args.as_slice()),
+        _ => return None,
+    };
+    let function = name.0.last().and_then(|part| part.as_ident()).map(folded)?;
+    Some((RELATIONS.iter().find(|known| known.0 == function)?, given))
+}
+
 impl Expander<'_> {
     fn derived(
         &self,
-        name: &ObjectName,
+        (function, names, _, write): &'static Relation,
         given: &[FunctionArg],
         alias: &Option<TableAlias>,
-    ) -> Result<Option<TableFactor>> {
-        let function = name.0.last().and_then(|part| part.as_ident()).map(folded);
-        let known = |known: &&(&str, _, _, Write)| Some(known.0) == function.as_deref();
-        let Some((function, names, _, write)) = RELATIONS.iter().find(known) else {
-            return Ok(None);
-        };
+    ) -> Result<TableFactor> {
         let mut arguments = Arguments::read(function, names, given)?;
+        arguments.columns.clone_from(&self.columns);
         if names.contains(&EXPERIMENT)
             && let Some(name) = arguments.text(EXPERIMENT)?
         {
@@ -157,11 +169,11 @@ impl Expander<'_> {
             columns: Vec::new(),
             at: None,
         });
-        Ok(Some(TableFactor::Derived {
+        Ok(TableFactor::Derived {
             lateral: false,
             subquery: Box::new(query),
             alias: Some(alias),
             sample: None,
-        }))
+        })
     }
 }

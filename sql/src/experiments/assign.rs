@@ -5,7 +5,6 @@
 //! stop, held out, outside of its layer or its ramp: NULL. Shipped: the arm, for everybody.
 
 use std::hash::{Hash, Hasher};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, StringArray};
@@ -16,13 +15,12 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, Value,
-    visit_expressions_mut,
 };
 use kernels::assignment::Split;
 
 use super::{End, Experiment, named, now};
 use crate::error::{Error, Result};
-use crate::models::{called, cast};
+use crate::models::{called, cast, replace};
 use crate::names::folded;
 use crate::parse;
 use crate::plan::{self, Environment, Given, Lakes, Overrides};
@@ -40,18 +38,8 @@ pub(crate) fn expand(
     statement: &mut Statement,
 ) -> Result<Overrides> {
     let mut functions = Overrides::new();
-    let done = visit_expressions_mut(statement, |part| {
-        match rewritten(environment, lakes, part, &mut functions) {
-            Ok(Some(new)) => *part = new,
-            Ok(None) => {}
-            Err(error) => return ControlFlow::Break(error),
-        }
-        ControlFlow::Continue(())
-    });
-    match done {
-        ControlFlow::Continue(()) => Ok(functions),
-        ControlFlow::Break(error) => Err(error),
-    }
+    replace(statement, |part| rewritten(environment, lakes, part, &mut functions))?;
+    Ok(functions)
 }
 
 fn rewritten(

@@ -56,8 +56,17 @@ pub(crate) async fn expand(
         let version = version(environment, lakes, &call).await?;
         versions.insert(call.model, version);
     }
+    replace(statement, |part| rewritten(part, &versions, &mut functions))?;
+    Ok(functions)
+}
+
+/// Puts what `new` gives in the place of expressions.
+pub(crate) fn replace(
+    statement: &mut Statement,
+    mut new: impl FnMut(&Expr) -> Result<Option<Expr>>,
+) -> Result<()> {
     let done = visit_expressions_mut(statement, |part| {
-        match rewritten(part, &versions, &mut functions) {
+        match new(part) {
             Ok(Some(new)) => *part = new,
             Ok(None) => {}
             Err(error) => return ControlFlow::Break(error),
@@ -65,7 +74,7 @@ pub(crate) async fn expand(
         ControlFlow::Continue(())
     });
     match done {
-        ControlFlow::Continue(()) => Ok(functions),
+        ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
 }

@@ -48,7 +48,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Place, SEPARATOR, key};
 
 pub(crate) use evaluate::{NAME as EVALUATE, evaluate};
-pub(crate) use expand::{called, cast, expand};
+pub(crate) use expand::{called, cast, expand, replace};
 pub(crate) use library::imported;
 pub(crate) use options::Given;
 pub(crate) use reference::{find, undefined};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, UnaryOperator, Value};
 
+use super::described::Described;
 use crate::error::{Error, Result};
 use crate::experiments::Experiment;
 use crate::functions::literal;
@@ -15,6 +16,8 @@ pub(super) struct Arguments {
     function: &'static str,
     values: HashMap<&'static str, Expr>,
     experiment: Option<Experiment>,
+    /// Of relations whose columns are not listed, by their texts.
+    pub columns: HashMap<String, Vec<Described>>,
 }
 
 impl Arguments {
@@ -44,7 +47,18 @@ impl Arguments {
                 values.insert(name, value.clone());
             }
         }
-        Ok(Self { function, values, experiment: None })
+        Ok(Self { function, values, experiment: None, columns: HashMap::new() })
+    }
+
+    /// Whether it is given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// The columns of a relation that is read, if the call does not list them.
+    pub(super) fn described(&self, name: &'static str) -> Result<&[Described]> {
+        let relation = self.relation(name)?;
+        Ok(self.columns.get(&relation).map(Vec::as_slice).unwrap_or_default())
     }
 
     /// What is not given is as the experiment has it.

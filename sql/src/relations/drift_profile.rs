@@ -1,4 +1,4 @@
-//! `drift_profile(table, features => …)`: what later data are compared with, computed once.
+//! `drift_profile(table [, features => …])`: what later data are compared with, computed once.
 //!
 //! A row per feature, for a table of one's own: `CREATE TABLE p AS SELECT * FROM drift_profile(…)`,
 //! and then `drift_report(profile => 'p', current => …)` any number of times.
@@ -26,7 +26,10 @@ const FIELDS: &[&str] = &[
 
 /// The query.
 pub(super) fn query(arguments: &Arguments) -> Result<String> {
-    let features = arguments.texts("features")?;
+    let mut features = arguments.texts("features")?;
+    if features.is_empty() {
+        features.extend(arguments.described("table")?.iter().map(|column| column.0.clone()));
+    }
     if features.is_empty() {
         return Err(Error::new("22023", "drift_profile needs features")
             .with_hint("Write features => ARRAY['age', 'country']."));

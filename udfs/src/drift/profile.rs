@@ -25,13 +25,15 @@ const VERSION: u64 = 1;
 pub struct Profile {
     counted: Sampled,
     sketch: Option<Kll>,
+    /// Numbers that were waiting when their distinct ones were counted last.
+    looked_at: u64,
 }
 
 impl Profile {
     /// Takes rows of a column.
     pub fn push(&mut self, column: &Column<'_>, rows: &[u32]) {
         column.push(&mut self.counted, rows);
-        self.reduce(PENDING);
+        self.reduce(false);
     }
 
     /// Adds the rows of another.
@@ -42,28 +44,31 @@ impl Profile {
             (sketch @ None, other) => *sketch = other,
             (Some(_), None) => {}
         }
-        self.reduce(PENDING);
+        self.reduce(false);
     }
 
-    /// Numbers that are waiting go into the sketch, if there are many or it has begun.
-    fn reduce(&mut self, pending: u64) {
+    /// Numbers that are waiting go into the sketch, if there are many (or all are to) and they are
+    /// not few distinct ones.
+    fn reduce(&mut self, all: bool) {
         let waiting = self.counted.values.sample.count();
-        if waiting < pending.max(1) {
+        if waiting == 0 || (!all && waiting < self.looked_at + PENDING) {
             return;
         }
         let ranked = self.counted.values.sample.ranked();
         if self.sketch.is_none() && ranked.runs().count() <= DISTINCT {
+            self.looked_at = waiting;
             return;
         }
         let sketch = self.sketch.get_or_insert_with(|| Kll::new(SKETCH));
         ranked.runs().for_each(|(value, count)| sketch.push_many(value, count));
         self.counted.values.sample = Sample::default();
+        self.looked_at = 0;
     }
 
     /// Nothing waits any more.
     pub fn reduced(&self) -> Self {
         let mut profile = self.clone();
-        profile.reduce(0);
+        profile.reduce(true);
         profile
     }
 
@@ -103,7 +108,7 @@ impl Profile {
             false => Some(Kll::from_bytes(sketch)?),
         };
         let counted = Sampled::decode(take_slice(&mut bytes)?)?;
-        (version == VERSION && bytes.is_empty()).then_some(Self { counted, sketch })
+        (version == VERSION && bytes.is_empty()).then_some(Self { counted, sketch, looked_at: 0 })
     }
 
     /// Bytes held outside the value itself.

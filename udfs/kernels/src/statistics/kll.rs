@@ -29,6 +29,8 @@ pub struct Kll {
     levels: Vec<Vec<u64>>,
     ends: Option<(u64, u64)>,
     coin: u64,
+    /// What the lowest level may hold.
+    lowest: usize,
 }
 
 /// How far a rank is off, as a share of the rows, with 99 % probability (fitted by the authors of
@@ -41,7 +43,7 @@ impl Kll {
     /// An empty sketch.
     pub fn new(k: usize) -> Self {
         let k = k.clamp(LEAST, 1 << 16);
-        Self { k, levels: vec![Vec::new()], ends: None, coin: 0x9e37_79b9_7f4a_7c15 }
+        Self { k, levels: vec![Vec::new()], ends: None, coin: 0x9e37_79b9_7f4a_7c15, lowest: k }
     }
 
     /// Adds a value.
@@ -52,7 +54,7 @@ impl Kll {
     fn push_key(&mut self, key: u64) {
         self.widen(key, key);
         self.levels[0].push(key);
-        if self.levels[0].len() >= self.capacity(0) {
+        if self.levels[0].len() >= self.lowest {
             self.compress();
         }
     }
@@ -158,7 +160,9 @@ impl Kll {
             && (1..=LEVELS).contains(&levels.len())
             && held <= 4 * k + LEAST * LEVELS;
         let ends = (low <= high).then_some((low, high));
-        valid.then_some(Self { k, levels, ends, coin })
+        let mut sketch = Self { k, levels, ends, coin, lowest: k };
+        sketch.lowest = sketch.levels.first().map_or(k, |_| sketch.capacity(0));
+        valid.then_some(sketch)
     }
 
     fn widen(&mut self, low: u64, high: u64) {
@@ -183,10 +187,10 @@ impl Kll {
             let held: usize = self.levels.iter().map(Vec::len).sum();
             let room: usize = (0..self.levels.len()).map(|level| self.capacity(level)).sum();
             if held < room {
-                return;
+                break;
             }
             let full = |level: &usize| self.levels[*level].len() >= self.capacity(*level);
-            let Some(level) = (0..self.levels.len()).find(full) else { return };
+            let Some(level) = (0..self.levels.len()).find(full) else { break };
             self.grow(level + 2);
             let odd = self.toss();
             let (below, above) = self.levels.split_at_mut(level + 1);
@@ -198,6 +202,7 @@ impl Kll {
             keys.clear();
             keys.extend(left);
         }
+        self.lowest = self.capacity(0);
     }
 
     /// 0 or 1 (xorshift64*, Vigna 2016).
