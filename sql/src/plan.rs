@@ -31,6 +31,7 @@ mod wildcard;
 use std::sync::Arc;
 
 use catalog::{Lake, Retention, Transaction};
+use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{Column, DFSchema, ScalarValue};
@@ -95,6 +96,9 @@ pub struct Environment {
     pub alone: bool,
     /// Feature views are read from the rows that are kept of them, where there are.
     pub reads_kept: bool,
+    /// When the transaction began by the server's clock, whatever `now()` answers: for records of
+    /// who did what and when.
+    pub clock: DateTime<Utc>,
     /// What the server knows of itself and of the connection.
     pub live: Option<Arc<dyn Live>>,
     /// Type names in casts.

@@ -75,7 +75,7 @@ pub(crate) enum End {
 /// Something that was done with an experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Event {
-    /// RFC 3339.
+    /// RFC 3339, by the server's clock.
     pub at: String,
     pub by: String,
     /// `create`, `start`, `ramp`, `stop`, `ship`, `drop`.

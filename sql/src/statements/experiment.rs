@@ -265,7 +265,7 @@ fn happened(
     reason: Option<String>,
 ) -> Event {
     Event {
-        at: experiments::now(context.environment).to_rfc3339(),
+        at: context.environment.clock.to_rfc3339(),
         by: context.environment.user.clone(),
         event: event.to_owned(),
         ramp: experiment.ramp,
