@@ -19,13 +19,24 @@
 //! must pass, which needs no correction.
 
 use super::arguments::{Arguments, quoted};
-use super::units::units;
+use super::units::{compared, units};
 use crate::error::{Error, Result};
 use crate::functions::literal;
 use crate::parse::{self, Arm, Metric, MetricRole};
 
-pub(super) const ARGUMENTS: &[&str] =
-    &["table", "unit", "variant", "control", "metrics", "arms", "alpha", "tuning_n", "experiment"];
+pub(super) const ARGUMENTS: &[&str] = &[
+    "table",
+    "unit",
+    "variant",
+    "control",
+    "metrics",
+    "arms",
+    "alpha",
+    "tuning_n",
+    "experiment",
+    "covariate",
+    "cluster",
+];
 
 /// Fields of a row, as the aggregates give them.
 const FIELDS: &[&str] =
@@ -179,10 +190,7 @@ fn names(side: &str, count: usize) -> String {
 
 /// One side's test of a metric against every treatment arm.
 fn call(arguments: &Arguments, place: usize, metric: &Metric, worse: bool) -> Result<String> {
-    let values = match &metric.divisor {
-        Some(_) => format!("ab_ratio_each(m{place}, d{place}, variant"),
-        None => format!("ab_ttest_each(m{place}, variant"),
-    };
+    let values = compared(arguments, place, metric.divisor.is_some())?;
     let upwards = worse == metric.lower_is_better;
     let margin = metric.max_regression * if metric.lower_is_better { 1.0 } else { -1.0 };
     Ok(format!(

@@ -6,7 +6,7 @@
 
 use super::arguments::{Arguments, quoted};
 use super::slices::grouped;
-use super::units::units;
+use super::units::{compared, units};
 use crate::error::{Error, Result};
 use crate::functions::literal;
 
@@ -90,18 +90,7 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
 
 /// The aggregate of a metric.
 fn call(arguments: &Arguments, place: usize, is_ratio: bool) -> Result<String> {
-    let cluster = arguments.text("cluster")?.is_some();
-    let covariate = arguments.text("covariate")?.is_some();
-    let values = match (is_ratio, cluster, covariate) {
-        (true, false, _) => format!("ab_ratio_each(m{place}, d{place}, variant"),
-        (false, true, _) => format!("ab_ttest_clustered_each(m{place}, variant, cluster"),
-        (false, false, true) => format!("ab_cuped_each(m{place}, x, variant"),
-        (false, false, false) => format!("ab_ttest_each(m{place}, variant"),
-        (true, true, _) => {
-            let message = "a ratio metric has no clusters: the unit of a ratio is its cluster";
-            return Err(Error::new("22023", message).with_hint("Write unit => 'the cluster'."));
-        }
-    };
+    let values = compared(arguments, place, is_ratio)?;
     Ok(format!(
         "{values}, control => {}, alpha => {}, tuning_n => {}) AS r{place}",
         quoted(arguments.text("control")?.as_ref()),

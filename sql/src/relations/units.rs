@@ -1,7 +1,7 @@
 //! The units of an experiment: one row per unit and arm with the sums of its metrics.
 
 use super::arguments::Arguments;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::parse::Metric;
 
 /// One row per unit and arm with its sums, or the rows themselves without a unit.
@@ -34,4 +34,20 @@ pub(super) fn units(
     };
     let table = arguments.relation("table")?;
     Ok(format!("SELECT {} FROM {table}{grouping}", columns.join(", ")))
+}
+
+/// The start of the call that compares every arm with control in a metric.
+pub(super) fn compared(arguments: &Arguments, place: usize, is_ratio: bool) -> Result<String> {
+    let cluster = arguments.text("cluster")?.is_some();
+    let covariate = arguments.text("covariate")?.is_some();
+    Ok(match (is_ratio, cluster, covariate) {
+        (true, false, _) => format!("ab_ratio_each(m{place}, d{place}, variant"),
+        (false, true, _) => format!("ab_ttest_clustered_each(m{place}, variant, cluster"),
+        (false, false, true) => format!("ab_cuped_each(m{place}, x, variant"),
+        (false, false, false) => format!("ab_ttest_each(m{place}, variant"),
+        (true, true, _) => {
+            let message = "a ratio metric has no clusters: the unit of a ratio is its cluster";
+            return Err(Error::new("22023", message).with_hint("Write unit => 'the cluster'."));
+        }
+    })
 }
