@@ -110,3 +110,35 @@ def test_employment_from_2015_to_2018(server):
                'select * from people where year = 2018', label => 'employed') order by label"""
         ).fetchall()
         assert [row[0] for row in labels] == ["0", "1"] and not any(row[3] for row in labels)
+
+
+def test_a_stop_is_seen_everywhere_at_once_and_for_ever(server):
+    """A server of requests holds a prepared statement; a job stops the experiment; a power cut changes nothing."""
+    with server.connect() as asks, server.connect() as job:
+        job.execute(
+            "create experiment e unit user_id arms (control, treatment) "
+            "metrics (guardrail errors lower is better max regression 10 percent) start"
+        )
+        query = "select ab_assign('e', %s)"
+        arms = {asks.execute(query, (user,), prepare=True).fetchone()[0] for user in range(50)}
+        assert arms == {"control", "treatment"}
+        # Errors are 1 in 10 for control and 3 in 10 for treatment.
+        job.execute(
+            "create table units as select i as user_id, v as variant, "
+            "(i % 10 < case when v = 'control' then 1 else 3 end)::int as errors "
+            "from generate_series(1, 3000) s(i), (values ('control'), ('treatment')) t(v)"
+        )
+        notices = []
+        job.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+        job.execute("alter experiment e stop if breached in 'select * from units where user_id <= 20'")
+        assert notices == ['no guardrail of experiment "e" is breached']
+        assert asks.execute(query, (1,), prepare=True).fetchone()[0] in arms
+        job.execute("alter experiment e stop if breached in 'units'")
+        assert notices[1].startswith('experiment "e" is stopped: treatment: guardrail errors is worse')
+        assert asks.execute(query, (1,), prepare=True).fetchone() == (None,)
+        server.kill()
+        server.start()
+        with server.connect() as again:
+            assert one(again, "select ab_assign('e', 1)") == (None,)
+            events = again.execute("select event, role from ml.experiment_events").fetchall()
+            assert events == [("create", "ann"), ("start", "ann"), ("stop", "ann")]
