@@ -3,6 +3,7 @@
 //! Expected numbers: DuckDB 1.5.5, `select policy, count(*), sum(click) from
 //! 'obd_impressions.parquet' group by 1`: bts 30000 157, random 30000 130; distinct segments and
 //! items likewise. The test of both policies: z = 1.5976, p = 0.1101 by hand (pooled proportions).
+//! Segments in a ramp of a tenth and of a half: mmh3 5.3.1, of those of policy bts.
 
 use std::process::Command;
 
@@ -50,6 +51,7 @@ fn the_demo_runs_and_runs_again() {
             lines(&text, "30000").contains(&vec!["30000", "30000", "0.2077", "0.1101", "ok"]),
             "{text}"
         );
+        assert!(lines(&text, "309").contains(&vec!["309", "35", "147", "0"]), "{text}");
         // The rows deleted in step 8 are there in the last step, which reads the past.
         assert_eq!(lines(&text, "random").last(), Some(&vec!["random", "30000"]), "{text}");
     }

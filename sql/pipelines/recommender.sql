@@ -107,16 +107,45 @@ SELECT (r).n_control, (r).n_treatment, round((r).lift::numeric, 4) AS lift,
        round((r).p_value::numeric, 4) AS p_value, (r).status
 FROM (SELECT ab_ztest_prop(click = 1, policy, control => 'random', treatment => 'bts') AS r
       FROM shop.impressions VERSION AS OF 'before_cleaning') t;
+SELECT metric, coalesce(slice_value, 'all campaigns') AS campaign, n_control, n_treatment,
+       round(lift::numeric, 4) AS lift, round(p_value::numeric, 4) AS p_value,
+       round(p_adjusted::numeric, 4) AS p_adjusted
+FROM ab_report('SELECT * FROM shop.impressions VERSION AS OF ''before_cleaning''', variant => 'policy',
+               control => 'random', metrics => ARRAY['click'], slices => ARRAY['campaign'],
+               correction => 'bonferroni')
+ORDER BY slice_value NULLS FIRST;
 
--- step: drift between the first days and the last: features, and what the model says of them
-SELECT feature, round(psi::numeric, 4) AS psi, drifted FROM (
-  SELECT 'impressions' AS feature, (psi(impressions, shown_at >= '2019-11-28')).value AS psi,
-         (psi(impressions, shown_at >= '2019-11-28')).drifted AS drifted FROM shop.examples
-  UNION ALL
-  SELECT 'position', (psi(position, shown_at >= '2019-11-28')).value,
-         (psi(position, shown_at >= '2019-11-28')).drifted FROM shop.examples
-  UNION ALL
-  SELECT 'prediction', (psi(p, shown_at >= '2019-11-28')).value,
-         (psi(p, shown_at >= '2019-11-28')).drifted
-  FROM (SELECT shown_at, predict_proba('shop.clicks', *) AS p FROM shop.examples) s) d
+-- step: may it be shipped? tests that are valid however often one looks
+SELECT metric, role, verdict, decision, reason
+FROM ab_decision('SELECT * FROM shop.impressions VERSION AS OF ''before_cleaning''', variant => 'policy',
+                 control => 'random', arms => 'random, bts',
+                 metrics => 'PRIMARY click, GUARDRAIL click AS clicks MAX REGRESSION 50 PERCENT')
+ORDER BY metric;
+
+-- step: the next experiment: a tenth of the segments, half of them; whoever was in it stays
+DROP EXPERIMENT IF EXISTS shop.ranking;
+CREATE EXPERIMENT shop.ranking UNIT segment ARMS (bts 50, taste 50)
+  METRICS (PRIMARY click, GUARDRAIL click AS clicks MAX REGRESSION 50 PERCENT);
+ALTER EXPERIMENT shop.ranking RAMP TO 10 PERCENT;
+DROP TABLE IF EXISTS shop.exposed;
+CREATE TABLE shop.exposed AS
+SELECT segment, ab_assign('shop.ranking', segment) AS arm FROM (SELECT DISTINCT segment FROM shop.examples) s;
+ALTER EXPERIMENT shop.ranking RAMP TO 50 PERCENT;
+SELECT count(*) AS segments, count(arm) AS before, count(ab_assign('shop.ranking', segment)) AS now,
+       count(*) FILTER (WHERE arm <> ab_assign('shop.ranking', segment)) AS moved
+FROM shop.exposed;
+ALTER EXPERIMENT shop.ranking STOP REASON 'the demo ends';
+SELECT e.event, e.ramp, e.reason FROM ml.experiment_events e
+WHERE e.experiment_name = 'ranking' ORDER BY e.at DESC LIMIT 2;
+
+-- step: drift between the first day and the last: features, and what the model says of them
+SELECT feature, round(score::numeric, 4) AS psi, drifted, suspected_cause
+FROM drift_report('SELECT * FROM shop.examples WHERE shown_at < ''2019-11-25''',
+                  'SELECT * FROM shop.examples WHERE shown_at >= ''2019-11-30''',
+                  features => ARRAY['user_feature_0', 'user_feature_1', 'user_feature_2', 'user_feature_3',
+                                    'position', 'item_feature_0'])
 ORDER BY feature;
+SELECT 'prediction' AS what, round(score::numeric, 4) AS psi, round(ks_statistic::numeric, 4) AS ks, drifted
+FROM prediction_drift('SELECT predict_proba(''shop.clicks'', *) AS p FROM shop.examples WHERE shown_at < ''2019-11-25''',
+                      'SELECT predict_proba(''shop.clicks'', *) AS p FROM shop.examples WHERE shown_at >= ''2019-11-30''',
+                      prediction => 'p');

@@ -31,6 +31,7 @@ use datafusion::sql::sqlparser::ast::{CastKind, DataType as SqlType, Expr};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::experiments::EXPERIMENT;
 use crate::plan::{self, Place, SEPARATOR, key};
 
 pub use get_features::FeatureRelations;
@@ -280,7 +281,7 @@ pub fn rename_schema(transaction: &mut Transaction, from: &str, to: &str) -> Res
 fn of_schema(state: &State, schema: &str) -> Vec<(String, String)> {
     let prefix = key(schema, "");
     let found = state.definitions.keys().filter(|(kind, key)| {
-        matches!(kind.as_str(), VIEW | SERVICE | TRAINING_SET | SEQUENCE | MODEL)
+        matches!(kind.as_str(), VIEW | SERVICE | TRAINING_SET | SEQUENCE | MODEL | EXPERIMENT)
             && key.starts_with(&prefix)
     });
     found.cloned().collect()

@@ -8,6 +8,7 @@ pub mod asof;
 pub mod changes;
 pub mod copy;
 pub mod error;
+mod experiments;
 pub mod features;
 pub mod functions;
 mod models;

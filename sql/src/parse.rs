@@ -5,6 +5,7 @@ mod copy;
 mod cursor;
 mod depth;
 mod dialect;
+mod experiment;
 mod feature;
 mod fold;
 mod grant;
@@ -25,6 +26,10 @@ use crate::error::{Error, Result};
 pub use copy::{Copy, CopyPlace, CopyRows, CopyValue};
 pub use cursor::{Direction, Fetch};
 pub use dialect::SextantDialect;
+pub use experiment::{
+    Arm, CreateExperiment, ExperimentChange, Metric, MetricRole, OfExperiment, StartTime,
+};
+pub(crate) use experiment::{arms, metrics};
 pub use feature::{
     AlterFeatureView, CreateFeatureService, CreateFeatureView, CreateTrainingSet, FeatureOption,
     Freshness, OfFeatures, ServiceView, TrainingSetSource,

@@ -32,6 +32,7 @@ mod wildcard;
 use std::sync::Arc;
 
 use catalog::{Lake, Retention, Transaction};
+use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{Column, DFSchema, ScalarValue};
@@ -97,6 +98,9 @@ pub struct Environment {
     pub alone: bool,
     /// Feature views are read from the rows that are kept of them, where there are.
     pub reads_kept: bool,
+    /// When the transaction began by the server's clock, whatever `now()` answers: for records of
+    /// who did what and when.
+    pub clock: DateTime<Utc>,
     /// What the server knows of itself and of the connection.
     pub live: Option<Arc<dyn Live>>,
     /// Type names in casts.
@@ -173,11 +177,12 @@ pub(crate) async fn plan_at_depth(
         return Err(Error::new("54001", "views are nested too deeply"));
     }
     let (mut statement, mut overrides) = (statement, overrides);
-    crate::relations::expand(&mut statement)?;
+    Box::pin(crate::relations::expand(environment, lakes, &mut statement)).await?;
     crate::nearest::expand(environment, lakes, &mut statement)?;
     names::assign(&mut statement);
     let models = Box::pin(crate::models::expand(environment, lakes, &mut statement));
     overrides.extend(models.await?);
+    overrides.extend(crate::experiments::expand(environment, lakes, &mut statement)?);
     natural::spell_out(environment, lakes, &mut statement);
     convert::fold_casts(&mut statement);
     names::current_user(&mut statement);

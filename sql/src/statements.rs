@@ -17,11 +17,13 @@ mod definition;
 mod dependent;
 mod drop;
 mod drop_role;
+mod experiment;
 mod feature_service;
 mod feature_view;
 mod follow;
 mod grant;
 mod index;
+mod kill_switch;
 mod lock;
 mod materialized_view;
 mod model;
@@ -163,6 +165,7 @@ async fn run_own(context: &mut Context<'_>, own: &Own, text: &str) -> Result<Opt
         Own::Rights(rights) => run_rights(context, rights),
         Own::Features(of_features) => run_features(context, of_features, text).await,
         Own::Models(of_model) => Box::pin(model::run(context, of_model, text)).await,
+        Own::Experiments(of) => Box::pin(experiment::run(context, of)).await,
         // Cursors are the connection's; COPY is planned.
         Own::Fetch(_) | Own::Close(_) | Own::Copy(_) => return Ok(None),
     }?;

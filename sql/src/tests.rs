@@ -45,6 +45,7 @@ impl Db {
             alone: false,
             reads_kept: true,
             retention: catalog::Retention::default(),
+            clock: Default::default(),
             engine,
             lake: Arc::clone(&lake),
             database: "db".into(),

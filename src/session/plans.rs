@@ -272,6 +272,7 @@ impl Session {
             retention,
             alone: self.alone(),
             reads_kept: true,
+            clock: started.unwrap_or_default(),
             engine,
             lake: Arc::clone(self.server.lake()),
             database: self.database.clone(),

@@ -24,7 +24,7 @@ const NAMES: [(&str, char); 14] = [
     ("CREATE", 'C'),
     ("TEMPORARY", 'T'),
     ("CONNECT", 'c'),
-    // Of models; Postgres has no such letters.
+    // Of models and experiments; Postgres has no such letters.
     ("TRAIN", 'l'),
     ("DEPLOY", 'p'),
 ];
@@ -127,7 +127,7 @@ impl Acl {
             Kind::Schema => Privileges::NONE,
             Kind::Database => Privileges::TEMPORARY.with(Privileges::CONNECT),
             Kind::Function => Privileges::EXECUTE,
-            Kind::Model => Privileges::NONE,
+            Kind::Model | Kind::Experiment => Privileges::NONE,
         };
         match everybody.is_empty() {
             true => vec![own],

@@ -62,7 +62,7 @@ impl Authority {
         let reads = match kind {
             Kind::Table => Privileges::SELECT,
             Kind::Schema => Privileges::USAGE,
-            Kind::Database | Kind::Function | Kind::Model => Privileges::NONE,
+            Kind::Database | Kind::Function | Kind::Model | Kind::Experiment => Privileges::NONE,
         };
         let writes = match kind {
             Kind::Table => Privileges::INSERT.with(Privileges::UPDATE).with(Privileges::DELETE),

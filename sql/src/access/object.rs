@@ -6,6 +6,7 @@ use catalog::{ACCESS, Relation, State, Transaction};
 use super::acl::{Acl, Privileges};
 use super::role::{BOOTSTRAP, DATABASE_OWNER};
 use crate::error::{Error, Result};
+use crate::experiments::EXPERIMENT;
 use crate::plan::{Found, Place};
 use crate::statements::external;
 
@@ -18,6 +19,7 @@ pub enum Kind {
     Database,
     Function,
     Model,
+    Experiment,
 }
 
 /// An object that rights are granted on.
@@ -46,6 +48,7 @@ impl Kind {
             }
             Self::Function => Privileges::EXECUTE,
             Self::Model => Privileges::USAGE.with(Privileges::TRAIN).with(Privileges::DEPLOY),
+            Self::Experiment => Privileges::USAGE.with(Privileges::DEPLOY),
         }
     }
 
@@ -57,6 +60,7 @@ impl Kind {
             Self::Database => "database",
             Self::Function => "function",
             Self::Model => "model",
+            Self::Experiment => "experiment",
         }
     }
 }
@@ -105,6 +109,12 @@ impl Object {
         Self { kind: Kind::Model, word: "model", name, key }
     }
 
+    /// An experiment, by its uuid.
+    pub fn experiment(name: &str, uuid: &str) -> Self {
+        let (name, key) = (name.to_owned(), uuid.to_owned());
+        Self { kind: Kind::Experiment, word: "experiment", name, key }
+    }
+
     /// Its owner and grants.
     pub fn acl(&self, state: &State) -> Acl {
         let key = (ACCESS.to_owned(), self.key.clone());
@@ -127,6 +137,9 @@ impl Object {
     }
 }
 
+/// An object of a name and a uuid.
+type Made = fn(&str, &str) -> Object;
+
 /// Every object with rights of its own.
 pub(crate) fn all(state: &State, database: &str) -> Vec<Object> {
     let mut found = vec![Object::database(database)];
@@ -140,10 +153,12 @@ pub(crate) fn all(state: &State, database: &str) -> Vec<Object> {
             let key = key.clone();
             found.push(Object { kind: Kind::Table, word: "foreign table", name, key });
         }
-        if kind == MODEL
+        if let Some(of) = [(MODEL, Object::model as Made), (EXPERIMENT, Object::experiment)]
+            .into_iter()
+            .find_map(|(known, of)| (kind == known).then_some(of))
             && let Some(uuid) = definition.body.get("uuid").and_then(|uuid| uuid.as_str())
         {
-            found.push(Object::model(key.rsplit('\u{1f}').next().unwrap_or(key), uuid));
+            found.push(of(key.rsplit('\u{1f}').next().unwrap_or(key), uuid));
         }
         if kind == ACCESS
             && let Some(name) = key.strip_prefix("function\u{1f}")

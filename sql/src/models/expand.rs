@@ -56,8 +56,17 @@ pub(crate) async fn expand(
         let version = version(environment, lakes, &call).await?;
         versions.insert(call.model, version);
     }
+    replace(statement, |part| rewritten(part, &versions, &mut functions))?;
+    Ok(functions)
+}
+
+/// Puts what `new` gives in the place of expressions.
+pub(crate) fn replace(
+    statement: &mut Statement,
+    mut new: impl FnMut(&Expr) -> Result<Option<Expr>>,
+) -> Result<()> {
     let done = visit_expressions_mut(statement, |part| {
-        match rewritten(part, &versions, &mut functions) {
+        match new(part) {
             Ok(Some(new)) => *part = new,
             Ok(None) => {}
             Err(error) => return ControlFlow::Break(error),
@@ -65,7 +74,7 @@ pub(crate) async fn expand(
         ControlFlow::Continue(())
     });
     match done {
-        ControlFlow::Continue(()) => Ok(functions),
+        ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
 }
@@ -196,7 +205,7 @@ fn of_side(call: &mut Call, version: &Version) -> Result<(Vec<Expr>, With)> {
 }
 
 /// A value as one of a type, which a parameter then has.
-pub(super) fn cast(value: Expr, of: &str) -> Result<Expr> {
+pub(crate) fn cast(value: Expr, of: &str) -> Result<Expr> {
     let mut cast = parse::parse_expression(&format!("CAST(x AS {of})"))?;
     if let Expr::Cast { expr, .. } = &mut cast {
         **expr = value;
@@ -205,7 +214,7 @@ pub(super) fn cast(value: Expr, of: &str) -> Result<Expr> {
 }
 
 /// A call of another function with other arguments.
-pub(super) fn called(like: &Function, name: &str, arguments: Vec<Expr>) -> Expr {
+pub(crate) fn called(like: &Function, name: &str, arguments: Vec<Expr>) -> Expr {
     let unnamed = |argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument));
     let list = FunctionArgumentList {
         duplicate_treatment: None,

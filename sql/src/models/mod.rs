@@ -51,7 +51,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Place, SEPARATOR, key};
 
 pub(crate) use evaluate::{NAME as EVALUATE, evaluate};
-pub(crate) use expand::expand;
+pub(crate) use expand::{called, cast, expand, replace};
 pub(crate) use library::imported;
 pub(crate) use options::Given;
 pub(crate) use reference::{find, undefined};

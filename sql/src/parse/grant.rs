@@ -5,7 +5,7 @@
 //!   REVOKE [GRANT OPTION FOR] privilege, … ON object, … FROM role, … [CASCADE | RESTRICT]
 //!   GRANT role, … TO role, … [WITH ADMIN OPTION]   REVOKE [ADMIN OPTION FOR] role, … FROM role, …
 //!   ALTER DEFAULT PRIVILEGES [FOR ROLE role, …] [IN SCHEMA s, …] GRANT | REVOKE …
-//!   ALTER TABLE | VIEW | SCHEMA | DATABASE | MODEL name OWNER TO role
+//!   ALTER TABLE | VIEW | SCHEMA | DATABASE | MODEL | EXPERIMENT name OWNER TO role
 //!   REASSIGN OWNED BY role, … TO role              DROP OWNED BY role, … [CASCADE | RESTRICT]
 //! ```
 
@@ -40,6 +40,7 @@ pub enum Objects {
     Databases(Vec<ObjectName>),
     Functions(Vec<ObjectName>),
     Models(Vec<ObjectName>),
+    Experiments(Vec<ObjectName>),
     /// ALL TABLES IN SCHEMA: the plural word, and the schemas.
     AllIn(&'static str, Vec<Ident>),
     /// ALTER DEFAULT PRIVILEGES: the plural word of what will be made.
@@ -98,7 +99,7 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Option<Rights>, ParserError> 
 
 fn owner(parser: &mut Parser) -> Result<Option<Rights>, ParserError> {
     parser.expect_keyword(Keyword::ALTER)?;
-    let kinds = ["TABLE", "VIEW", "SCHEMA", "DATABASE", "MODEL"];
+    let kinds = ["TABLE", "VIEW", "SCHEMA", "DATABASE", "MODEL", "EXPERIMENT"];
     let Some(word) = kinds.into_iter().find(|kind| words(parser, &[kind])) else {
         return parser.expected("a kind of object", parser.peek_token());
     };
@@ -223,6 +224,9 @@ fn objects(parser: &mut Parser) -> Result<Objects, ParserError> {
     }
     if words(parser, &["MODEL"]) {
         return names(parser).map(Objects::Models);
+    }
+    if words(parser, &["EXPERIMENT"]) {
+        return names(parser).map(Objects::Experiments);
     }
     if words(parser, &["DATABASE"]) {
         return names(parser).map(Objects::Databases);

@@ -17,6 +17,7 @@
 //!   GRANT and its like                               (module `grant`)
 //!   CREATE FEATURE VIEW and its like                 (module `feature`)
 //!   CREATE MODEL and its like                        (module `model`)
+//!   CREATE EXPERIMENT and its like                   (module `experiment`)
 //!   CREATE EXTERNAL TABLE t [(…)] STORED AS PARQUET|CSV|JSON LOCATION '…' [OPTIONS (…)]
 //! ```
 
@@ -30,6 +31,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::copy::{self, Copy};
 use super::cursor::{self, Fetch};
+use super::experiment::{self, OfExperiment};
 use super::feature::{self, OfFeatures};
 use super::grant::{self, Rights};
 use super::model::{self, OfModel};
@@ -90,6 +92,7 @@ pub enum Own {
     Rights(Rights),
     Features(OfFeatures),
     Models(OfModel),
+    Experiments(OfExperiment),
 }
 
 /// What is to be tidied up: the tables, or all of them.
@@ -173,6 +176,9 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Own>, ParserError> {
     }
     if let Some(of_model) = model::parse(parser)? {
         return Ok(Some(Own::Models(of_model)));
+    }
+    if let Some(of_experiment) = experiment::parse(parser)? {
+        return Ok(Some(Own::Experiments(of_experiment)));
     }
     if parser.peek_keyword(Keyword::ALTER) {
         return parser.maybe_parse(alter).map(Option::flatten);

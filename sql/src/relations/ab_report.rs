@@ -6,6 +6,7 @@
 
 use super::arguments::{Arguments, quoted};
 use super::slices::grouped;
+use super::units::{compared, units};
 use crate::error::{Error, Result};
 use crate::functions::literal;
 
@@ -22,6 +23,7 @@ pub(super) const ARGUMENTS: &[&str] = &[
     "sequential",
     "alpha",
     "tuning_n",
+    "experiment",
 ];
 
 /// Fields of an arm's row, as the aggregates give them.
@@ -55,7 +57,7 @@ const FIELDS: &[&str] = &[
 
 /// The query.
 pub(super) fn query(arguments: &Arguments) -> Result<String> {
-    let metrics = arguments.texts("metrics")?;
+    let metrics = arguments.metrics()?;
     if metrics.is_empty() {
         return Err(Error::new("22023", "ab_report needs metrics")
             .with_hint("Write metrics => ARRAY['revenue', 'clicks/impressions']."));
@@ -63,10 +65,10 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
     let slices = arguments.texts("slices")?;
     let units = units(arguments, &metrics, &slices)?;
     let calls: Vec<String> = (0..metrics.len())
-        .map(|place| call(arguments, place, metrics[place].contains('/')))
+        .map(|place| call(arguments, place, metrics[place].divisor.is_some()))
         .collect::<Result<_>>()?;
     let (slice, value, grouping) = grouped(&slices);
-    let names: Vec<String> = metrics.iter().map(|metric| literal(metric)).collect();
+    let names: Vec<String> = metrics.iter().map(|metric| literal(&metric.name)).collect();
     let p = if arguments.flag("sequential")? { "p_sequential" } else { "p_value" };
     let correction = arguments.text("correction")?.unwrap_or_else(|| "none".into());
     let fields: Vec<String> =
@@ -86,52 +88,9 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
     ))
 }
 
-/// One row per unit and arm with its sums, or the rows themselves without a unit.
-fn units(arguments: &Arguments, metrics: &[String], slices: &[String]) -> Result<String> {
-    let unit = arguments.text("unit")?;
-    let sum = |text: &str| match unit {
-        Some(_) => format!("sum({text})"),
-        None => text.to_string(),
-    };
-    let mut columns = vec![format!("{} AS variant", arguments.required("variant")?)];
-    columns.extend(slices.iter().enumerate().map(|(i, slice)| format!("{slice} AS s{i}")));
-    let cluster = arguments.text("cluster")?;
-    columns.extend(cluster.iter().map(|cluster| format!("{cluster} AS cluster")));
-    let keys = columns.len();
-    for (place, metric) in metrics.iter().enumerate() {
-        match metric.split_once('/') {
-            None => columns.push(format!("{} AS m{place}", sum(metric))),
-            Some((above, below)) => {
-                columns.push(format!("{} AS m{place}", sum(above)));
-                columns.push(format!("{} AS d{place}", sum(below)));
-            }
-        }
-    }
-    let covariate = arguments.text("covariate")?;
-    columns.extend(covariate.iter().map(|covariate| format!("{} AS x", sum(covariate))));
-    let by: Vec<String> = unit.iter().cloned().chain((1..=keys).map(|i| i.to_string())).collect();
-    let grouping = match unit {
-        Some(_) => format!(" GROUP BY {}", by.join(", ")),
-        None => String::new(),
-    };
-    let table = arguments.relation("table")?;
-    Ok(format!("SELECT {} FROM {table}{grouping}", columns.join(", ")))
-}
-
 /// The aggregate of a metric.
 fn call(arguments: &Arguments, place: usize, is_ratio: bool) -> Result<String> {
-    let cluster = arguments.text("cluster")?.is_some();
-    let covariate = arguments.text("covariate")?.is_some();
-    let values = match (is_ratio, cluster, covariate) {
-        (true, false, _) => format!("ab_ratio_each(m{place}, d{place}, variant"),
-        (false, true, _) => format!("ab_ttest_clustered_each(m{place}, variant, cluster"),
-        (false, false, true) => format!("ab_cuped_each(m{place}, x, variant"),
-        (false, false, false) => format!("ab_ttest_each(m{place}, variant"),
-        (true, true, _) => {
-            let message = "a ratio metric has no clusters: the unit of a ratio is its cluster";
-            return Err(Error::new("22023", message).with_hint("Write unit => 'the cluster'."));
-        }
-    };
+    let values = compared(arguments, place, is_ratio)?;
     Ok(format!(
         "{values}, control => {}, alpha => {}, tuning_n => {}) AS r{place}",
         quoted(arguments.text("control")?.as_ref()),

@@ -4,14 +4,20 @@ use std::collections::HashMap;
 
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, UnaryOperator, Value};
 
+use super::described::Described;
 use crate::error::{Error, Result};
+use crate::experiments::Experiment;
 use crate::functions::literal;
 use crate::names::folded;
+use crate::parse::Metric;
 
-/// What was given, NULLs left out.
+/// What was given, NULLs left out, and the experiment that says the rest.
 pub(super) struct Arguments {
     function: &'static str,
     values: HashMap<&'static str, Expr>,
+    experiment: Option<Experiment>,
+    /// Of relations whose columns are not listed, by their texts.
+    pub columns: HashMap<String, Vec<Described>>,
 }
 
 impl Arguments {
@@ -41,7 +47,42 @@ impl Arguments {
                 values.insert(name, value.clone());
             }
         }
-        Ok(Self { function, values })
+        Ok(Self { function, values, experiment: None, columns: HashMap::new() })
+    }
+
+    /// Whether it is given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// The columns of a relation that is read, if the call does not list them.
+    pub(super) fn described(&self, name: &'static str) -> Result<&[Described]> {
+        let relation = self.relation(name)?;
+        Ok(self.columns.get(&relation).map(Vec::as_slice).unwrap_or_default())
+    }
+
+    /// What is not given is as the experiment has it.
+    pub(super) fn fill(&mut self, experiment: Experiment) {
+        let text = |text: &str| Expr::Value(Value::SingleQuotedString(text.to_owned()).into());
+        let known = [("unit", experiment.unit.as_str()), ("control", experiment.control())];
+        for (name, value) in known.into_iter().chain([("variant", "variant")]) {
+            self.values.entry(name).or_insert_with(|| text(value));
+        }
+        self.experiment = Some(experiment);
+    }
+
+    /// See `fill`.
+    pub(super) fn experiment(&self) -> Option<&Experiment> {
+        self.experiment.as_ref()
+    }
+
+    /// The metrics: those given as texts, or those of the experiment.
+    pub(super) fn metrics(&self) -> Result<Vec<Metric>> {
+        let given = self.texts("metrics")?;
+        match &self.experiment {
+            Some(experiment) if given.is_empty() => Ok(experiment.metrics.clone()),
+            Some(_) | None => Ok(given.iter().map(|text| Metric::read(text)).collect()),
+        }
     }
 
     /// A text.

@@ -1,5 +1,5 @@
-//! `data_quality(table, columns => …, rules => …)`: counts of every column and violations of every
-//! rule.
+//! `data_quality(table [, columns => …, rules => …])`: counts of every column and violations of
+//! every rule.
 //!
 //! One scan. A rule is a condition that every row must hold; NULL breaks none, as in CHECK.
 
@@ -26,7 +26,10 @@ struct Row {
 
 /// The query.
 pub(super) fn query(arguments: &Arguments) -> Result<String> {
-    let (columns, rules) = (arguments.texts("columns")?, arguments.texts("rules")?);
+    let (mut columns, rules) = (arguments.texts("columns")?, arguments.texts("rules")?);
+    if columns.is_empty() && rules.is_empty() {
+        columns.extend(arguments.described("table")?.iter().map(|column| column.0.clone()));
+    }
     if columns.is_empty() && rules.is_empty() {
         return Err(Error::new("22023", "data_quality needs columns or rules")
             .with_hint("Write columns => ARRAY['age'], rules => ARRAY['age >= 0']."));

@@ -1,7 +1,11 @@
-//! `drift_report(reference, current, features => …)`: drift of every feature and slice, with its
+//! `drift_report(reference, current [, features => …])`: drift of every feature and slice, with its
 //! cause.
 //!
-//! One scan of each side: their rows are put together and each feature is one aggregate.
+//! One scan of each side: their rows are put together and each feature is one aggregate. A profile
+//! as the reference (`profile => …` instead) is one row that holds all of them. Without a list
+//! every column is a feature, and one that only one side has, or that has become another type, is a
+//! row that says so. `window => 'date_trunc(''day'', ts)'` compares each window of the current data
+//! with all of the reference, of which a profile is made first.
 
 use super::arguments::Arguments;
 use super::slices::grouped;
@@ -9,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::functions::literal;
 
 pub(super) const ARGUMENTS: &[&str] =
-    &["reference", "current", "features", "slices", "bins", "threshold"];
+    &["reference", "current", "features", "slices", "bins", "threshold", "profile", "window"];
 
 /// Fields of a feature's row, as the aggregate gives them.
 const FIELDS: &[&str] = &[
@@ -32,39 +36,155 @@ const FIELDS: &[&str] = &[
 
 /// The query.
 pub(super) fn query(arguments: &Arguments) -> Result<String> {
-    let features = arguments.texts("features")?;
+    let (features, changes) = features(arguments)?;
     if features.is_empty() {
         return Err(Error::new("22023", "drift_report needs features")
             .with_hint("Write features => ARRAY['age', 'country']."));
     }
     let slices = arguments.texts("slices")?;
-    let (slice, value, grouping) = grouped(&slices);
-    let side = |name: &'static str, is_current: bool| -> Result<String> {
-        let slices = slices.iter().enumerate().map(|(i, slice)| format!("{slice} AS s{i}"));
-        let features = features.iter().enumerate().map(|(i, feature)| format!("{feature} AS f{i}"));
-        let columns: Vec<String> = slices.chain(features).collect();
-        let table = arguments.relation(name)?;
-        Ok(format!("SELECT {is_current} AS is_current, {} FROM {table}", columns.join(", ")))
+    let window = arguments.text("window")?;
+    let profile = profile(arguments, &features, window.is_some())?;
+    if profile.is_some() && !slices.is_empty() {
+        return Err(Error::new("22023", "drift_report has slices of reference and current only")
+            .with_hint("Leave profile => and window => out."));
+    }
+    let (slice, value, mut grouping) = grouped(&slices);
+    let reference = match &profile {
+        None => rows(arguments, "reference", (&features, &slices), (None, false))?,
+        Some(profile) => of_profile(arguments, profile, &features, window.as_ref())?,
     };
-    let (bins, threshold) =
-        (arguments.constant("bins", "10")?, arguments.constant("threshold", "0.25")?);
-    let calls: Vec<String> = (0..features.len())
-        .map(|i| {
-            format!("drift_summary(f{i}, is_current, bins => {bins}, threshold => {threshold})")
-        })
-        .collect();
+    let current = (window.as_ref(), profile.is_some());
+    let current = rows(arguments, "current", (&features, &slices), current)?;
+    let period = match window {
+        None => "NULL::text",
+        Some(_) => {
+            "GROUP BY w".clone_into(&mut grouping);
+            "w"
+        }
+    };
+    let calls = calls(arguments, features.len(), profile.is_some())?;
     let names: Vec<String> = features.iter().map(|feature| literal(feature)).collect();
     let fields: Vec<String> =
         FIELDS.iter().map(|field| format!("r['{field}'] AS {field}")).collect();
     Ok(format!(
-        "SELECT feature, slice, slice_value, {fields} FROM (SELECT slice, slice_value, \
-         unnest(ARRAY[{names}]) AS feature, unnest(rows) AS r FROM (SELECT {slice} AS slice, \
-         {value} AS slice_value, ARRAY[{calls}] AS rows \
-         FROM ({reference} UNION ALL {current}) AS u {grouping}) AS g) AS m",
+        "SELECT feature, slice, slice_value, period, {fields} FROM (SELECT slice, slice_value, \
+         period, unnest(ARRAY[{names}]) AS feature, unnest(rows) AS r FROM (SELECT {slice} AS \
+         slice, {value} AS slice_value, {period} AS period, ARRAY[{calls}] AS rows \
+         FROM ({reference} UNION ALL {current}) AS u {grouping}) AS g) AS m{changes}",
         fields = fields.join(", "),
         names = names.join(", "),
         calls = calls.join(", "),
-        reference = side("reference", false)?,
-        current = side("current", true)?,
+        changes = changes.concat(),
     ))
+}
+
+/// The profile that stands for the reference, if one does: windows compare with it again and again.
+fn profile(arguments: &Arguments, features: &[String], windows: bool) -> Result<Option<String>> {
+    if arguments.has("profile") {
+        return arguments.relation("profile").map(Some);
+    }
+    if !windows {
+        return Ok(None);
+    }
+    let features: Vec<String> = features.iter().map(|feature| literal(feature)).collect();
+    let (reference, features) = (literal(&arguments.required("reference")?), features.join(", "));
+    let profile = format!("drift_profile({reference}, features => ARRAY[{features}]) AS k");
+    Ok(Some(profile))
+}
+
+/// The rows of a side.
+fn rows(
+    arguments: &Arguments,
+    name: &'static str,
+    (features, slices): (&[String], &[String]),
+    (window, profile): (Option<&String>, bool),
+) -> Result<String> {
+    let mut columns = vec![format!("{} AS is_current", name == "current")];
+    columns.extend(window.iter().map(|window| format!("{window} AS w")));
+    columns.extend(slices.iter().enumerate().map(|(i, slice)| format!("{slice} AS s{i}")));
+    columns.extend(features.iter().enumerate().map(|(i, feature)| format!("{feature} AS f{i}")));
+    let states = if profile { features.len() } else { 0 };
+    columns.extend((0..states).map(|i| format!("NULL::bytea AS p{i}")));
+    Ok(format!("SELECT {} FROM {}", columns.join(", "), arguments.relation(name)?))
+}
+
+/// The aggregate of each feature.
+fn calls(arguments: &Arguments, count: usize, profile: bool) -> Result<Vec<String>> {
+    let (bins, threshold) =
+        (arguments.constant("bins", "10")?, arguments.constant("threshold", "0.25")?);
+    let call = |i: usize| {
+        let profile = if profile { format!(", profile => p{i}") } else { String::new() };
+        format!(
+            "drift_summary(f{i}, is_current, bins => {bins}, threshold => {threshold}{profile})"
+        )
+    };
+    Ok((0..count).map(call).collect())
+}
+
+/// A row with the state of each feature, for every window; a feature that the profile lacks has
+/// seen nothing.
+fn of_profile(
+    arguments: &Arguments,
+    profile: &str,
+    features: &[String],
+    window: Option<&String>,
+) -> Result<String> {
+    let values = (0..features.len()).map(|i| format!("NULL AS f{i}"));
+    let states = (0..features.len()).map(|i| format!("p{i}"));
+    let (names, from) = match window {
+        None => ("false AS is_current", String::new()),
+        Some(window) => {
+            let current = arguments.relation("current")?;
+            let windows =
+                format!("(SELECT DISTINCT {window} AS w FROM {current}) AS w CROSS JOIN ");
+            ("false AS is_current, w", windows)
+        }
+    };
+    let columns: Vec<String> = values.chain(states).collect();
+    let kept = features.iter().enumerate().map(|(i, feature)| {
+        let of = literal(feature);
+        format!("coalesce(max(state) FILTER (WHERE feature = {of}), '\\x'::bytea) AS p{i}")
+    });
+    let kept: Vec<String> = kept.collect();
+    Ok(format!(
+        "SELECT {names}, {} FROM {from}(SELECT {} FROM {profile}) AS p",
+        columns.join(", "),
+        kept.join(", "),
+    ))
+}
+
+/// The features, and rows for columns that cannot be compared.
+fn features(arguments: &Arguments) -> Result<(Vec<String>, Vec<String>)> {
+    let given = arguments.texts("features")?;
+    if !given.is_empty() {
+        return Ok((given, Vec::new()));
+    }
+    let current = arguments.described("current")?;
+    if arguments.has("profile") {
+        return Ok((current.iter().map(|column| column.0.clone()).collect(), Vec::new()));
+    }
+    let reference = arguments.described("reference")?;
+    let (mut same, mut changes) = (Vec::new(), Vec::new());
+    for (name, class) in reference {
+        match current.iter().find(|column| column.0 == *name) {
+            Some((_, now)) if now == class => same.push(name.clone()),
+            Some(_) => changes.push(change(name, class.name(), "type_changed")),
+            None => changes.push(change(name, class.name(), "missing_column")),
+        }
+    }
+    let new = current.iter().filter(|column| !reference.iter().any(|old| old.0 == column.0));
+    changes.extend(new.map(|(name, class)| change(name, class.name(), "new_column")));
+    Ok((same, changes))
+}
+
+/// A row of the report for a column that is another one than it was.
+fn change(feature: &str, class: &str, status: &str) -> String {
+    let fields = FIELDS.iter().map(|field| match *field {
+        "type" => literal(class),
+        "suspected_cause" => "'schema_change'".to_owned(),
+        "status" => literal(status),
+        _ => "NULL".to_owned(),
+    });
+    let fields: Vec<String> = fields.collect();
+    format!(" UNION ALL SELECT {}, NULL, NULL, NULL, {}", literal(feature), fields.join(", "))
 }

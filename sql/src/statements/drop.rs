@@ -5,12 +5,12 @@ use std::sync::Arc;
 use catalog::{Relation, State};
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
-use super::{Context, external, feature_view, index, kind_of, sequence};
+use super::{Context, experiment, external, feature_view, index, kind_of, sequence};
 use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
 use crate::system::definitions;
-use crate::{Notice, features, models, plan};
+use crate::{Notice, experiments, features, models, plan};
 
 pub(super) fn run(
     context: &mut Context<'_>,
@@ -232,6 +232,19 @@ pub(super) fn is_meant(
     }
 }
 
+/// What a schema holds that is no relation, as messages say it.
+fn beside_relations(state: &State, schema: &str) -> Vec<String> {
+    let services = features::services(state).into_iter().map(|(of, name, _)| (of, name));
+    let services = services.map(|(of, name)| ("feature service", of, name));
+    let models = models::models(state).into_iter().map(|(of, name, _)| ("model", of, name));
+    let experiments = experiments::experiments(state).into_iter();
+    let experiments = experiments.map(|(of, name, _)| ("experiment", of, name));
+    let all = services.chain(models).chain(experiments);
+    all.filter(|(_, of, _)| *of == schema)
+        .map(|(kind, of, name)| format!("{kind} {of}.{name} depends on schema {of}"))
+        .collect()
+}
+
 pub(super) fn drop_schema(
     context: &mut Context<'_>,
     name: &ObjectName,
@@ -253,14 +266,7 @@ pub(super) fn drop_schema(
         return Err(Error::new("3F000", message));
     };
     context.environment.authority.must_own(&state, &Object::schema(schema))?;
-    let services = features::services(&state).into_iter().filter(|(of, ..)| *of == name);
-    let services = services.map(|(_, service, _)| {
-        format!("feature service {name}.{service} depends on schema {name}")
-    });
-    let models = models::models(&state).into_iter().filter(|(of, ..)| *of == name);
-    let models =
-        models.map(|(_, model, _)| format!("model {name}.{model} depends on schema {name}"));
-    let services: Vec<String> = services.chain(models).collect();
+    let services = beside_relations(&state, &name);
     if !(schema.relations.is_empty() && services.is_empty()) && !cascade {
         let mut lines: Vec<String> = schema
             .relations
@@ -280,6 +286,13 @@ pub(super) fn drop_schema(
         let place = Place { temp: false, schema: name.clone(), name: relation.clone() };
         drop_dependents(context, &place, "table", true)?;
         feature_view::dropped(context, &place)?;
+    }
+    for (of, experiment, kept) in experiments::experiments(&state) {
+        if of == name {
+            let experiment = experiment.to_owned();
+            let place = Place { temp: false, schema: name.clone(), name: experiment };
+            experiment::forget(context, &place, kept)?;
+        }
     }
     let count = schema.relations.len() + services.len();
     if count > 0 {

@@ -1,11 +1,12 @@
-//! GRANT and REVOKE of privileges on tables, views, schemas, the database, functions and models.
+//! GRANT and REVOKE of privileges on tables, views, schemas, the database, functions, models and
+//! experiments.
 
 use std::sync::Arc;
 
 use catalog::State;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
-use super::{Context, model};
+use super::{Context, experiment, model};
 use crate::access::{self, Acl, Authority, Grant, Kind, Object, PUBLIC, Privileges, RoleId};
 use crate::error::{Error, Result};
 use crate::names::folded;
@@ -99,6 +100,12 @@ fn objects(context: &Context<'_>, objects: &Objects) -> Result<(Kind, Found)> {
                 found.push((model::object(context, name)?.0, false));
             }
             Kind::Model
+        }
+        Objects::Experiments(names) => {
+            for name in names {
+                found.push((experiment::object(context, name)?.0, false));
+            }
+            Kind::Experiment
         }
         Objects::AllIn("TABLES", schemas) => {
             for name in schemas {

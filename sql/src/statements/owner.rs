@@ -6,13 +6,14 @@ use catalog::Relation;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
 use super::role::denied;
-use super::{Context, default_privileges, drop, grant, model};
+use super::{Context, default_privileges, drop, experiment, grant, model};
 use crate::access::{self, Acl, Grant, Object, Privileges, RoleId};
 use crate::error::{Error, Result};
+use crate::experiments;
 use crate::parse::RoleName;
 use crate::plan::{self, Found, Place};
 
-/// ALTER TABLE | VIEW | SCHEMA | DATABASE | MODEL name OWNER TO role.
+/// ALTER TABLE | VIEW | SCHEMA | DATABASE | MODEL | EXPERIMENT name OWNER TO role.
 pub(super) fn run(
     context: &mut Context<'_>,
     word: &str,
@@ -28,6 +29,10 @@ pub(super) fn run(
         "DATABASE" => (grant::database(context, &last)?, None),
         "MODEL" => {
             let (object, place) = model::object(context, name)?;
+            (object, Some(place.schema))
+        }
+        "EXPERIMENT" => {
+            let (object, place) = experiment::object(context, name)?;
             (object, Some(place.schema))
         }
         _ => {
@@ -162,6 +167,13 @@ fn drop_objects(context: &mut Context<'_>, role: RoleId, cascade: bool) -> Resul
         }
     }
     let state = Arc::clone(context.lakes.main.state());
+    for (schema, name, experiment) in experiments::experiments(&state) {
+        let (schema, name) = (schema.to_owned(), name.to_owned());
+        let place = Place { temp: false, schema, name };
+        if experiment.object(&place).acl(&state).owner == role {
+            experiment::forget(context, &place, experiment)?;
+        }
+    }
     for schema in state.schemas.values() {
         if Object::schema(schema).acl(&state).owner == role {
             let name = plan::object_name(&[schema.name.as_str()]);

@@ -1,5 +1,6 @@
-//! `ml`: feature views, features, services and their lineage, vector indexes, models.
+//! `ml`: feature views, features, services and their lineage, vector indexes, models, experiments.
 
+mod experiments;
 mod indexes;
 mod models;
 
@@ -93,6 +94,9 @@ pub(super) const RELATIONS: &[(&str, Columns)] = &[
     ("model_events", models::MODEL_EVENTS),
     ("trials", models::TRIALS),
     ("trainings", models::TRAININGS),
+    ("experiments", experiments::EXPERIMENTS),
+    ("experiment_metrics", experiments::METRICS),
+    ("experiment_events", experiments::EVENTS),
 ];
 
 /// One relation's rows; None if there is none of this name.
@@ -109,9 +113,13 @@ pub(super) async fn table(
         "lineage" => batch(LINEAGE, lineage(environment, lakes).await).map(Some),
         "indexes" => batch(indexes::INDEXES, indexes::rows(lakes).await?).map(Some),
         _ => {
-            let of_models = RELATIONS.iter().find(|(known, _)| *known == name);
-            let Some((name, columns)) = of_models else { return Ok(None) };
-            batch(columns, models::rows(environment, lakes, name)).map(Some)
+            let found = RELATIONS.iter().find(|(known, _)| *known == name);
+            let Some((name, columns)) = found else { return Ok(None) };
+            let rows = match name.starts_with("experiment") {
+                true => experiments::rows(environment, lakes, name),
+                false => models::rows(environment, lakes, name),
+            };
+            batch(columns, rows).map(Some)
         }
     }
 }

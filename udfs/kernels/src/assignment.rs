@@ -86,6 +86,60 @@ pub fn arm(algorithm: Algorithm, place: f64, weights: &[f64]) -> Option<usize> {
     last
 }
 
+/// Where a unit stands in the group that sees no experiment, which has a salt of its own.
+pub fn holdout_place(salt: &str, unit: &str) -> f64 {
+    place(Algorithm::Murmur3, salt, unit, 0)
+}
+
+/// Where a unit stands in the ramp of an experiment. The hash is not the one of the arms: whoever
+/// is exposed first is a fair sample of each.
+pub fn ramp_place(experiment: &str, unit: &str) -> f64 {
+    place(Algorithm::Murmur3, &[experiment, ".ramp"].concat(), unit, 0)
+}
+
+/// Where a unit stands in a layer, whose experiments share its places out.
+pub fn layer_place(layer: &str, unit: &str) -> f64 {
+    place(Algorithm::Murmur3, &[layer, ".layer"].concat(), unit, 0)
+}
+
+/// The name of the holdout that an experiment leaves alone.
+pub const HOLDOUT: &str = "holdout";
+
+/// Whom an experiment assigns, and to which arm.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Split {
+    /// What the hashes of arms and ramp begin with.
+    pub salt: String,
+    /// Weights of the arms, any scale.
+    pub weights: Vec<f64>,
+    /// A layer and the places in it that the experiment has, from and before.
+    pub layer: Option<(String, Vec<(f64, f64)>)>,
+    /// Share of units that see no experiment.
+    pub holdout: f64,
+    /// Share of units that are exposed.
+    pub ramp: f64,
+}
+
+impl Split {
+    /// The arm of a unit; None for one that is held out, of another experiment of the layer, or
+    /// not exposed yet.
+    pub fn arm(&self, unit: &str) -> Option<usize> {
+        if self.holdout > 0.0 && holdout_place(HOLDOUT, unit) < self.holdout {
+            return None;
+        }
+        if let Some((layer, ranges)) = &self.layer {
+            let at = layer_place(layer, unit);
+            if !ranges.iter().any(|(from, before)| (*from..*before).contains(&at)) {
+                return None;
+            }
+        }
+        if self.ramp < 1.0 && ramp_place(&self.salt, unit) >= self.ramp {
+            return None;
+        }
+        arm(Algorithm::Murmur3, place(Algorithm::Murmur3, &self.salt, unit, 0), &self.weights)
+    }
+}
+
 /// MurmurHash3_x86_32 (Appleby, public domain).
 pub fn murmur3(bytes: &[u8], seed: u32) -> u32 {
     let scrambled =

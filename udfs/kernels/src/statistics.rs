@@ -10,6 +10,7 @@ pub mod comparison;
 pub mod divergence;
 pub mod double;
 pub mod histogram;
+pub mod kll;
 pub mod means;
 pub mod moments;
 pub mod power;

@@ -1,7 +1,9 @@
 //! Assignment against the SDKs that it reproduces (`reference/assignment.py`), and its laws.
 #![allow(clippy::unwrap_used)]
 
-use kernels::assignment::{Algorithm, Team, arm, interleave, place};
+use kernels::assignment::{
+    Algorithm, HOLDOUT, Split, Team, arm, holdout_place, interleave, layer_place, place, ramp_place,
+};
 use proptest::prelude::*;
 
 #[test]
@@ -75,6 +77,28 @@ proptest! {
             prop_assert!(!both || ahead.abs() <= 1);
             taken.push(item);
         }
+    }
+
+    /// A split is its hashes one after the other, and a growing ramp changes nobody's arm.
+    #[test]
+    fn a_split_is_its_parts(
+        unit in "[a-z0-9]{1,12}", holdout in 0.0f64..0.3, ramp in 0.0f64..=1.0, more in 0.0f64..=1.0
+    ) {
+        let split = Split {
+            salt: "e".to_owned(),
+            weights: vec![1.0, 2.0],
+            layer: Some(("l".to_owned(), vec![(0.0, 0.25), (0.5, 1.0)])),
+            holdout,
+            ramp,
+        };
+        let at = layer_place("l", &unit);
+        let is_in = holdout_place(HOLDOUT, &unit) >= holdout
+            && !(0.25..0.5).contains(&at)
+            && ramp_place("e", &unit) < ramp;
+        let of_arms = arm(Algorithm::Murmur3, place(Algorithm::Murmur3, "e", &unit, 0), &[1.0, 2.0]);
+        prop_assert_eq!(split.arm(&unit), of_arms.filter(|_| is_in));
+        let grown = Split { ramp: ramp.max(more), ..split.clone() };
+        prop_assert!(split.arm(&unit).is_none() || grown.arm(&unit) == split.arm(&unit));
     }
 
     /// Growing one arm's weight moves units into it only from the arms after it.

@@ -7,6 +7,7 @@ mod statistics {
     mod calibration;
     mod divergences;
     mod experiments;
+    mod kll;
     mod moments;
     mod ranks;
     mod reference;

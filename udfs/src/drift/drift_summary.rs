@@ -1,8 +1,8 @@
 //! `drift_summary(x, is_current, …)`: one feature's row of `drift_report`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::error::Result as EngineResult;
 use kernels::statistics::divergence::{
     ChiSquareKind, Divergence, Fill, chi_square, divergence, psi_critical,
@@ -10,9 +10,17 @@ use kernels::statistics::divergence::{
 
 use super::bins::{CHANCE, Column, Rule, Sampled};
 use super::cause::{Side, suspected_cause};
+use super::profile::Profile;
+use crate::Error;
 use crate::arguments::{Call, Doc, Given, Kind, option, required};
 use crate::output::{Output, Shape, Type};
-use crate::two_sample::{Pair, TwoSample};
+use crate::two_sample::{Pair, Side as _, TwoSample};
+
+/// A column, and the rows of it that stand for a whole profile.
+pub struct Rows<'a> {
+    column: Column<'a>,
+    profiles: HashMap<u32, Sampled>,
+}
 
 /// The aggregate.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +29,7 @@ pub struct Summary;
 impl TwoSample for Summary {
     type Side = Sampled;
     type Options = Rule<()>;
-    type Batch<'a> = Column<'a>;
+    type Batch<'a> = Rows<'a>;
     const ARM: usize = 1;
 
     fn fixed_arms() -> Option<[&'static str; 2]> {
@@ -34,6 +42,7 @@ impl TwoSample for Summary {
             required("is_current", Kind::Flag, "false: reference, true: current, NULL: neither"),
             option("bins", Kind::Integer, "quantile bins of the reference (default 10)"),
             option("threshold", Kind::Number, "drifted above this psi (default 0.25)"),
+            option("profile", Kind::State, "of drift_profile_of: the row stands for all of its"),
         ];
         Call { name: "drift_summary", arguments, doc: DOC }
     }
@@ -62,12 +71,28 @@ impl TwoSample for Summary {
         Rule::quantiles(given)
     }
 
-    fn batch<'a>(columns: &'a [ArrayRef], _: &Rule<()>) -> EngineResult<Column<'a>> {
-        Ok(Column::of(&columns[0], None))
+    fn batch<'a>(columns: &'a [ArrayRef], _: &Rule<()>) -> EngineResult<Rows<'a>> {
+        let states = columns.get(PROFILE).and_then(|column| column.as_binary_opt::<i32>());
+        let states = states.into_iter().flat_map(|states| states.iter().zip(0..));
+        let profile = |(state, row): (Option<&[u8]>, u32)| {
+            let invalid = Error::InvalidState { function: "drift_profile" };
+            state.map(|state| Ok((row, Profile::decode(state).ok_or(invalid)?.sampled())))
+        };
+        let profiles = states.filter_map(profile).collect::<Result<_, Error>>()?;
+        Ok(Rows { column: Column::of(&columns[0], None), profiles })
     }
 
-    fn push(side: &mut Sampled, batch: &Column<'_>, rows: &[u32]) -> u64 {
-        batch.push(side, rows);
+    fn push(side: &mut Sampled, batch: &Rows<'_>, rows: &[u32]) -> u64 {
+        if batch.profiles.is_empty() {
+            batch.column.push(side, rows);
+            return 0;
+        }
+        for row in rows {
+            match batch.profiles.get(row) {
+                Some(profile) => side.merge(profile.clone()),
+                None => batch.column.push(side, &[*row]),
+            }
+        }
         0
     }
 
@@ -120,6 +145,9 @@ fn side(sampled: &Sampled) -> Side {
         null_rate: if rows == 0 { 0.0 } else { sampled.nulls() as f64 / rows as f64 },
     }
 }
+
+/// Which argument it is.
+const PROFILE: usize = 4;
 
 const DOC: Doc = Doc {
     summary: "Drift of one feature with its suspected cause: psi over quantile bins of the \

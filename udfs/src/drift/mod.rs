@@ -3,6 +3,7 @@
 mod bins;
 mod cause;
 mod chi2_test;
+mod drift_profile_of;
 mod drift_summary;
 mod estimate_performance;
 mod hellinger;
@@ -11,6 +12,7 @@ mod js_divergence;
 mod kl_divergence;
 mod ks_test;
 mod l_infinity;
+mod profile;
 mod psi;
 mod tv_distance;
 mod wasserstein;
@@ -24,6 +26,7 @@ use bins::Bins;
 pub fn functions() -> Vec<Function> {
     vec![
         of::<Arms<Bins<chi2_test::ChiSquareTest>>>(),
+        of::<drift_profile_of::ProfileOf>(),
         of::<Arms<drift_summary::Summary>>(),
         of::<estimate_performance::Performance>(),
         of::<Arms<Bins<hellinger::Hellinger>>>(),

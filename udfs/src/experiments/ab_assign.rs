@@ -71,7 +71,9 @@ fn answer(
 const DOC: Doc = Doc {
     summary: "The arm of a unit: u = murmur3_x86_32(experiment || '.' || unit, seed) / 2^32, the \
               first arm whose cumulative share of the weights is beyond u. The same everywhere and \
-              for ever. The other algorithms give what the named SDKs give. NULL for a NULL unit.",
+              for ever. The other algorithms give what the named SDKs give. NULL for a NULL unit. \
+              ab_assign(experiment, unit) asks an experiment of CREATE EXPERIMENT for the unit's \
+              arm: weights, layer, holdout and ramp are the experiment's.",
     example: (
         "SELECT ab_assign('checkout', 'user-1', ARRAY[0.5, 0.5], ARRAY['control', 'treatment'])",
         "control",

@@ -2,7 +2,7 @@
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::error::Result as EngineResult;
-use kernels::assignment::{Algorithm, place};
+use kernels::assignment::{HOLDOUT, holdout_place};
 
 use super::planning::{number, share_of_units};
 use crate::Function;
@@ -26,7 +26,7 @@ fn answer(
     rows: usize,
     output: &mut Output,
 ) -> EngineResult<()> {
-    let salt = given.text("salt")?.unwrap_or_else(|| "holdout".into());
+    let salt = given.text("salt")?.unwrap_or_else(|| HOLDOUT.into());
     let units = columns[0].as_string::<i32>();
     for row in 0..rows {
         let Some(share) = number(columns, 1, row).filter(|_| units.is_valid(row)) else {
@@ -34,7 +34,7 @@ fn answer(
             continue;
         };
         let share = share_of_units(share)?;
-        output.flag(place(Algorithm::Murmur3, &salt, units.value(row), 0) < share);
+        output.flag(holdout_place(&salt, units.value(row)) < share);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::error::Result as EngineResult;
-use kernels::assignment::{Algorithm, place};
+use kernels::assignment::layer_place;
 
 use crate::arguments::{Call, Doc, Given, Kind, required};
 use crate::output::{Output, Type};
@@ -43,8 +43,7 @@ fn answer(
         output.count(
             known
                 .then(|| {
-                    let salt = format!("{}.layer", layers.value(row));
-                    let place = place(Algorithm::Murmur3, &salt, units.value(row), 0);
+                    let place = layer_place(layers.value(row), units.value(row));
                     ranges.partition_point(|end| *end <= place) as u64 + 1
                 })
                 .filter(|slot| *slot <= ranges.len() as u64),

@@ -2,7 +2,7 @@
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::error::Result as EngineResult;
-use kernels::assignment::{Algorithm, place};
+use kernels::assignment::ramp_place;
 
 use super::planning::{number, share_of_units};
 use crate::Function;
@@ -29,9 +29,7 @@ fn answer(_: &Given, columns: &[ArrayRef], rows: usize, output: &mut Output) -> 
             continue;
         };
         let share = share_of_units(share)?;
-        // The hash is not the one of the arms: whoever is exposed first is a fair sample of each.
-        let salt = format!("{}.ramp", experiments.value(row));
-        output.flag(place(Algorithm::Murmur3, &salt, units.value(row), 0) < share);
+        output.flag(ramp_place(experiments.value(row), units.value(row)) < share);
     }
     Ok(())
 }

@@ -66,7 +66,7 @@ pub fn write(row: &Comparison, nulls: u64, not_finite: u64, ambiguous: bool, out
 }
 
 /// The options of a test.
-pub fn test_arguments() -> [Argument; 4] {
+pub fn test_arguments() -> [Argument; 5] {
     [
         option("alternative", Kind::Text, "'two-sided' (default), 'greater' or 'less'"),
         option(
@@ -80,6 +80,7 @@ pub fn test_arguments() -> [Argument; 4] {
             Kind::Number,
             "units at which the always-valid interval is tightest (default 5000)",
         ),
+        option("relative", Kind::Flag, "whether margin is a share of control's mean (default no)"),
     ]
 }
 
@@ -96,6 +97,7 @@ pub fn options(given: &Given) -> EngineResult<Options> {
     Ok(Options {
         alternative,
         margin: given.between("margin", f64::NEG_INFINITY, f64::INFINITY, 0.0)?,
+        relative: given.flag("relative", false)?,
         alpha: given.between("alpha", 0.0, 1.0, 0.05)?,
         mixture: Mixture::Tuned(given.between("tuning_n", 0.0, f64::INFINITY, 5000.0)?),
     })

@@ -67,12 +67,14 @@ pub fn clustered(clusters: &[Cluster], correction: Correction, options: &Options
     };
     let error =
         |values: &dyn Fn(&Cluster) -> f64| root_of_squares(clusters, values) * factor.sqrt();
+    let weight = options.weight_of_control(mean[0].value());
     let estimate = Estimate {
         control: arm(0, error(&|c| residual(c, 0))),
         treatment: arm(1, error(&|c| residual(c, 1))),
         diff: mean[1] - mean[0],
         std_error: error(&|c| residual(c, 1) - residual(c, 0)),
         df: Some(total - 1.0),
+        contrast: (error(&|c| residual(c, 1) - weight * residual(c, 0)), Some(total - 1.0)),
         baseline: mean[0].value(),
         units: clusters.len() as u64,
     };

@@ -2,6 +2,7 @@
 //! error.
 //!
 //!   statistic = (diff - margin) / std_error     diff = treatment - control
+//!   statistic = (treatment - w control) / its error     w = 1 + margin, if the margin is a share
 //!   lift = diff / mean_control, its error by the delta method: se_t² / c² + se_c² t² / c⁴
 //!
 //! Beside the fixed-horizon p-value stands the always-valid one (`sequential`), which holds at
@@ -58,6 +59,8 @@ pub struct Options {
     pub alternative: Alternative,
     /// The difference of the null hypothesis, in units of the metric.
     pub margin: f64,
+    /// The margin is a share of control's mean instead, taken without its sign.
+    pub relative: bool,
     /// One minus the confidence of the intervals.
     pub alpha: f64,
     /// How the always-valid p-value weighs effects.
@@ -69,8 +72,28 @@ impl Default for Options {
         Self {
             alternative: Alternative::TwoSided,
             margin: 0.0,
+            relative: false,
             alpha: 0.05,
             mixture: Mixture::default(),
+        }
+    }
+}
+
+impl Options {
+    /// What control counts in the contrast that is tested, treatment counting one: a margin that is
+    /// a share of control's mean varies as that mean does.
+    pub fn weight_of_control(&self, baseline: f64) -> f64 {
+        match self.relative {
+            true => 1.0 + self.margin * baseline.signum(),
+            false => 1.0,
+        }
+    }
+
+    /// The margin in units of the metric.
+    fn margin_of(&self, baseline: f64) -> f64 {
+        match self.relative {
+            true => self.margin * baseline.abs(),
+            false => self.margin,
         }
     }
 }
@@ -153,6 +176,9 @@ pub struct Estimate {
     pub std_error: f64,
     /// Degrees of freedom; None tests against the normal distribution.
     pub df: Option<f64>,
+    /// Standard error and degrees of freedom of what is tested against the margin, in which control
+    /// has `Options::weight_of_control`.
+    pub contrast: (f64, Option<f64>),
     /// What `lift` divides by.
     pub baseline: f64,
     /// Independent units, for the always-valid answer.
@@ -171,16 +197,17 @@ impl Estimate {
         row.diff = Some(diff);
         row.lift = (self.baseline != 0.0).then(|| diff / self.baseline);
         row.std_error = Some(self.std_error);
-        if self.std_error == 0.0 {
+        let (error, df) = self.contrast;
+        if self.std_error == 0.0 || error == 0.0 {
             row.status = Status::ZeroVariance;
             return row;
         }
-        let above = (self.diff - Double::from(options.margin)).value();
-        let statistic = above / self.std_error;
+        let above = (self.diff - Double::from(options.margin_of(self.baseline))).value();
+        let statistic = above / error;
         let width = quantile(options, self.df);
         row.statistic = Some(statistic);
-        row.df = self.df;
-        row.ln_p_value = Some(ln_p_value(statistic, self.df, options.alternative));
+        row.df = df;
+        row.ln_p_value = Some(ln_p_value(statistic, df, options.alternative));
         row.interval = Some(sided(diff, width * self.std_error, options.alternative));
         row.lift_interval = row.lift.map(|lift| {
             let side = options.alternative.of_lift(self.baseline);

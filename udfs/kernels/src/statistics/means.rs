@@ -35,20 +35,32 @@ fn compare(control: &Summary, treatment: &Summary, bad: u64, options: &Options) 
     if let Some(status) = obstacle([control.count, treatment.count], bad) {
         return Comparison::without(status, arms[0], arms[1]);
     }
+    let tested = weighed(&arms, options.weight_of_control(arms[0].mean));
+    let counts = [control.count - 1, treatment.count - 1];
     let estimate = Estimate {
         control: arms[0],
         treatment: arms[1],
         diff: treatment.mean - control.mean,
-        std_error: arms[0].std_error.hypot(arms[1].std_error),
-        df: Some(satterthwaite(&arms, [control.count - 1, treatment.count - 1])),
+        std_error: joint_error(&arms),
+        df: Some(satterthwaite(&arms, counts)),
+        contrast: (joint_error(&tested), Some(satterthwaite(&tested, counts))),
         baseline: arms[0].mean,
         units: control.count + treatment.count,
     };
     estimate.test(options)
 }
 
+/// The arms with control's error as the contrast has it.
+fn weighed(arms: &[Arm; 2], weight: f64) -> [Arm; 2] {
+    [Arm { std_error: arms[0].std_error * weight.abs(), ..arms[0] }, arms[1]]
+}
+
+fn joint_error(arms: &[Arm; 2]) -> f64 {
+    arms[0].std_error.hypot(arms[1].std_error)
+}
+
 fn satterthwaite(arms: &[Arm; 2], df: [u64; 2]) -> f64 {
-    let std_error = arms[0].std_error.hypot(arms[1].std_error);
+    let std_error = joint_error(arms);
     let inverse: f64 = (0..2)
         .map(|arm| ((arms[arm].std_error / std_error).powi(2)).powi(2) / df[arm] as f64)
         .sum();
@@ -65,13 +77,16 @@ pub fn student(control: &Moments<1>, treatment: &Moments<1>, options: &Options) 
     let df = (c.count + t.count - 2) as f64;
     let share = |s: &Summary| s.deviation * ((s.count - 1) as f64 / df).sqrt();
     let pooled = share(&c).hypot(share(&t));
-    let arm = |s: &Summary| Summary { deviation: pooled, ..*s };
+    let arm = |s: &Summary| Arm::of(&Summary { deviation: pooled, ..*s });
+    let arms = [arm(&c), arm(&t)];
+    let tested = weighed(&arms, options.weight_of_control(c.mean.value()));
     let estimate = Estimate {
-        control: Arm::of(&arm(&c)),
-        treatment: Arm::of(&arm(&t)),
+        control: arms[0],
+        treatment: arms[1],
         diff: t.mean - c.mean,
-        std_error: Arm::of(&arm(&c)).std_error.hypot(Arm::of(&arm(&t)).std_error),
+        std_error: joint_error(&arms),
         df: Some(df),
+        contrast: (joint_error(&tested), Some(df)),
         baseline: c.mean.value(),
         units: c.count + t.count,
     };
@@ -168,13 +183,17 @@ pub fn cuped(
     };
     let (c, t) = (adjusted(control), adjusted(treatment));
     let arms = [Arm::of(&c), Arm::of(&t)];
+    let baseline = control.mean(0).value();
+    let tested = weighed(&arms, options.weight_of_control(baseline));
+    let counts = [c.count - 1, t.count - 1];
     let estimate = Estimate {
         control: arms[0],
         treatment: arms[1],
         diff: t.mean - c.mean,
-        std_error: arms[0].std_error.hypot(arms[1].std_error),
-        df: Some(satterthwaite(&arms, [c.count - 1, t.count - 1])),
-        baseline: control.mean(0).value(),
+        std_error: joint_error(&arms),
+        df: Some(satterthwaite(&arms, counts)),
+        contrast: (joint_error(&tested), Some(satterthwaite(&tested, counts))),
+        baseline,
         units: c.count + t.count,
     };
     let comparison = estimate.test(options);

@@ -80,12 +80,14 @@ pub fn proportions(
         return Comparison::without(Status::MissingArm, arms[0], arms[1]);
     }
     let diff = difference(control, treatment);
+    let weight = options.weight_of_control(arms[0].mean);
     let estimate = Estimate {
         control: arms[0],
         treatment: arms[1],
         diff,
         std_error: arms[0].std_error.hypot(arms[1].std_error),
         df: None,
+        contrast: (arms[1].std_error.hypot(arms[0].std_error * weight), None),
         baseline: arms[0].mean,
         units: control.trials + treatment.trials,
     };

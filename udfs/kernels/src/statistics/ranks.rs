@@ -3,6 +3,7 @@
 
 use super::comparison::{Alternative, Arm, Comparison, Estimate, Options, Status, ln_p_value};
 use super::double::Double;
+use super::kll::{Kll, rank_error};
 use super::sample::{Ranked, together};
 use super::tails::{binomial_ln_at_least, kolmogorov_ln_sf, normal_quantile, two_sample_ln_sf};
 
@@ -212,7 +213,25 @@ pub fn quantile_test(
     q: f64,
     options: &Options,
 ) -> Comparison {
-    let (c, t) = (arm(control, q), arm(treatment, q));
+    test_of_quantiles(arm(control, q), arm(treatment, q), q, options)
+}
+
+/// The same from sketches. The order statistics around the quantile are taken as far apart as the
+/// sample and the sketch make ranks uncertain together; where they would leave the sample, there is
+/// no answer.
+pub fn sketched_quantile_test(
+    control: &Kll,
+    treatment: &Kll,
+    q: f64,
+    options: &Options,
+) -> Comparison {
+    match (sketched_arm(control, q), sketched_arm(treatment, q)) {
+        (Ok(c), Ok(t)) => test_of_quantiles(c, t, q, options),
+        (Ok(c) | Err(c), Ok(t) | Err(t)) => Comparison::without(Status::InsufficientData, c, t),
+    }
+}
+
+fn test_of_quantiles(c: Arm, t: Arm, q: f64, options: &Options) -> Comparison {
     if c.count == 0 || t.count == 0 {
         return Comparison::without(Status::MissingArm, c, t);
     }
@@ -227,6 +246,7 @@ pub fn quantile_test(
         diff: Double::difference(t.mean, c.mean),
         std_error: c.std_error.hypot(t.std_error),
         df: None,
+        contrast: (t.std_error.hypot(c.std_error * options.weight_of_control(c.mean)), None),
         baseline: c.mean,
         units: c.count + t.count,
     };
@@ -249,4 +269,23 @@ fn arm(sample: &Ranked, q: f64) -> Arm {
     let z = normal_quantile(((below + above) / 2.0).clamp(1e-300, 0.49));
     let [low, high] = sample.at([low, high]);
     Arm { count, mean: sample.quantile(q), std_error: (high - low) / (2.0 * z) }
+}
+
+/// An arm of a sketch; Err without an error if the sample ends too near.
+fn sketched_arm(sketch: &Kll, q: f64) -> Result<Arm, Arm> {
+    let sample = sketch.ranked();
+    if sketch.is_exact() {
+        return Ok(arm(&sample, q));
+    }
+    let (n, z) = (sample.count() as f64, normal_quantile(0.025));
+    // The bound of 99 percent, in standard deviations.
+    let sketched = n * rank_error(sketch.k()) / normal_quantile(0.005);
+    let half = z * (n * q * (1.0 - q)).sqrt().hypot(sketched);
+    let (low, high) = ((n * q - half).floor(), (n * q + half).ceil());
+    let without = Arm { count: sample.count(), mean: sample.quantile(q), std_error: 0.0 };
+    if low < 0.0 || high > n - 1.0 {
+        return Err(without);
+    }
+    let [low, high] = sample.at([low as u64, high as u64]);
+    Ok(Arm { std_error: (high - low) / (2.0 * z), ..without })
 }

@@ -129,6 +129,11 @@ pub struct Ranked {
 }
 
 impl Ranked {
+    /// Values from keys in order with their counts; equal ones are put together.
+    pub fn of_runs(runs: Vec<(u64, u64)>) -> Self {
+        Self { runs: united(&runs, &[]) }
+    }
+
     /// Number of values.
     pub fn count(&self) -> u64 {
         self.runs.iter().map(|(_, count)| count).sum()

@@ -5,10 +5,11 @@
 use kernels::statistics::clusters::{Cluster, Correction, clustered};
 use kernels::statistics::comparison::{Alternative, Comparison, Options};
 use kernels::statistics::double::Double;
+use kernels::statistics::kll::Kll;
 use kernels::statistics::means::{Theta, cuped, ratio, welch};
 use kernels::statistics::moments::Moments;
 use kernels::statistics::proportions::{Interval, Proportion, proportions, sample_ratio};
-use kernels::statistics::ranks::{Method, mann_whitney, quantile_test};
+use kernels::statistics::ranks::{Method, mann_whitney, quantile_test, sketched_quantile_test};
 use kernels::statistics::sample::Sample;
 
 const RUNS: usize = 10_000;
@@ -79,6 +80,36 @@ fn sequential_keeps_its_error_over_a_hundred_looks() {
     });
     assert!(share <= 0.055, "{share}");
     assert!(fixed > RUNS / 4, "{fixed}");
+}
+
+/// The kill switch at the worst that is allowed, ten percent above control: a hundred looks stop at
+/// most 5 % of the experiments, and the fixed p-value would stop a quarter.
+#[test]
+fn guardrails_keep_their_error_at_the_margin() {
+    let options = Options {
+        alternative: Alternative::Greater,
+        margin: 0.1,
+        relative: true,
+        ..Options::default()
+    };
+    let mut fixed = 0;
+    let share = share(12, |random| {
+        let mut arms = [Moments::<1>::default(); 2];
+        let (mut always, mut once) = (false, false);
+        for look in 0..100 {
+            let rows = if look == 0 { 100 } else { 10 };
+            for (arm, mean) in arms.iter_mut().zip([1.0, 1.1]) {
+                (0..rows).for_each(|_| arm.push([mean * random.exponential()]));
+            }
+            let row = welch(&arms[0], &arms[1], &options);
+            always |= row.sequential.is_some_and(|s| s.ln_p_value < 0.05f64.ln());
+            once |= rejects(&row);
+        }
+        fixed += usize::from(once);
+        always
+    });
+    assert!(share <= 0.055, "{share}");
+    assert!(fixed > RUNS / 5, "{fixed}");
 }
 
 #[test]
@@ -163,6 +194,20 @@ fn quantiles_cover() {
         rejects(&quantile_test(&control, &treatment, 0.9, &Options::default()))
     });
     assert!((0.04..=0.06).contains(&share), "{share}");
+}
+
+/// The same from sketches that are often off by as much as the sample: never bolder than 5 %.
+#[test]
+fn sketched_quantiles_cover() {
+    let share = share(13, |random| {
+        let [control, treatment] = [2000, 2500].map(|rows| {
+            let mut sketch = Kll::new(200);
+            (0..rows).for_each(|_| sketch.push(random.exponential()));
+            sketch
+        });
+        rejects(&sketched_quantile_test(&control, &treatment, 0.8, &Options::default()))
+    });
+    assert!((0.01..=0.055).contains(&share), "{share}");
 }
 
 /// Newcombe's interval of shares near zero holds the true difference in 94 to 97 % of the runs.

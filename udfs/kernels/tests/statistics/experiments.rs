@@ -1,7 +1,7 @@
 //! Tests of experiments against mpmath, scipy, statsmodels and gbstats
 //! (`reference/experiments.py`).
 
-use super::reference::{assert_near, covariate, denominator, expected, metric};
+use super::reference::{assert_near, covariate, denominator, expected, guardrail, metric};
 use kernels::statistics::adjust::{Adjustment, adjust};
 use kernels::statistics::clusters::{Cluster, Correction, clustered};
 use kernels::statistics::comparison::{Alternative, Comparison, Options, Status};
@@ -288,4 +288,70 @@ fn degenerate_arms_get_a_status() {
     let some = two([&[1.0, 2.0], &[1.0, 3.0]]);
     assert_eq!(ratio(&some, &zero, &Options::default()).status, Status::InsufficientData);
     assert_eq!(ratio(&empty, &some, &Options::default()).status, Status::MissingArm);
+}
+
+/// A margin that is a share of control's mean is Welch's test against control times one and the
+/// share, on whichever side of zero the mean is; Student's and the z-test divide by its error too.
+#[test]
+fn a_relative_margin_is_a_test_against_more_of_control() {
+    let [control, treatment] = metric();
+    for (sign, margin) in [(1.0, 0.1), (1.0, -0.25), (-1.0, 0.1), (-1.0, -1.5)] {
+        let [c, t] = [&control, &treatment].map(|y| y.iter().map(|y| y * sign).collect::<Vec<_>>());
+        let options = Options { margin, relative: true, ..Options::default() };
+        let weight = 1.0 + margin * sign;
+        let scaled: Vec<f64> = c.iter().map(|y| y * weight).collect();
+        let found = welch(&one(&c), &one(&t), &options);
+        let expected = welch(&one(&scaled), &one(&t), &Options::default());
+        let tested = |row: &Comparison| [row.statistic, row.df, row.ln_p_value].map(Option::unwrap);
+        assert_near("welch", &tested(&found), &tested(&expected), 1e-11);
+        let plain = welch(&one(&c), &one(&t), &Options::default());
+        assert_eq!((found.diff, found.interval), (plain.diff, plain.interval));
+        let p = student(&one(&c), &one(&t), &options);
+        let contrast = (p.diff.unwrap() - margin * p.control.mean.abs())
+            / p.treatment.std_error.hypot(p.control.std_error * weight);
+        assert_near("student", &[p.statistic.unwrap()], &[contrast], 1e-12);
+    }
+    let options = Options { margin: -0.1, relative: true, ..Options::default() };
+    let share = |successes, trials| Proportion { successes, trials };
+    let row = proportions(share(20, 100), share(30, 90), true, Interval::Wald, &options);
+    let (c, t): (f64, f64) = (0.2, 30.0 / 90.0);
+    let error = (0.81 * c * (1.0 - c) / 100.0 + t * (1.0 - t) / 90.0).sqrt();
+    assert_near("z", &[row.statistic.unwrap()], &[(t - 0.9 * c) / error], 1e-12);
+}
+
+/// `reference/guardrails.py`.
+#[test]
+fn guardrails_agree_with_mpmath() {
+    let [control, treatment] = metric();
+    let far: Vec<f64> = treatment.iter().map(|y| y + 4.0).collect();
+    for (name, treatment, margin, tuning) in [
+        ("welch_less_5_percent", &treatment, -0.05, 5000.0),
+        ("welch_more_2_percent", &treatment, 0.02, 500.0),
+        ("welch_zero", &treatment, 0.0, 500.0),
+        ("welch_far_more_2_percent", &far, 0.02, 500.0),
+        ("welch_far_zero", &far, 0.0, 500.0),
+    ] {
+        let side = |alternative| {
+            let mixture = Mixture::Tuned(tuning);
+            let options =
+                Options { alternative, margin, relative: true, mixture, ..Options::default() };
+            welch(&one(&control), &one(treatment), &options)
+        };
+        let (above, below) = (side(Alternative::Greater), side(Alternative::Less));
+        let p = |row: &Comparison| row.sequential.unwrap().ln_p_value.exp();
+        let found = [above.statistic.unwrap(), above.df.unwrap(), above.p_value().unwrap()];
+        let found = [&found[..], &[p(&above), p(&below)]].concat();
+        assert_near(name, &found, &guardrail(name), 1e-11);
+    }
+    let states = both(&metric(), &denominator());
+    let options = Options {
+        alternative: Alternative::Greater,
+        margin: -0.05,
+        relative: true,
+        mixture: Mixture::Tuned(500.0),
+        ..Options::default()
+    };
+    let row = ratio(&states[0], &states[1], &options);
+    let found = [row.statistic.unwrap(), row.df.unwrap(), row.p_value().unwrap()];
+    assert_near("ratio", &found, &guardrail("ratio_less_5_percent")[..3], 1e-11);
 }

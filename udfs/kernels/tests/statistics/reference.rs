@@ -28,7 +28,16 @@ pub fn denominator() -> [Vec<f64>; 2] {
 
 /// The numbers of a line of `experiments.txt`.
 pub fn expected(name: &str) -> Vec<f64> {
-    let lines = include_str!("../reference/experiments.txt").lines();
+    line(include_str!("../reference/experiments.txt"), name)
+}
+
+/// The numbers of a line of `guardrails.txt`.
+pub fn guardrail(name: &str) -> Vec<f64> {
+    line(include_str!("../reference/guardrails.txt"), name)
+}
+
+fn line(text: &str, name: &str) -> Vec<f64> {
+    let lines = text.lines();
     let mut found = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let line = found.next().unwrap_or_else(|| panic!("no line {name}"));
     line.split(' ').map(|word| word.parse().unwrap()).collect()
