@@ -5,7 +5,7 @@ use std::sync::Arc;
 use catalog::{Relation, State};
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
-use super::{Context, external, feature_view, index, kind_of, sequence};
+use super::{Context, external, feature_view, index, kind_of, sequence, training_set};
 use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
@@ -93,6 +93,7 @@ pub(super) fn drop_place(
     drop_dependents(context, place, &object.to_string().to_lowercase(), cascade)?;
     gives_up(context, place);
     feature_view::dropped(context, place)?;
+    training_set::dropped(context, place)?;
     Ok(context.lakes.of(place).drop_relation(&place.schema, &place.name)?)
 }
 
@@ -253,38 +254,48 @@ pub(super) fn drop_schema(
         return Err(Error::new("3F000", message));
     };
     context.environment.authority.must_own(&state, &Object::schema(schema))?;
-    let services = features::services(&state).into_iter().filter(|(of, ..)| *of == name);
-    let services = services.map(|(_, service, _)| {
-        format!("feature service {name}.{service} depends on schema {name}")
-    });
-    let models = models::models(&state).into_iter().filter(|(of, ..)| *of == name);
-    let models =
-        models.map(|(_, model, _)| format!("model {name}.{model} depends on schema {name}"));
-    let services: Vec<String> = services.chain(models).collect();
-    if !(schema.relations.is_empty() && services.is_empty()) && !cascade {
-        let mut lines: Vec<String> = schema
-            .relations
-            .iter()
-            .map(|(relation, found)| {
-                let kind = kind_of(&Found::Relation(found.clone())).to_string().to_lowercase();
-                format!("{kind} {name}.{relation} depends on schema {name}")
-            })
-            .collect();
-        lines.extend(services);
+    let held = held_by(&state, schema, &name);
+    if !held.is_empty() && !cascade {
+        let lines: Vec<String> =
+            held.iter().map(|object| format!("{object} depends on schema {name}")).collect();
         let message = format!("cannot drop schema {name} because other objects depend on it");
         return Err(Error::new("2BP01", message)
             .with_detail(lines.join("\n"))
             .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
     }
-    for relation in schema.relations.keys() {
-        let place = Place { temp: false, schema: name.clone(), name: relation.clone() };
+    let place =
+        |relation: &String| Place { temp: false, schema: name.clone(), name: relation.clone() };
+    for place in schema.relations.keys().map(place) {
         drop_dependents(context, &place, "table", true)?;
         feature_view::dropped(context, &place)?;
     }
-    let count = schema.relations.len() + services.len();
-    if count > 0 {
-        context.notices.push(Notice::notice(format!("drop cascades to {count} other objects")));
+    for place in external::of_schema(&state, &name) {
+        drop_dependents(context, &place, "table", true)?;
+        external::undefine(context, &place)?;
+    }
+    match held.as_slice() {
+        [] => {}
+        [object] => context.notices.push(Notice::notice(format!("drop cascades to {object}"))),
+        held => {
+            let message = format!("drop cascades to {} other objects", held.len());
+            context.notices.push(Notice::notice(message));
+        }
     }
     context.lakes.main.drop_schema(&name, cascade)?;
     features::forget_schema(&mut context.lakes.main, &name)
+}
+
+/// What a schema holds, as messages name it.
+fn held_by(state: &State, schema: &catalog::Schema, name: &str) -> Vec<String> {
+    let relations = schema.relations.iter().map(|(relation, found)| {
+        let kind = kind_of(&Found::Relation(found.clone())).to_string().to_lowercase();
+        format!("{kind} {name}.{relation}")
+    });
+    let external = external::of_schema(state, name).into_iter();
+    let external = external.map(|place| format!("foreign table {name}.{}", place.name));
+    let services = features::services(state).into_iter().filter(|(of, ..)| *of == name);
+    let services = services.map(|(_, service, _)| format!("feature service {name}.{service}"));
+    let models = models::models(state).into_iter().filter(|(of, ..)| *of == name);
+    let models = models.map(|(_, model, _)| format!("model {name}.{model}"));
+    relations.chain(external).chain(services).chain(models).collect()
 }
