@@ -2,6 +2,7 @@
 //!
 //! SET inside a transaction that rolls back is undone; SET LOCAL ends with the transaction.
 
+mod messages;
 mod searches;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ enum Kind {
     Between(i64, i64),
     /// A number over 0 and at most 1; or nothing.
     Share,
+    /// How grave a message is.
+    Severity,
     /// Told to clients, but not to be changed.
     ReadOnly,
     TimeZone,
@@ -52,7 +55,7 @@ const KNOWN: &[Known] = &[
     known("application_name", "", Kind::Text, "Name that the client gives itself."),
     known("bytea_output", "hex", Kind::Text, "Output format for bytea."),
     known("client_encoding", "UTF8", Kind::Text, "Encoding of what the client sends and gets."),
-    known("client_min_messages", "notice", Kind::Text, "Least severity that the client is told."),
+    known("client_min_messages", "notice", Kind::Severity, "Least severity of messages sent."),
     known("datestyle", "ISO, MDY", Kind::Text, "Display format of dates and times."),
     known("default_table_access_method", "heap", Kind::Text, "Accepted; tables are Parquet."),
     known(
@@ -360,6 +363,8 @@ impl Settings {
                     "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".",
                 )),
             },
+            Kind::Severity => messages::severity(value)
+                .ok_or_else(|| invalid().with_hint(messages::AVAILABLE)),
             Kind::ReadOnly => {
                 let message = format!("parameter \"{name}\" cannot be changed");
                 Err(Error::new("55P02", message))
