@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use datafusion::arrow::compute::kernels::cast_utils::string_to_datetime;
+use datafusion::common::ScalarValue;
 
 use crate::Error;
 
@@ -393,7 +393,9 @@ fn unrecognized(name: &str) -> Error {
 }
 
 fn time(value: &str) -> Option<DateTime<Utc>> {
-    string_to_datetime(&Utc, value).ok()
+    let read = sql::plan::read_text(value, &sql::types::timestamptz(), "UTC").ok()?;
+    let ScalarValue::TimestampMicrosecond(Some(micros), _) = read else { return None };
+    DateTime::from_timestamp_micros(micros)
 }
 
 fn boolean(value: &str) -> Option<&'static str> {

@@ -19,7 +19,7 @@ const SEGMENTS: &str = "SELECT DISTINCT user_feature_0, user_feature_1, user_fea
 const NOW: &str = "SET sextant.now = '2019-11-30 12:00:00+00'";
 const CONNECTIONS: [usize; 2] = [1, 16];
 /// How long requests are sent and counted; those under way then are waited for.
-const MEASURED_FOR: Duration = Duration::from_secs(2);
+const MEASURED_FOR: Duration = Duration::from_secs(4);
 /// What the answer of a recommender may take, from the first byte to the last.
 const BUDGET_MS: f64 = 100.0;
 

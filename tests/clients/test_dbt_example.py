@@ -2,7 +2,7 @@
 examples, metrics, probabilities and tests from the same log.
 
 Numbers that neither made: DuckDB 1.5.5 over the files (30,000 impressions and 157 clicks of policy
-bts), and the test of both policies by hand (pooled proportions: lift 27 / 130, p = 0.1101)."""
+bts; clicks of both policies by campaign), and the tests by hand (pooled proportions, Holm)."""
 
 import shutil
 from pathlib import Path
@@ -101,10 +101,17 @@ def agrees_with_the_pipeline(dbt, server):
                from shop.item_vectors a join shop_dbt.item_vectors b on a.item = b.item"""
         ).fetchone()
         assert towers[0] < 1e-5 and towers[1] == 160
-        lift, p = connection.execute(
-            "select lift, p_value from shop_dbt.experiment where campaign = 'all'"
-        ).fetchone()
-        assert lift == pytest.approx(27 / 130) and p == pytest.approx(0.1101, abs=5e-5)
+        tests = connection.execute(
+            "select campaign, lift, p_value, p_corrected from shop_dbt.experiment order by campaign"
+        ).fetchall()
+        expected = [
+            ("(in all)", 27 / 130, 0.1101, 0.3304),
+            ("all", 4 / 38, 0.6541, 1),
+            ("men", 23 / 46, 0.0315, 0.1259),
+            ("women", 0, 1, 1),
+        ]
+        for found, wanted in zip(tests, expected, strict=True):
+            assert found[0] == wanted[0] and found[1:] == pytest.approx(wanted[1:], abs=5e-5)
         drift = connection.execute(
             """select feature, psi, drifted from shop_dbt.drift order by feature"""
         ).fetchall()
