@@ -15,7 +15,7 @@ NODE := $(CARGO_TARGET_DIR)/node
 
 .PHONY: demo test build rust-test client-test tools bench
 
-# A release build takes longer to make and is several times faster.
+# A release build takes longer to make, and less to answer.
 build:
 	cargo build --workspace $(if $(RELEASE),--release)
 

@@ -60,9 +60,8 @@ pub(super) async fn run(
     }
     print_table(&table, CONNECTIONS.len(), out).map_err(output)?;
     if cfg!(debug_assertions) && worst > BUDGET_MS {
-        let build =
-            "      A debug build; a release build (make demo RELEASE=1) is several times faster.";
-        writeln!(out, "{build}").map_err(output)?;
+        let advice = "A debug build; make demo RELEASE=1 measures one that is optimised.";
+        writeln!(out, "      {advice}").map_err(output)?;
     }
     match to {
         Some(path) => std::fs::write(path, lines).map_err(output),
