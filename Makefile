@@ -1,6 +1,6 @@
 # Two commands set everything up on a Debian or Ubuntu machine with a Rust toolchain:
-#   make demo [EXIT=1]   build, start a server on a folder of its own, run the pipeline
-#   make test            install what the tests need and run all of them
+#   make demo [EXIT=1] [RELEASE=1]   build, start a server on a folder of its own, run the pipelines
+#   make test                        install what the tests need and run all of them
 
 # Outside the checkout, so that a fresh clone does not compile DataFusion again.
 ifndef CARGO_TARGET_DIR
@@ -15,11 +15,12 @@ NODE := $(CARGO_TARGET_DIR)/node
 
 .PHONY: demo test build rust-test client-test tools bench
 
+# A release build takes longer to make, and less to answer.
 build:
-	cargo build --workspace
+	cargo build --workspace $(if $(RELEASE),--release)
 
 demo: build
-	$(CARGO_TARGET_DIR)/debug/sextant demo $(if $(EXIT),--exit)
+	$(CARGO_TARGET_DIR)/$(if $(RELEASE),release,debug)/sextant demo $(if $(EXIT),--exit)
 
 test: tools rust-test client-test
 

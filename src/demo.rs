@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::config::Config;
 use crate::{Error, Server};
+
+mod latency;
 
 /// Parts of a whole system as SQL, each going on where the one before ends.
 const PIPELINES: [&str; 3] = [
@@ -22,14 +25,15 @@ const FILES: &[(&str, &[u8])] = &[
     ("obd_items.parquet", include_bytes!("../sql/pipelines/data/obd_items.parquet")),
 ];
 /// Rows of a result that are shown.
-const SHOWN_ROWS: usize = 12;
+const SHOWN_ROWS: usize = 14;
 /// Characters of a cell that are shown.
 const SHOWN_WIDTH: usize = 60;
 /// Marks the start of a step in a pipeline.
 const STEP: &str = "-- step: ";
 
-/// Starts a server, runs the pipelines and serves on; with `exit` it returns instead.
-pub async fn run(config: Config, exit: bool) -> Result<(), Error> {
+/// Starts a server, runs the pipelines, times the request and serves on; with `exit` it returns
+/// instead. `latencies` names a file for the time of every request.
+pub async fn run(config: Config, exit: bool, latencies: Option<&Path>) -> Result<(), Error> {
     let database = config.database.clone();
     let folder = demo_folder(&config)?;
     let server = Server::start(config).await?;
@@ -37,6 +41,7 @@ pub async fn run(config: Config, exit: bool) -> Result<(), Error> {
     for pipeline in PIPELINES {
         run_pipeline(address, &database, pipeline, &folder, &mut std::io::stdout()).await?;
     }
+    latency::run(address, &database, latencies, &mut std::io::stdout()).await?;
     if exit {
         return server.shutdown().await;
     }
@@ -75,21 +80,16 @@ pub async fn run_pipeline(
     data: &Path,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Error> {
-    let (client, connection) = tokio_postgres::Config::new()
-        .host(address.ip().to_string())
-        .port(address.port())
-        .user("demo")
-        .dbname(database)
-        .connect(NoTls)
-        .await
-        .map_err(failed)?;
-    let connection = tokio::spawn(connection);
-    let steps: Vec<&str> = pipeline.split(STEP).skip(1).collect();
+    let (client, connection) = connect(address, database).await?;
+    let mut parts = pipeline.split(STEP);
+    writeln!(out, "\n{}", heading(parts.next().unwrap_or(""))).map_err(output)?;
+    let steps: Vec<&str> = parts.collect();
     let started = Instant::now();
     for (index, step) in steps.iter().enumerate() {
         let (title, sql) = step.split_once('\n').unwrap_or((step, ""));
         writeln!(out, "\n[{}/{}] {title}", index + 1, steps.len()).map_err(output)?;
         let sql = sql.replace(":data", &data.to_string_lossy());
+        let sql = sql.replace(":request", latency::REQUEST);
         let (elapsed, messages) = timed(&client, &sql).await?;
         show(&messages, out).map_err(output)?;
         writeln!(out, "      {:.1} ms", elapsed.as_secs_f64() * 1e3).map_err(output)?;
@@ -101,16 +101,38 @@ pub async fn run_pipeline(
     Ok(())
 }
 
+/// A connection as the user of the demo, and what reads from it.
+async fn connect(
+    address: SocketAddr,
+    database: &str,
+) -> Result<(Client, JoinHandle<Result<(), tokio_postgres::Error>>), Error> {
+    let (client, connection) = tokio_postgres::Config::new()
+        .host(address.ip().to_string())
+        .port(address.port())
+        .user("demo")
+        .dbname(database)
+        .connect(NoTls)
+        .await
+        .map_err(failed)?;
+    Ok((client, tokio::spawn(connection)))
+}
+
+/// The comment that a pipeline starts with, up to an empty line of it.
+fn heading(comment: &str) -> String {
+    let lines = comment.lines().take_while(|line| line.len() > "--".len());
+    lines.map(|line| line.trim_start_matches("-- ")).collect::<Vec<_>>().join("\n")
+}
+
 async fn timed(client: &Client, sql: &str) -> Result<(Duration, Vec<SimpleQueryMessage>), Error> {
     let started = Instant::now();
     let messages = client.simple_query(sql).await.map_err(failed)?;
     Ok((started.elapsed(), messages))
 }
 
-/// Prints each result as a table with a heading.
+/// Prints each result as a table with a heading, an empty line between two.
 fn show(messages: &[SimpleQueryMessage], out: &mut dyn Write) -> std::io::Result<()> {
     let mut table: Vec<Vec<String>> = Vec::new();
-    let mut rows = 0;
+    let (mut rows, mut tables) = (0, 0);
     for message in messages {
         match message {
             SimpleQueryMessage::RowDescription(columns) => {
@@ -124,9 +146,14 @@ fn show(messages: &[SimpleQueryMessage], out: &mut dyn Write) -> std::io::Result
                     table.push((0..row.len()).map(cell).collect());
                 }
             }
+            SimpleQueryMessage::CommandComplete(_) if table.is_empty() => {}
             SimpleQueryMessage::CommandComplete(_) => {
+                if tables > 0 {
+                    writeln!(out)?;
+                }
                 print_table(&table, rows, out)?;
                 table.clear();
+                tables += 1;
             }
             _ => {}
         }

@@ -268,6 +268,10 @@ fn from_plan(message: &str) -> Error {
         let usage = between(&text, "Candidate functions:\n\t", ")").unwrap_or_default();
         return Error::new("42883", own).with_hint(format!("Call it as {usage})."));
     }
+    if let Some(field) = between(&text, "Field ", " not found in struct") {
+        let message = format!("could not identify column \"{field}\" in record data type");
+        return Error::new("42703", message).with_hint("(…).* shows the columns that there are.");
+    }
     if let Some(qualifier) = text.strip_prefix("Invalid qualifier ") {
         return missing_from(qualifier);
     }

@@ -44,6 +44,9 @@ enum Command {
         /// Return when the pipelines have run
         #[arg(long)]
         exit: bool,
+        /// Write the time of every request that was measured, as CSV
+        #[arg(long, value_name = "FILE")]
+        latencies: Option<PathBuf>,
     },
 }
 
@@ -87,7 +90,9 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn run(command: Command) -> Result<(), Error> {
     let (options, file, demo) = match command {
         Command::Serve { options, config } => (options, config, None),
-        Command::Demo { options, config, exit } => (options, config, Some(exit)),
+        Command::Demo { options, config, exit, latencies } => {
+            (options, config, Some((exit, latencies)))
+        }
     };
     let config = Config::load(options, file)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -99,7 +104,7 @@ fn run(command: Command) -> Result<(), Error> {
         .map_err(|error| Error::new("58000", format!("cannot start threads: {error}")))?;
     let done = runtime.block_on(async move {
         match demo {
-            Some(exit) => demo::run(config, exit).await,
+            Some((exit, latencies)) => demo::run(config, exit, latencies.as_deref()).await,
             None => serve(config).await,
         }
     });

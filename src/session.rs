@@ -354,7 +354,9 @@ impl Session {
     /// What the client is to be told, once.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         let told = std::mem::take(&mut self.notices).into_iter().chain(self.leaks.take());
-        told.chain(self.searches.take()).map(Notice::from).collect()
+        let told: Vec<_> = told.chain(self.searches.take()).collect();
+        let tells = |severity| self.read_settings().is_ok_and(|settings| settings.tells(severity));
+        told.into_iter().filter(|notice| tells(notice.severity)).map(Notice::from).collect()
     }
 
     /// Settings that changed and that clients follow, once.

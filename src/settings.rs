@@ -2,13 +2,14 @@
 //!
 //! SET inside a transaction that rolls back is undone; SET LOCAL ends with the transaction.
 
+mod messages;
 mod searches;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use datafusion::arrow::compute::kernels::cast_utils::string_to_datetime;
+use datafusion::common::ScalarValue;
 
 use crate::Error;
 
@@ -31,6 +32,8 @@ enum Kind {
     Between(i64, i64),
     /// A number over 0 and at most 1; or nothing.
     Share,
+    /// How grave a message is.
+    Severity,
     /// Told to clients, but not to be changed.
     ReadOnly,
     TimeZone,
@@ -52,7 +55,7 @@ const KNOWN: &[Known] = &[
     known("application_name", "", Kind::Text, "Name that the client gives itself."),
     known("bytea_output", "hex", Kind::Text, "Output format for bytea."),
     known("client_encoding", "UTF8", Kind::Text, "Encoding of what the client sends and gets."),
-    known("client_min_messages", "notice", Kind::Text, "Least severity that the client is told."),
+    known("client_min_messages", "notice", Kind::Severity, "Least severity of messages sent."),
     known("datestyle", "ISO, MDY", Kind::Text, "Display format of dates and times."),
     known("default_table_access_method", "heap", Kind::Text, "Accepted; tables are Parquet."),
     known(
@@ -360,6 +363,8 @@ impl Settings {
                     "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".",
                 )),
             },
+            Kind::Severity => messages::severity(value)
+                .ok_or_else(|| invalid().with_hint(messages::AVAILABLE)),
             Kind::ReadOnly => {
                 let message = format!("parameter \"{name}\" cannot be changed");
                 Err(Error::new("55P02", message))
@@ -388,7 +393,9 @@ fn unrecognized(name: &str) -> Error {
 }
 
 fn time(value: &str) -> Option<DateTime<Utc>> {
-    string_to_datetime(&Utc, value).ok()
+    let read = sql::plan::read_text(value, &sql::types::timestamptz(), "UTC").ok()?;
+    let ScalarValue::TimestampMicrosecond(Some(micros), _) = read else { return None };
+    DateTime::from_timestamp_micros(micros)
 }
 
 fn boolean(value: &str) -> Option<&'static str> {

@@ -1,4 +1,5 @@
 -- A first look at the lake: real impressions of a fashion shop, loaded, counted, changed, undone.
+--
 -- `:data` is the folder of obd_impressions.parquet and obd_items.parquet; see data/README.md.
 
 -- step: what a Parquet file holds, before anything is loaded
@@ -30,9 +31,9 @@ SELECT count(*) AS shown, count(DISTINCT item_group) AS item_groups FROM shop.sh
 -- step: click rate by policy and day, kept as a table
 CREATE TABLE shop.click_rate AS
 SELECT policy, CAST(shown_at AS date) AS day, count(*) AS impressions, sum(click) AS clicks,
-       round(avg(click) * 100, 3) AS click_rate_percent
+       CAST(100.0 * avg(click) AS numeric(6, 3)) AS click_rate_percent
 FROM shop.shown GROUP BY policy, CAST(shown_at AS date);
-SELECT * FROM shop.click_rate ORDER BY policy, day LIMIT 10;
+SELECT * FROM shop.click_rate ORDER BY policy, day;
 
 -- step: the policies side by side
 SELECT policy, sum(impressions) AS impressions, sum(clicks) AS clicks,
@@ -49,11 +50,13 @@ SELECT policy, sum(clicks) AS clicks_after FROM shop.click_rate GROUP BY policy 
 -- step: keep this snapshot under a name, then delete half the rows
 CREATE TAG before_cleaning;
 DELETE FROM shop.impressions WHERE policy = 'random';
-SELECT count(*) AS now FROM shop.impressions;
+SELECT count(*) AS rows_left FROM shop.impressions;
 
--- step: travel back in time
-SELECT s.snapshot_id, s.changes FROM lake.snapshots s ORDER BY s.snapshot_id DESC LIMIT 3;
-SELECT name, snapshot_id FROM lake.tags;
+-- step: every commit is a snapshot of the whole lake; the tag names one
+SELECT s.snapshot_id, s.changes, t.name AS tag
+FROM lake.snapshots s LEFT JOIN lake.tags t ON t.snapshot_id = s.snapshot_id
+WHERE s.changes <> ''
+ORDER BY s.snapshot_id DESC LIMIT 3;
 
 -- step: the rows as they were
 SELECT policy, count(*) AS impressions

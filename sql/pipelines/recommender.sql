@@ -1,5 +1,8 @@
 -- Models over the shop's impressions: a click model and two towers, tested on days they have not seen,
--- asked by one statement. Goes on where features ends.
+-- asked by one statement; then the experiment, and drift.
+-- Goes on where features ends.
+--
+-- `:request` is the text of request.sql.
 
 -- step: what is learned from: impressions with the features that were known then
 DROP MODEL IF EXISTS shop.clicks;
@@ -32,7 +35,7 @@ CREATE MODEL shop.clicks
   OPTIONS (model_type = 'logistic', label = 'clicked', time = 'shown_at', test_fraction = 0.2, l2 = 0.01)
   AS SELECT * FROM shop.examples;
 SELECT metric, round(value::numeric, 4) AS value FROM ml.model_metrics
-WHERE model_name = 'clicks' ORDER BY 1;
+WHERE schema_name = 'shop' AND model_name = 'clicks' ORDER BY 1;
 
 -- step: another version, of trees, which is a candidate until somebody promotes it
 CREATE OR REPLACE MODEL shop.clicks
@@ -44,23 +47,22 @@ CREATE OR REPLACE MODEL shop.clicks
   WITH TAGS (tried = 'trees')
   AS SELECT * FROM shop.examples;
 SELECT version, aliases, kind, training_rows, test_rows FROM ml.model_versions
-WHERE model_name = 'clicks' ORDER BY version;
+WHERE schema_name = 'shop' AND model_name = 'clicks' ORDER BY version;
 
--- step: both on the same rows, with intervals; a wrong choice is undone by ROLLBACK
-SELECT 'champion' AS version, metric, round(value::numeric, 4) AS value,
-       round(ci_low::numeric, 4) AS low, round(ci_high::numeric, 4) AS high
+-- step: both on the same rows: intervals overlap, nothing is decided; a wrong choice is undone by ROLLBACK
+SELECT 'champion' AS version, metric, value::numeric(8, 4), ci_low::numeric(8, 4), ci_high::numeric(8, 4)
 FROM evaluate('shop.clicks@champion',
               'SELECT * FROM shop.examples WHERE shown_at >= ''2019-11-29 12:00+00''',
               metrics => ARRAY['auc', 'log_loss'])
 UNION ALL
-SELECT 'candidate', metric, round(value::numeric, 4), round(ci_low::numeric, 4), round(ci_high::numeric, 4)
+SELECT 'candidate', metric, value::numeric(8, 4), ci_low::numeric(8, 4), ci_high::numeric(8, 4)
 FROM evaluate('shop.clicks@candidate',
               'SELECT * FROM shop.examples WHERE shown_at >= ''2019-11-29 12:00+00''',
               metrics => ARRAY['auc', 'log_loss'])
 ORDER BY metric, version;
 ALTER MODEL shop.clicks SET ALIAS champion = 2;
 ALTER MODEL shop.clicks ROLLBACK;
-SELECT event, version, alias, version_before FROM ml.model_events WHERE model_name = 'clicks';
+SELECT event, version, alias, version_before FROM ml.model_events WHERE schema_name = 'shop' AND model_name = 'clicks';
 
 -- step: two towers: segments of users and items as vectors; what was shown and not clicked counts too
 CREATE MODEL shop.taste
@@ -85,34 +87,25 @@ FROM shop.item_vectors;
 
 -- step: one request: the user's vector, the nearest items, their features now, the click model's order
 SET sextant.now = '2019-11-30 12:00:00+00';
-PREPARE recommend (text, text, text, text) AS
-WITH near AS (
-  SELECT v.item, v.campaign, v.item_id, v.item_feature_0, v.item_feature_1,
-         v.embedding <#> embed_user($1 || $2 || $3 || $4, model => 'shop.taste', user_feature_0 => $1,
-                                    user_feature_1 => $2, user_feature_2 => $3, user_feature_3 => $4) AS d
-  FROM shop.item_vectors v WHERE v.campaign = 'women' ORDER BY d LIMIT 20)
-SELECT n.item, round(rank('shop.clicks', n.*, position => 1, impressions => f.impressions, clicks => f.clicks,
-                    user_feature_0 => $1, user_feature_1 => $2, user_feature_2 => $3,
-                    user_feature_3 => $4)::numeric, 5) AS score,
-       f.impressions, f.clicks
-FROM near n, get_features('shop.ranker', campaign => n.campaign, item_id => n.item_id) f
-ORDER BY score DESC, n.item LIMIT 5;
+PREPARE recommend (text, text, text, text) AS :request;
 EXECUTE recommend ('81ce123cbb5bd8ce818f60fb3586bba5', '03a5648a76832f83c859d46bc06cb64a',
                    '2d03db5543b14483e52d761760686b64', '2723d2eb8bba04e0362098011fa3997b');
 DEALLOCATE recommend;
 RESET sextant.now;
 
--- step: the experiment: did the learned policy click better than the random one, and were the arms fair?
-SELECT (r).n_control, (r).n_treatment, round((r).lift::numeric, 4) AS lift,
-       round((r).p_value::numeric, 4) AS p_value, (r).status
-FROM (SELECT ab_ztest_prop(click = 1, policy, control => 'random', treatment => 'bts') AS r
+-- step: the experiment: are the arms as large as planned, one to one?
+SELECT (r).counts AS impressions, round((r).p_value::numeric, 4) AS p_value, (r).flag AS mismatch
+FROM (SELECT ab_srm(policy, ARRAY[1, 1]) AS r
       FROM shop.impressions VERSION AS OF 'before_cleaning') t;
-SELECT metric, coalesce(slice_value, 'all campaigns') AS campaign, n_control, n_treatment,
+
+-- step: did the learned policy click better than the random one? in all and by campaign, four questions corrected
+SELECT coalesce(slice_value, '(in all)') AS campaign, n_control AS random, n_treatment AS learned,
        round(lift::numeric, 4) AS lift, round(p_value::numeric, 4) AS p_value,
-       round(p_adjusted::numeric, 4) AS p_adjusted
-FROM ab_report('SELECT * FROM shop.impressions VERSION AS OF ''before_cleaning''', variant => 'policy',
-               control => 'random', metrics => ARRAY['click'], slices => ARRAY['campaign'],
-               correction => 'bonferroni')
+       round(p_adjusted::numeric, 4) AS p_adjusted,
+       CASE WHEN p_adjusted < 0.05 AND lift > 0 THEN 'ship' ELSE 'not shown to be better' END AS decision
+FROM ab_report('SELECT policy, campaign, click FROM shop.impressions VERSION AS OF ''before_cleaning''',
+               variant => 'policy', control => 'random', metrics => ARRAY['click'],
+               slices => ARRAY['campaign'], correction => 'holm')
 ORDER BY slice_value NULLS FIRST;
 
 -- step: may it be shipped? tests that are valid however often one looks

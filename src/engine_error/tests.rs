@@ -109,5 +109,9 @@ fn words_are_those_of_postgres() {
 fn tables_and_functions_have_their_codes() {
     let error = from_plan("table 'datafusion.public.nope' not found");
     assert_eq!((error.sqlstate, error.message()), ("42P01", "relation \"nope\" does not exist"));
+    // PostgreSQL 15: SELECT (r).nope FROM (SELECT ROW(1) AS r) x.
+    let error = from_plan("Field nope not found in struct");
+    let message = "could not identify column \"nope\" in record data type";
+    assert_eq!((error.sqlstate, error.message()), ("42703", message));
     assert_eq!(from_plan("Invalid function 'summ'.\nDid you mean 'sum'?").sqlstate, "42883");
 }

@@ -14,6 +14,7 @@ use super::create_table::{column, default_text};
 use super::definition::{self, Present};
 use super::{
     Context, alter_view, create_view, dependent, drop, feature_view, follow, retype, sequence,
+    training_set,
 };
 use crate::changes::{self, column_index, validate};
 use crate::error::{Error, Result};
@@ -368,6 +369,7 @@ pub(super) fn set_schema(
         context.lakes.of(&place).move_relation(&place.schema, &place.name, &schema)?;
         follow::follow(context, followers)?;
         feature_view::renamed(context, &place, &new)?;
+        training_set::renamed(context, &place, &new)?;
     }
     Ok(format!("ALTER {kind}"))
 }

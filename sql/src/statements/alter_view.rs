@@ -4,7 +4,7 @@ use catalog::Relation;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectType, Query};
 
 use super::create_view::Replace;
-use super::{Context, create_view, drop, feature_view, follow, kind_of};
+use super::{Context, create_view, drop, feature_view, follow, kind_of, training_set};
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::plan::{Found, Place};
@@ -46,7 +46,8 @@ pub(super) fn rename_to(
     drop::gives_up(context, place);
     context.lakes.of(place).rename_relation(&place.schema, &place.name, to)?;
     follow::follow(context, followers)?;
-    feature_view::renamed(context, place, &new)
+    feature_view::renamed(context, place, &new)?;
+    training_set::renamed(context, place, &new)
 }
 
 /// ALTER VIEW name AS query.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use catalog::{Relation, State};
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
-use super::{Context, experiment, external, feature_view, index, kind_of, sequence};
+use super::{
+    Context, experiment, external, feature_view, index, kind_of, sequence, training_set,
+};
 use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};
@@ -93,6 +95,7 @@ pub(super) fn drop_place(
     drop_dependents(context, place, &object.to_string().to_lowercase(), cascade)?;
     gives_up(context, place);
     feature_view::dropped(context, place)?;
+    training_set::dropped(context, place)?;
     Ok(context.lakes.of(place).drop_relation(&place.schema, &place.name)?)
 }
 
@@ -232,19 +235,6 @@ pub(super) fn is_meant(
     }
 }
 
-/// What a schema holds that is no relation, as messages say it.
-fn beside_relations(state: &State, schema: &str) -> Vec<String> {
-    let services = features::services(state).into_iter().map(|(of, name, _)| (of, name));
-    let services = services.map(|(of, name)| ("feature service", of, name));
-    let models = models::models(state).into_iter().map(|(of, name, _)| ("model", of, name));
-    let experiments = experiments::experiments(state).into_iter();
-    let experiments = experiments.map(|(of, name, _)| ("experiment", of, name));
-    let all = services.chain(models).chain(experiments);
-    all.filter(|(_, of, _)| *of == schema)
-        .map(|(kind, of, name)| format!("{kind} {of}.{name} depends on schema {of}"))
-        .collect()
-}
-
 pub(super) fn drop_schema(
     context: &mut Context<'_>,
     name: &ObjectName,
@@ -266,24 +256,18 @@ pub(super) fn drop_schema(
         return Err(Error::new("3F000", message));
     };
     context.environment.authority.must_own(&state, &Object::schema(schema))?;
-    let services = beside_relations(&state, &name);
-    if !(schema.relations.is_empty() && services.is_empty()) && !cascade {
-        let mut lines: Vec<String> = schema
-            .relations
-            .iter()
-            .map(|(relation, found)| {
-                let kind = kind_of(&Found::Relation(found.clone())).to_string().to_lowercase();
-                format!("{kind} {name}.{relation} depends on schema {name}")
-            })
-            .collect();
-        lines.extend(services);
+    let held = held_by(&state, schema, &name);
+    if !held.is_empty() && !cascade {
+        let lines: Vec<String> =
+            held.iter().map(|object| format!("{object} depends on schema {name}")).collect();
         let message = format!("cannot drop schema {name} because other objects depend on it");
         return Err(Error::new("2BP01", message)
             .with_detail(lines.join("\n"))
             .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
     }
-    for relation in schema.relations.keys() {
-        let place = Place { temp: false, schema: name.clone(), name: relation.clone() };
+    let place =
+        |relation: &String| Place { temp: false, schema: name.clone(), name: relation.clone() };
+    for place in schema.relations.keys().map(place) {
         drop_dependents(context, &place, "table", true)?;
         feature_view::dropped(context, &place)?;
     }
@@ -294,10 +278,35 @@ pub(super) fn drop_schema(
             experiment::forget(context, &place, kept)?;
         }
     }
-    let count = schema.relations.len() + services.len();
-    if count > 0 {
-        context.notices.push(Notice::notice(format!("drop cascades to {count} other objects")));
+    for place in external::of_schema(&state, &name) {
+        drop_dependents(context, &place, "table", true)?;
+        external::undefine(context, &place)?;
+    }
+    match held.as_slice() {
+        [] => {}
+        [object] => context.notices.push(Notice::notice(format!("drop cascades to {object}"))),
+        held => {
+            let message = format!("drop cascades to {} other objects", held.len());
+            context.notices.push(Notice::notice(message));
+        }
     }
     context.lakes.main.drop_schema(&name, cascade)?;
     features::forget_schema(&mut context.lakes.main, &name)
+}
+
+/// What a schema holds, as messages name it.
+fn held_by(state: &State, schema: &catalog::Schema, name: &str) -> Vec<String> {
+    let relations = schema.relations.iter().map(|(relation, found)| {
+        let kind = kind_of(&Found::Relation(found.clone())).to_string().to_lowercase();
+        format!("{kind} {name}.{relation}")
+    });
+    let external = external::of_schema(state, name).into_iter();
+    let external = external.map(|place| format!("foreign table {name}.{}", place.name));
+    let services = features::services(state).into_iter().filter(|(of, ..)| *of == name);
+    let services = services.map(|(_, service, _)| format!("feature service {name}.{service}"));
+    let models = models::models(state).into_iter().filter(|(of, ..)| *of == name);
+    let models = models.map(|(_, model, _)| format!("model {name}.{model}"));
+    let experiments = experiments::experiments(state).into_iter().filter(|(of, ..)| *of == name);
+    let experiments = experiments.map(|(_, of, _)| format!("experiment {name}.{of}"));
+    relations.chain(external).chain(services).chain(models).chain(experiments).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::Definition;
+use catalog::{Definition, State};
 use datafusion::arrow::datatypes::{Field, Schema};
 use serde_json::{Value, json};
 
@@ -58,6 +58,15 @@ pub(super) fn undefine(context: &mut Context<'_>, place: &Place) -> Result<()> {
         true => Ok(context.lakes.main.undefine(&access.0, &access.1)?),
         false => Ok(()),
     }
+}
+
+/// The external tables of a schema.
+pub(super) fn of_schema(state: &State, schema: &str) -> Vec<Place> {
+    let prefix = plan::key(schema, "");
+    let found = state.definitions.keys().filter(|(kind, _)| kind == KIND);
+    let names = found.filter_map(|(_, key)| key.strip_prefix(prefix.as_str()));
+    let place = |name: &str| Place { temp: false, schema: schema.into(), name: name.into() };
+    names.map(place).collect()
 }
 
 /// What a definition says.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Context, create_view, default_privileges};
 use crate::access::{Object, Privileges};
 use crate::error::{Error, Result, near_names};
+use crate::functions::identifier;
 use crate::models::{
     self, Asked, CANDIDATE, CHAMPION, Event, Given, Model, Trained, Version, undefined,
 };
@@ -169,7 +170,8 @@ async fn keep(
         };
         message.push_str(&format!(", {of}: {}", metrics.join(", ")));
     }
-    let hint = format!("ALTER MODEL {name} SET ALIAS {CHAMPION} = {number} puts it in use.");
+    let whole = format!("{}.{}", identifier(&place.schema), identifier(name));
+    let hint = format!("ALTER MODEL {whole} SET ALIAS {CHAMPION} = {number} puts it in use.");
     let hint = (!promoted).then_some(hint);
     context.notices.push(Notice { hint, ..Notice::notice(message) });
     model.versions.push(version);

@@ -169,12 +169,30 @@ pub(super) fn drop_sets(
     for name in sets {
         let Some((place, found)) = context.relation(name, if_exists)? else { continue };
         drop::may_drop(context, &place, &found)?;
-        if place.temp || Manifest::of(context.lakes.main.state(), &place).is_none() {
+        if manifest_at(context, &place).is_none() {
             return Err(Error::new("42809", format!("\"{}\" is not a training set", place.name))
                 .with_hint("List training sets: SELECT * FROM ml.training_sets."));
         }
         drop::drop_place(context, &place, ObjectType::Table, cascade)?;
-        Manifest::forget(&mut context.lakes.main, &place)?;
     }
     Ok("DROP TRAINING SET".to_owned())
+}
+
+/// The table at `from` is now at `to`, whatever statement moved it: its manifest goes with it.
+pub(super) fn renamed(context: &mut Context<'_>, from: &Place, to: &Place) -> Result<()> {
+    let Some(manifest) = manifest_at(context, from) else { return Ok(()) };
+    Manifest::forget(&mut context.lakes.main, from)?;
+    manifest.keep(&mut context.lakes.main, to)
+}
+
+/// The table goes, whatever statement drops it: nothing keeps its snapshot from expiry any longer.
+pub(super) fn dropped(context: &mut Context<'_>, place: &Place) -> Result<()> {
+    match manifest_at(context, place) {
+        Some(_) => Manifest::forget(&mut context.lakes.main, place),
+        None => Ok(()),
+    }
+}
+
+fn manifest_at(context: &Context<'_>, place: &Place) -> Option<Manifest> {
+    if place.temp { None } else { Manifest::of(context.lakes.main.state(), place) }
 }

@@ -1,0 +1,1 @@
+select segment, count(*) from {{ ref('recommended') }} group by segment having count(*) <> 5

@@ -1,0 +1,2 @@
+{{ config(materialized='feature_service') }}
+{{ ref('item_clicks') }}(impressions, clicks)
