@@ -3,6 +3,7 @@
 //! ```text
 //!   statement ok                 the next lines up to a blank one are SQL that must succeed
 //!   statement error (42P01)      … that must fail with this SQLSTATE
+//!   statement error (42P01) x    … and a message that is, or has, `x`
 //!   statement tag INSERT 0 2     … that must succeed with this command tag
 //!   query                        SQL, then `----`, then the rows, cells separated by `|`
 //!   query rowsort                the same, rows in any order
@@ -193,10 +194,14 @@ async fn check(
     names: &mut Vec<String>,
 ) -> Result<(), String> {
     let answer = client.simple_query(&block.sql).await;
-    if let Some(code) = rest.strip_prefix("error (").and_then(|r| r.strip_suffix(')')) {
-        return match answer {
-            Ok(_) => Err(format!("expected error {code}, got success of\n{}", block.sql)),
-            Err(error) => same(&shown(&error), code).map_err(|e| format!("{e}\n{error:?}")),
+    if let Some((code, message)) = rest.strip_prefix("error (").and_then(|r| r.split_once(')')) {
+        let Err(error) = answer else {
+            return Err(format!("expected error {code}, got success of\n{}", block.sql));
+        };
+        let found = error.as_db_error().map_or("", |error| error.message());
+        return match found.contains(message.trim()) {
+            true => same(&shown(&error), code).map_err(|e| format!("{e}\n{error:?}")),
+            false => same(found, message.trim()),
         };
     }
     let messages = answer.map_err(|error| format!("{}\n{error:?}", block.sql))?;

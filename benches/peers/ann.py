@@ -317,4 +317,5 @@ def table(results):
         print(line(result))
 
 
-main()
+if __name__ == "__main__":
+    main()

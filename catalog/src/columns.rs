@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field};
+use kernels::vectors::Kind;
 use serde_json::{Value as Json, json};
 
 use crate::error::{Error, Result};
@@ -54,6 +55,10 @@ pub fn number(name: &str, field: &Field, next: &mut i64) -> Column {
     // A new column has the engine's type, whatever column its values were read from.
     let mut metadata = field.metadata().clone();
     metadata.remove(types::FOREIGN_TYPE);
+    // The name of the part says so, and a column's part has another.
+    if let Some(kind) = types::VectorType::of_element(field) {
+        metadata.insert(TYPE_KEY.to_owned(), kind.name().to_owned());
+    }
     Column {
         id,
         order: id,
@@ -191,11 +196,12 @@ fn type_tags(field: &Field) -> Result<Tags> {
         tags.insert(VECTOR_TAG.to_owned(), length.to_string());
         return Ok(tags);
     }
-    let Some(spelling) = field.metadata().get(TYPE_KEY) else {
+    let half = (*field.data_type() == DataType::Float16).then_some(Kind::Half.name());
+    let Some(spelling) = field.metadata().get(TYPE_KEY).map(String::as_str).or(half) else {
         return Ok(tags);
     };
-    if spelling != &type_name(field)? {
-        tags.insert(TYPE_TAG.to_owned(), spelling.clone());
+    if spelling != type_name(field)? {
+        tags.insert(TYPE_TAG.to_owned(), spelling.to_owned());
     }
     Ok(tags)
 }
@@ -209,11 +215,22 @@ fn field(
 ) -> Result<Field> {
     let vector = tags.get(VECTOR_TAG).and_then(|length| length.parse::<i32>().ok());
     if let (Some(length), Some(part)) = (vector, parts.first()) {
-        let data_type = DataType::FixedSizeList(Arc::clone(part), length);
-        let spelling = HashMap::from([(TYPE_KEY.to_owned(), format!("vector({length})"))]);
+        // The list tells that its elements are those of vectors.
+        let part = part.as_ref().clone().with_metadata(HashMap::new());
+        let data_type = DataType::FixedSizeList(Arc::new(part), length);
+        let name_of = types::VectorType::of(&data_type).map(types::VectorType::name);
+        let spelling = name_of.map(|name_of| (TYPE_KEY.to_owned(), name_of));
+        let spelling = spelling.into_iter().collect();
         return Ok(Field::new(name, data_type, nullable).with_metadata(spelling));
     }
     let field = match (type_name, parts.first()) {
+        ("list", Some(part)) if is_of_vector(part) => {
+            let name_of = part.metadata().get(TYPE_KEY).cloned().unwrap_or_default();
+            let part = Field::new(&name_of, part.data_type().clone(), true);
+            let spelling = HashMap::from([(TYPE_KEY.to_owned(), name_of)]);
+            let list = DataType::List(Arc::new(part));
+            return Ok(Field::new(name, list, nullable).with_metadata(spelling));
+        }
         ("list", Some(part)) => Field::new(name, DataType::List(Arc::clone(part)), nullable),
         ("struct", _) => Field::new(name, DataType::Struct(parts.into()), nullable),
         _ => types::from_ducklake(type_name, name, nullable, &parts)?,
@@ -223,7 +240,15 @@ fn field(
     };
     let mut metadata = field.metadata().clone();
     metadata.insert(TYPE_KEY.to_owned(), spelling.clone());
-    Ok(field.with_metadata(metadata))
+    let half = type_name == "float32" && spelling == Kind::Half.name();
+    let data_type = if half { DataType::Float16 } else { field.data_type().clone() };
+    Ok(field.with_data_type(data_type).with_metadata(metadata))
+}
+
+/// Whether a part is that of vectors of any dimension.
+fn is_of_vector(part: &Field) -> bool {
+    let name = part.metadata().get(TYPE_KEY);
+    name.is_some_and(|name| types::VectorType::of_element(&part.clone().with_name(name)).is_some())
 }
 
 /// A field as JSON, for the output columns of views.

@@ -6,6 +6,7 @@
 mod day;
 mod interval;
 mod text;
+mod vector;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::model::TYPE_KEY;
 pub use day::{civil, days};
 pub(crate) use text::float_text;
 pub use text::{parse_values, value_text};
+pub use vector::VectorType;
 
 /// Field metadata: DuckLake's name of a type that the engine has under another (`uint8`) or has not
 /// at all (`map`), so that altering a table leaves it as it is.
@@ -62,7 +64,8 @@ pub fn to_ducklake(field: &Field) -> Result<String> {
         DataType::Int16 => "int16".into(),
         DataType::Int32 => "int32".into(),
         DataType::Int64 => "int64".into(),
-        DataType::Float32 => "float32".into(),
+        // The least that DuckLake has.
+        DataType::Float16 | DataType::Float32 => "float32".into(),
         DataType::Float64 => "float64".into(),
         DataType::Decimal128(p, s) => format!("decimal({p},{s})"),
         DataType::Utf8 => match spelled {

@@ -1,5 +1,6 @@
 //! Arrow types and Postgres types: object ids, sizes, modifiers.
 
+use catalog::types::VectorType;
 use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 
 use crate::system::references::KINDS;
@@ -8,6 +9,9 @@ use crate::system::references::KINDS;
 pub const VECTOR_OID: u32 = 16_400;
 /// `vector[]`.
 pub const VECTOR_ARRAY_OID: u32 = 16_401;
+/// `halfvec` and `halfvec[]`.
+pub const HALFVEC_OID: u32 = 16_402;
+pub const HALFVEC_ARRAY_OID: u32 = 16_403;
 
 /// Name, id, id of the array, size in bytes (-1: varies).
 type Base = (&'static str, u32, u32, i16);
@@ -53,6 +57,7 @@ const BASES: &[Base] = &[
     ("regrole", 4096, 4097, 4),
     ("regcollation", 4191, 4192, 4),
     ("vector", VECTOR_OID, VECTOR_ARRAY_OID, -1),
+    ("halfvec", HALFVEC_OID, HALFVEC_ARRAY_OID, -1),
 ];
 
 /// What RowDescription says about a column.
@@ -101,6 +106,10 @@ impl PgType {
             DataType::Interval(_) | DataType::Duration(_) => "interval",
             DataType::Struct(_) => "record",
             DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text",
+            of if VectorType::of(of).is_some() => {
+                VectorType::of(of).map_or("", |of| of.kind.name())
+            }
+            // Of another tool's making.
             DataType::FixedSizeList(item, _) if is_float(item.data_type()) => "vector",
             DataType::List(item)
             | DataType::LargeList(item)

@@ -52,9 +52,7 @@ use crate::error::{Error, Result};
 use crate::names;
 use crate::system::Live;
 
-pub use convert::{
-    JsonOperators, KnownOperators, NumberOperators, check_vector, read_text, read_vector,
-};
+pub use convert::{JsonOperators, KnownOperators, NumberOperators, read_text, read_vector};
 pub(crate) use convert::{Rules, average, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
 pub use files::{ExternalFiles, Located, external_provider, located};

@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use catalog::TYPE_KEY;
+use catalog::types::VectorType;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit};
 use datafusion::common::Result as EngineResult;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CharacterLength, DataType as Sql, ExactNumberInfo, TimezoneInfo,
 };
+use kernels::vectors::{DIMENSIONS, Kind};
 
 use crate::error::{Error, Result};
 use crate::system::references;
@@ -19,8 +21,6 @@ use crate::system::references;
 /// `numeric` without precision: Decimal128 is the widest the engine computes in.
 pub(crate) const NUMERIC: DataType = DataType::Decimal128(38, NUMERIC_SCALE);
 pub(crate) const NUMERIC_SCALE: i8 = 9;
-/// A vector's largest dimension, as in pgvector's storage limit.
-const VECTOR_DIMENSIONS: i32 = 16_000;
 
 /// `timestamptz`: microseconds, UTC.
 pub fn timestamptz() -> DataType {
@@ -96,7 +96,8 @@ fn custom(name: &str, arguments: &[String]) -> Result<(DataType, Option<String>)
     let bare = name.to_lowercase();
     let bare = bare.trim_start_matches("pg_catalog.").trim_matches('"');
     match bare {
-        "vector" => vector(arguments),
+        "vector" => vector(Kind::Single, arguments),
+        "halfvec" => vector(Kind::Half, arguments),
         "bpchar" => Ok((DataType::Utf8, Some("bpchar".into()))),
         "name" => Ok((DataType::Utf8, Some("name".into()))),
         "text" | "varchar" => Ok((DataType::Utf8, None)),
@@ -145,26 +146,38 @@ fn undefined_type(name: &str) -> Error {
     Error::new("42704", format!("type \"{}\" does not exist", name.to_lowercase()))
 }
 
-fn vector(arguments: &[String]) -> Result<(DataType, Option<String>)> {
-    let dimensions = arguments.first().and_then(|n| n.trim().parse::<i32>().ok());
-    let Some(n) = dimensions.filter(|n| (1..=VECTOR_DIMENSIONS).contains(n)) else {
-        return Err(Error::new("22023", "dimensions for type vector must be at least 1")
-            .with_hint(format!("Write vector(n) with n from 1 to {VECTOR_DIMENSIONS}.")));
+fn vector(kind: Kind, arguments: &[String]) -> Result<(DataType, Option<String>)> {
+    let name = kind.name();
+    let wrong = |message: String| {
+        let hint = format!("Write {name}(n) with n from 1 to {DIMENSIONS}.");
+        Error::new("22023", message).with_hint(hint)
     };
-    let (vector, tag) = vector_of(n);
-    Ok((vector, Some(tag)))
+    let dimension = match arguments {
+        [] => None,
+        [n] => match n.trim().parse::<i64>() {
+            Ok(n) if n < 1 => {
+                return Err(wrong(format!("dimensions for type {name} must be at least 1")));
+            }
+            Ok(n) if n > DIMENSIONS as i64 => {
+                return Err(wrong(format!(
+                    "dimensions for type {name} cannot exceed {DIMENSIONS}"
+                )));
+            }
+            Ok(n) => usize::try_from(n).ok(),
+            Err(_) => return Err(wrong("invalid type modifier".into())),
+        },
+        _ => return Err(wrong("invalid type modifier".into())),
+    };
+    let of = VectorType { kind, dimension };
+    Ok((of.data_type(), Some(of.name())))
 }
 
-/// The type of vectors of `n` numbers, and its name.
-pub fn vector_of(n: i32) -> (DataType, String) {
-    let element = Arc::new(Field::new("element", DataType::Float32, true));
-    (DataType::FixedSizeList(element, n), format!("vector({n})"))
-}
-
-/// Whether it is a vector of any dimension, which a parameter may be.
+/// Whether it is `vector` or `halfvec` without a dimension.
 pub fn is_any_vector(sql: &Sql) -> bool {
     let Sql::Custom(name, arguments) = sql else { return false };
-    arguments.is_empty() && name.to_string().eq_ignore_ascii_case("vector")
+    let name = name.to_string();
+    let is_named = |kind: Kind| name.eq_ignore_ascii_case(kind.name());
+    arguments.is_empty() && (is_named(Kind::Single) || is_named(Kind::Half))
 }
 
 fn with_length(name: &str, length: &Option<CharacterLength>) -> String {
@@ -230,8 +243,10 @@ pub fn describe(field: &Field) -> Described {
 /// The name that errors give a field's type: `integer[]`, where the catalog says ARRAY.
 pub fn shown(field: &Field) -> String {
     match field.data_type() {
+        of if VectorType::of(of).is_some() => {
+            VectorType::of(of).map_or("", |of| of.kind.name()).into()
+        }
         DataType::List(element) | DataType::LargeList(element) => format!("{}[]", shown(element)),
-        DataType::FixedSizeList(..) => "vector".into(),
         _ => describe(field).data_type,
     }
 }
@@ -250,7 +265,7 @@ fn describe_tag(tag: &str) -> Described {
     match name {
         "varchar" => sized("character varying", "varchar"),
         "char" | "bpchar" => sized("character", "bpchar"),
-        "vector" => named("USER-DEFINED", "vector"),
+        "vector" | "halfvec" => named("USER-DEFINED", name),
         other => named(other, other),
     }
 }
@@ -283,6 +298,9 @@ fn describe_type(data_type: &DataType) -> Described {
         DataType::Timestamp(_, None) => time("timestamp without time zone", "timestamp"),
         DataType::Timestamp(_, Some(_)) => time("timestamp with time zone", "timestamptz"),
         DataType::Interval(_) | DataType::Duration(_) => time("interval", "interval"),
+        of if VectorType::of(of).is_some() => {
+            named("USER-DEFINED", VectorType::of(of).map_or("", |of| of.kind.name()))
+        }
         DataType::List(e) | DataType::LargeList(e) | DataType::FixedSizeList(e, _) => {
             named("ARRAY", &format!("_{}", describe(e).udt_name))
         }
@@ -357,6 +375,9 @@ mod tests {
             ("text[]", "ARRAY", "_text"),
             ("bytea", "bytea", "bytea"),
             ("vector(3)", "USER-DEFINED", "vector"),
+            ("vector", "USER-DEFINED", "vector"),
+            ("halfvec(3)", "USER-DEFINED", "halfvec"),
+            ("vector[]", "ARRAY", "_vector"),
         ] {
             let found = describe(&column(sql).unwrap());
             assert_eq!((found.data_type.as_str(), found.udt_name.as_str()), (data_type, udt));
@@ -366,7 +387,7 @@ mod tests {
 
     #[test]
     fn unknown_and_impossible_types_are_errors() {
-        for sql in ["intt", "numeric(99)", "vector", "vector(0)"] {
+        for sql in ["intt", "numeric(99)", "vector(0)", "halfvec(16001)", "vector(1, 2)"] {
             assert!(column(sql).is_err(), "{sql}");
         }
     }

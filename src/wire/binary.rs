@@ -1,5 +1,7 @@
 //! Cells in Postgres' binary form.
 
+use std::ops::Range;
+
 use bytes::{BufMut, BytesMut};
 
 use crate::Error;
@@ -75,12 +77,13 @@ fn write(out: &mut BytesMut, cells: &Cells, row: usize) -> Result<(), Error> {
             out.put_i32(value.days);
             out.put_i32(value.months);
         }
-        Kind::Vector(list, values) => {
-            let width = list.value_length();
-            out.put_i16(i16::try_from(width).unwrap_or(i16::MAX));
-            out.put_i16(0);
-            let start = list.value_offset(row);
-            (start..start + width).for_each(|at| out.put_f32(values.value(at as usize)));
+        Kind::Vector(values, offsets) => {
+            let elements = vector(out, offsets, row);
+            elements.for_each(|at| out.put_f32(values.value(at)));
+        }
+        Kind::HalfVector(values, offsets) => {
+            let elements = vector(out, offsets, row);
+            elements.for_each(|at| out.put_u16(values.value(at).to_bits()));
         }
         Kind::List(..) => array(out, cells, row)?,
         Kind::Record(columns) => {
@@ -92,6 +95,14 @@ fn write(out: &mut BytesMut, cells: &Cells, row: usize) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Writes the head of a vector: its dimension, and zero. Gives the places of its elements.
+fn vector(out: &mut BytesMut, offsets: &[usize], row: usize) -> Range<usize> {
+    let elements = offsets[row]..offsets[row + 1];
+    out.put_i16(i16::try_from(elements.len()).unwrap_or(i16::MAX));
+    out.put_i16(0);
+    elements
 }
 
 /// Dimensions first, then the elements of the innermost lists in order.

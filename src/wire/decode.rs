@@ -10,7 +10,8 @@ use crate::wire::array_text;
 use crate::wire::calendar::{EPOCH_DAYS, EPOCH_US};
 use crate::wire::message::protocol;
 use crate::wire::number;
-use sql::pg_type::{VECTOR_OID, element_oid, from_oid, is_object_id, type_name};
+use catalog::types::VectorType;
+use sql::pg_type::{HALFVEC_OID, VECTOR_OID, element_oid, from_oid, is_object_id, type_name};
 
 /// One format a value: none given is text, one given is for all.
 pub fn formats(codes: &[i16], count: usize, what: &str) -> Result<Vec<i16>, Error> {
@@ -103,11 +104,8 @@ pub fn text(value: &str, oid: u32, to: &DataType, zone: &str) -> Result<ScalarVa
         | DataType::Time64(TimeUnit::Microsecond)
         | DataType::Timestamp(TimeUnit::Microsecond, _)
         | DataType::Interval(_) => sql::plan::read_text(value, to, zone)?,
+        of if VectorType::of(of).is_some() => sql::plan::read_text(value, to, zone)?,
         DataType::List(item) => list_text(value, oid, item.data_type(), zone)?,
-        DataType::FixedSizeList(_, width) => {
-            let width = usize::try_from(*width).unwrap_or_default();
-            vector(sql::plan::read_vector(trimmed, width)?, to)?
-        }
         other => {
             let parsed = ScalarValue::Utf8(Some(trimmed.to_owned())).cast_to(other);
             parsed.ok().filter(|value| !value.is_null()).ok_or_else(|| invalid("22P02"))?
@@ -176,11 +174,6 @@ fn list(items: &[ScalarValue], item: &DataType) -> ScalarValue {
     ScalarValue::List(ScalarValue::new_list(items, item, true))
 }
 
-fn vector(values: Vec<f32>, to: &DataType) -> Result<ScalarValue, Error> {
-    let items: Vec<_> = values.into_iter().map(|v| ScalarValue::Float32(Some(v))).collect();
-    Ok(list(&items, &DataType::Float32).cast_to(to)?)
-}
-
 /// A value from its binary form.
 pub(super) fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Error> {
     let from = &mut bytes;
@@ -226,7 +219,7 @@ pub(super) fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<Scalar
             let uuid = uuid::Uuid::from_bytes(take(from)?);
             ScalarValue::Utf8(Some(uuid.to_string()))
         }
-        VECTOR_OID => vector_binary(from, to)?,
+        VECTOR_OID | HALFVEC_OID => sql::plan::read_vector(std::mem::take(from), oid, to)?,
         3802 => {
             if take::<1>(from)? != [1] {
                 return Err(Error::new("22P03", "unsupported jsonb version number"));
@@ -247,19 +240,6 @@ pub(super) fn binary(mut bytes: &[u8], oid: u32, to: &DataType) -> Result<Scalar
         return Err(Error::new("22P03", "incorrect binary data format"));
     }
     Ok(value)
-}
-
-fn vector_binary(from: &mut &[u8], to: &DataType) -> Result<ScalarValue, Error> {
-    let given = i16::from_be_bytes(take(from)?);
-    take::<2>(from)?;
-    let values = (0..given).map(|_| Ok(f32::from_be_bytes(take(from)?)));
-    let values = values.collect::<Result<Vec<_>, Error>>()?;
-    let width = match to {
-        DataType::FixedSizeList(_, width) => usize::try_from(*width).unwrap_or_default(),
-        _ => values.len(),
-    };
-    sql::plan::check_vector(&values, width)?;
-    vector(values, to)
 }
 
 fn array(from: &mut &[u8], item_oid: u32, to: &DataType) -> Result<ScalarValue, Error> {

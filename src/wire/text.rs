@@ -1,6 +1,7 @@
 //! Cells in Postgres' text form.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
 
@@ -41,17 +42,11 @@ pub fn write(out: &mut BytesMut, cells: &Cells, row: usize) {
             let value = array.value(row);
             calendar::interval(out, value.months, value.days, value.nanoseconds / 1_000);
         }
-        Kind::Vector(list, values) => {
-            let width = list.value_length() as usize;
-            let start = list.value_offset(row) as usize;
-            out.put_u8(b'[');
-            for (i, at) in (start..start + width).enumerate() {
-                if i > 0 {
-                    out.put_u8(b',');
-                }
-                number::float4(out, values.value(at));
-            }
-            out.put_u8(b']');
+        Kind::Vector(values, offsets) => {
+            vector(out, offsets[row]..offsets[row + 1], |at| values.value(at));
+        }
+        Kind::HalfVector(values, offsets) => {
+            vector(out, offsets[row]..offsets[row + 1], |at| values.value(at).to_f32());
         }
         Kind::List(list, items) if is_vector(cells.oid) => {
             let offsets = list.value_offsets();
@@ -68,6 +63,17 @@ pub fn write(out: &mut BytesMut, cells: &Cells, row: usize) {
         }
         Kind::Record(columns) => record(out, columns, row),
     }
+}
+
+fn vector(out: &mut BytesMut, elements: Range<usize>, value: impl Fn(usize) -> f32) {
+    out.put_u8(b'[');
+    for at in elements.clone() {
+        if at > elements.start {
+            out.put_u8(b',');
+        }
+        number::float4(out, value(at));
+    }
+    out.put_u8(b']');
 }
 
 /// `int2vector` and `oidvector`.

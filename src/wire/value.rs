@@ -13,6 +13,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 
 use crate::Error;
+use catalog::types::VectorType;
 use sql::pg_type::{PgType, is_float, is_object_id};
 
 /// The time zone that timestamps with time zone are shown in.
@@ -63,7 +64,9 @@ pub enum Kind {
     Timestamp(TimestampMicrosecondArray),
     TimestampTz(TimestampMicrosecondArray, Zone),
     Interval(IntervalMonthDayNanoArray),
-    Vector(FixedSizeListArray, Float32Array),
+    /// The elements, and where those of each row start and of the last end.
+    Vector(Float32Array, Vec<usize>),
+    HalfVector(Float16Array, Vec<usize>),
     List(ListArray, Box<Cells>),
     Record(Vec<Cells>),
 }
@@ -145,6 +148,7 @@ fn common(of: &DataType, oid: u32) -> Option<DataType> {
             let of = values.data_type();
             Some(common(of, oid).unwrap_or_else(|| of.clone()))
         }
+        of if VectorType::of(of).is_some() => None,
         DataType::FixedSizeList(item, size) if is_float(item.data_type()) => {
             let item = Field::new(item.name(), DataType::Float32, item.is_nullable());
             let to = DataType::FixedSizeList(item.into(), *size);
@@ -196,11 +200,7 @@ fn kind(array: &ArrayRef, oid: u32, zone: Zone) -> Result<Kind, Error> {
         DataType::Interval(_) => {
             Kind::Interval(array.as_primitive::<IntervalMonthDayNanoType>().clone())
         }
-        DataType::FixedSizeList(_, _) => {
-            let list = array.as_fixed_size_list().clone();
-            let values = list.values().as_primitive::<Float32Type>().clone();
-            Kind::Vector(list, values)
-        }
+        of if VectorType::of(of).is_some() => vectors(array),
         DataType::List(item) => {
             let list = array.as_list::<i32>().clone();
             let cells = Cells::new(list.values(), item, zone)?;
@@ -216,4 +216,23 @@ fn kind(array: &ArrayRef, oid: u32, zone: Zone) -> Result<Kind, Error> {
             return Err(Error::new("0A000", message));
         }
     })
+}
+
+fn vectors(array: &ArrayRef) -> Kind {
+    let (values, offsets) = match array.as_fixed_size_list_opt() {
+        Some(list) => {
+            let rows = 0..=list.len();
+            let start = |row: usize| list.value_offset(row).unsigned_abs() as usize;
+            (list.values(), rows.map(start).collect())
+        }
+        None => {
+            let list = array.as_list::<i32>();
+            let offsets = list.value_offsets().iter();
+            (list.values(), offsets.map(|offset| offset.unsigned_abs() as usize).collect())
+        }
+    };
+    match values.as_primitive_opt::<Float16Type>() {
+        Some(halves) => Kind::HalfVector(halves.clone(), offsets),
+        None => Kind::Vector(values.as_primitive::<Float32Type>().clone(), offsets),
+    }
 }

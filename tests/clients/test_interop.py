@@ -25,12 +25,13 @@ COLUMNS = [
     ("tz", "timestamptz", "'2024-01-01 10:00:00+02'"),
     ("u", "uuid", "'550e8400-e29b-41d4-a716-446655440000'"), ("j", "jsonb", "'{\"a\":1}'"),
     ("a", "int[]", "'{1,2}'"), ("v", "vector(3)", "'[1,2,3]'"),
+    ("h", "halfvec(3)", "'[1,2,0.5]'"), ("w", "vector", "'[1,2]'"),
 ]
 # The same row as DuckDB prints it: select (…)::varchar. Its json is text, here as Postgres has jsonb.
 TEXTS = [
     "true", "2", "4", "8", "1.5", "2.5", "12.34", "x, y", r"\xDE\xAD", "2024-02-03", "01:02:03.5",
     "2024-01-01 10:00:00.25", "2024-01-01 08:00:00+00", "550e8400-e29b-41d4-a716-446655440000",
-    '{"a": 1}', "[1, 2]", "[1.0, 2.0, 3.0]",
+    '{"a": 1}', "[1, 2]", "[1.0, 2.0, 3.0]", "[1.0, 2.0, 0.5]", "[1.0, 2.0]",
 ]
 
 
@@ -49,6 +50,18 @@ def test_duckdb_reads_every_type(server, copies):
     assert len(found) == copies
     assert list(found[0]) == TEXTS
     assert list(found[-1]) == TEXTS
+
+
+def test_halfvecs_go_both_ways(server):
+    ours, duck = server.connect(), attach(server)
+    ours.execute("CREATE TABLE h (id int, h halfvec(2), w halfvec)")
+    ours.execute("INSERT INTO h SELECT g, ARRAY[g, 0.1], ARRAY[g] FROM generate_series(1, 2000) g")
+    # 0.1 is no half float: it is rounded as we read it.
+    duck.execute("INSERT INTO lake.public.h SELECT 2000 + range, [range, 0.1], [1, 2] FROM range(1, 2001)")
+    found = ours.execute("SELECT h[2], count(*) FROM (SELECT h::real[] AS h FROM h) GROUP BY 1").fetchall()
+    assert found == [(pytest.approx(0.099975586), 4000)]
+    assert ours.execute("SELECT w FROM h WHERE id IN (7, 2001) ORDER BY id").fetchall() == [("[7]",), ("[1,2]",)]
+    assert duck.execute("SELECT h[2], w FROM lake.public.h WHERE id = 7").fetchall() == [(pytest.approx(0.099975586), [7.0])]
 
 
 def test_changes_go_both_ways(server):

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{ColumnarValue, Signature, TypeSignature, Volatili
 use datafusion::physical_plan::PhysicalExpr;
 
 use crate::Error;
+use crate::vectors::VectorType;
 
 /// The reference entry of a function; a test runs its example.
 #[derive(Debug)]
@@ -177,9 +178,7 @@ impl Kind {
                 (given.is_integer() || *given == DataType::Null).then_some(DataType::Int64)
             }
             Self::Vector => match given {
-                DataType::FixedSizeList(item, _) if *item.data_type() == DataType::Float32 => {
-                    Some(given.clone())
-                }
+                _ if VectorType::of(given).is_some() => Some(given.clone()),
                 _ if text => Some(DataType::Utf8),
                 _ => is_list.then(|| list(DataType::Float32)),
             },
@@ -243,6 +242,9 @@ fn sql_name(of: &DataType) -> String {
         DataType::Decimal128(..) | DataType::Decimal256(..) => "numeric".into(),
         DataType::Binary => "bytea".into(),
         DataType::Date32 => "date".into(),
+        of if VectorType::of(of).is_some() => {
+            VectorType::of(of).map_or("", |of| of.kind.name()).into()
+        }
         DataType::List(item) => format!("{}[]", sql_name(item.data_type())),
         other => other.to_string().to_lowercase(),
     }

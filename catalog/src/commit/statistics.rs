@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, make_comparator};
 use datafusion::arrow::compute::SortOptions;
-use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type};
+use datafusion::arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 use datafusion::arrow::record_batch::RecordBatch;
 
 use super::Commit;
@@ -55,6 +55,7 @@ fn of_array(array: &ArrayRef) -> Result<ColumnStats> {
         return Ok(stats);
     }
     let is_nan = |row: usize| match array.data_type() {
+        DataType::Float16 => array.as_primitive::<Float16Type>().value(row).is_nan(),
         DataType::Float32 => array.as_primitive::<Float32Type>().value(row).is_nan(),
         DataType::Float64 => array.as_primitive::<Float64Type>().value(row).is_nan(),
         _ => false,

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Float32Type, Int64Type};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Float32Type, Int64Type};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
@@ -275,7 +276,7 @@ impl Reader<'_> {
             match batches.next().await.transpose()? {
                 Some(batch) => {
                     self.build.progress.add(batch.num_rows());
-                    chunk.add(&batch, self.first);
+                    chunk.add(&batch, self.first)?;
                     if chunk.numbers.len() >= CHUNK_ROWS {
                         return Ok(Some(chunk));
                     }
@@ -292,10 +293,12 @@ impl Reader<'_> {
 
 impl Chunk {
     /// Adds a batch of (vector, file, position).
-    fn add(&mut self, batch: &RecordBatch, first: u64) {
+    fn add(&mut self, batch: &RecordBatch, first: u64) -> Result<()> {
         let list = batch.column(0).as_fixed_size_list();
         let dimension = list.value_length().unsigned_abs() as usize;
-        let values = list.values().as_primitive::<Float32Type>().values();
+        let values = cast(list.values(), &DataType::Float32);
+        let values = values.map_err(|error| Error::Engine(error.into()))?;
+        let values = values.as_primitive::<Float32Type>().values();
         let positions = batch.column(2).as_primitive::<Int64Type>();
         for row in (0..batch.num_rows()).filter(|row| list.is_valid(*row)) {
             let start = list.value_offset(row).unsigned_abs() as usize;
@@ -303,6 +306,7 @@ impl Chunk {
             self.numbers.push(u32::try_from(number).unwrap_or(u32::MAX));
             self.vectors.extend_from_slice(&values[start..start + dimension]);
         }
+        Ok(())
     }
 }
 

@@ -21,11 +21,11 @@ mod upkeep;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
-use kernels::vectors::Metric;
+use kernels::vectors::{Kind, Metric};
 
 use crate::lake::Lake;
 use crate::model::{Constraint, DataFile, FileId, Index, State, Table, TableRows};
+use crate::types::VectorType;
 
 use build::IndexBuild;
 pub(crate) use cache::Cache;
@@ -101,23 +101,29 @@ pub struct TableIndex {
     /// The place of the column in the table.
     pub column: usize,
     pub dimension: usize,
+    /// Of the column; a segment has floats.
+    pub kind: Kind,
     pub segments: Arc<Segments>,
     pub lake: Arc<Lake>,
 }
 
 impl Measure {
-    /// Of the name of an operator class.
-    pub fn of_operators(name: &str) -> Option<Self> {
-        [Self::InnerProduct, Self::L2, Self::Cosine].into_iter().find(|m| m.operators() == name)
+    /// Of the name of an operator class, and of what it is one.
+    pub fn of_operators(name: &str) -> Option<(Self, Kind)> {
+        let measures = [Self::InnerProduct, Self::L2, Self::Cosine];
+        let all =
+            [Kind::Single, Kind::Half].into_iter().flat_map(|kind| measures.map(|m| (m, kind)));
+        all.into_iter().find(|(measure, kind)| measure.operators(*kind) == name)
     }
 
     /// pgvector's name of the operator class.
-    pub fn operators(self) -> &'static str {
-        match self {
-            Self::InnerProduct => "vector_ip_ops",
-            Self::L2 => "vector_l2_ops",
-            Self::Cosine => "vector_cosine_ops",
-        }
+    pub fn operators(self, kind: Kind) -> String {
+        let measure = match self {
+            Self::InnerProduct => "ip",
+            Self::L2 => "l2",
+            Self::Cosine => "cosine",
+        };
+        format!("{}_{measure}_ops", kind.name())
     }
 
     /// The function that its operator is.
@@ -135,6 +141,13 @@ impl Measure {
             Self::L2 => Metric::L2,
             Self::Cosine => Metric::Cosine,
         }
+    }
+}
+
+impl TableIndex {
+    /// pgvector's name of its operator class.
+    pub fn operators(&self) -> String {
+        self.of.measure.operators(self.kind)
     }
 }
 
@@ -189,22 +202,13 @@ pub fn of_table(lake: &Arc<Lake>, state: &State, table: &Table) -> Vec<TableInde
         };
         let id = keys.first()?.column;
         let column = table.columns.iter().position(|column| column.id == id)?;
-        let dimension = dimension(table.columns[column].field.data_type())?;
+        let vectors = VectorType::of(table.columns[column].field.data_type())?;
+        let (dimension, kind) = (vectors.dimension?, vectors.kind);
         let segments = Arc::new(Segments::of(state, &of.uuid)?);
         let (name, of, lake) = (name.clone(), of.clone(), Arc::clone(lake));
-        Some(TableIndex { name, of, column, dimension, segments, lake })
+        Some(TableIndex { name, of, column, dimension, kind, segments, lake })
     };
     table.constraints.iter().filter_map(of).collect()
-}
-
-/// The dimension of a type of vectors.
-pub fn dimension(of: &DataType) -> Option<usize> {
-    match of {
-        DataType::FixedSizeList(element, n) if *element.data_type() == DataType::Float32 => {
-            usize::try_from(*n).ok()
-        }
-        _ => None,
-    }
 }
 
 /// How many rows to take of a search whose order is a little wrong, for the right k to be there.

@@ -10,7 +10,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Field, FieldRef, Fields, Float32Type, Float64Type,
+    DataType, Date32Type, Field, FieldRef, Fields, Float16Type, Float32Type, Float64Type,
     IntervalMonthDayNanoType, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -24,6 +24,9 @@ pub fn value_text(array: &dyn Array, row: usize) -> Option<String> {
         return None;
     }
     Some(match array.data_type() {
+        DataType::Float16 => {
+            float_text(array.as_primitive::<Float16Type>().value(row).to_f64(), true)
+        }
         DataType::Float32 => {
             float_text(f64::from(array.as_primitive::<Float32Type>().value(row)), true)
         }
@@ -204,6 +207,12 @@ pub fn parse_values(texts: &[Option<String>], field: &Field) -> Result<ArrayRef>
                 _ => time,
             });
             Ok(Arc::new(times.collect::<Time64MicrosecondArray>()))
+        }
+        // There is no cast from text to it.
+        DataType::Float16 => {
+            let wide = field.clone().with_data_type(DataType::Float32);
+            cast(&parse_values(texts, &wide)?, &DataType::Float16)
+                .map_err(|e| Error::Engine(e.into()))
         }
         data_type => {
             let array = StringArray::from_iter(texts.iter().map(|t| t.as_deref()));
@@ -408,6 +417,8 @@ mod tests {
 
     #[test]
     fn every_text_reads_back() {
+        let floats = datafusion::arrow::array::Float32Array::from(vec![0.1, 6e-8, -65504.0]);
+        round_trip(&cast(&floats, &DataType::Float16).unwrap());
         round_trip(&(Arc::new(Float64Array::from(vec![1e300, 5e-324, f64::NEG_INFINITY])) as _));
         round_trip(&(Arc::new(BinaryArray::from_iter([Some(&b"\x00\xff'\\x41"[..]), None])) as _));
         round_trip(&(Arc::new(TimestampMicrosecondArray::from(vec![-1, 0, 1])) as _));

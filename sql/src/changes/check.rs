@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use catalog::types::VectorType;
 use catalog::{Constraint, TYPE_KEY, Table};
-use datafusion::arrow::array::{Array, AsArray};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Float32Type};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::{DFSchema, ToDFSchema};
 use datafusion::physical_expr::PhysicalExpr;
+use kernels::vectors::Kind;
 
 use crate::error::{Error, ErrorObject, Result};
 use crate::parse;
@@ -58,8 +61,8 @@ impl Checker {
                     .with_detail(failing(batch, row))
                     .about(ErrorObject::column(&self.place, &column.name)));
             }
-            if let DataType::FixedSizeList(_, _) = column.field.data_type() {
-                finite(values.as_ref())?;
+            if let Some(of) = VectorType::of(column.field.data_type()) {
+                finite(of.kind, values)?;
             }
         }
         for (index, limit, spelled) in &self.lengths {
@@ -86,13 +89,19 @@ impl Checker {
     }
 }
 
-fn finite(vectors: &dyn Array) -> Result<()> {
-    let values = vectors.as_fixed_size_list().values();
-    let values = values.as_primitive::<datafusion::arrow::datatypes::Float32Type>();
+/// What a model or another tool gives may be no vector.
+fn finite(kind: Kind, vectors: &ArrayRef) -> Result<()> {
+    let values = match vectors.as_fixed_size_list_opt() {
+        Some(list) => list.values(),
+        None => vectors.as_list::<i32>().values(),
+    };
+    let values = cast(values, &DataType::Float32).map_err(|e| Error::Engine(e.into()))?;
+    let values = values.as_primitive::<Float32Type>();
+    let name = kind.name();
     match values.iter().flatten().find(|v| !v.is_finite()) {
         None => Ok(()),
-        Some(v) if v.is_nan() => Err(Error::new("22000", "NaN not allowed in vector")),
-        Some(_) => Err(Error::new("22000", "infinite value not allowed in vector")),
+        Some(v) if v.is_nan() => Err(Error::new("22000", format!("NaN not allowed in {name}"))),
+        Some(_) => Err(Error::new("22000", format!("infinite value not allowed in {name}"))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use catalog::types::VectorType;
 use catalog::{Constraint, Table};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -306,7 +307,7 @@ fn type_name(field: &FieldRef) -> Option<String> {
     Some(match field.data_type() {
         DataType::Utf8 => "text".to_owned(),
         DataType::Decimal128(precision, scale) => format!("numeric({precision},{scale})"),
-        DataType::FixedSizeList(_, length) => format!("vector({length})"),
+        of if VectorType::of(of).is_some() => VectorType::of(of)?.name(),
         DataType::List(element) => format!("{}[]", type_name(element)?),
         DataType::Struct(_) => return None,
         _ => crate::types::shown(field),
@@ -320,7 +321,9 @@ fn read_literal(value: &mut ast::Expr, field: &FieldRef) -> Result<()> {
         if matches!(v.value, ast::Value::SingleQuotedString(_)));
     let described = crate::types::describe(field);
     let name = match (described.udt_name.as_str(), field.data_type()) {
-        ("vector", DataType::FixedSizeList(_, n)) => format!("vector({n})"),
+        (_, of) if VectorType::of(of).is_some() => {
+            VectorType::of(of).map(VectorType::name).unwrap_or_default()
+        }
         ("bytea", _) => "bytea".to_string(),
         (udt, DataType::List(_)) => format!("{}[]", udt.trim_start_matches('_')),
         _ => return Ok(()),

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use catalog::types::VectorType;
 use datafusion::arrow::datatypes::{DataType, Field};
+use kernels::vectors::Kind;
 
 use super::library::{Engine, Opened};
 use super::target::Target;
 use crate::error::{Error, Result};
-use crate::types::vector_of;
 
 /// What a call asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,9 +63,8 @@ impl Asked {
         let plain = |of: DataType| Ok((of, None));
         let (target, ranks) = match (&model.engine, self.embeds()) {
             (Engine::Retrieval { model, .. }, true) => {
-                let dim = i32::try_from(model.dim()).unwrap_or(i32::MAX);
-                let (vector, tag) = vector_of(dim);
-                return Ok((vector, Some(tag)));
+                let of = VectorType { kind: Kind::Single, dimension: Some(model.dim()) };
+                return Ok((of.data_type(), Some(of.name())));
             }
             (Engine::Retrieval { .. }, false) => {
                 return wrong("gives vectors", "embed_user() and embed_item() ask for them.");

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use catalog::types::VectorType;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value, visit_expressions,
@@ -120,10 +121,8 @@ pub(super) fn sql_type(field: &Field) -> Result<String> {
         })
     };
     let found = match field.data_type() {
+        of if VectorType::of(of).is_some() => VectorType::of(of).map(VectorType::name),
         DataType::List(item) => plain(item.data_type()).map(|item| format!("{item}[]")),
-        DataType::FixedSizeList(item, length) if *item.data_type() == DataType::Float32 => {
-            Some(format!("vector({length})"))
-        }
         of => plain(of),
     };
     found.ok_or_else(|| {

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use catalog::indexes::{Measure, VectorIndex};
 use catalog::{Constraint, Index, Relation, State, Table};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, Statement, TableAlias, TableFactor, UnaryOperator,
-    Value, VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, Query, Statement, TableAlias, TableFactor,
+    UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut, visit_expressions_mut,
 };
 
 use crate::error::{Error, Result, near_names};
@@ -58,6 +58,37 @@ pub(crate) fn expand(
     match statement.visit(&mut Expander { environment, lakes }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// Finds a column of a table that is named outside of subqueries.
+struct Outside<'a> {
+    table: &'a Table,
+    queries: usize,
+}
+
+impl Visitor for Outside<'_> {
+    type Break = String;
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<String> {
+        self.queries += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<String> {
+        self.queries -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, part: &Expr) -> ControlFlow<String> {
+        match part {
+            Expr::Identifier(name)
+                if self.queries == 0 && self.table.column(&folded(name)).is_some() =>
+            {
+                ControlFlow::Break(folded(name))
+            }
+            _ => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -342,15 +373,10 @@ fn recall(arguments: &mut HashMap<&'static str, Expr>) -> Result<Option<String>>
     }
 }
 
-/// A column without a table would be taken for one of the index's table.
+/// A column without a table would be taken for one of the index's table; in a subquery it is one of
+/// the subquery's own.
 fn check_columns(found: &Found, query: &Expr) -> Result<()> {
-    let meant = visit_expressions(query, |part| match part {
-        Expr::Identifier(name) if found.table.column(&folded(name)).is_some() => {
-            ControlFlow::Break(folded(name))
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    match meant {
+    match query.visit(&mut Outside { table: &found.table, queries: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(name) => {
             let message = format!("column reference \"{name}\" is ambiguous");

@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use catalog::types::VectorType;
 use datafusion::common::{DFSchemaRef, JoinType, Result as EngineResult, internal_err};
 use datafusion::logical_expr::builder::build_join_schema;
 use datafusion::logical_expr::{
@@ -91,7 +92,7 @@ fn joined(join: &Join, wanted: Wanted) -> EngineResult<Option<LogicalPlan>> {
     let column = Expr::Column(order.column.clone());
     let of = column.get_type(right)?;
     if metric(order.function).is_none()
-        || catalog::indexes::dimension(&of).is_none()
+        || VectorType::of(&of).is_none_or(|of| of.dimension.is_none())
         || order.query.get_type(left)? != of
     {
         return Ok(None);

@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
-use datafusion::arrow::compute::{concat_batches, take_record_batch};
-use datafusion::arrow::datatypes::{Float32Type, SchemaRef};
+use datafusion::arrow::compute::{cast, concat_batches, take_record_batch};
+use datafusion::arrow::datatypes::{DataType, Float32Type, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -305,7 +305,8 @@ fn matrix(
         return datafusion::common::internal_err!("what is to be near is no vector");
     };
     let dimension = list.value_length().unsigned_abs() as usize;
-    let values = list.values().as_primitive::<Float32Type>().values();
+    let values = cast(list.values(), &DataType::Float32)?;
+    let values = values.as_primitive::<Float32Type>().values();
     let (mut plain, mut rows) = (Vec::new(), Vec::new());
     for row in (0..list.len()).filter(|row| list.is_valid(*row)) {
         let start = list.value_offset(row).unsigned_abs() as usize;

@@ -32,7 +32,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt, stream};
 use kernels::ann::{Effort, Query};
 use kernels::simd::level::Level;
-use kernels::vectors::{Bitmap, Kind, Neighbour, Visible, distance, parse};
+use kernels::vectors::{Bitmap, Neighbour, Visible, distance, parse};
 
 use super::searches::Searches;
 use crate::Notice;
@@ -99,7 +99,7 @@ impl DisplayAs for NearestExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let Search { index, k, recall, .. } = self.search.as_ref();
         let segments = index.segments.segments.len();
-        write!(f, "NearestExec: index={}, {}", index.name, index.of.measure.operators())?;
+        write!(f, "NearestExec: index={}, {}", index.name, index.operators())?;
         write!(f, ", k={k}, recall={recall:.3}, segments={segments}")?;
         write!(f, ", indexed_rows={}", index.segments.indexed())?;
         f.write_str(if self.matching.is_some() { ", filtered" } else { "" })
@@ -197,7 +197,7 @@ type Picked = (usize, Vec<u32>);
 impl Run {
     async fn rows(self) -> EngineResult<SendableRecordBatchStream> {
         let whole = || execute_stream(Arc::clone(&self.whole), Arc::clone(&self.context));
-        let Some(vector) = vector(&self.search.query, self.search.index.dimension)? else {
+        let Some(vector) = vector(&self.search.query, &self.search.index)? else {
             return whole();
         };
         let mut batches = Vec::new();
@@ -381,7 +381,7 @@ impl Run {
         let DataType::FixedSizeList(item, width) = self.schema.field(place).data_type() else {
             return datafusion::common::internal_err!("the column of an index is no vector");
         };
-        let values = Arc::new(Float32Array::from(vectors));
+        let values = cast(&Float32Array::from(vectors), item.data_type())?;
         let vectors = FixedSizeListArray::try_new(Arc::clone(item), *width, values, None)?;
         let read = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
         if vectors.len() != rows || !batches.is_empty() && read != rows {
@@ -410,7 +410,8 @@ enum Failed {
 }
 
 /// The query as a vector of a dimension; None if it is none, which whoever computes distances says.
-fn vector(query: &Arc<dyn PhysicalExpr>, dimension: usize) -> EngineResult<Option<Vec<f32>>> {
+fn vector(query: &Arc<dyn PhysicalExpr>, index: &TableIndex) -> EngineResult<Option<Vec<f32>>> {
+    let (dimension, kind) = (index.dimension, index.kind);
     let options = datafusion::arrow::record_batch::RecordBatchOptions::new();
     let one = options.with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &one)?;
@@ -422,7 +423,7 @@ fn vector(query: &Arc<dyn PhysicalExpr>, dimension: usize) -> EngineResult<Optio
         DataType::FixedSizeList(..) => value.as_fixed_size_list().value(0),
         DataType::List(_) => value.as_list::<i32>().value(0),
         DataType::Utf8 => {
-            let vector = parse(Kind::Single, value.as_string::<i32>().value(0), Some(dimension));
+            let vector = parse(kind, value.as_string::<i32>().value(0), Some(dimension));
             return Ok(vector.ok().filter(|vector| has_size(vector)));
         }
         _ => return Ok(None),

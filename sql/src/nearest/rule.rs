@@ -183,7 +183,7 @@ fn searched(scan: &TableScan, wanted: Wanted) -> EngineResult<Result<LogicalPlan
     let unused = |reason: &str| Ok(Err(format!("Index \"{}\" is not used: {reason}", some.name)));
     let of_measure = |index: &&&TableIndex| index.of.measure.function() == order.function;
     let Some(index) = indexes.iter().find(of_measure) else {
-        let operators = some.of.measure.operators();
+        let operators = some.operators();
         return unused(&format!("it is for {operators}, not for {}", order.function));
     };
     if let Err(reason) = wanted.order {

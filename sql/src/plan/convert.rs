@@ -15,6 +15,7 @@
 //! | times with a zone                   | the session's clock, in views UTC's: `zone.rs`      |
 //! | a numeric compared with a float     | a float: `mixed.rs`                                 |
 //! | values of several types that meet   | values of one: `unify.rs`                           |
+//! | casts, lists and sums of vectors    | functions: `vectors.rs`                             |
 //! | `text = integer`                    | an error: `operators.rs`                            |
 //! | `text ~ pattern`                    | Postgres' regular expressions: `matching.rs`        |
 //! | subqueries that are values          | aggregates, which can be decorrelated: `subquery.rs` |
@@ -46,25 +47,25 @@ mod tagged;
 mod text;
 mod time;
 mod unify;
+mod vectors;
 mod words;
 mod zone;
 
 use std::sync::Arc;
 
 use catalog::TYPE_KEY;
+use catalog::types::VectorType;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::expr::{
-    AggregateFunction, Between, BinaryExpr, Cast, InList, ScalarFunction,
-};
+use datafusion::logical_expr::expr::{AggregateFunction, Between, BinaryExpr, Cast, InList};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, Like, LogicalPlan, Operator, cast, lit};
 use datafusion::sql::sqlparser::ast::VisitMut;
 
 use super::parameters;
-use crate::functions::{as_type, assigned_to, interval, series, unknown};
+use crate::functions::{as_type, assigned_to, interval, unknown};
 use crate::system::references;
 use crate::types::{NUMERIC, NUMERIC_SCALE};
 
@@ -75,7 +76,8 @@ pub use json::JsonOperators;
 pub use operators::KnownOperators;
 pub(crate) use tagged::functions as input_functions;
 pub(crate) use text::read_texts;
-pub use text::{check_vector, read_text, read_vector};
+pub use text::{read_text, read_vector};
+pub(crate) use vectors::summed;
 
 /// Folds what the planner would take for something else.
 pub(crate) fn fold_casts<T: VisitMut>(tree: &mut T) {
@@ -181,6 +183,9 @@ impl<'a> Rules<'a> {
 
     /// The cast as Postgres does it; None: as the engine does it.
     fn cast_from(&self, value: Expr, from: &DataType, to: &DataType) -> Option<Expr> {
+        if let Some(vector) = self.vector(&value, from, to) {
+            return Some(vector);
+        }
         if is_text(from) && text::reads(to) {
             return Some(text::input(value, to, self.zone));
         }
@@ -257,6 +262,10 @@ impl<'a> Rules<'a> {
     }
 
     fn converted(&self, expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
+        vectors::settled(expression, schema)?.transform_data(|e| self.settled(e, schema))
+    }
+
+    fn settled(&self, expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
         let sum = arithmetic::operated(expression, schema);
         if sum.transformed {
             return Ok(sum);
@@ -323,28 +332,6 @@ impl<'a> Rules<'a> {
                 Ok(Transformed::yes(new.alias_if_changed(name)?))
             }
         }
-    }
-
-    /// A series whose arguments have the types that it is of, and the zone behind them.
-    fn series(&self, call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
-        if call.func.name() != series::NAME || call.args.len() > 3 {
-            return None;
-        }
-        let given: Option<Vec<DataType>> =
-            call.args.iter().map(|value| value.get_type(schema).ok()).collect();
-        let given = given?;
-        let [of, step] = series::types(&given)?;
-        let typed = call.args.iter().zip(&given).enumerate().map(|(at, (value, from))| {
-            let to = if at == 2 { &step } else { &of };
-            let new = self.cast_from(value.clone(), from, to).filter(|_| from != to);
-            new.unwrap_or_else(|| cast(value.clone(), to.clone()))
-        });
-        let mut typed: Vec<Expr> = typed.collect();
-        if typed.len() < 3 {
-            return (given.iter().any(|from| *from != of)).then(|| call.func.call(typed));
-        }
-        typed.push(lit(self.zone));
-        Some(call.func.call(typed))
     }
 
     fn operated(&self, binary: &BinaryExpr, schema: &DFSchema) -> Option<Expr> {
@@ -416,6 +403,9 @@ impl<'a> Rules<'a> {
 
     fn in_list(&self, list: &InList, schema: &DFSchema) -> Option<Expr> {
         let of = list.expr.get_type(schema).ok()?;
+        if VectorType::of(&of).is_some() {
+            return self.among_vectors(list);
+        }
         if is_text(&of) && tag(&list.expr, schema).as_deref() == Some("jsonb") {
             let key = |e: &Expr| crate::functions::json::sort_key(e.clone());
             let items = list.list.iter().map(key).collect();
@@ -434,6 +424,9 @@ impl<'a> Rules<'a> {
     }
 
     fn between(&self, between: &Between, schema: &DFSchema) -> Option<Expr> {
+        if VectorType::of(&between.expr.get_type(schema).ok()?).is_some() {
+            return self.between_vectors(between);
+        }
         let bound = |bound: &Expr| self.literal_of(bound, &between.expr, schema);
         let (low, high) = (bound(&between.low), bound(&between.high));
         if low.is_none() && high.is_none() {

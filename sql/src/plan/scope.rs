@@ -421,7 +421,10 @@ impl ContextProvider for Scope<'_> {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.engine.aggregate_functions().get(name).cloned()
+        let functions = self.engine.aggregate_functions();
+        let usual = functions.get(name)?;
+        let summed = super::convert::summed(name, usual, |name| functions.get(name).cloned());
+        Some(summed.unwrap_or_else(|| Arc::clone(usual)))
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use catalog::types::VectorType;
 use catalog::{NewColumn, NewTable, StoredQuery, Table, TableChange};
 use datafusion::arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 use datafusion::logical_expr::LogicalPlan;
@@ -179,6 +180,10 @@ fn new_column(name: &str, field: Field) -> NewColumn {
 
 /// The type that a query's column is stored as.
 pub fn storable(field: &Field) -> Field {
+    if let Some(of) = VectorType::of(field.data_type()) {
+        let tag = [(catalog::TYPE_KEY.to_owned(), of.name())].into();
+        return Field::new(field.name(), of.data_type(), true).with_metadata(tag);
+    }
     let stored = match field.data_type() {
         DataType::Null | DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::Int8 | DataType::UInt8 => DataType::Int16,
@@ -203,11 +208,6 @@ pub fn storable(field: &Field) -> Field {
         }
         DataType::List(e) | DataType::LargeList(e) | DataType::ListView(e) => {
             DataType::List(Arc::new(storable(e).with_name("element").with_nullable(true)))
-        }
-        DataType::FixedSizeList(e, n) if *e.data_type() == DataType::Float32 => {
-            let (vector, tag) = types::vector_of(*n);
-            let tag = [(catalog::TYPE_KEY.to_owned(), tag)].into();
-            return Field::new(field.name(), vector, true).with_metadata(tag);
         }
         // Only vectors keep their length.
         DataType::FixedSizeList(e, _) => {

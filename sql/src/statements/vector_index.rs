@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   USING ivf | hnsw | ivfflat (embedding vector_ip_ops | vector_l2_ops | vector_cosine_ops)
+//!                              (embedding halfvec_ip_ops | …)
 //!   WITH (recall = 0.95)
 //! ```
 //! pgvector's methods are taken for ours, their options read and not needed. The index is built
@@ -11,16 +12,19 @@
 use std::sync::Arc;
 
 use catalog::indexes::{self, LEAST_INDEXED, Measure, Segments, VECTOR_INDEX, VectorIndex};
+use catalog::types::VectorType;
 use catalog::{Constraint, Index, IndexKey, Table};
+use datafusion::arrow::datatypes::Field;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, CreateIndex, Expr, ObjectName, Value};
+use kernels::vectors::Kind;
 use uuid::Uuid;
 
 use super::{Context, alter_table, index};
-use crate::Notice;
 use crate::error::{Error, Result};
 use crate::names::folded;
 use crate::parse::Reindex;
 use crate::plan::{self, Place};
+use crate::{Notice, types};
 
 /// The methods of indexes over vectors: ours, then pgvector's.
 const METHOD: &str = "ivf";
@@ -32,15 +36,8 @@ const DIMENSIONS: usize = 4096;
 /// The recall of searches where CREATE INDEX says nothing.
 const RECALL: f64 = 0.95;
 /// Operator classes of pgvector that there are not.
-const OTHER_OPERATORS: [&str; 7] = [
-    "vector_l1_ops",
-    "halfvec_l2_ops",
-    "halfvec_ip_ops",
-    "halfvec_cosine_ops",
-    "halfvec_l1_ops",
-    "sparsevec_l2_ops",
-    "bit_hamming_ops",
-];
+const OTHER_OPERATORS: [&str; 4] =
+    ["vector_l1_ops", "halfvec_l1_ops", "sparsevec_l2_ops", "bit_hamming_ops"];
 
 /// Whether a method is one for vectors.
 pub(super) fn is_method(method: &str) -> bool {
@@ -70,16 +67,21 @@ pub(super) fn definition(
         return Err(refused("support ASC/DESC options"));
     }
     let id = index::id_of(table, name)?;
-    let measure = measure(column.operator_class.as_ref(), method)?;
-    let of = table.columns.iter().find(|column| column.id == id);
-    let dimension = of.and_then(|column| indexes::dimension(column.field.data_type()));
-    let Some(dimension) = dimension else {
-        let message = format!(
-            "operator class \"{}\" accepts columns of type vector(n), which \"{}\" is not",
-            measure.operators(),
-            folded(name)
-        );
+    let column_of = table.columns.iter().find(|column| column.id == id);
+    let Some(field) = column_of.map(|column| &column.field) else {
+        return Err(Error::new("42703", format!("column \"{name}\" does not exist")));
+    };
+    let of = VectorType::of(field.data_type());
+    let (measure, kind) = measure(column.operator_class.as_ref(), method, field)?;
+    if of.is_none_or(|of| of.kind != kind) {
+        let (operators, found) = (measure.operators(kind), types::shown(field));
+        let message = format!("operator class \"{operators}\" does not accept data type {found}");
         return Err(Error::new("42804", message));
+    }
+    let Some(dimension) = of.and_then(|of| of.dimension) else {
+        let message = "column does not have dimensions";
+        let hint = format!("ALTER TABLE … ALTER COLUMN … TYPE {}(n) gives it some.", kind.name());
+        return Err(Error::new("22023", message).with_hint(hint));
     };
     if dimension > DIMENSIONS {
         let message =
@@ -105,23 +107,27 @@ pub(super) fn definition(
     })
 }
 
-fn measure(operators: Option<&ObjectName>, method: &str) -> Result<Measure> {
+/// The measure of an operator class, and of which vectors it is.
+fn measure(operators: Option<&ObjectName>, method: &str, field: &Field) -> Result<(Measure, Kind)> {
+    let kind = VectorType::of(field.data_type()).map_or(Kind::Single, |of| of.kind);
+    let all = [Measure::InnerProduct, Measure::L2, Measure::Cosine];
+    let [one, other, last] = all.map(|measure| measure.operators(kind));
+    let hint = format!("Use {one}, {other} or {last}.");
     let Some(operators) = operators else {
         // As pgvector has it.
-        if method == "ivfflat" {
-            return Ok(Measure::L2);
+        if method == "ivfflat" && kind == Kind::Single {
+            return Ok((Measure::L2, kind));
         }
+        let found = types::shown(field);
         let message = format!(
-            "data type vector has no default operator class for access method \"{method}\""
+            "data type {found} has no default operator class for access method \"{method}\""
         );
-        return Err(Error::new("42704", message)
-            .with_hint("Use vector_ip_ops, vector_l2_ops or vector_cosine_ops."));
+        return Err(Error::new("42704", message).with_hint(hint));
     };
     let name = plan::parts(operators)?.pop().unwrap_or_default();
-    if let Some(measure) = Measure::of_operators(&name) {
-        return Ok(measure);
+    if let Some(found) = Measure::of_operators(&name) {
+        return Ok(found);
     }
-    let hint = "Use vector_ip_ops, vector_l2_ops or vector_cosine_ops.";
     if OTHER_OPERATORS.contains(&name.as_str()) {
         return Err(Error::unsupported(format!("an index of {name}")).with_hint(hint));
     }

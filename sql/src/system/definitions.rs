@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use catalog::types::VectorType;
 use catalog::{Constraint, Index, IndexKey, Relation, Table};
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement as EngineStatement;
@@ -103,7 +104,10 @@ fn key_list(table: &Table, index: &Index) -> String {
             (true, true) => " DESC",
             (true, false) => " DESC NULLS LAST",
         };
-        let operators = index.vectors.as_ref().map(|of| format!(" {}", of.measure.operators()));
+        let column = table.columns.iter().find(|column| column.id == key.column);
+        let kind = column.and_then(|column| VectorType::of(column.field.data_type()));
+        let operators = index.vectors.as_ref().zip(kind);
+        let operators = operators.map(|(of, own)| format!(" {}", of.measure.operators(own.kind)));
         format!("{}{}{order}", column_list(table, &[key.column]), operators.unwrap_or_default())
     };
     let keys = index.keys.iter().map(key).collect::<Vec<_>>().join(", ");

@@ -66,7 +66,7 @@ pub fn shown(oid: i64, modifier: Option<i32>) -> Option<String> {
         "bpchar" => sized("character", 4),
         "bit" => sized("bit", 0),
         "varbit" => sized("bit varying", 0),
-        "vector" => sized("vector", 0),
+        name @ ("vector" | "halfvec") => sized(name, 0),
         "numeric" => match modifier {
             Some(size) => format!("numeric({},{})", (size - 4) >> 16, (size - 4) & 0x7ff),
             None => "numeric".into(),

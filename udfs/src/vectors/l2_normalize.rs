@@ -2,14 +2,14 @@
 
 use kernels::vectors::normalize;
 
-use super::made::making;
+use super::made::{making, same};
 use crate::Function;
 use crate::arguments::{Doc, Kind, required};
 
 /// The function.
 pub fn function() -> Function {
     let arguments = vec![required("v", Kind::Vector, "a vector")];
-    making("l2_normalize", arguments, DOC, |v| normalize(&v[0]))
+    making(("l2_normalize", arguments, DOC), same, |given| normalize(given.kind, &given.vectors[0]))
 }
 
 const DOC: Doc = Doc {

@@ -1,80 +1,110 @@
-//! Functions that make vectors of vectors: what they answer has as many elements as the same
-//! function makes of zeros, which is told when the statement is planned.
+//! Functions that make vectors of vectors. Their dimension is told from the types of the arguments
+//! alone, for a value that is computed early must be of the type that was planned.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, FixedSizeListArray};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float32Type};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
-use kernels::vectors;
+use kernels::vectors::{DIMENSIONS, Error, Kind};
 
-use super::side::Side;
-use crate::arguments::{Argument, Call, Doc};
-use crate::{Engine, Error, Function};
+use super::of_type::{VectorType, kind};
+use super::side::{Side, failed};
+use super::spelled;
+use crate::arguments::{self, Argument, Call, Doc};
+use crate::{Engine, Function};
 
-/// A vector of vectors.
-type Make = fn(&[Cow<'_, [f32]>]) -> Result<Vec<f32>, vectors::Error>;
+/// What a row gives to a function.
+pub(super) struct Given<'a> {
+    pub kind: Kind,
+    pub vectors: Vec<Cow<'a, [f32]>>,
+    /// Whole numbers, which come behind the vectors.
+    pub numbers: Vec<i32>,
+}
 
-/// A function whose arguments are vectors.
+/// A vector of what a row gives.
+type Make = fn(&Given<'_>) -> Result<Vec<f32>, Error>;
+
+/// The dimension of what is made of vectors of known dimensions, and of unknown ones.
+type Dimension = fn(&[Option<usize>]) -> Option<usize>;
+
+/// That of the arguments, which must be one.
+pub(super) fn same(known: &[Option<usize>]) -> Option<usize> {
+    known.iter().flatten().next().copied()
+}
+
+/// That of all arguments together.
+pub(super) fn total(known: &[Option<usize>]) -> Option<usize> {
+    known.iter().copied().sum()
+}
+
+/// Any.
+pub(super) fn any(_: &[Option<usize>]) -> Option<usize> {
+    None
+}
+
+/// A function whose arguments are vectors, and whole numbers behind them.
 pub(super) fn making(
-    name: &'static str,
-    arguments: Vec<Argument>,
-    doc: Doc,
+    (name, arguments, doc): (&'static str, Vec<Argument>, Doc),
+    dimension: Dimension,
     make: Make,
 ) -> Function {
     let call = Arc::new(Call { name, arguments, doc });
     let signature = call.signature();
-    let function = Made { call: Arc::clone(&call), signature, make };
-    Function { call, engine: Engine::Scalar(ScalarUDF::from(function)), answer: vector(1) }
-}
-
-fn vector(dimension: usize) -> DataType {
-    let element = Arc::new(Field::new("element", DataType::Float32, true));
-    DataType::FixedSizeList(element, i32::try_from(dimension).unwrap_or(i32::MAX))
+    let aliases = spelled(name);
+    let function = Made { call: Arc::clone(&call), signature, aliases, dimension, make };
+    let answer = VectorType { kind: Kind::Single, dimension: None }.data_type();
+    Function { call, engine: Engine::Scalar(ScalarUDF::from(function)), answer }
 }
 
 struct Made {
     call: Arc<Call>,
     signature: Signature,
+    aliases: Vec<String>,
+    dimension: Dimension,
     make: Make,
 }
 
+/// The values of one argument.
+enum Values {
+    Vectors(Side),
+    Numbers(ArrayRef),
+}
+
 impl Made {
-    fn failed(error: &vectors::Error) -> Error {
-        let (sqlstate, message) = (error.sqlstate(), error.to_string());
-        Error::Vector { sqlstate, message, detail: None }
+    /// How many arguments are vectors.
+    fn vectors(&self) -> usize {
+        let is_vector = |argument: &&Argument| argument.kind == arguments::Kind::Vector;
+        self.call.arguments.iter().filter(is_vector).count()
     }
 
-    fn unknown(&self) -> Error {
-        Error::Vector {
-            sqlstate: "0A000",
-            message: format!("{} of vectors of unknown dimensions", self.call.name),
-            detail: Some("Cast them to vector(n)."),
+    fn row(&self, values: &[Values], kind: Kind, row: usize) -> EngineResult<Option<Vec<f32>>> {
+        let mut given = Given { kind, vectors: Vec::new(), numbers: Vec::new() };
+        for value in values {
+            match value {
+                Values::Vectors(side) => match side.at(row)? {
+                    Some(vector) => given.vectors.push(vector),
+                    None => return Ok(None),
+                },
+                Values::Numbers(numbers) if numbers.is_null(row) => return Ok(None),
+                Values::Numbers(numbers) => {
+                    given.numbers.push(whole(numbers.as_primitive::<Int64Type>().value(row)));
+                }
+            }
         }
+        Ok(Some((self.make)(&given).map_err(|error| failed(kind, &error))?))
     }
+}
 
-    /// The number of elements of an argument; None for NULL.
-    fn dimension(
-        &self,
-        field: &FieldRef,
-        value: Option<&ScalarValue>,
-    ) -> EngineResult<Option<usize>> {
-        if let DataType::FixedSizeList(_, n) = field.data_type() {
-            return Ok(usize::try_from(*n).ok());
-        }
-        let Some(value) = value else { return Err(self.unknown().into()) };
-        match Side::of(&ColumnarValue::Scalar(value.clone()))? {
-            Side::One(one) => Ok(one.map(|vector| vector.len())),
-            Side::Many(_) => Ok(None),
-        }
-    }
+fn whole(number: i64) -> i32 {
+    number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
 impl Debug for Made {
@@ -102,59 +132,43 @@ impl ScalarUDFImpl for Made {
         self.call.name
     }
 
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
 
     fn return_type(&self, given: &[DataType]) -> EngineResult<DataType> {
-        Ok(given.first().cloned().unwrap_or_else(|| vector(1)))
-    }
-
-    fn return_field_from_args(&self, given: ReturnFieldArgs<'_>) -> EngineResult<FieldRef> {
-        let count = given.arg_fields.len();
-        let mut zeros = Vec::with_capacity(count);
-        for (field, value) in given.arg_fields.iter().zip(given.scalar_arguments) {
-            if let Some(dimension) = self.dimension(field, *value)? {
-                zeros.push(Cow::Owned(vec![0.0; dimension]));
-            }
-        }
-        let dimension = match zeros.len() == count {
-            true => (self.make)(&zeros).map_err(|error| Self::failed(&error))?.len(),
-            // NULL, of whatever dimension.
-            false => zeros.first().map_or(1, |zeros| zeros.len()),
-        };
-        Ok(Arc::new(Field::new(self.name(), vector(dimension), true)))
+        let vectors = given.get(..self.vectors()).unwrap_or(given);
+        let known = |of: &DataType| VectorType::of(of).and_then(|of| of.dimension);
+        let known: Vec<Option<usize>> = vectors.iter().map(known).collect();
+        let dimension = (self.dimension)(&known).filter(|n| *n <= DIMENSIONS);
+        Ok(VectorType { kind: kind(vectors), dimension }.data_type())
     }
 
     fn coerce_types(&self, given: &[DataType]) -> EngineResult<Vec<DataType>> {
-        // What is a literal stays one, so that dimensions are told from it.
-        let kept = |(own, of): (&DataType, DataType)| match own {
-            DataType::Null => DataType::Null,
-            _ => of,
-        };
-        Ok(given.iter().zip(self.call.coerce(given)?).map(kept).collect())
+        Ok(self.call.coerce(given)?)
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let sides = arguments.args.iter().map(Side::of).collect::<EngineResult<Vec<_>>>()?;
-        let constant = sides.iter().all(|side| matches!(side, Side::One(_)));
-        let rows = if constant { 1 } else { arguments.number_rows };
-        let DataType::FixedSizeList(_, dimension) = arguments.return_field.data_type() else {
+        let Some(of) = VectorType::of(arguments.return_field.data_type()) else {
             return datafusion::common::internal_err!("a vector is made of no vectors");
         };
-        let mut made = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let vectors = sides.iter().map(|side| side.at(row));
-            let vectors = vectors.collect::<EngineResult<Option<Vec<_>>>>()?;
-            let one = vectors.map(|vectors| (self.make)(&vectors)).transpose();
-            made.push(one.map_err(|error| Self::failed(&error))?);
-        }
-        let lists = made.into_iter().map(|one| one.map(|one| one.into_iter().map(Some)));
-        let made = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(lists, *dimension);
-        let (_, _, values, nulls) = made.into_parts();
-        let element = Arc::new(Field::new("element", DataType::Float32, true));
-        let made: ArrayRef =
-            Arc::new(FixedSizeListArray::try_new(element, *dimension, values, nulls)?);
+        let is_scalar = |value: &ColumnarValue| matches!(value, ColumnarValue::Scalar(_));
+        let constant = arguments.args.iter().all(is_scalar);
+        let rows = if constant { 1 } else { arguments.number_rows };
+        let vectors = self.vectors();
+        let values = arguments.args.iter().enumerate().map(|(index, value)| {
+            Ok(match index < vectors {
+                true => Values::Vectors(Side::of(value, of.kind)?),
+                false => Values::Numbers(value.to_array(rows)?),
+            })
+        });
+        let values = values.collect::<EngineResult<Vec<_>>>()?;
+        let made = (0..rows).map(|row| self.row(&values, of.kind, row));
+        let made = of.array(made.collect::<EngineResult<_>>()?)?;
         Ok(match constant && made.len() == 1 {
             true => ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?),
             false => ColumnarValue::Array(made),

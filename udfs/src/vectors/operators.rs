@@ -1,5 +1,5 @@
-//! pgvector's operators `<->`, `<#>`, `<=>`, `<+>` as the functions that they are; `+`, `-`, `*`
-//! and `||` where a side is a vector.
+//! pgvector's operators `<->`, `<#>`, `<=>`, `<+>` as the functions that they are; `+`, `-`, `*`,
+//! `||` and comparisons where a side is a vector.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 
+use super::of_type::VectorType;
 use crate::Engine;
 
 /// See the module. Before planners that refuse operators which they do not know.
@@ -47,12 +48,10 @@ impl ExprPlanner for Operators {
 /// Whether a side is a vector. The left one, which is long in a long sum, is looked at only where
 /// the right one may stand beside a vector.
 fn of_vectors(expr: &RawBinaryExpr, schema: &DFSchema) -> bool {
-    let is_vector = |of: &DataType| match of {
-        DataType::FixedSizeList(item, _) => *item.data_type() == DataType::Float32,
-        _ => false,
-    };
+    let is_vector = |of: &DataType| VectorType::of(of).is_some();
+    let may_stand = |of: &DataType| is_vector(of) || matches!(of, DataType::Utf8 | DataType::Null);
     match expr.right.get_type(schema) {
-        Ok(of) if is_vector(&of) => true,
+        Ok(of) if is_vector(&of) => expr.left.get_type(schema).map_or(true, |of| may_stand(&of)),
         Ok(DataType::Utf8 | DataType::Null) | Err(_) => {
             expr.left.get_type(schema).is_ok_and(|of| is_vector(&of))
         }

@@ -2,7 +2,7 @@
 
 use kernels::vectors::concatenate;
 
-use super::made::making;
+use super::made::{making, total};
 use crate::Function;
 use crate::arguments::{Doc, Kind, required};
 
@@ -10,7 +10,9 @@ use crate::arguments::{Doc, Kind, required};
 pub fn function() -> Function {
     let arguments =
         vec![required("a", Kind::Vector, "a vector"), required("b", Kind::Vector, "another")];
-    making("vector_concat", arguments, DOC, |v| concatenate(&v[0], &v[1]))
+    making(("vector_concat", arguments, DOC), total, |given| {
+        concatenate(&given.vectors[0], &given.vectors[1])
+    })
 }
 
 const DOC: Doc = Doc {

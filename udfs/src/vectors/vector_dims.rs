@@ -13,9 +13,9 @@ use crate::arguments::{Call, Doc, Kind, required};
 pub fn function() -> Function {
     let arguments = vec![required("v", Kind::Vector, "a vector")];
     let call = Call { name: "vector_dims", arguments, doc: DOC };
-    distance::function(call, DataType::Int32, |sides, rows| {
+    distance::function(call, DataType::Int32, |sides, given| {
         let dims = |row| Ok(sides[0].at(row)?.map(|v| i32::try_from(v.len()).unwrap_or(i32::MAX)));
-        let dims = (0..rows).map(dims).collect::<datafusion::error::Result<Int32Array>>()?;
+        let dims = (0..given.rows).map(dims).collect::<datafusion::error::Result<Int32Array>>()?;
         Ok(Arc::new(dims))
     })
 }

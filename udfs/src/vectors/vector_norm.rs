@@ -14,8 +14,8 @@ use crate::arguments::{Call, Doc, Kind, required};
 pub fn function() -> Function {
     let arguments = vec![required("v", Kind::Vector, "a vector")];
     let call = Call { name: "vector_norm", arguments, doc: DOC };
-    distance::function(call, DataType::Float64, |sides, rows| {
-        let norms = (0..rows).map(|row| Ok(sides[0].at(row)?.map(|v| norm(&v))));
+    distance::function(call, DataType::Float64, |sides, given| {
+        let norms = (0..given.rows).map(|row| Ok(sides[0].at(row)?.map(|v| norm(&v))));
         Ok(Arc::new(norms.collect::<datafusion::error::Result<Float64Array>>()?))
     })
 }

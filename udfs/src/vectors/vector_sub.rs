@@ -2,7 +2,7 @@
 
 use kernels::vectors::subtract;
 
-use super::made::making;
+use super::made::{making, same};
 use crate::Function;
 use crate::arguments::{Doc, Kind, required};
 
@@ -12,7 +12,9 @@ pub fn function() -> Function {
         required("a", Kind::Vector, "a vector"),
         required("b", Kind::Vector, "another of the same dimension"),
     ];
-    making("vector_sub", arguments, DOC, |v| subtract(&v[0], &v[1]))
+    making(("vector_sub", arguments, DOC), same, |given| {
+        subtract(given.kind, &given.vectors[0], &given.vectors[1])
+    })
 }
 
 const DOC: Doc = Doc {

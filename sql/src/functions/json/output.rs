@@ -51,6 +51,7 @@ pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef> {
     let to = match array.data_type() {
         DataType::Dictionary(_, values) => values.as_ref().clone(),
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::Float16 => DataType::Float32,
         DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             DataType::List(item.clone())
         }

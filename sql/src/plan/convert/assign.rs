@@ -5,8 +5,9 @@ use datafusion::common::{DFSchema, Result as EngineResult};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
-use super::Rules;
+use super::{Rules, vectors};
 use crate::error::Error;
+use crate::types::shown;
 
 /// A call of `assigned_to`: see there. None: it is another's.
 pub(super) fn apart(
@@ -23,10 +24,10 @@ pub(super) fn apart(
 /// Postgres casts on assignment within a kind of types, from text's literals and to text.
 pub(super) fn check(from: &DataType, to: &Field) -> Result<(), Error> {
     let (of, wanted) = (kind(from), kind(to.data_type()));
-    if of == wanted || [of, wanted].contains(&Kind::Text) || of == Kind::Null {
+    let known = vectors::castable(from, to.data_type());
+    if known && of == wanted || [of, wanted].contains(&Kind::Text) || of == Kind::Null {
         return Ok(());
     }
-    let shown = |field: &Field| crate::types::describe(field).data_type;
     let message = format!(
         "column \"{}\" is of type {} but expression is of type {}",
         to.name(),

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, cast, lit};
 use super::{Rules, tag, written};
 use crate::functions::number::{positive, round_even};
 use crate::functions::subscripts::vector_element;
-use crate::functions::{COUNT_IN_INTEGER, bounded};
+use crate::functions::{COUNT_IN_INTEGER, bounded, series};
 
 /// The call as Postgres answers it; None: as the engine does.
 pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
@@ -74,6 +74,28 @@ pub(super) fn converted(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr
 }
 
 impl Rules<'_> {
+    /// A series whose arguments have the types that it is of, and the zone behind them.
+    pub(super) fn series(&self, call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+        if call.func.name() != series::NAME || call.args.len() > 3 {
+            return None;
+        }
+        let given: Option<Vec<DataType>> =
+            call.args.iter().map(|value| value.get_type(schema).ok()).collect();
+        let given = given?;
+        let [of, step] = series::types(&given)?;
+        let typed = call.args.iter().zip(&given).enumerate().map(|(at, (value, from))| {
+            let to = if at == 2 { &step } else { &of };
+            let new = self.cast_from(value.clone(), from, to).filter(|_| from != to);
+            new.unwrap_or_else(|| cast(value.clone(), to.clone()))
+        });
+        let mut typed: Vec<Expr> = typed.collect();
+        if typed.len() < 3 {
+            return (given.iter().any(|from| *from != of)).then(|| call.func.call(typed));
+        }
+        typed.push(lit(self.zone));
+        Some(call.func.call(typed))
+    }
+
     /// `concat` and its like write values as the wire does.
     pub(super) fn joined(&self, call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
         if !matches!(call.func.name(), "concat" | "concat_ws" | "format") {

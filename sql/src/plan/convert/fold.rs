@@ -7,7 +7,7 @@
 //! - `INTERVAL '1 day 02:00'` is a cast, read by our input function instead of the planner;
 //! - `x AT TIME ZONE z` is `timezone(z, x)`, `EXTRACT(f FROM x)` is `extract('f', x)`;
 //! - `'{{1,2},{3,4}}'::int[]` is an array of as many dimensions as it is written with, and
-//!   `'[1,2]'::vector` a vector;
+//!   `'[1,2]'::vector` a `vector(2)`;
 //! - `'now'::timestamp` and its like are calls: `clock.rs`;
 //! - functions that give rows are lists that are unnested: `rows.rs`;
 //! - `date('2024-01-01')` is a cast, as is a call of other types' names;

@@ -3,6 +3,7 @@
 //!
 //! A literal in quotes has no type yet, and takes that of what it stands beside.
 
+use catalog::types::VectorType;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::logical_expr::expr::Case;
@@ -57,7 +58,7 @@ impl ExprPlanner for KnownOperators {
             }
             _ => true,
         };
-        match known {
+        match known && !is_vector_beside_array(&expr, schema) {
             true => Ok(PlannerResult::Original(expr)),
             false => Err(undefined(&expr.left, &expr.op.to_string(), &expr.right, schema).into()),
         }
@@ -66,6 +67,18 @@ impl ExprPlanner for KnownOperators {
     fn plan_substring(&self, args: Vec<Expr>) -> EngineResult<PlannerResult<Vec<Expr>>> {
         Ok(PlannerResult::Planned(substr().call(args)))
     }
+}
+
+/// pgvector has no operator for a vector and an array.
+fn is_vector_beside_array(expr: &RawBinaryExpr, schema: &DFSchema) -> bool {
+    let Ok(right) = expr.right.get_type(schema) else { return false };
+    // The left side may be long: it is looked at where it matters.
+    if !right.is_nested() {
+        return false;
+    }
+    let left = expr.left.get_type(schema);
+    let is_vector = |of: &DataType| VectorType::of(of).is_some();
+    left.is_ok_and(|left| left.is_nested() && is_vector(&left) != is_vector(&right))
 }
 
 /// `array || NULL` is the array: a NULL without a type is one of no elements.

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use catalog::types::VectorType;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, Float32Array, Float64Array, StringArray,
+    Array, ArrayRef, AsArray, BinaryArray, Float32Array, Float64Array, ListArray, StringArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float32Type};
 use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
@@ -18,6 +20,7 @@ use kernels::vectors;
 
 use super::{numeric, time};
 use crate::error::Error;
+use crate::pg_type::HALFVEC_OID;
 
 /// Whether text becomes a value of this type by an input function of ours.
 pub(super) fn reads(to: &DataType) -> bool {
@@ -132,6 +135,9 @@ pub(crate) fn read_texts(texts: &ArrayRef, to: &DataType) -> Result<ArrayRef, Er
 /// Reads every text.
 fn read(texts: &dyn Array, to: &DataType, zone: &str) -> Result<ArrayRef, Error> {
     let texts = texts.as_string::<i32>();
+    if let Some(of) = VectorType::of(to) {
+        return vectors(texts, of, to);
+    }
     match to {
         DataType::Binary => {
             let bytes: Result<Vec<Option<Vec<u8>>>, Error> =
@@ -165,7 +171,7 @@ fn read(texts: &dyn Array, to: &DataType, zone: &str) -> Result<ArrayRef, Error>
     for text in texts.iter() {
         lists.push(match interval {
             true => text.map(str::to_owned),
-            false => text.map(|text| list(text, to)).transpose()?,
+            false => text.map(list).transpose()?,
         });
     }
     let field = Field::new("value", to.clone(), true);
@@ -198,13 +204,8 @@ fn out_of_range(text: &str, name: &str) -> Error {
 }
 
 fn name(to: &DataType) -> String {
-    match to {
-        DataType::FixedSizeList(_, n) => format!("vector({n})"),
-        other => {
-            let udt = crate::types::describe(&Field::new("", other.clone(), true)).udt_name;
-            format!("{}[]", udt.trim_start_matches('_'))
-        }
-    }
+    let udt = crate::types::describe(&Field::new("", to.clone(), true)).udt_name;
+    format!("{}[]", udt.trim_start_matches('_'))
 }
 
 /// `\xDEAD`, or the escape form: text with `\\` and `\ooo`.
@@ -243,17 +244,40 @@ fn bytea(text: &str) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// A vector of a dimension from its text.
+/// Vectors from their texts.
 ///
 /// Errors: those of pgvector (22P02, 22000, 22003).
-pub fn read_vector(text: &str, width: usize) -> Result<Vec<f32>, Error> {
-    vectors::parse(vectors::Kind::Single, text, Some(width)).map_err(|error| no_vector(&error))
+fn vectors(texts: &StringArray, of: VectorType, to: &DataType) -> Result<ArrayRef, Error> {
+    let read = |text: &str| vectors::parse(of.kind, text, of.dimension);
+    let vectors = texts.iter().map(|text| text.map(read).transpose());
+    let vectors = vectors.collect::<Result<Vec<_>, _>>().map_err(|error| no_vector(&error))?;
+    vectors_of(vectors, to)
 }
 
-/// Fails unless the elements are a vector of a dimension: finite, and so many.
-pub fn check_vector(elements: &[f32], width: usize) -> Result<(), Error> {
-    let checked = vectors::check(vectors::Kind::Single, elements, Some(width));
-    checked.map_err(|error| no_vector(&error))
+/// Vectors as an array of a type whose dimension they have.
+fn vectors_of(vectors: Vec<Option<Vec<f32>>>, to: &DataType) -> Result<ArrayRef, Error> {
+    let items = vectors.into_iter().map(|vector| vector.map(|all| all.into_iter().map(Some)));
+    let lists = ListArray::from_iter_primitive::<Float32Type, _, _>(items);
+    cast(&lists, to).map_err(|error| Error::Engine(error.into()))
+}
+
+/// A vector from the binary form of the protocol, of the type that the client says, as one of the
+/// type that is wanted.
+///
+/// Errors: those of pgvector (22P03, 22000).
+pub fn read_vector(bytes: &[u8], oid: u32, to: &DataType) -> Result<ScalarValue, Error> {
+    let kind = if oid == HALFVEC_OID { vectors::Kind::Half } else { vectors::Kind::Single };
+    let dimension = VectorType::of(to).and_then(|of| of.dimension);
+    let vector = vectors::from_bytes(kind, bytes, dimension).map_err(|error| no_vector(&error))?;
+    let own = VectorType { kind, dimension };
+    let to = match VectorType::of(to) {
+        Some(of) => {
+            vectors::check(of.kind, &vector, None).map_err(|error| no_vector(&error))?;
+            to.clone()
+        }
+        None => own.data_type(),
+    };
+    Ok(ScalarValue::try_from_array(&vectors_of(vec![Some(vector)], &to)?, 0)?)
 }
 
 fn no_vector(error: &vectors::TextError) -> Error {
@@ -264,13 +288,9 @@ fn no_vector(error: &vectors::TextError) -> Error {
     }
 }
 
-/// A Postgres array or a vector in the catalog's list form.
-fn list(text: &str, to: &DataType) -> Result<String, Error> {
+/// A Postgres array in the catalog's list form.
+fn list(text: &str) -> Result<String, Error> {
     let text = text.trim();
-    if let DataType::FixedSizeList(_, dimensions) = to {
-        let width = usize::try_from(*dimensions).unwrap_or_default();
-        return Ok(vectors::format(&read_vector(text, width)?));
-    }
     if !(text.starts_with('{') && text.ends_with('}')) {
         return Err(Error::new("22P02", format!("malformed array literal: \"{text}\""))
             .with_detail("Array value must start with \"{\" and end with \"}\"."));
@@ -306,8 +326,7 @@ mod tests {
 
     #[test]
     fn braces_become_brackets_outside_quotes() {
-        let to = DataType::List(Arc::new(Field::new("element", DataType::Utf8, true)));
-        assert_eq!(list("{a,\"{b}\",{c}}", &to).unwrap(), "[a,\"{b}\",[c]]");
-        assert!(list("a,b", &to).is_err());
+        assert_eq!(list("{a,\"{b}\",{c}}").unwrap(), "[a,\"{b}\",[c]]");
+        assert!(list("a,b").is_err());
     }
 }

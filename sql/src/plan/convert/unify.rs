@@ -9,6 +9,7 @@
 //! The type is the one furthest to the right; types of different kinds do not meet (42804). A
 //! literal in quotes has no type and is read as what the others are; among its like it is text.
 
+use catalog::types::VectorType;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, NullEquality, Result as EngineResult, ScalarValue};
@@ -22,7 +23,7 @@ use datafusion::logical_expr::{
 use super::super::parameters;
 use super::assign::{Kind, kind};
 use super::operators::{is_open, undefined};
-use super::{Rules, numeric, tag, tagged, text};
+use super::{Rules, numeric, tag, tagged, text, vectors};
 use crate::error::Error;
 use crate::types::shown;
 
@@ -110,6 +111,9 @@ fn target(sides: &[Side], context: &str) -> Result<Option<Target>, Error> {
 fn wider(left: &DataType, right: &DataType) -> Option<DataType> {
     if left == right {
         return Some(left.clone());
+    }
+    if let (Some(one), Some(other)) = (VectorType::of(left), VectorType::of(right)) {
+        return Some(vectors::common(one, other).data_type());
     }
     let (of_left, of_right) = (kind(left), kind(right));
     if of_left != of_right {

@@ -50,7 +50,7 @@ pub(super) async fn rows(lakes: &Lakes) -> Result<Vec<Vec<Cell>>> {
                     table.name.as_str().into(),
                     index.name.as_str().into(),
                     table.columns[index.column].name.as_str().into(),
-                    index.of.measure.operators().into(),
+                    Cell::Text(index.operators()),
                     i32::try_from(index.dimension).unwrap_or(i32::MAX).into(),
                     Cell::Float(index.of.recall),
                     whole(segments.len() as u64),

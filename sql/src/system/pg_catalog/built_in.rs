@@ -17,7 +17,7 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::SCHEMAS;
 use crate::error::{Error, Result};
-use crate::pg_type::{VECTOR_ARRAY_OID, VECTOR_OID};
+use crate::pg_type::{HALFVEC_ARRAY_OID, HALFVEC_OID, VECTOR_ARRAY_OID, VECTOR_OID};
 
 const FILES: &[(&str, &str)] = &[
     ("pg_aggregate", include_str!("built_in/pg_aggregate.txt")),
@@ -118,6 +118,8 @@ pub fn names(relation: &str) -> &'static Names {
         if let Some(types) = all.get_mut("pg_type") {
             types.insert(i64::from(VECTOR_OID), "vector");
             types.insert(i64::from(VECTOR_ARRAY_OID), "_vector");
+            types.insert(i64::from(HALFVEC_OID), "halfvec");
+            types.insert(i64::from(HALFVEC_ARRAY_OID), "_halfvec");
         }
         all
     });
@@ -210,8 +212,8 @@ pub fn batch(relation: &str) -> Result<Option<RecordBatch>> {
     Ok(Some(cell.get_or_init(|| decoded).clone()))
 }
 
-/// `vector` and its array, in the columns of `pg_type`.
-pub fn vectors() -> [Vec<Option<String>>; 2] {
+/// `vector`, `halfvec` and their arrays, in the columns of `pg_type`.
+pub fn vectors() -> [Vec<Option<String>>; 4] {
     let row = |oid: u32, name: &str, category: &str, element: u32, array: u32, functions: &str| {
         let text = format!(
             "{oid} {name} 11 10 -1 f b {category} f t , 0 0 {element} {array} {functions} \
@@ -224,6 +226,8 @@ pub fn vectors() -> [Vec<Option<String>>; 2] {
     [
         row(VECTOR_OID, "vector", "U", 0, VECTOR_ARRAY_OID, own),
         row(VECTOR_ARRAY_OID, "_vector", "A", VECTOR_OID, 0, of_arrays),
+        row(HALFVEC_OID, "halfvec", "U", 0, HALFVEC_ARRAY_OID, own),
+        row(HALFVEC_ARRAY_OID, "_halfvec", "A", HALFVEC_OID, 0, of_arrays),
     ]
 }
 

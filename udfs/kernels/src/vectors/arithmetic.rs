@@ -1,20 +1,25 @@
 //! Vectors from vectors, with pgvector's rules: what overflows is an error, never an infinity.
 //!
+//! Elements are floats; those of a `halfvec` are computed as such and rounded to half floats, which
+//! is what the operation on half floats gives.
+//!
 //! A NULL argument gives NULL, and aggregates leave NULLs out: both are the caller's.
 
 use std::cmp::Ordering;
 
-use super::{Error, norm};
+use super::{Error, Kind, norm};
 
 /// The two of one length, element by element.
-fn zip(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> Result<Vec<f32>, Error> {
+fn zip(kind: Kind, a: &[f32], b: &[f32], f: fn(f32, f32) -> f32) -> Result<Vec<f32>, Error> {
     if a.len() != b.len() {
         return Err(Error::Dimension { expected: a.len(), found: b.len() });
     }
-    in_range(a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect())
+    in_range(kind, a.iter().zip(b).map(|(a, b)| f(*a, *b)))
 }
 
-fn in_range(vector: Vec<f32>) -> Result<Vec<f32>, Error> {
+/// The elements as the kind keeps them.
+fn in_range(kind: Kind, elements: impl Iterator<Item = f32>) -> Result<Vec<f32>, Error> {
+    let vector: Vec<f32> = elements.map(|x| kind.rounded(x)).collect();
     match vector.iter().all(|x| x.is_finite()) {
         true => Ok(vector),
         false => Err(Error::Overflow),
@@ -25,21 +30,21 @@ fn in_range(vector: Vec<f32>) -> Result<Vec<f32>, Error> {
 ///
 /// # Errors
 /// `Dimension`, `Overflow`.
-pub fn add(a: &[f32], b: &[f32]) -> Result<Vec<f32>, Error> {
-    zip(a, b, |a, b| a + b)
+pub fn add(kind: Kind, a: &[f32], b: &[f32]) -> Result<Vec<f32>, Error> {
+    zip(kind, a, b, |a, b| a + b)
 }
 
 /// `a - b`; errors as `add`.
-pub fn subtract(a: &[f32], b: &[f32]) -> Result<Vec<f32>, Error> {
-    zip(a, b, |a, b| a - b)
+pub fn subtract(kind: Kind, a: &[f32], b: &[f32]) -> Result<Vec<f32>, Error> {
+    zip(kind, a, b, |a, b| a - b)
 }
 
 /// `a * b`, element by element.
 ///
 /// # Errors
 /// `Dimension`, `Overflow`, and `Underflow` for a product that is zero of numbers that are not.
-pub fn multiply(a: &[f32], b: &[f32]) -> Result<Vec<f32>, Error> {
-    let products = zip(a, b, |a, b| a * b)?;
+pub fn multiply(kind: Kind, a: &[f32], b: &[f32]) -> Result<Vec<f32>, Error> {
+    let products = zip(kind, a, b, |a, b| a * b)?;
     let vanished =
         |((product, a), b): ((&f32, &f32), &f32)| *product == 0.0 && *a != 0.0 && *b != 0.0;
     match products.iter().zip(a).zip(b).any(vanished) {
@@ -63,12 +68,12 @@ pub fn concatenate(a: &[f32], b: &[f32]) -> Result<Vec<f32>, Error> {
 ///
 /// # Errors
 /// `Overflow`, for lengths that are too small to divide by.
-pub fn normalize(a: &[f32]) -> Result<Vec<f32>, Error> {
+pub fn normalize(kind: Kind, a: &[f32]) -> Result<Vec<f32>, Error> {
     let length = norm(a);
     if length == 0.0 {
         return Ok(vec![0.0; a.len()]);
     }
-    in_range(a.iter().map(|x| (f64::from(*x) / length) as f32).collect())
+    in_range(kind, a.iter().map(|x| (f64::from(*x) / length) as f32))
 }
 
 /// `subvector(a, start, count)`: elements from `start`, which counts from 1, as `substring` does;
@@ -145,19 +150,19 @@ impl Sum {
     ///
     /// # Errors
     /// `Overflow`.
-    pub fn sum(&self) -> Result<Option<Vec<f32>>, Error> {
-        self.over(1.0)
+    pub fn sum(&self, kind: Kind) -> Result<Option<Vec<f32>>, Error> {
+        self.over(kind, 1.0)
     }
 
     /// `avg`; `None` without rows; errors as `sum`.
-    pub fn mean(&self) -> Result<Option<Vec<f32>>, Error> {
-        self.over(self.count as f64)
+    pub fn mean(&self, kind: Kind) -> Result<Option<Vec<f32>>, Error> {
+        self.over(kind, self.count as f64)
     }
 
-    fn over(&self, divisor: f64) -> Result<Option<Vec<f32>>, Error> {
+    fn over(&self, kind: Kind, divisor: f64) -> Result<Option<Vec<f32>>, Error> {
         if self.count == 0 {
             return Ok(None);
         }
-        in_range(self.sums.iter().map(|sum| (sum / divisor) as f32).collect()).map(Some)
+        in_range(kind, self.sums.iter().map(|sum| (sum / divisor) as f32)).map(Some)
     }
 }

@@ -62,6 +62,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong, in pgvector's words for vectors of a kind.
+    pub fn message(&self, kind: Kind) -> String {
+        let name = kind.name();
+        match self {
+            Self::Dimension { expected, found } => {
+                format!("different {name} dimensions {expected} and {found}")
+            }
+            Self::Empty => format!("{name} must have at least 1 dimension"),
+            Self::TooMany => format!("{name} cannot have more than {DIMENSIONS} dimensions"),
+            Self::Ragged { elements, dimension } => {
+                format!("{elements} elements are no rows of {dimension} dimensions")
+            }
+            Self::NotFinite { row } => {
+                format!("vector {row} holds NaN, an infinity or too great a value")
+            }
+            Self::NoLimit => "k must be greater than 0".to_owned(),
+            Self::Overflow => "value out of range: overflow".to_owned(),
+            Self::Underflow => "value out of range: underflow".to_owned(),
+        }
+    }
+
     /// The code that pgvector raises, or PostgreSQL for the like.
     pub fn sqlstate(&self) -> &'static str {
         match self {
@@ -76,24 +97,7 @@ impl Error {
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Dimension { expected, found } => {
-                write!(f, "different vector dimensions {expected} and {found}")
-            }
-            Self::Empty => f.write_str("vector must have at least 1 dimension"),
-            Self::Ragged { elements, dimension } => {
-                write!(f, "{elements} elements are no rows of {dimension} dimensions")
-            }
-            Self::NotFinite { row } => {
-                write!(f, "vector {row} holds NaN, an infinity or too great a value")
-            }
-            Self::NoLimit => f.write_str("k must be greater than 0"),
-            Self::Overflow => f.write_str("value out of range: overflow"),
-            Self::Underflow => f.write_str("value out of range: underflow"),
-            Self::TooMany => {
-                write!(f, "vector cannot have more than {DIMENSIONS} dimensions")
-            }
-        }
+        f.write_str(&self.message(Kind::Single))
     }
 }
 

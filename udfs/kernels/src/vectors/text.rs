@@ -23,7 +23,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    /// The name of the type.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Single => "vector",
             Self::Half => "halfvec",
@@ -31,7 +32,7 @@ impl Kind {
     }
 
     /// The element as the type keeps it.
-    fn rounded(self, element: f32) -> f32 {
+    pub fn rounded(self, element: f32) -> f32 {
         match self {
             Self::Single => element,
             Self::Half => widen(narrow(element)),
@@ -232,7 +233,11 @@ pub fn check(kind: Kind, elements: &[f32], expected: Option<usize>) -> Result<()
             allowed(*element)?;
             match kind.rounded(*element).is_finite() {
                 true => Ok(()),
-                false => Err(Cause::Range { number: element.to_string() }),
+                false => {
+                    let mut number = String::new();
+                    write_float(*element, &mut number);
+                    Err(Cause::Range { number })
+                }
             }
         })
     });

@@ -1,6 +1,7 @@
 //! Number and interval literals as Postgres reads them.
 
 use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, DataType, Expr, Value};
+use kernels::vectors::DIMENSIONS;
 
 use super::cast;
 use crate::types;
@@ -56,8 +57,7 @@ pub(super) fn dimensions(literal: &Expr, data_type: &mut DataType) {
     *data_type = nested;
 }
 
-/// Nor does a vector's that is written without it. What is no literal stays as it is: distances
-/// read text, and a vector has its dimension.
+/// Nor does a vector's that is written without it.
 pub(super) fn vector(expression: &mut Expr) {
     let Expr::Cast { expr, data_type, .. } = expression else { return };
     if !types::is_any_vector(data_type) {
@@ -72,10 +72,8 @@ pub(super) fn vector(expression: &mut Expr) {
         Expr::Array(array) => Some(array.elem.len()),
         _ => None,
     };
-    match count {
-        Some(count) => arguments.push(count.to_string()),
-        None => *expression = Expr::Nested(expr.clone()),
-    }
+    // What has more than a vector can is told so when it is read.
+    arguments.extend(count.filter(|n| (1..=DIMENSIONS).contains(n)).map(|n| n.to_string()));
 }
 
 /// The most dimensions that an array has in Postgres.

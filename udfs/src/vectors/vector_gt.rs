@@ -1,0 +1,17 @@
+//! `vector_gt(a, b)`: `a > b`.
+
+use std::cmp::Ordering;
+
+use super::compare::comparing;
+use crate::Function;
+use crate::arguments::Doc;
+
+/// The function.
+pub fn function() -> Function {
+    comparing("vector_gt", Ordering::is_gt, DOC)
+}
+
+const DOC: Doc = Doc {
+    summary: "Whether a vector comes after another; `a > b`. Zeros of both signs are equal. NULL for NULL.",
+    example: ("SELECT vector_gt('[1,0]', '[1,-0]')", "f"),
+};
