@@ -1,4 +1,5 @@
-//! Options that are searched for: `learning_rate = range(0.01, 0.3), num_leaves = candidates(15, 31)`.
+//! Options that are searched for: `learning_rate = range(0.01, 0.3)`, `num_leaves =
+//! candidates(15, 31)`.
 //!
 //! A trial draws a value of each, learns from the training part and is measured on the validation
 //! part. With the values of the best one the model is trained from both; test rows take no part.

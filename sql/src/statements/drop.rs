@@ -5,9 +5,7 @@ use std::sync::Arc;
 use catalog::{Relation, State};
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType};
 
-use super::{
-    Context, experiment, external, feature_view, index, kind_of, sequence, training_set,
-};
+use super::{Context, experiment, external, feature_view, index, kind_of, sequence, training_set};
 use crate::access::Object;
 use crate::error::{Error, Result};
 use crate::plan::{Found, Place};

@@ -3,7 +3,7 @@
 use catalog::registry::{Told, Training};
 
 use super::super::{Cell, Columns};
-use crate::models::models;
+use crate::models::{Trial, models};
 use crate::plan::{Environment, Lakes};
 
 pub(super) const MODELS: Columns = &[
@@ -109,6 +109,19 @@ fn under_way(training: &Training) -> Vec<Cell> {
     ]
 }
 
+fn trial(version: u32, trial: &Trial) -> Vec<Cell> {
+    vec![
+        number(version),
+        number(trial.number),
+        json(&trial.options),
+        long(trial.rows),
+        trial.metric.as_str().into(),
+        trial.value.map_or(Cell::Null, Cell::Float),
+        Cell::Float(trial.seconds),
+        trial.chosen.into(),
+    ]
+}
+
 /// The rows of one of these relations, for each model.
 pub(super) fn rows(environment: &Environment, lakes: &Lakes, relation: &str) -> Vec<Vec<Cell>> {
     if relation == "trainings" {
@@ -164,18 +177,7 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, relation: &str) -> 
                 }
             }),
             "trials" => model.versions.iter().for_each(|version| {
-                version.trials.iter().for_each(|trial| {
-                    push(vec![
-                        number(version.number),
-                        number(trial.number),
-                        json(&trial.options),
-                        long(trial.rows),
-                        trial.metric.as_str().into(),
-                        trial.value.map_or(Cell::Null, Cell::Float),
-                        Cell::Float(trial.seconds),
-                        trial.chosen.into(),
-                    ]);
-                });
+                version.trials.iter().for_each(|of| push(trial(version.number, of)));
             }),
             _ => model.events.iter().for_each(|event| {
                 push(vec![
