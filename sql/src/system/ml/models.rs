@@ -118,7 +118,7 @@ fn trial(version: u32, trial: &Trial) -> Vec<Cell> {
         trial.metric.as_str().into(),
         trial.value.map_or(Cell::Null, Cell::Float),
         Cell::Float(trial.seconds),
-        trial.chosen.into(),
+        Cell::Boolean(trial.chosen),
     ]
 }
 
