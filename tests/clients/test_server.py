@@ -206,3 +206,35 @@ def test_a_statement_is_cancelled_and_the_connection_goes_on(server):
     with pytest.raises(psycopg.errors.QueryCanceled):
         for _ in range(1000):
             connection.execute(slow)
+
+
+def test_three_hundred_connections_of_which_fifty_ask(servers, tmp_path):
+    """Each gets its own answers, and an idle one costs little."""
+    server = servers(tmp_path / "lake", "--max-connections", "310")
+    with server.connect() as connection:
+        connection.execute("create table t as select i from generate_series(1, 1000) s(i)")
+    resident = lambda: int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{server.process.pid}/status").read())[1])
+    before = resident()
+    held = [server.connect() for _ in range(300)]
+    for connection in held:
+        assert connection.execute("select 1").fetchone() == (1,)
+    # Kilobytes a connection: Postgres takes several megabytes.
+    assert (resident() - before) / len(held) < 1024
+    wrong = []
+
+    def ask(connection, number):
+        for _ in range(10):
+            query = "select count(*), %s::int from t where i <= %s"
+            found = connection.execute(query, (number, number), prepare=True).fetchone()
+            if found != (number, number):
+                wrong.append((found, number))
+
+    threads = [threading.Thread(target=ask, args=(held[number * 6], number)) for number in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    for connection in held:
+        assert connection.execute("select 2").fetchone() == (2,)
+        connection.close()
