@@ -205,7 +205,8 @@ impl ExecutionPlan for InterruptibleExec {
             }
             Ok(())
         });
-        Ok(Box::pin(Wanted { rows: builder.build(), stopped: Arc::clone(&self.stopped) }))
+        let stopped = Arc::clone(&self.stopped);
+        Ok(Box::pin(Wanted { rows: builder.build(), stopped, ended: false }))
     }
 }
 
@@ -213,11 +214,14 @@ impl ExecutionPlan for InterruptibleExec {
 struct Wanted {
     rows: SendableRecordBatchStream,
     stopped: Arc<AtomicBool>,
+    ended: bool,
 }
 
 impl Drop for Wanted {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        if !self.ended {
+            self.stopped.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -228,7 +232,9 @@ impl Stream for Wanted {
         mut self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
     ) -> Poll<Option<Self::Item>> {
-        self.rows.poll_next_unpin(context)
+        let polled = self.rows.poll_next_unpin(context);
+        self.ended |= matches!(polled, Poll::Ready(None));
+        polled
     }
 }
 
