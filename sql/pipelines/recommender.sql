@@ -129,7 +129,7 @@ SELECT count(*) AS segments, count(arm) AS before, count(ab_assign('shop.ranking
 FROM shop.exposed;
 ALTER EXPERIMENT shop.ranking STOP REASON 'the demo ends';
 SELECT e.event, e.ramp, e.reason FROM ml.experiment_events e
-WHERE e.experiment_name = 'ranking' ORDER BY e.at DESC LIMIT 2;
+WHERE e.experiment_name = 'ranking' ORDER BY e.at DESC, e.ramp DESC, e.event DESC LIMIT 3;
 
 -- step: drift between the first day and the last: features, and what the model says of them
 SELECT feature, round(score::numeric, 4) AS psi, drifted, suspected_cause
