@@ -7,7 +7,8 @@ use crate::plan::Place;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What an error is about, for clients that look for it in fields instead of the message.
+/// What an error is about, for clients that look for it in fields instead of the message; a column
+/// or a constraint is None where the error is not about one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorObject {
     pub schema: String,
@@ -28,7 +29,7 @@ impl ErrorObject {
     }
 
     fn table(place: &Place) -> Self {
-        let (schema, table) = (place.schema.clone(), place.name.clone());
+        let (schema, table) = (place.schema_name().to_owned(), place.name.clone());
         Self { schema, table, column: None, constraint: None }
     }
 }

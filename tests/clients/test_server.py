@@ -218,7 +218,7 @@ def test_three_hundred_connections_of_which_fifty_ask(servers, tmp_path):
     held = [server.connect() for _ in range(300)]
     for connection in held:
         assert connection.execute("select 1").fetchone() == (1,)
-    # Kilobytes a connection: Postgres takes several megabytes.
+    # Kilobytes a connection.
     assert (resident() - before) / len(held) < 1024
     wrong = []
 
