@@ -30,6 +30,8 @@ use crate::wire::{self, tls};
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 /// Consumers named when memory runs out.
 const CONSUMERS_SHOWN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+/// Decoded pages are kept up to this part of the memory limit, beside it.
+const KEPT_PAGES: usize = 8;
 
 /// The schema that unqualified names are made in.
 const DEFAULT_SCHEMA: &str = "public";
@@ -225,6 +227,7 @@ async fn superuser(config: &Config, lake: &Arc<Lake>) -> Result<(), Error> {
 }
 
 fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>, Error> {
+    catalog::keep_pages((config.memory_limit_bytes / KEPT_PAGES) as u64);
     let pool =
         TrackConsumersPool::new(FairSpillPool::new(config.memory_limit_bytes), CONSUMERS_SHOWN);
     let mode = match &config.temp_dir {

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::Field;
 use crate::alter::{alter, undefined_column};
 use crate::columns;
 use crate::error::{Error, Result};
+use crate::follow::Follow;
 use crate::indexes;
 use crate::model::{
     ACCESS, Constraint, Definition, ObjectId, Relation, Schema, SortKey, State, StoredQuery, Table,
@@ -154,9 +155,12 @@ pub enum Operation {
         id: ObjectId,
         schema: ObjectId,
     },
+    /// `cascaded`: with what it depends on, so that it may be gone already.
     DropRelation {
         id: ObjectId,
+        cascaded: bool,
     },
+    Follow(Follow),
     AlterTable {
         id: ObjectId,
         change: TableChange,
@@ -174,9 +178,11 @@ pub enum Operation {
         definition: Arc<Definition>,
         replace: bool,
     },
+    /// `cascaded` as in `DropRelation`.
     Undefine {
         kind: String,
         name: String,
+        cascaded: bool,
     },
 }
 
@@ -199,11 +205,15 @@ impl Operation {
                 insert(state, schema, to, relation)
             }
             Self::MoveRelation { id, schema } => move_relation(state, *id, *schema),
-            Self::DropRelation { id } => {
-                let (_, relation) = take(state, *id)?;
-                forget_access(state, relation.uuid());
-                Ok(())
-            }
+            Self::DropRelation { id, cascaded } => match take(state, *id) {
+                Ok((_, relation)) => {
+                    forget_access(state, relation.uuid());
+                    Ok(())
+                }
+                Err(_) if *cascaded => Ok(()),
+                Err(error) => Err(error),
+            },
+            Self::Follow(follow) => follow.apply(state),
             Self::AlterTable { id, change } => alter_table(state, *id, change),
             Self::CommentSchema { id, comment } => {
                 schema_mut(state, *id)?.comment.clone_from(comment);
@@ -213,7 +223,10 @@ impl Operation {
                 comment_view(view_mut(state, *id)?, column.as_deref(), comment.as_deref())
             }
             Self::Define { definition, replace } => define(state, definition, *replace),
-            Self::Undefine { kind, name } => undefine(state, kind, name),
+            Self::Undefine { kind, name, cascaded } => match undefine(state, kind, name) {
+                Err(_) if *cascaded => Ok(()),
+                done => done,
+            },
         }
     }
 }
@@ -238,7 +251,7 @@ fn schema_mut(state: &mut State, id: ObjectId) -> Result<&mut Schema> {
     schema.map(Arc::make_mut).ok_or_else(|| gone(id))
 }
 
-fn relation_mut(state: &mut State, id: ObjectId) -> Result<&mut Relation> {
+pub(crate) fn relation_mut(state: &mut State, id: ObjectId) -> Result<&mut Relation> {
     let holds = |schema: &&mut Arc<Schema>| schema.relations.values().any(|r| r.id() == id);
     let schema = state.schemas.values_mut().find(holds).ok_or_else(|| gone(id))?;
     let mut relations = Arc::make_mut(schema).relations.values_mut();

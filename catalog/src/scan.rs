@@ -12,8 +12,12 @@
 
 mod codec;
 mod columns;
+mod decode;
 mod deletes;
+mod lookup;
+mod pages;
 mod parts;
+mod points;
 mod prune;
 mod sequence;
 mod source;
@@ -58,6 +62,7 @@ use crate::model::{
 pub use codec::LakeCodec;
 pub(crate) use columns::FIELD_ID;
 pub use deletes::DeletesExec;
+pub use pages::keep_pages;
 pub use source::LakeScan;
 
 /// Bytes at a file's end that are read first: footer and page index of most files.

@@ -18,6 +18,7 @@ use crate::alter;
 use crate::commit;
 use crate::ddl::{self, CommentTarget, NewTable, NewView, Operation, TableChange};
 use crate::error::{Error, Result};
+use crate::follow::{Follow, Followers};
 use crate::lake::{Lake, Reading};
 use crate::metadata::inlined;
 use crate::model::{
@@ -270,15 +271,15 @@ impl Transaction {
         self.run(Operation::CreateView { schema, view, replace })
     }
 
-    /// Gives a view another query of the same columns.
-    pub fn set_view_query(&mut self, schema: &str, name: &str, sql: String) -> Result<()> {
-        let Relation::View(old) = self.relation(schema, name)? else {
-            return Err(Error::UndefinedTable { name: name.to_owned() });
-        };
-        let old = Arc::clone(old);
-        let (schema, id) = (old.schema_id, self.provisional());
-        let view = Arc::new(View { id, sql, ..old.as_ref().clone() });
-        self.run(Operation::CreateView { schema, view, replace: true })
+    /// Writes anew what names the relation at `from`, which is about to go to `to`.
+    pub fn follow(
+        &mut self,
+        from: (&str, &str),
+        to: (&str, &str),
+        followers: Followers,
+    ) -> Result<()> {
+        let owned = |(schema, name): (&str, &str)| (schema.to_owned(), name.to_owned());
+        self.run(Operation::Follow(Follow { from: owned(from), to: owned(to), followers }))
     }
 
     /// Renames a table or view.
@@ -296,8 +297,17 @@ impl Transaction {
 
     /// Drops a table or view; who depends on it is not asked here.
     pub fn drop_relation(&mut self, schema: &str, name: &str) -> Result<()> {
+        self.take_away(schema, name, false)
+    }
+
+    /// Drops a table or view with what it depends on: another may have dropped it meanwhile.
+    pub fn drop_dependent(&mut self, schema: &str, name: &str) -> Result<()> {
+        self.take_away(schema, name, true)
+    }
+
+    fn take_away(&mut self, schema: &str, name: &str, cascaded: bool) -> Result<()> {
         let id = self.relation(schema, name)?.id();
-        self.run(Operation::DropRelation { id })?;
+        self.run(Operation::DropRelation { id, cascaded })?;
         self.work.overlays.remove(&id);
         Ok(())
     }
@@ -351,7 +361,14 @@ impl Transaction {
     }
 
     pub fn undefine(&mut self, kind: &str, name: &str) -> Result<()> {
-        self.run(Operation::Undefine { kind: kind.to_owned(), name: name.to_owned() })
+        let (kind, name) = (kind.to_owned(), name.to_owned());
+        self.run(Operation::Undefine { kind, name, cascaded: false })
+    }
+
+    /// Forgets what belongs to a relation that is dropped: another may have done so meanwhile.
+    pub fn undefine_dependent(&mut self, kind: &str, name: &str) -> Result<()> {
+        let (kind, name) = (kind.to_owned(), name.to_owned());
+        self.run(Operation::Undefine { kind, name, cascaded: true })
     }
 
     /// Adds files that were written to the table's folder.

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::registry::MODEL;
-use catalog::{Relation, SEQUENCE, State, TRAINING_SET, Transaction, View};
+use catalog::{Relation, Rewritten, SEQUENCE, State, TRAINING_SET, Transaction, View};
 use datafusion::arrow::datatypes::IntervalMonthDayNanoType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
@@ -137,11 +137,17 @@ impl FeatureView {
         Ok(transaction.define(VIEW, &key(schema, name), body, true)?)
     }
 
+    /// The definition that keeps it under a name, with other texts in it.
+    pub fn rewritten(&self, schema: &str, name: &str) -> Option<Rewritten> {
+        let body = serde_json::to_value(self).ok()?;
+        Some(Rewritten::Definition { kind: VIEW.to_owned(), name: key(schema, name), body })
+    }
+
     /// Forgets all versions of a name.
     pub fn forget(transaction: &mut Transaction, schema: &str, name: &str) -> Result<()> {
         let (kind, key) = (VIEW.to_owned(), key(schema, name));
         match transaction.state().definitions.contains_key(&(kind.clone(), key.clone())) {
-            true => Ok(transaction.undefine(&kind, &key)?),
+            true => Ok(transaction.undefine_dependent(&kind, &key)?),
             false => Ok(()),
         }
     }

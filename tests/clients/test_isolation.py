@@ -124,3 +124,68 @@ def test_a_view_keeps_the_columns_it_reads(pair):
     other.execute("ALTER TABLE kept DROP COLUMN v")
     with pytest.raises(psycopg.errors.SerializationFailure):
         one.execute("COMMIT")
+
+
+SWAP = """BEGIN;
+CREATE VIEW {0}__tmp AS SELECT 2 AS {0};
+ALTER TABLE {0} RENAME TO {0}__backup;
+ALTER TABLE {0}__tmp RENAME TO {0};
+DROP VIEW IF EXISTS {0}__backup CASCADE"""
+
+
+@pytest.fixture
+def two_under_one(pair):
+    """A view of two views."""
+    one, other = pair
+    gone = "DROP VIEW IF EXISTS both_sides, left_side, right_side CASCADE"
+    one.execute(gone)
+    one.execute("CREATE VIEW left_side AS SELECT 1 AS left_side")
+    one.execute("CREATE VIEW right_side AS SELECT 1 AS right_side")
+    one.execute("CREATE VIEW both_sides AS SELECT * FROM left_side, right_side")
+    yield one, other
+    for connection in pair:
+        connection.execute("ROLLBACK")
+    one.execute(gone)
+
+
+def test_views_that_feed_one_view_are_replaced_at_once(two_under_one):
+    """As dbt does with two threads: what depends on both is dropped by each."""
+    one, other = two_under_one
+    one.execute(SWAP.format("left_side"))
+    other.execute(SWAP.format("right_side"))
+    one.execute("COMMIT")
+    other.execute("COMMIT")
+    assert one.execute("SELECT * FROM left_side, right_side").fetchall() == [(2, 2)]
+    names = "SELECT relname FROM pg_class WHERE relname ~ '_side' ORDER BY 1"
+    assert one.execute(names).fetchall() == [("left_side",), ("right_side",)]
+
+
+def test_a_view_follows_two_renames_at_once(two_under_one):
+    one, other = two_under_one
+    for connection, side in ((one, "left_side"), (other, "right_side")):
+        connection.execute("BEGIN")
+        connection.execute(f"ALTER VIEW {side} RENAME TO {side}_now")
+    one.execute("COMMIT")
+    other.execute("COMMIT")
+    assert one.execute("SELECT * FROM both_sides").fetchall() == [(1, 1)]
+    text = one.execute("SELECT pg_get_viewdef('both_sides'::regclass)").fetchone()[0]
+    assert "left_side_now" in text and "right_side_now" in text
+    one.execute("DROP VIEW left_side_now, right_side_now CASCADE")
+
+
+def test_a_view_that_was_replaced_meanwhile_is_not_dropped_with_others(two_under_one):
+    one, other = two_under_one
+    other.execute(SWAP.format("right_side"))
+    one.execute("CREATE OR REPLACE VIEW both_sides AS SELECT 3 AS left_side, 3 AS right_side")
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        other.execute("COMMIT")
+    assert one.execute("SELECT * FROM both_sides").fetchall() == [(3, 3)]
+
+
+def test_a_view_made_meanwhile_keeps_what_it_reads(two_under_one):
+    one, other = two_under_one
+    other.execute(SWAP.format("right_side"))
+    one.execute("CREATE VIEW third_side AS SELECT * FROM right_side")
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        other.execute("COMMIT")
+    assert one.execute("SELECT * FROM third_side").fetchall() == [(1,)]

@@ -82,7 +82,9 @@ fn check_given_up(base: &State, newest: &State, given_up: &GivenUp) -> Result<()
         }
         for (key, new) in &held.relations {
             let old = before.and_then(|before| before.relations.get(key));
-            let known = old.is_some_and(|old| same_relation(old, new));
+            // One that named it already is written anew or dropped with it.
+            let known =
+                old.is_some_and(|old| same_relation(old, new) || names(base, old, schema, name));
             if !known && names(newest, new, schema, name) {
                 return Err(concurrent("use", name));
             }
@@ -206,14 +208,31 @@ fn check_operation(operation: &Operation, base: &State, newest: &State) -> Resul
             check_relation(base, newest, *id)
         }
         Operation::RenameRelation { id, .. }
-        | Operation::DropRelation { id }
         | Operation::AlterTable { id, .. }
         | Operation::CommentView { id, .. } => check_relation(base, newest, *id),
+        Operation::DropRelation { id, cascaded } => match *cascaded && is_gone(base, newest, *id) {
+            true => Ok(()),
+            false => check_relation(base, newest, *id),
+        },
+        // Finds what there is to write anew once more.
+        Operation::Follow(_) => Ok(()),
+        Operation::Undefine { kind, name, cascaded: true }
+            if !newest.definitions.contains_key(&(kind.clone(), name.clone())) =>
+        {
+            Ok(())
+        }
         Operation::Define { definition, .. } => {
             check_definition(base, newest, &definition.kind, &definition.name)
         }
-        Operation::Undefine { kind, name } => check_definition(base, newest, kind, name),
+        Operation::Undefine { kind, name, .. } => check_definition(base, newest, kind, name),
     }
+}
+
+/// Whether a relation was dropped, and nothing stands in its place.
+fn is_gone(base: &State, newest: &State, id: ObjectId) -> bool {
+    let Some((schema, old)) = place_of(base, id) else { return false };
+    let now = newest.schema_by_id(schema.id).and_then(|s| s.relations.get(old.name()));
+    relation(newest, id).is_none() && now.is_none()
 }
 
 fn check_schema(base: &State, newest: &State, id: ObjectId, contents: bool) -> Result<()> {

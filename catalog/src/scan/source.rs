@@ -20,12 +20,16 @@ use datafusion::physical_expr::{
 };
 use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
+use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::proto::ExecutionPlanEncodeCtx;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
 use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::{TryStreamExt, stream};
 
-use super::codec;
+use super::lookup::{Lookup, Shared};
+use super::{codec, points};
 
 /// See the module.
 #[derive(Debug)]
@@ -44,6 +48,31 @@ impl LakeScan {
     }
 }
 
+impl LakeScan {
+    /// A few rows by the values of a column, or else what the scan reads anyway.
+    fn looked_up(
+        &self,
+        config: &FileScanConfig,
+        shared: Arc<Shared>,
+        args: OpenArgs,
+    ) -> Result<SendableRecordBatchStream> {
+        let (config, inner) = (config.clone(), Arc::clone(&self.inner));
+        let schema = config.projected_schema()?;
+        let rows = async move {
+            let lookup = shared.lookup.get_or_try_init(|| Lookup::plan(&config)).await?;
+            match lookup {
+                None => inner.open_with_args(args),
+                Some(lookup) => {
+                    let batches = lookup.read(args.partition, &config).await?;
+                    let schema = config.projected_schema()?;
+                    Ok(Box::pin(MemoryStream::try_new(batches, schema, None)?) as _)
+                }
+            }
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(rows).try_flatten())))
+    }
+}
+
 fn wrapped(inner: Arc<dyn DataSource>) -> Arc<dyn DataSource> {
     Arc::new(LakeScan { inner })
 }
@@ -54,15 +83,25 @@ impl DataSource for LakeScan {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        self.inner.open(partition, context)
+        self.open_with_args(OpenArgs::new(partition, context))
     }
 
     fn open_with_args(&self, args: OpenArgs) -> Result<SendableRecordBatchStream> {
-        self.inner.open_with_args(args)
+        let shared = args.sibling_state.clone().and_then(|state| state.downcast::<Shared>().ok());
+        let shared = shared.unwrap_or_default();
+        let args = OpenArgs { sibling_state: shared.inner.clone(), ..args };
+        let asked = self.config().filter(|config| {
+            config.file_source.filter().is_some_and(|filter| points::may_ask(&filter))
+        });
+        match asked {
+            Some(config) => self.looked_up(config, shared, args),
+            None => self.inner.open_with_args(args),
+        }
     }
 
     fn create_sibling_state(&self, config: &ConfigOptions) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.inner.create_sibling_state(config)
+        let inner = self.inner.create_sibling_state(config);
+        Some(Arc::new(Shared { inner, ..Shared::default() }))
     }
 
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {

@@ -26,6 +26,21 @@ enum Step {
     RenameSchema,
     ReplaceView,
     ViewOfTable,
+    /// The view goes with something it depends on.
+    DropViewToo,
+    DropView,
+    /// Every view is written anew.
+    Follow,
+}
+
+/// Stands for a writer of queries.
+fn followers(state: &State, _: (&str, &str), (_, to): (&str, &str)) -> Vec<Rewritten> {
+    let relations = state.schemas.values().flat_map(|schema| schema.relations.values());
+    let views = relations.filter_map(|relation| match relation {
+        Relation::View(view) => Some((view.id, format!("{}, {to}", view.sql))),
+        Relation::Table(_) => None,
+    });
+    views.map(|(id, sql)| Rewritten::Query { id, sql }).collect()
 }
 
 /// Stands for a reader of queries: "t" is what every view of a table names.
@@ -79,6 +94,9 @@ async fn step(transaction: &mut Transaction, step: Step, name: &str) {
             transaction.create_view("main", view(name, "TABLE t".into()), false).unwrap();
             transaction.query_names(t);
         }
+        Step::DropView => transaction.drop_relation("main", "w").unwrap(),
+        Step::DropViewToo => transaction.drop_dependent("main", "w").unwrap(),
+        Step::Follow => transaction.follow(("main", "t"), ("main", name), followers).unwrap(),
         Step::AddColumn | Step::SetNotNull | Step::Comment => {}
     }
 }
@@ -140,6 +158,11 @@ async fn commuting_pairs_commit() {
         (ViewOfTable, Insert),
         (AddColumn, ViewOfTable),
         (ReplaceView, Drop),
+        (DropViewToo, DropViewToo),
+        (DropView, DropViewToo),
+        (Follow, Follow),
+        (ReplaceView, Follow),
+        (DropView, Follow),
     ] {
         assert!(commutes(first, second).await, "{first:?} then {second:?}");
     }
@@ -177,7 +200,29 @@ async fn conflicting_pairs_fail() {
         (Drop, ViewOfTable),
         (ViewOfTable, Rename),
         (Rename, ViewOfTable),
+        (DropViewToo, DropView),
+        (DropView, DropView),
+        (ReplaceView, DropViewToo),
+        (Follow, DropViewToo),
     ] {
         assert!(!commutes(first, second).await, "{first:?} then {second:?}");
+    }
+}
+
+#[tokio::test]
+async fn both_of_two_who_write_a_view_anew_are_seen() {
+    let folder = TempDir::new().unwrap();
+    let lake = lake_with(&folder, &[(1, "a")]).await;
+    let mut setup = begin(&lake).await;
+    step(&mut setup, Step::ReplaceView, "base").await;
+    setup.commit().await.unwrap();
+    let (mut one, mut two) = (begin(&lake).await, begin(&lake).await);
+    step(&mut one, Step::Follow, "first").await;
+    step(&mut two, Step::Follow, "second").await;
+    one.commit().await.unwrap();
+    two.commit().await.unwrap();
+    for state in [lake.current().await.unwrap(), open(&folder).await.current().await.unwrap()] {
+        let Relation::View(view) = &state.schemas["main"].relations["w"] else { panic!() };
+        assert_eq!(view.sql, "SELECT 'base', first, second");
     }
 }

@@ -78,10 +78,10 @@ impl Kept {
     /// Forgets it, and the rows.
     pub fn forget(transaction: &mut Transaction, view: &View) -> Result<()> {
         if Self::of(transaction.state(), view).is_some() {
-            transaction.undefine(KIND, &view.uuid)?;
+            transaction.undefine_dependent(KIND, &view.uuid)?;
         }
         if table(transaction.state(), view).is_some() {
-            transaction.drop_relation(SCHEMA, &view.uuid)?;
+            transaction.drop_dependent(SCHEMA, &view.uuid)?;
         }
         Ok(())
     }

@@ -42,9 +42,7 @@ fn followed(context: &mut Context<'_>, name: &str, to: &str) -> Result<()> {
     for relation in relations {
         let place =
             |schema: &str| Place { temp: false, schema: schema.to_owned(), name: relation.clone() };
-        let (from, to) = (place(name), place(to));
-        let followers = follow::followers(context.lakes.main.state(), &from, &to);
-        follow::follow(context, followers)?;
+        follow::follow(context, &place(name), &place(to))?;
     }
     Ok(())
 }

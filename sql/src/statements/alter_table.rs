@@ -364,10 +364,9 @@ pub(super) fn set_schema(
         context.environment.check_schema(state, &schema)?;
         context.environment.require_create(state, &schema)?;
         let new = Place { schema: schema.clone(), ..place.clone() };
-        let followers = follow::followers(context.lakes.view(&place).state(), &place, &new);
         drop::gives_up(context, &place);
+        follow::follow(context, &place, &new)?;
         context.lakes.of(&place).move_relation(&place.schema, &place.name, &schema)?;
-        follow::follow(context, followers)?;
         feature_view::renamed(context, &place, &new)?;
         training_set::renamed(context, &place, &new)?;
     }

@@ -42,10 +42,9 @@ pub(super) fn rename_to(
         return Err(Error::unsupported("renaming an external table"));
     }
     let new = Place { name: to.to_owned(), ..place.clone() };
-    let followers = follow::followers(context.lakes.view(place).state(), place, &new);
     drop::gives_up(context, place);
+    follow::follow(context, place, &new)?;
     context.lakes.of(place).rename_relation(&place.schema, &place.name, to)?;
-    follow::follow(context, followers)?;
     feature_view::renamed(context, place, &new)?;
     training_set::renamed(context, place, &new)
 }

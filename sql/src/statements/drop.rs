@@ -147,7 +147,7 @@ fn drop_dependents(
             drop_dependents(context, &view, kind, true)?;
             gives_up(context, &view);
             feature_view::dropped(context, &view)?;
-            context.lakes.of(&view).drop_relation(&view.schema, &view.name)?;
+            context.lakes.of(&view).drop_dependent(&view.schema, &view.name)?;
         }
     }
     Ok(())

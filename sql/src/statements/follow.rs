@@ -8,47 +8,58 @@
 
 use std::ops::ControlFlow;
 
-use catalog::{Relation, State, StoredQuery, TableChange};
+use catalog::{Rewritten, State};
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, TableFactor, Visit, Visitor};
 
 use super::{Context, drop};
 use crate::error::Result;
-use crate::features::{self, FeatureView, views};
+use crate::features::{self, views};
 use crate::names::folded;
 use crate::parse;
 use crate::plan::Place;
 use crate::system::definitions::{self, quoted};
 
-/// What has to be written anew, with the new name in it.
-pub(super) struct Followers {
-    views: Vec<Follower>,
-    /// Feature views, whose versions are texts of their own: schema, name, definition.
-    features: Vec<(String, String, FeatureView)>,
+/// Writes anew what names the relation at `from`, which is about to go to `to`.
+pub(super) fn follow(context: &mut Context<'_>, from: &Place, to: &Place) -> Result<()> {
+    let followers = if from.temp { of_session } else { of_lake };
+    let transaction = context.lakes.of(from);
+    Ok(transaction.follow((&from.schema, &from.name), (&to.schema, &to.name), followers)?)
 }
 
-struct Follower {
-    view: Place,
-    sql: String,
+type Named<'a> = (&'a str, &'a str);
+
+fn of_session(state: &State, from: Named<'_>, to: Named<'_>) -> Vec<Rewritten> {
+    queries(state, &place(true, from), &place(true, to))
+}
+
+fn of_lake(state: &State, from: Named<'_>, to: Named<'_>) -> Vec<Rewritten> {
+    let (from, to) = (place(false, from), place(false, to));
+    let mut found = queries(state, &from, &to);
+    found.extend(versions(state, &from, &to));
+    found
+}
+
+fn place(temp: bool, (schema, name): Named<'_>) -> Place {
+    Place { temp, schema: schema.to_owned(), name: name.to_owned() }
 }
 
 /// The views that name `from`, as they read when it is at `to`.
-pub(super) fn followers(state: &State, from: &Place, to: &Place) -> Followers {
+fn queries(state: &State, from: &Place, to: &Place) -> Vec<Rewritten> {
     let mut found = Vec::new();
     for (_, view) in drop::dependents(state, from) {
         let relation = state.schemas.get(&view.schema).and_then(|s| s.relations.get(&view.name));
-        let Some(query) = relation.and_then(definitions::query) else { continue };
+        let Some(relation) = relation else { continue };
+        let Some(query) = definitions::query(relation) else { continue };
         if let Some(sql) = rewritten(state, &query, from, to) {
-            found.push(Follower { view, sql });
+            found.push(Rewritten::Query { id: relation.id(), sql });
         }
     }
-    Followers { views: found, features: versions(state, from, to) }
+    found
 }
 
-fn versions(state: &State, from: &Place, to: &Place) -> Vec<(String, String, FeatureView)> {
+/// Feature views, whose versions are texts of their own.
+fn versions(state: &State, from: &Place, to: &Place) -> Vec<Rewritten> {
     let mut found = Vec::new();
-    if from.temp {
-        return found;
-    }
     for (schema, view, mut kept) in views(state) {
         let mut changed = false;
         for version in &mut kept.versions {
@@ -59,33 +70,10 @@ fn versions(state: &State, from: &Place, to: &Place) -> Vec<(String, String, Fea
             }
         }
         if changed {
-            found.push((schema.to_owned(), view.name.clone(), kept));
+            found.extend(kept.rewritten(schema, &view.name));
         }
     }
     found
-}
-
-/// Gives the views their queries.
-pub(super) fn follow(context: &mut Context<'_>, followers: Followers) -> Result<()> {
-    for (schema, name, kept) in followers.features {
-        kept.keep(&mut context.lakes.main, &schema, &name)?;
-    }
-    for Follower { view, sql } in followers.views {
-        let transaction = context.lakes.of(&view);
-        let schema = transaction.state().schemas.get(&view.schema);
-        match schema.and_then(|s| s.relations.get(&view.name)) {
-            Some(Relation::Table(table)) => {
-                let Some(stored) = table.query.clone() else { continue };
-                let change = TableChange::SetQuery(StoredQuery { sql, ..stored });
-                transaction.alter_table(&view.schema, &view.name, change)?;
-            }
-            Some(Relation::View(_)) => {
-                transaction.set_view_query(&view.schema, &view.name, sql)?;
-            }
-            None => {}
-        }
-    }
-    Ok(())
 }
 
 /// The text of a query with another name for a relation; None if it cannot be found in it.

@@ -1,6 +1,4 @@
-{# What is learned from: what the learned policy showed, with what its items are. A table: dbt renames
-   relations to replace them, and two that are replaced at once must not feed one view. #}
-{{ config(materialized='table') }}
+{# What is learned from: what the learned policy showed, with what its items are. #}
 select i.item, i.campaign, i.item_id, i.position, i.shown_at, i.segment,
        i.user_feature_0, i.user_feature_1, i.user_feature_2, i.user_feature_3,
        t.item_feature_0, t.item_feature_1, t.item_feature_2, t.item_feature_3, i.clicked

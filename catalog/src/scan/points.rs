@@ -1,0 +1,83 @@
+//! Values that a filter asks a column for: `k = 7`, `k IN (1, 2)`, and what a join has found on its
+//! other side by the time its rows are read.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::compute::sort;
+use datafusion::common::ScalarValue;
+use datafusion::error::Result;
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, Column, DynamicFilterPhysicalExpr, InListExpr, Literal,
+};
+use datafusion::physical_expr::utils::split_conjunction;
+
+/// More values are not worth a search for each.
+const MOST: usize = 1024;
+
+/// What one condition of a filter asks for.
+#[derive(Debug)]
+pub(super) struct Points {
+    pub column: String,
+    /// Ascending, without NULLs, which equal nothing.
+    pub values: ArrayRef,
+}
+
+/// The conditions of a filter that ask for a few values of one column.
+pub(super) fn points(filter: &Arc<dyn PhysicalExpr>) -> Result<Vec<Points>> {
+    let mut found = Vec::new();
+    for condition in split_conjunction(filter) {
+        let Some((column, values)) = asked(condition) else { continue };
+        let values = values.into_iter().filter(|value| !value.is_null()).collect::<Vec<_>>();
+        if values.is_empty() || values.len() > MOST {
+            continue;
+        }
+        let Ok(values) = ScalarValue::iter_to_array(values) else { continue };
+        found.push(Points { column: column.to_owned(), values: sort(&values, None)? });
+    }
+    Ok(found)
+}
+
+/// Whether a filter asks for a few values, or may by the time that rows are read.
+pub(super) fn may_ask(filter: &Arc<dyn PhysicalExpr>) -> bool {
+    split_conjunction(filter).into_iter().any(|condition| {
+        condition.downcast_ref::<DynamicFilterPhysicalExpr>().is_some()
+            || asked(condition).is_some()
+    })
+}
+
+fn asked(condition: &Arc<dyn PhysicalExpr>) -> Option<(&str, Vec<ScalarValue>)> {
+    if let Some(list) = condition.downcast_ref::<InListExpr>() {
+        let column = list.expr().downcast_ref::<Column>()?;
+        if list.negated() || list.len() > MOST {
+            return None;
+        }
+        let values: Option<Vec<_>> = list.list().iter().map(literal).collect();
+        return Some((column.name(), values?));
+    }
+    let binary = condition.downcast_ref::<BinaryExpr>()?;
+    match binary.op() {
+        Operator::Eq => {
+            let (left, right) = (binary.left(), binary.right());
+            let (column, value) = match left.downcast_ref::<Column>() {
+                Some(column) => (column, literal(right)?),
+                None => (right.downcast_ref::<Column>()?, literal(left)?),
+            };
+            Some((column.name(), vec![value]))
+        }
+        // Short lists are written so.
+        Operator::Or => {
+            let (column, mut values) = asked(binary.left())?;
+            let (other, more) = asked(binary.right())?;
+            values.extend(more);
+            (column == other).then_some((column, values))
+        }
+        _ => None,
+    }
+}
+
+fn literal(expression: &Arc<dyn PhysicalExpr>) -> Option<ScalarValue> {
+    expression.downcast_ref::<Literal>().map(|literal| literal.value().clone())
+}
