@@ -85,11 +85,12 @@ CREATE INDEX item_vectors_near ON shop.item_vectors USING ivf (embedding vector_
 SELECT count(*) AS items, count(embedding) AS with_vector, max(vector_dims(embedding)) AS dimensions
 FROM shop.item_vectors;
 
--- step: one request: the user's vector, the nearest items, their features now, the click model's order
+-- step: one request: the nearest items not seen, their features now, the click model's order, the shop's rules
 SET sextant.now = '2019-11-30 12:00:00+00';
-PREPARE recommend (text, text, text, text) AS :request;
+PREPARE recommend (text, text, text, text, text[]) AS :request;
 EXECUTE recommend ('81ce123cbb5bd8ce818f60fb3586bba5', '03a5648a76832f83c859d46bc06cb64a',
-                   '2d03db5543b14483e52d761760686b64', '2723d2eb8bba04e0362098011fa3997b');
+                   '2d03db5543b14483e52d761760686b64', '2723d2eb8bba04e0362098011fa3997b',
+                   ARRAY['women 10', 'women 25']);
 DEALLOCATE recommend;
 RESET sextant.now;
 

@@ -12,9 +12,11 @@ use crate::Error;
 
 /// What a client prepares; `recommender.sql` shows an answer to it.
 pub(super) const REQUEST: &str = include_str!("../../sql/pipelines/request.sql");
-/// Who asks: the segments of users that the log knows, in turn.
-const SEGMENTS: &str = "SELECT DISTINCT user_feature_0, user_feature_1, user_feature_2, \
-                        user_feature_3 FROM shop.examples ORDER BY 1, 2, 3, 4";
+/// Who asks: the segments of users that the log knows, in turn, with what they have clicked on.
+const SEGMENTS: &str = "SELECT user_feature_0, user_feature_1, user_feature_2, user_feature_3, \
+                        coalesce(array_agg(DISTINCT campaign || ' ' || item_id) \
+                          FILTER (WHERE clicked), '{}') \
+                        FROM shop.examples GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4";
 /// The day after the log, for features as they are then.
 const NOW: &str = "SET sextant.now = '2019-11-30 12:00:00+00'";
 const CONNECTIONS: [usize; 2] = [1, 16];
@@ -69,7 +71,10 @@ pub(super) async fn run(
     }
 }
 
-async fn segments(address: SocketAddr, database: &str) -> Result<Vec<[String; 4]>, Error> {
+/// The four features of a user, and the items seen.
+type Segment = ([String; 4], Vec<String>);
+
+async fn segments(address: SocketAddr, database: &str) -> Result<Vec<Segment>, Error> {
     let (client, connection) = connect(address, database).await?;
     let rows = client.query(SEGMENTS, &[]).await.map_err(failed)?;
     drop(client);
@@ -77,7 +82,7 @@ async fn segments(address: SocketAddr, database: &str) -> Result<Vec<[String; 4]
     rows.iter()
         .map(|row| {
             let get = |i: usize| row.try_get::<_, String>(i).map_err(failed);
-            Ok([get(0)?, get(1)?, get(2)?, get(3)?])
+            Ok(([get(0)?, get(1)?, get(2)?, get(3)?], row.try_get(4).map_err(failed)?))
         })
         .collect()
 }
@@ -86,17 +91,19 @@ async fn segments(address: SocketAddr, database: &str) -> Result<Vec<[String; 4]
 async fn ask(
     address: SocketAddr,
     database: &str,
-    segments: &[[String; 4]],
+    segments: &[Segment],
     first: usize,
 ) -> Result<Vec<f64>, Error> {
     let (client, connection) = connect(address, database).await?;
     client.batch_execute(NOW).await.map_err(failed)?;
-    let types = [Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT];
+    let types = [Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT_ARRAY];
     let request = client.prepare_typed(REQUEST, &types).await.map_err(failed)?;
     let mut times = Vec::new();
     let started = Instant::now();
-    for (number, segment) in segments.iter().cycle().skip(first).enumerate() {
-        let parameters = segment.each_ref().map(|text| text as &(dyn ToSql + Sync));
+    for (number, (features, seen)) in segments.iter().cycle().skip(first).enumerate() {
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
+        parameters.extend(features.iter().map(|text| text as &(dyn ToSql + Sync)));
+        parameters.push(seen);
         let asked = Instant::now();
         client.query(&request, &parameters).await.map_err(failed)?;
         if number > 0 {

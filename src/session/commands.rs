@@ -16,11 +16,14 @@ use sql::{Notice, Own, Parsed};
 
 use super::words::{folded_name, setting_value, show_name};
 use super::{Block, Session};
-use crate::Error;
 use crate::run::{Outcome, Statement};
+use crate::{Error, explain};
 
 /// Whether a statement is planned before it runs.
 pub(super) fn is_planned(statement: &ast::Statement) -> bool {
+    if let ast::Statement::Explain { statement, .. } = statement {
+        return !matches!(statement.as_ref(), ast::Statement::Execute { .. });
+    }
     matches!(
         statement,
         ast::Statement::Query(_)
@@ -28,7 +31,6 @@ pub(super) fn is_planned(statement: &ast::Statement) -> bool {
             | ast::Statement::Update(_)
             | ast::Statement::Delete(_)
             | ast::Statement::Merge(_)
-            | ast::Statement::Explain { .. }
             | ast::Statement::Declare { .. }
     )
 }
@@ -64,6 +66,9 @@ impl Session {
         match sql.as_ref() {
             ast::Statement::ShowVariable { variable } => {
                 Ok(Some(self.show(&show_name(variable))?.schema()))
+            }
+            ast::Statement::Explain { .. } => {
+                Ok(explain::parse(sql)?.map(|(explain, _)| explain.schema()))
             }
             ast::Statement::Execute { name: Some(name), .. } => {
                 let named = self.statements().get(&folded_name(name))?;
@@ -124,6 +129,14 @@ impl Session {
             ast::Statement::Deallocate { name, .. } => self.deallocate(&folded(name))?,
             ast::Statement::Execute { name: Some(name), parameters, .. } => {
                 return self.execute_named(&folded_name(name), parameters).await.map(Some);
+            }
+            ast::Statement::Explain { statement: inner, .. } => {
+                let ast::Statement::Execute { name: Some(name), parameters, .. } = inner.as_ref()
+                else {
+                    return Ok(None);
+                };
+                let name = folded_name(name);
+                return self.explain_named(sql, &name, parameters).await.map(Some);
             }
             // Statistics are kept with every commit.
             ast::Statement::Analyze(_) => "ANALYZE",

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::datatypes::{FieldRef, Schema};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{self, Expr};
 use sql::Parsed;
@@ -181,6 +181,44 @@ impl Session {
     ) -> Result<Outcome, Error> {
         let named = self.statements.get(name)?;
         let Some(prepared) = &named.prepared else { return Ok(Outcome::Empty) };
+        let values = self.arguments(name, prepared, parameters)?;
+        let outcome = Box::pin(self.execute(prepared, values)).await?;
+        if let Outcome::Rows { schema, .. } = &outcome {
+            same_columns(named.columns(), schema)?;
+        }
+        Ok(outcome)
+    }
+
+    /// The plan of EXECUTE: that of the statement with these values.
+    pub(super) async fn explain_named(
+        &mut self,
+        explain: &ast::Statement,
+        name: &str,
+        parameters: &[Expr],
+    ) -> Result<Outcome, Error> {
+        let named = self.statements.get(name)?;
+        let Some(prepared) = &named.prepared else { return Ok(Outcome::Empty) };
+        let values = self.arguments(name, prepared, parameters)?;
+        let mut explain = explain.clone();
+        let (ast::Statement::Explain { statement, .. }, Parsed::Sql(sql)) =
+            (&mut explain, &prepared.statement.parsed)
+        else {
+            return Err(Error::new("0A000", "this statement cannot be explained"));
+        };
+        **statement = sql.as_ref().clone();
+        let text = Arc::clone(&prepared.statement.text);
+        let statement = Statement { text, parsed: Parsed::Sql(Arc::new(explain)) };
+        let explained = self.prepare_fields(&statement, prepared.types.clone()).await?;
+        Box::pin(self.execute(&explained, values)).await
+    }
+
+    /// The values of EXECUTE, of the types that the statement wants.
+    fn arguments(
+        &self,
+        name: &str,
+        prepared: &Prepared,
+        parameters: &[Expr],
+    ) -> Result<Vec<ScalarValue>, Error> {
         if parameters.len() != prepared.parameters.len() {
             let message = format!("wrong number of parameters for prepared statement \"{name}\"");
             let detail = format!(
@@ -190,14 +228,10 @@ impl Session {
             );
             return Err(Error::new("42601", message).with_detail(detail));
         }
-        let mut values = Vec::with_capacity(parameters.len());
-        for (value, field) in parameters.iter().zip(&prepared.parameters) {
-            values.push(sql::plan::constant_of(&self.engine, value.clone(), field)?);
-        }
-        let outcome = Box::pin(self.execute(prepared, values)).await?;
-        if let Outcome::Rows { schema, .. } = &outcome {
-            same_columns(named.columns(), schema)?;
-        }
-        Ok(outcome)
+        let values = parameters.iter().zip(&prepared.parameters);
+        let value = |(value, field): (&Expr, &FieldRef)| {
+            Ok(sql::plan::constant_of(&self.engine, value.clone(), field)?)
+        };
+        values.map(value).collect()
     }
 }

@@ -16,6 +16,7 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
 
 use super::node::{AsOf, Kind, Known};
+use crate::plan::framed;
 
 /// See the module.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ struct PushBelowAsOf;
 /// The engine's rules and this one, after the rule that pushes filters down to the join: what comes
 /// next may put a projection between.
 pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = Optimizer::new().rules;
+    let mut rules = framed(Optimizer::new().rules);
     let at = rules.iter().position(|rule| rule.name() == "push_down_filter");
     rules.insert(at.map_or(rules.len(), |at| at + 1), Arc::new(PushBelowAsOf));
     rules

@@ -109,6 +109,12 @@ impl Experiment {
         Ok(transaction.define(EXPERIMENT, &key, json(self)?, true)?)
     }
 
+    /// Keeps it under another name only.
+    pub fn rename(&self, transaction: &mut Transaction, from: &Place, to: &Place) -> Result<()> {
+        transaction.undefine(EXPERIMENT, &key(&from.schema, &from.name))?;
+        self.keep(transaction, to)
+    }
+
     /// Forgets it, but for its events and the one that ends them.
     pub fn forget(
         mut self,

@@ -56,6 +56,7 @@ pub enum ExperimentChange {
     Stop { reason: Option<String> },
     Ship(Ident),
     StopIfBreached { rows: String, alpha: Option<f64> },
+    Rename(Ident),
 }
 
 /// When units begin to be assigned.
@@ -228,7 +229,10 @@ fn change(parser: &mut Parser) -> Result<ExperimentChange, ParserError> {
     if words(parser, &["SHIP"]) {
         return parser.parse_identifier().map(ExperimentChange::Ship);
     }
-    let expected = "RAMP TO n PERCENT, START, STOP, STOP IF BREACHED IN or SHIP";
+    if words(parser, &["RENAME", "TO"]) {
+        return parser.parse_identifier().map(ExperimentChange::Rename);
+    }
+    let expected = "RAMP TO n PERCENT, START, STOP, STOP IF BREACHED IN, SHIP or RENAME TO";
     parser.expected(expected, parser.peek_token())
 }
 
@@ -398,6 +402,7 @@ mod tests {
         assert!(matches!(change("stop"), ExperimentChange::Stop { reason: None }));
         assert!(matches!(change("stop reason 'slow'"), ExperimentChange::Stop { reason: Some(_) }));
         assert!(matches!(change("ship b"), ExperimentChange::Ship(_)));
+        assert!(matches!(change("rename to f"), ExperimentChange::Rename(_)));
         let breached = change("stop if breached in 'select 1' alpha 0.01");
         assert!(matches!(breached, ExperimentChange::StopIfBreached { alpha: Some(0.01), .. }));
         for wrong in [

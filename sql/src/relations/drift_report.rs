@@ -15,6 +15,9 @@ use crate::functions::literal;
 pub(super) const ARGUMENTS: &[&str] =
     &["reference", "current", "features", "slices", "bins", "threshold", "profile", "window"];
 
+/// Fewer features may well drift together.
+const SEVERAL: usize = 3;
+
 /// Fields of a feature's row, as the aggregate gives them.
 const FIELDS: &[&str] = &[
     "type",
@@ -66,16 +69,44 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
     let names: Vec<String> = features.iter().map(|feature| literal(feature)).collect();
     let fields: Vec<String> =
         FIELDS.iter().map(|field| format!("r['{field}'] AS {field}")).collect();
-    Ok(format!(
+    let report = format!(
         "SELECT feature, slice, slice_value, period, {fields} FROM (SELECT slice, slice_value, \
          period, unnest(ARRAY[{names}]) AS feature, unnest(rows) AS r FROM (SELECT {slice} AS \
          slice, {value} AS slice_value, {period} AS period, ARRAY[{calls}] AS rows \
-         FROM ({reference} UNION ALL {current}) AS u {grouping}) AS g) AS m{changes}",
+         FROM ({reference} UNION ALL {current}) AS u {grouping}) AS g) AS m",
         fields = fields.join(", "),
         names = names.join(", "),
         calls = calls.join(", "),
-        changes = changes.concat(),
-    ))
+    );
+    let report = match period == "w" || !slices.is_empty() {
+        true => with_broken_partition(&report),
+        false => report,
+    };
+    Ok(format!("{report}{}", changes.concat()))
+}
+
+/// The report, in which drift of every feature in one slice or window alone is a broken partition:
+/// the world seldom changes in all respects at once, and goes on to the next window if it does.
+fn with_broken_partition(report: &str) -> String {
+    let fields = FIELDS.iter().map(|field| match *field {
+        "suspected_cause" => format!(
+            "CASE WHEN suspected_cause = 'drift' AND everything AND features >= {SEVERAL} \
+             AND (slice IS NOT NULL OR period IS NOT NULL) AND partitions > 1 AND broken = 1 \
+             THEN 'one_partition' ELSE suspected_cause END AS suspected_cause"
+        ),
+        field => field.to_owned(),
+    });
+    let fields: Vec<String> = fields.collect();
+    format!(
+        "SELECT feature, slice, slice_value, period, {fields} FROM (SELECT *, \
+         count(*) OVER (PARTITION BY slice) / features AS partitions, \
+         sum(CASE WHEN everything THEN 1 ELSE 0 END) OVER (PARTITION BY slice) / features \
+         AS broken FROM (SELECT *, \
+         bool_and(coalesce(drifted, false)) OVER (PARTITION BY slice, slice_value, period) \
+         AS everything, count(*) OVER (PARTITION BY slice, slice_value, period) AS features \
+         FROM ({report}) AS r) AS p) AS b",
+        fields = fields.join(", "),
+    )
 }
 
 /// The profile that stands for the reference, if one does: windows compare with it again and again.

@@ -154,8 +154,29 @@ async fn alter(
         ExperimentChange::Ramp(to) => ramp(context, &place, &mut experiment, *to)?,
         ExperimentChange::Start(at) => start(context, &place, &mut experiment, at)?,
         ExperimentChange::Ship(arm) => ship(context, &place, &mut experiment, arm)?,
+        ExperimentChange::Rename(to) => return rename(context, &place, experiment, &folded(to)),
     }
     experiment.keep(&mut context.lakes.main, &place)?;
+    Ok(ALTERED.to_owned())
+}
+
+/// Another name; units stay in their arms, for which the salt counts.
+fn rename(
+    context: &mut Context<'_>,
+    place: &Place,
+    mut experiment: Experiment,
+    to: &str,
+) -> Result<String> {
+    must_own(context, place, &experiment)?;
+    let new = Place { name: to.to_owned(), ..place.clone() };
+    let state = context.lakes.main.state();
+    context.environment.require_create(state, &place.schema)?;
+    if Experiment::of(state, &new).is_some() {
+        return Err(Error::new("42710", format!("experiment \"{to}\" already exists")));
+    }
+    let reason = Some(format!("was {}", place.name));
+    record(context, &mut experiment, "rename", None, reason);
+    experiment.rename(&mut context.lakes.main, place, &new)?;
     Ok(ALTERED.to_owned())
 }
 
