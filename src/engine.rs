@@ -57,6 +57,7 @@ impl Engine {
             .with_default_features()
             .with_query_planner(Arc::new(sql::asof::AsOfQueries))
             .with_relation_planners(vec![
+                Arc::new(sql::plan::Unkeyed),
                 Arc::new(sql::asof::AsOfRelations),
                 Arc::new(sql::features::FeatureRelations),
             ])

@@ -10,9 +10,9 @@ use crate::model::{ObjectId, Relation, State};
 /// more, on what they are by then.
 #[derive(Debug, Clone)]
 pub struct Follow {
-    /// Schema and name.
-    pub from: (String, String),
-    pub to: (String, String),
+    /// Schema and name; without a name all that the schema holds by then.
+    pub from: (String, Option<String>),
+    pub to: (String, Option<String>),
     pub followers: Followers,
 }
 
@@ -38,23 +38,37 @@ pub enum Rewritten {
 impl Follow {
     /// Writes anew what names the relation, which has not moved yet.
     pub(crate) fn apply(&self, state: &mut State) -> Result<()> {
-        let (from, to) = ((&*self.from.0, &*self.from.1), (&*self.to.0, &*self.to.1));
-        for rewritten in (self.followers)(state, from, to) {
-            match rewritten {
-                Rewritten::Query { id, sql } => match relation_mut(state, id)? {
-                    Relation::View(view) => Arc::make_mut(view).sql = sql,
-                    Relation::Table(table) => {
-                        if let Some(query) = &mut Arc::make_mut(table).query {
-                            query.sql = sql;
-                        }
-                    }
-                },
-                Rewritten::Definition { kind, name, body } => {
-                    let definition = state.definitions.get_mut(&(kind, name));
-                    definition.into_iter().for_each(|d| Arc::make_mut(d).body = body.clone());
-                }
+        let ((schema, name), (to_schema, to_name)) = (&self.from, &self.to);
+        let held = state.schemas.get(schema).into_iter().flat_map(|s| s.relations.keys());
+        let names: Vec<String> = match name {
+            Some(name) => vec![name.clone()],
+            None => held.cloned().collect(),
+        };
+        for name in &names {
+            let to = (&**to_schema, &**to_name.as_ref().unwrap_or(name));
+            for rewritten in (self.followers)(state, (schema, name), to) {
+                write(state, rewritten)?;
             }
         }
         Ok(())
     }
+}
+
+fn write(state: &mut State, rewritten: Rewritten) -> Result<()> {
+    match rewritten {
+        Rewritten::Query { id, sql } => match relation_mut(state, id)? {
+            Relation::View(view) => Arc::make_mut(view).sql = sql,
+            Relation::Table(table) => {
+                if let Some(query) = &mut Arc::make_mut(table).query {
+                    query.sql = sql;
+                }
+            }
+        },
+        Rewritten::Definition { kind, name, body } => {
+            if let Some(definition) = state.definitions.get_mut(&(kind, name)) {
+                Arc::make_mut(definition).body = body;
+            }
+        }
+    }
+    Ok(())
 }

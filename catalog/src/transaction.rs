@@ -271,14 +271,16 @@ impl Transaction {
         self.run(Operation::CreateView { schema, view, replace })
     }
 
-    /// Writes anew what names the relation at `from`, which is about to go to `to`.
+    /// Writes anew what names the relation at `from`, which is about to go to `to`; without a name
+    /// what names any relation of the schema.
     pub fn follow(
         &mut self,
-        from: (&str, &str),
-        to: (&str, &str),
+        from: (&str, Option<&str>),
+        to: (&str, Option<&str>),
         followers: Followers,
     ) -> Result<()> {
-        let owned = |(schema, name): (&str, &str)| (schema.to_owned(), name.to_owned());
+        let owned =
+            |(schema, name): (&str, Option<&str>)| (schema.to_owned(), name.map(str::to_owned));
         self.run(Operation::Follow(Follow { from: owned(from), to: owned(to), followers }))
     }
 

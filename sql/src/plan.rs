@@ -56,6 +56,7 @@ use crate::system::Live;
 pub use convert::{JsonOperators, KnownOperators, NumberOperators, read_text, read_vector};
 pub(crate) use convert::{Rules, average, function, has_column};
 pub(crate) use convert::{input_functions, read_texts};
+pub use dependencies::Unkeyed;
 pub(crate) use dependencies::framed;
 pub use files::{ExternalFiles, Located, external_provider, located};
 pub(crate) use fold::training_sets;

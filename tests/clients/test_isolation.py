@@ -189,3 +189,40 @@ def test_a_view_made_meanwhile_keeps_what_it_reads(two_under_one):
     with pytest.raises(psycopg.errors.SerializationFailure):
         other.execute("COMMIT")
     assert one.execute("SELECT * FROM third_side").fetchall() == [(1,)]
+
+
+@pytest.fixture
+def shelf(pair):
+    """A view of a table in another schema."""
+    one, other = pair
+    gone = "DROP SCHEMA IF EXISTS shelf, rack CASCADE"
+    one.execute(gone)
+    one.execute("CREATE SCHEMA shelf")
+    one.execute("CREATE TABLE shelf.books AS SELECT 1 AS id")
+    one.execute("CREATE VIEW readers AS SELECT id FROM shelf.books")
+    yield one, other
+    for connection in pair:
+        connection.execute("ROLLBACK")
+    one.execute("DROP VIEW IF EXISTS readers, late CASCADE")
+    one.execute(gone)
+
+
+def test_a_schema_and_a_table_in_it_are_renamed_at_once(shelf):
+    one, other = shelf
+    one.execute("BEGIN")
+    one.execute("ALTER SCHEMA shelf RENAME TO rack")
+    other.execute("ALTER TABLE shelf.books RENAME TO volumes")
+    other.execute("CREATE TABLE shelf.maps AS SELECT 2 AS id")
+    other.execute("CREATE VIEW late AS SELECT id FROM shelf.maps")
+    one.execute("COMMIT")
+    assert one.execute("SELECT id FROM readers UNION ALL SELECT id FROM late ORDER BY 1").fetchall() == [(1,), (2,)]
+
+
+def test_a_schema_is_not_dropped_under_a_view_made_meanwhile(shelf):
+    one, other = shelf
+    one.execute("BEGIN")
+    one.execute("DROP SCHEMA shelf CASCADE")
+    other.execute("CREATE VIEW late AS SELECT id FROM shelf.books")
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        one.execute("COMMIT")
+    assert one.execute("SELECT id FROM late").fetchall() == [(1,)]

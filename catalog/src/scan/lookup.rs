@@ -38,14 +38,22 @@ use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr_adapter::replace_columns_with_literals;
 use datafusion::physical_expr_common::physical_expr::snapshot_physical_expr;
 
+use futures::future::try_join_all;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+
 use super::decode;
 use super::pages::{self, Opened};
 use super::points::{Points, points};
 use crate::model::POSITION_COLUMN;
 
-/// Pages of the column that is asked: for each value, and besides.
-const PAGES_A_POINT: usize = 2;
+/// Pages of a file in which each of the values may be, at most: in more of them it is where the
+/// column has no order, and all of the file would be read.
+const PAGES_A_VALUE: usize = 2;
+/// The same of all the values together, besides.
 const PAGES_BESIDES: usize = 4;
+/// Pages of the column that is asked that are read at once, and rows after which no more are.
+const PAGES_AT_ONCE: usize = 128;
+const BATCH_ROWS: usize = 8192;
 /// Files that are looked into.
 const FILES: usize = 64;
 
@@ -54,7 +62,7 @@ const FILES: usize = 64;
 pub(super) struct Shared {
     /// The same of the scan that reads whole pages.
     pub inner: Option<Arc<dyn Any + Send + Sync>>,
-    pub lookup: tokio::sync::OnceCell<Option<Lookup>>,
+    pub lookup: tokio::sync::OnceCell<Option<Arc<Lookup>>>,
 }
 
 /// A scan that reads a few rows: of each partition its files.
@@ -89,7 +97,7 @@ type Candidates = Vec<(usize, Vec<Candidate>)>;
 
 impl Lookup {
     /// Looks at what is asked; None: the scan is to be an ordinary one.
-    pub async fn plan(config: &FileScanConfig) -> Result<Option<Self>> {
+    pub async fn plan(config: &FileScanConfig) -> Result<Option<Arc<Self>>> {
         let Some(source) = config.file_source.downcast_ref::<ParquetSource>() else {
             return Ok(None);
         };
@@ -99,44 +107,40 @@ impl Lookup {
             return Ok(None);
         };
         let filter = snapshot_physical_expr(filter)?;
-        if points(&filter)?.is_empty() {
+        if points(&filter).is_empty() {
             return Ok(None);
         }
-        let (mut partitions, mut left) = (Vec::new(), None);
-        for group in &config.file_groups {
-            let mut lookups = Vec::new();
-            for file in group.files() {
-                let found = FileLookup::plan(config, source, file, &filter).await?;
-                let Some(found) = found else { return Ok(None) };
-                let most = PAGES_A_POINT * found.points.values.len() + PAGES_BESIDES;
-                let pages: usize = found.pages.iter().map(|(_, pages)| pages.len()).sum();
-                match left.get_or_insert(most).checked_sub(pages) {
-                    Some(rest) => left = Some(rest),
-                    None => return Ok(None),
-                }
-                lookups.push(found);
-            }
-            partitions.push(lookups);
-        }
-        Ok(Some(Self { partitions }))
+        let filter = &filter;
+        let partitions = config.file_groups.iter().map(|group| {
+            let files = group.files().iter();
+            try_join_all(files.map(|file| FileLookup::plan(config, source, file, filter)))
+        });
+        let partitions = try_join_all(partitions).await?;
+        let partitions = partitions.into_iter().map(|files| files.into_iter().collect());
+        let partitions: Option<Vec<Vec<FileLookup>>> = partitions.collect();
+        Ok(partitions.map(|partitions| Arc::new(Self { partitions })))
     }
 
     /// The rows of a partition.
-    pub async fn read(
-        &self,
+    pub fn read(
+        self: Arc<Self>,
         partition: usize,
-        config: &FileScanConfig,
-    ) -> Result<Vec<RecordBatch>> {
-        let Some(source) = config.file_source.downcast_ref::<ParquetSource>() else {
-            return internal_err!("a scan of other files");
-        };
-        let mut batches = Vec::new();
-        for file in self.partitions.get(partition).into_iter().flatten() {
-            for (row_group, pages) in &file.pages {
-                batches.extend(file.read(*row_group, pages, source).await?);
-            }
-        }
-        Ok(batches)
+        config: FileScanConfig,
+    ) -> impl Stream<Item = Result<RecordBatch>> + Send {
+        let files = self.partitions.get(partition).map_or(0, Vec::len);
+        let places: Vec<(usize, usize)> = (0..files)
+            .flat_map(|file| {
+                (0..self.partitions[partition][file].pages.len()).map(move |g| (file, g))
+            })
+            .collect();
+        let groups = places.into_iter().map(move |(file, group)| {
+            let (lookup, config) = (Arc::clone(&self), config.clone());
+            stream::try_unfold(0, move |page| {
+                let (lookup, config) = (Arc::clone(&lookup), config.clone());
+                async move { lookup.partitions[partition][file].read(group, page, &config).await }
+            })
+        });
+        stream::iter(groups).flatten().try_filter_map(async |batch| Ok(batch))
     }
 }
 
@@ -155,7 +159,8 @@ async fn open(
     source: &ParquetSource,
     file: &PartitionedFile,
 ) -> Result<Option<Arc<Opened>>> {
-    let key = (config.object_store_url.clone(), file.object_meta.location.to_string());
+    let object = &file.object_meta;
+    let key = (config.object_store_url.clone(), object.location.to_string(), object.size);
     if let Some(opened) = pages::opened(&key) {
         return Ok(Some(opened));
     }
@@ -206,30 +211,43 @@ impl FileLookup {
         Ok(Some(Self { file, opened, schema, filter, projection, output, points, pages }))
     }
 
-    /// The rows of a row group that match, of these pages of the column that is asked.
+    /// Rows of a row group that match, from a page of the column that is asked on: as many pages as
+    /// make a batch. With them the page to go on from; None: there is none.
     async fn read(
         &self,
-        row_group: usize,
-        candidates: &[Candidate],
-        source: &ParquetSource,
-    ) -> Result<Option<RecordBatch>> {
-        let layout = decode::Layout::new(&self.opened, row_group);
+        group: usize,
+        from: usize,
+        config: &FileScanConfig,
+    ) -> Result<Option<(Option<RecordBatch>, usize)>> {
+        let Some(source) = config.file_source.downcast_ref::<ParquetSource>() else {
+            return internal_err!("a scan of other files");
+        };
+        let (row_group, candidates) = &self.pages[group];
+        if from >= candidates.len() {
+            return Ok(None);
+        }
+        let layout = decode::Layout::new(&self.opened, *row_group);
         let key = self.schema.index_of(&self.points.column)?;
         let mut reading = decode::Reading::new(layout, source, &self.file);
-        let wanted: Vec<_> = candidates.iter().map(|of| (key, of.page)).collect();
+        let ahead = &candidates[from..candidates.len().min(from + PAGES_AT_ONCE)];
+        let wanted: Vec<_> = ahead.iter().map(|of| (key, of.page)).collect();
         reading.fetch(&wanted).await?;
-        let mut rows = Vec::new();
-        for Candidate { page, values } in candidates {
+        let (mut rows, mut next) = (Vec::new(), from);
+        for Candidate { page, values } in ahead {
+            if rows.len() >= BATCH_ROWS {
+                break;
+            }
             let first = reading.layout.rows(key, *page).start;
             let values = self.points.values.slice(values.start, values.len());
             let matching = matching(reading.page(key, *page)?, &values)?;
             let matching = matching.iter().enumerate().filter(|(_, hit)| *hit == Some(true));
             rows.extend(matching.map(|(row, _)| first + row));
+            next += 1;
         }
         if rows.is_empty() {
-            return Ok(None);
+            return Ok(Some((None, next)));
         }
-        self.rows(reading, &rows).await.map(Some)
+        self.rows(reading, &rows).await.map(|batch| Some((Some(batch), next)))
     }
 
     /// These rows of a row group: what the filter leaves of them, as the scan gives them.
@@ -305,7 +323,7 @@ fn chosen(
         return Ok(never.then(|| (nothing, Vec::new())));
     }
     let mut best: Option<(usize, (Points, Candidates))> = None;
-    for points in points(filter)? {
+    for points in points(filter) {
         let Some(pages) = candidates(opened, file, &points)? else { continue };
         let count = pages.iter().map(|(_, pages)| pages.len()).sum::<usize>();
         if best.as_ref().is_none_or(|(least, _)| count < *least) {
@@ -315,7 +333,7 @@ fn chosen(
     Ok(best.map(|(_, chosen)| chosen))
 }
 
-/// The pages in which values may be; None: the file does not say.
+/// The pages in which values may be; None: the file does not say, or they are too many.
 fn candidates(
     opened: &Opened,
     file: &PartitionedFile,
@@ -330,7 +348,7 @@ fn candidates(
     }
     let parquet = opened.metadata.parquet_schema();
     let converter = StatisticsConverter::try_new(&points.column, schema, parquet)?;
-    let mut found = Vec::new();
+    let (mut found, mut left) = (Vec::new(), PAGES_A_VALUE * points.values.len() + PAGES_BESIDES);
     for row_group in 0..metadata.num_row_groups() {
         if !is_in_range(metadata, row_group, file) {
             continue;
@@ -352,6 +370,8 @@ fn candidates(
                 }
             }
             let values = between.range(page);
+            let Some(rest) = left.checked_sub(values.len()) else { return Ok(None) };
+            left = rest;
             if !values.is_empty() {
                 pages.push(Candidate { page, values });
             }

@@ -12,8 +12,10 @@ use quick_cache::sync::Cache;
 
 /// Bytes of decoded pages that are kept, of all lakes of the process, unless it says otherwise.
 const PAGE_BYTES: u64 = 128 << 20;
-/// Files whose layout is kept.
-const FILES: usize = 4096;
+/// Bytes of the layouts of files that are kept.
+const LAYOUT_BYTES: u64 = 32 << 20;
+/// Bytes of an average layout.
+const USUAL_LAYOUT: u64 = 32 << 10;
 /// Bytes of an average page, for the number of pages that the cache makes room for at first.
 const USUAL_PAGE: u64 = 64 << 10;
 
@@ -53,12 +55,20 @@ impl Weighter<PageKey, ArrayRef> for Bytes {
     }
 }
 
-/// A lake and the path of a file in it.
-type FileKey = (ObjectStoreUrl, String);
+impl Weighter<FileKey, Arc<Opened>> for Bytes {
+    fn weight(&self, _: &FileKey, file: &Arc<Opened>) -> u64 {
+        file.metadata.metadata().memory_size() as u64 + size_of::<Opened>() as u64
+    }
+}
+
+/// A lake, and the path and size of a file in it.
+pub(super) type FileKey = (ObjectStoreUrl, String, u64);
 
 static PAGES: LazyLock<Cache<PageKey, ArrayRef, Bytes>> =
     LazyLock::new(|| Cache::with_weighter((PAGE_BYTES / USUAL_PAGE) as usize, PAGE_BYTES, Bytes));
-static OPENED: LazyLock<Cache<FileKey, Arc<Opened>>> = LazyLock::new(|| Cache::new(FILES));
+static OPENED: LazyLock<Cache<FileKey, Arc<Opened>, Bytes>> = LazyLock::new(|| {
+    Cache::with_weighter((LAYOUT_BYTES / USUAL_LAYOUT) as usize, LAYOUT_BYTES, Bytes)
+});
 
 /// How many bytes of decoded pages are kept, of all lakes of the process.
 pub fn keep_pages(bytes: u64) {

@@ -1,12 +1,12 @@
 //! Values that a filter asks a column for: `k = 7`, `k IN (1, 2)`, and what a join has found on its
 //! other side by the time its rows are read.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::sort;
 use datafusion::common::ScalarValue;
-use datafusion::error::Result;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{
@@ -15,29 +15,30 @@ use datafusion::physical_expr::expressions::{
 use datafusion::physical_expr::utils::split_conjunction;
 
 /// More values are not worth a search for each.
-const MOST: usize = 1024;
+const MOST: usize = 256;
 
 /// What one condition of a filter asks for.
 #[derive(Debug)]
 pub(super) struct Points {
     pub column: String,
-    /// Ascending, without NULLs, which equal nothing.
+    /// Ascending, each once, without NULLs, which equal nothing.
     pub values: ArrayRef,
 }
 
 /// The conditions of a filter that ask for a few values of one column.
-pub(super) fn points(filter: &Arc<dyn PhysicalExpr>) -> Result<Vec<Points>> {
+pub(super) fn points(filter: &Arc<dyn PhysicalExpr>) -> Vec<Points> {
     let mut found = Vec::new();
     for condition in split_conjunction(filter) {
         let Some((column, values)) = asked(condition) else { continue };
-        let values = values.into_iter().filter(|value| !value.is_null()).collect::<Vec<_>>();
+        let values: HashSet<_> = values.into_iter().filter(|value| !value.is_null()).collect();
         if values.is_empty() || values.len() > MOST {
             continue;
         }
-        let Ok(values) = ScalarValue::iter_to_array(values) else { continue };
-        found.push(Points { column: column.to_owned(), values: sort(&values, None)? });
+        let values = ScalarValue::iter_to_array(values).map(|values| sort(&values, None));
+        let Ok(Ok(values)) = values else { continue };
+        found.push(Points { column: column.to_owned(), values });
     }
-    Ok(found)
+    found
 }
 
 /// Whether a filter asks for a few values, or may by the time that rows are read.
@@ -51,7 +52,7 @@ pub(super) fn may_ask(filter: &Arc<dyn PhysicalExpr>) -> bool {
 fn asked(condition: &Arc<dyn PhysicalExpr>) -> Option<(&str, Vec<ScalarValue>)> {
     if let Some(list) = condition.downcast_ref::<InListExpr>() {
         let column = list.expr().downcast_ref::<Column>()?;
-        if list.negated() || list.len() > MOST {
+        if list.negated() {
             return None;
         }
         let values: Option<Vec<_>> = list.list().iter().map(literal).collect();

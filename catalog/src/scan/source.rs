@@ -20,7 +20,6 @@ use datafusion::physical_expr::{
 };
 use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
-use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::proto::ExecutionPlanEncodeCtx;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -60,12 +59,12 @@ impl LakeScan {
         let schema = config.projected_schema()?;
         let rows = async move {
             let lookup = shared.lookup.get_or_try_init(|| Lookup::plan(&config)).await?;
-            match lookup {
+            match lookup.clone() {
                 None => inner.open_with_args(args),
                 Some(lookup) => {
-                    let batches = lookup.read(args.partition, &config).await?;
                     let schema = config.projected_schema()?;
-                    Ok(Box::pin(MemoryStream::try_new(batches, schema, None)?) as _)
+                    let rows = lookup.read(args.partition, config);
+                    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, Box::pin(rows))) as _)
                 }
             }
         };

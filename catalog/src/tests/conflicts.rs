@@ -96,7 +96,9 @@ async fn step(transaction: &mut Transaction, step: Step, name: &str) {
         }
         Step::DropView => transaction.drop_relation("main", "w").unwrap(),
         Step::DropViewToo => transaction.drop_dependent("main", "w").unwrap(),
-        Step::Follow => transaction.follow(("main", "t"), ("main", name), followers).unwrap(),
+        Step::Follow => {
+            transaction.follow(("main", Some("t")), ("main", Some(name)), followers).unwrap()
+        }
         Step::AddColumn | Step::SetNotNull | Step::Comment => {}
     }
 }

@@ -1,14 +1,49 @@
 //! What determines what: UNNEST gives several rows for one, so that a key of its input is none of
-//! its output. The engine keeps the key all the same (`LogicalPlan::Unnest`), and then leaves out
-//! of ORDER BY and GROUP BY what the key seems to determine. The two rules that do so see plans
-//! without such keys.
+//! its output. The engine keeps the key all the same (`LogicalPlan::Unnest`), and then adds to
+//! GROUP BY what the key seems to determine, leaves it out of ORDER BY, takes DISTINCT and joins
+//! for needless, and peers of windows for none. So relations are planned without such keys, and
+//! the rules that go by keys see plans without them: other rules make the node anew.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{FunctionalDependencies, Result};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::planner::{
+    PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
+};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+use datafusion::sql::sqlparser::ast::TableFactor;
+
+thread_local! {
+    /// The relation that is planned next is being planned by `Unkeyed` already.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Plans relations of FROM without keys that UNNEST has undone. The first of the planners.
+#[derive(Debug)]
+pub struct Unkeyed;
+
+impl RelationPlanner for Unkeyed {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
+        // The others plan it, then; what is within it comes here by itself.
+        if ASKED.take() {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        }
+        ASKED.set(true);
+        let plan = context.plan(relation)?;
+        let plan = match has_false_key(&plan)? {
+            true => without_false_keys(plan)?,
+            false => plan,
+        };
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
+    }
+}
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
@@ -16,7 +51,10 @@ type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 pub(crate) fn framed(rules: Vec<Rule>) -> Vec<Rule> {
     let frame = |rule: Rule| -> Rule {
         match rule.name() {
-            "eliminate_duplicated_expr" | "optimize_projections" => Arc::new(WithoutKeys(rule)),
+            "eliminate_duplicated_expr"
+            | "eliminate_join"
+            | "optimize_projections"
+            | "replace_distinct_aggregate" => Arc::new(WithoutKeys(rule)),
             _ => rule,
         }
     };

@@ -6,7 +6,6 @@ use datafusion::sql::sqlparser::ast::{AlterSchema, AlterSchemaOperation};
 use super::{Context, follow, sequence};
 use crate::access::{Object, Privileges};
 use crate::error::{Error, Result};
-use crate::plan::Place;
 use crate::{features, plan};
 
 pub(super) fn run(context: &mut Context<'_>, alter: &AlterSchema) -> Result<String> {
@@ -36,13 +35,6 @@ fn followed(context: &mut Context<'_>, name: &str, to: &str) -> Result<()> {
     if state.schemas.contains_key(to) {
         return Ok(());
     }
-    let relations = state.schemas.get(name).map(|schema| schema.relations.keys().cloned());
-    let relations: Vec<String> = relations.into_iter().flatten().collect();
     sequence::moved(context, name, to)?;
-    for relation in relations {
-        let place =
-            |schema: &str| Place { temp: false, schema: schema.to_owned(), name: relation.clone() };
-        follow::follow(context, &place(name), &place(to))?;
-    }
-    Ok(())
+    follow::follow_schema(context, name, to)
 }

@@ -267,6 +267,7 @@ pub(super) fn drop_schema(
         |relation: &String| Place { temp: false, schema: name.clone(), name: relation.clone() };
     for place in schema.relations.keys().map(place) {
         drop_dependents(context, &place, "table", true)?;
+        gives_up(context, &place);
         feature_view::dropped(context, &place)?;
     }
     for (of, experiment, kept) in experiments::experiments(&state) {

@@ -23,7 +23,13 @@ use crate::system::definitions::{self, quoted};
 pub(super) fn follow(context: &mut Context<'_>, from: &Place, to: &Place) -> Result<()> {
     let followers = if from.temp { of_session } else { of_lake };
     let transaction = context.lakes.of(from);
-    Ok(transaction.follow((&from.schema, &from.name), (&to.schema, &to.name), followers)?)
+    let (old, new) = ((&*from.schema, Some(&*from.name)), (&*to.schema, Some(&*to.name)));
+    Ok(transaction.follow(old, new, followers)?)
+}
+
+/// Writes anew what names a relation of the schema, which is about to get another name.
+pub(super) fn follow_schema(context: &mut Context<'_>, from: &str, to: &str) -> Result<()> {
+    Ok(context.lakes.main.follow((from, None), (to, None), of_lake)?)
 }
 
 type Named<'a> = (&'a str, &'a str);
