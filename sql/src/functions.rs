@@ -8,6 +8,7 @@ pub(crate) mod assigned_to;
 pub(crate) mod bare;
 pub(crate) mod bounded;
 mod bytes;
+mod coalesce;
 mod extract;
 mod finite;
 mod from_char;
@@ -63,6 +64,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         bare::function(),
         bounded::function(false),
         bounded::function(true),
+        coalesce::function(),
         extract::date_part(),
         extract::extract(),
         finite::function(),

@@ -15,7 +15,7 @@ pub(super) const REQUEST: &str = include_str!("../../sql/pipelines/request.sql")
 /// Who asks: the segments of users that the log knows, in turn, with what they have clicked on.
 const SEGMENTS: &str = "SELECT user_feature_0, user_feature_1, user_feature_2, user_feature_3, \
                         coalesce(array_agg(DISTINCT campaign || ' ' || item_id) \
-                          FILTER (WHERE clicked), '{}') \
+                          FILTER (WHERE clicked), ARRAY[]::text[]) \
                         FROM shop.examples GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4";
 /// The day after the log, for features as they are then.
 const NOW: &str = "SET sextant.now = '2019-11-30 12:00:00+00'";

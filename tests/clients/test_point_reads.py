@@ -83,6 +83,11 @@ def test_what_a_join_asks_for(connection):
     assert sorted(map(repr, found)) == sorted(map(repr, expected)) and len(found) >= 8
 
 
+def test_a_join_in_parts_is_a_lookup_too(connection):
+    statement = "SELECT p.renamed FROM unnest(ARRAY[5, 300, 59998]) AS a(k) JOIN points p ON p.ascending = a.k"
+    assert pages(connection, statement) is not None
+
+
 def pages(connection, statement):
     """Pages that were decoded for a statement, and that were there already; None: it was a scan."""
     plan = "\n".join(line for (line,) in connection.execute("EXPLAIN (ANALYZE, VERBOSE) " + statement).fetchall())

@@ -14,11 +14,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DynComparator, Int64Array, Scalar, make_comparator,
-    new_empty_array,
+    Array, ArrayRef, AsArray, DynComparator, Int64Array, Scalar, make_comparator, new_empty_array,
 };
 use datafusion::arrow::compute::kernels::cmp;
-use datafusion::arrow::compute::{SortOptions, filter_record_batch, or};
+use datafusion::arrow::compute::{SortOptions, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{ScalarValue, internal_err};
@@ -240,8 +239,7 @@ impl FileLookup {
             let first = reading.layout.rows(key, *page).start;
             let values = self.points.values.slice(values.start, values.len());
             let matching = matching(reading.page(key, *page)?, &values)?;
-            let matching = matching.iter().enumerate().filter(|(_, hit)| *hit == Some(true));
-            rows.extend(matching.map(|(row, _)| first + row));
+            rows.extend(matching.into_iter().map(|row| first + row));
             next += 1;
         }
         if rows.is_empty() {
@@ -424,12 +422,19 @@ impl<'a> Between<'a> {
     }
 }
 
-/// Which rows of a page have one of the values.
-fn matching(page: &ArrayRef, values: &ArrayRef) -> Result<BooleanArray> {
-    let mut hits = BooleanArray::from(vec![false; page.len()]);
+/// Which rows of a page have one of the values, in their order.
+fn matching(page: &ArrayRef, values: &ArrayRef) -> Result<Vec<usize>> {
+    let mut rows: Vec<usize> = Vec::new();
     for value in 0..values.len() {
         let equal = cmp::eq(page, &Scalar::new(values.slice(value, 1)))?;
-        hits = or(&hits, &equal)?;
+        let is = match equal.nulls() {
+            None => equal.values().clone(),
+            Some(valid) => equal.values() & valid.inner(),
+        };
+        rows.extend(is.set_indices());
     }
-    Ok(hits)
+    if values.len() > 1 {
+        rows.sort_unstable();
+    }
+    Ok(rows)
 }

@@ -10,7 +10,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, Column, DynamicFilterPhysicalExpr, InListExpr, Literal,
+    BinaryExpr, CaseExpr, Column, DynamicFilterPhysicalExpr, InListExpr, Literal,
 };
 use datafusion::physical_expr::utils::split_conjunction;
 
@@ -58,6 +58,9 @@ fn asked(condition: &Arc<dyn PhysicalExpr>) -> Option<(&str, Vec<ScalarValue>)> 
         let values: Option<Vec<_>> = list.list().iter().map(literal).collect();
         return Some((column.name(), values?));
     }
+    if let Some(case) = condition.downcast_ref::<CaseExpr>() {
+        return asked_in_case(case);
+    }
     let binary = condition.downcast_ref::<BinaryExpr>()?;
     match binary.op() {
         Operator::Eq => {
@@ -77,6 +80,25 @@ fn asked(condition: &Arc<dyn PhysicalExpr>) -> Option<(&str, Vec<ScalarValue>)> 
         }
         _ => None,
     }
+}
+
+/// What a join asks for whose rows are in parts: the values of any part. `CASE part WHEN 0 THEN k >=
+/// 1 AND k IN (1, 2) WHEN 1 THEN k IN (5) ELSE false END`.
+fn asked_in_case(case: &CaseExpr) -> Option<(&str, Vec<ScalarValue>)> {
+    let parts = case.when_then_expr().iter().map(|(_, part)| part);
+    let mut found: Option<(&str, Vec<ScalarValue>)> = None;
+    for part in parts.chain([case.else_expr()?]) {
+        if literal(part) == Some(ScalarValue::Boolean(Some(false))) {
+            continue;
+        }
+        let (column, values) = split_conjunction(part).into_iter().find_map(asked)?;
+        match &mut found {
+            None => found = Some((column, values)),
+            Some((first, all)) if *first == column => all.extend(values),
+            Some(_) => return None,
+        }
+    }
+    found
 }
 
 fn literal(expression: &Arc<dyn PhysicalExpr>) -> Option<ScalarValue> {
