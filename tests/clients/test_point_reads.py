@@ -106,6 +106,9 @@ def test_a_scan_of_much_is_one(connection):
     assert pages(connection, "SELECT renamed FROM points WHERE ascending > 5") is None
     connection.execute("CREATE TABLE mixed AS SELECT (g * 7919) % 100000 AS k, g FROM generate_series(1, 100000) g")
     assert pages(connection, "SELECT g FROM mixed WHERE k = 50000") is None
+    many = ", ".join(str(n * 97) for n in range(1000))
+    assert pages(connection, f"SELECT g FROM mixed WHERE k IN ({many})") is None
+    assert pages(connection, f"SELECT k FROM mixed WHERE g IN ({many})") is not None
     assert pages(connection, "SELECT k FROM mixed WHERE g = 5") is not None
     connection.execute("DROP TABLE mixed")
 

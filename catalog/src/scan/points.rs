@@ -15,7 +15,7 @@ use datafusion::physical_expr::expressions::{
 use datafusion::physical_expr::utils::split_conjunction;
 
 /// More values are not worth a search for each.
-const MOST: usize = 256;
+const MOST: usize = 1024;
 
 /// What one condition of a filter asks for.
 #[derive(Debug)]
@@ -82,8 +82,9 @@ fn asked(condition: &Arc<dyn PhysicalExpr>) -> Option<(&str, Vec<ScalarValue>)> 
     }
 }
 
-/// What a join asks for whose rows are in parts: the values of any part. `CASE part WHEN 0 THEN k >=
-/// 1 AND k IN (1, 2) WHEN 1 THEN k IN (5) ELSE false END`.
+/// What a join asks for whose rows are in parts: the values of any part.
+///
+/// `CASE part WHEN 0 THEN k >= 1 AND k IN (1, 2) WHEN 1 THEN k IN (5) ELSE false END`
 fn asked_in_case(case: &CaseExpr) -> Option<(&str, Vec<ScalarValue>)> {
     let parts = case.when_then_expr().iter().map(|(_, part)| part);
     let mut found: Option<(&str, Vec<ScalarValue>)> = None;
