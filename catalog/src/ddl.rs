@@ -160,6 +160,7 @@ pub enum Operation {
         id: ObjectId,
         cascaded: bool,
     },
+    /// Queries follow a relation that is about to move.
     Follow(Follow),
     AlterTable {
         id: ObjectId,

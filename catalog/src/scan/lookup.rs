@@ -50,8 +50,9 @@ use crate::model::POSITION_COLUMN;
 const PAGES_A_VALUE: usize = 2;
 /// The same of all the values together, besides.
 const PAGES_BESIDES: usize = 4;
-/// Pages of the column that is asked that are read at once, and rows after which no more are.
-const PAGES_AT_ONCE: usize = 128;
+/// Pages of the column that is asked that are read at once.
+const PAGES_AT_ONCE: usize = 16;
+/// Rows after which no more pages are read for a batch.
 const BATCH_ROWS: usize = 8192;
 /// Files that are looked into.
 const FILES: usize = 64;
@@ -124,7 +125,7 @@ impl Lookup {
     pub fn read(
         self: Arc<Self>,
         partition: usize,
-        config: FileScanConfig,
+        config: Arc<FileScanConfig>,
     ) -> impl Stream<Item = Result<RecordBatch>> + Send {
         let files = self.partitions.get(partition).map_or(0, Vec::len);
         let places: Vec<(usize, usize)> = (0..files)
@@ -133,9 +134,9 @@ impl Lookup {
             })
             .collect();
         let groups = places.into_iter().map(move |(file, group)| {
-            let (lookup, config) = (Arc::clone(&self), config.clone());
+            let (lookup, config) = (Arc::clone(&self), Arc::clone(&config));
             stream::try_unfold(0, move |page| {
-                let (lookup, config) = (Arc::clone(&lookup), config.clone());
+                let (lookup, config) = (Arc::clone(&lookup), Arc::clone(&config));
                 async move { lookup.partitions[partition][file].read(group, page, &config).await }
             })
         });
@@ -206,7 +207,7 @@ impl FileLookup {
         let projection = projection.clone().try_map_exprs(in_file)?;
         let output = config.projected_schema()?;
         let Some((points, pages)) = chosen(&opened, file, &filter)? else { return Ok(None) };
-        let (file, filter) = (file.clone(), filter);
+        let file = file.clone();
         Ok(Some(Self { file, opened, schema, filter, projection, output, points, pages }))
     }
 
@@ -228,19 +229,20 @@ impl FileLookup {
         let layout = decode::Layout::new(&self.opened, *row_group);
         let key = self.schema.index_of(&self.points.column)?;
         let mut reading = decode::Reading::new(layout, source, &self.file);
-        let ahead = &candidates[from..candidates.len().min(from + PAGES_AT_ONCE)];
-        let wanted: Vec<_> = ahead.iter().map(|of| (key, of.page)).collect();
-        reading.fetch(&wanted).await?;
         let (mut rows, mut next) = (Vec::new(), from);
-        for Candidate { page, values } in ahead {
+        for pages in candidates[from..].chunks(PAGES_AT_ONCE) {
             if rows.len() >= BATCH_ROWS {
                 break;
             }
-            let first = reading.layout.rows(key, *page).start;
-            let values = self.points.values.slice(values.start, values.len());
-            let matching = matching(reading.page(key, *page)?, &values)?;
-            rows.extend(matching.into_iter().map(|row| first + row));
-            next += 1;
+            let wanted: Vec<_> = pages.iter().map(|of| (key, of.page)).collect();
+            reading.fetch(&wanted).await?;
+            for Candidate { page, values } in pages {
+                let first = reading.layout.rows(key, *page).start;
+                let values = self.points.values.slice(values.start, values.len());
+                let matching = matching(reading.page(key, *page)?, &values)?;
+                rows.extend(matching.into_iter().map(|row| first + row));
+            }
+            next += pages.len();
         }
         if rows.is_empty() {
             return Ok(Some((None, next)));

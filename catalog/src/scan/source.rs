@@ -55,7 +55,7 @@ impl LakeScan {
         shared: Arc<Shared>,
         args: OpenArgs,
     ) -> Result<SendableRecordBatchStream> {
-        let (config, inner) = (config.clone(), Arc::clone(&self.inner));
+        let (config, inner) = (Arc::new(config.clone()), Arc::clone(&self.inner));
         let schema = config.projected_schema()?;
         let rows = async move {
             let lookup = shared.lookup.get_or_try_init(|| Lookup::plan(&config)).await?;
