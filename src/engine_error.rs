@@ -280,7 +280,7 @@ fn from_plan(message: &str) -> Error {
         let error = Error::new("42883", format!("function {name} does not exist"));
         return match near {
             Some(near) => error.with_hint(format!("Perhaps you meant the function \"{near}\".")),
-            None => error,
+            None => error.with_hint(NO_MATCH),
         };
     }
     worded(&text, "42601")
@@ -290,8 +290,15 @@ fn from_plan(message: &str) -> Error {
 fn worded(message: &str, otherwise: &'static str) -> Error {
     let text = plain(message);
     let sqlstate = sqlstate_of(&text).unwrap_or(otherwise);
-    Error::new(sqlstate, words::in_postgres(&text).unwrap_or(text))
+    let error = Error::new(sqlstate, words::in_postgres(&text).unwrap_or(text));
+    match sqlstate == "42883" && error.message().starts_with("function ") {
+        true => error.with_hint(NO_MATCH),
+        false => error,
+    }
 }
+
+/// Postgres' hint for a function that is not there with such arguments.
+const NO_MATCH: &str = "No function matches the given name and argument types. You might need to add explicit type casts.";
 
 fn from_schema(error: &SchemaError) -> Error {
     match error {

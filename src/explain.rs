@@ -17,7 +17,7 @@ use sql::names::unmarked;
 use sql::plan::{Environment, Lakes};
 
 use crate::Error;
-use crate::run::{Outcome, Plan};
+use crate::run::{Optimized, Outcome, Plan};
 
 /// What EXPLAIN is asked to show.
 #[derive(Debug, Clone, Default)]
@@ -100,7 +100,9 @@ pub(crate) async fn run(
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
     let (title, logical, change) = match plan {
-        Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => (None, plan, None),
+        Plan::Query(plan) | Plan::Optimized(Optimized { plan, .. }) | Plan::Cursor(_, plan) => {
+            (None, plan, None)
+        }
         Plan::Change(change) => {
             let word = change.tag.split(' ').next().unwrap_or_default();
             let title = format!("{word} on {}", change.table.name);
@@ -110,7 +112,7 @@ pub(crate) async fn run(
             return Err(Error::new("0A000", "WITH queries that change rows cannot be explained")
                 .with_hint("Explain each of them alone."));
         }
-        Plan::Explain(..) | Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => {
+        Plan::Explain(..) | Plan::Command | Plan::Late | Plan::CopyIn(_) | Plan::CopyOut(..) => {
             return Err(Error::new("0A000", "this statement cannot be explained"));
         }
     };

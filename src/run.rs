@@ -8,12 +8,13 @@ mod place;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::Optimizer;
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::execute_stream;
@@ -48,6 +49,7 @@ pub struct Prepared {
     pub(crate) statement: Statement,
     pub(crate) types: Vec<Option<FieldRef>>,
     pub(crate) changes: bool,
+    pub(crate) late: bool,
     pub(crate) planned: Arc<Mutex<Planned>>,
 }
 
@@ -55,6 +57,11 @@ impl Prepared {
     /// Whether running it may change the lake.
     pub fn changes(&self) -> bool {
         self.changes
+    }
+
+    /// Whether it is planned only with the values of its parameters.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late
     }
 
     /// Whether it asks and does nothing else.
@@ -66,12 +73,21 @@ impl Prepared {
     }
 }
 
+/// A query that is optimized for all later runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Optimized {
+    pub plan: LogicalPlan,
+    /// The columns that it had before.
+    pub schema: SchemaRef,
+    /// What its parameters after the client's ask for: `plan::with_parameters`.
+    pub calls: Arc<[Expr]>,
+}
+
 /// What is to be done.
 #[derive(Debug, Clone)]
 pub(crate) enum Plan {
     Query(LogicalPlan),
-    /// A query that is optimized, and the columns it had before.
-    Optimized(LogicalPlan, SchemaRef),
+    Optimized(Optimized),
     Change(Box<Change>),
     /// Changes in WITH, and what is done after them.
     With(Vec<Step>, Box<Plan>),
@@ -83,13 +99,15 @@ pub(crate) enum Plan {
     CopyOut(CopyOut, Box<Plan>),
     /// Definitions, settings, transaction control: run from the syntax tree.
     Command,
+    /// What it is the values of its parameters say: `plan::awaits`.
+    Late,
 }
 
 impl Plan {
     /// A lake's tables that it reads as they are now.
     pub fn reads(&self, lake: &catalog::Lake) -> Result<Vec<catalog::ObjectId>, Error> {
         Ok(match self {
-            Self::Query(plan) | Self::Optimized(plan, _) | Self::Cursor(_, plan) => {
+            Self::Query(plan) | Self::Optimized(Optimized { plan, .. }) | Self::Cursor(_, plan) => {
                 plan::reads(plan, lake)?
             }
             Self::Change(change) => plan::reads(&change.plan, lake)?,
@@ -101,13 +119,13 @@ impl Plan {
                 read
             }
             Self::Explain(_, plan) | Self::CopyOut(_, plan) => plan.reads(lake)?,
-            Self::CopyIn(_) | Self::Command => Vec::new(),
+            Self::CopyIn(_) | Self::Command | Self::Late => Vec::new(),
         })
     }
 
     pub fn changes(&self) -> bool {
         match self {
-            Self::Query(_) | Self::Optimized(..) | Self::Cursor(..) => false,
+            Self::Query(_) | Self::Optimized(..) | Self::Cursor(..) | Self::Late => false,
             Self::Change(_) | Self::With(..) | Self::Command | Self::Explain(..) => true,
             // The client's data comes later: the session is told when it has.
             Self::CopyIn(copy) => copy.place != CopyPlace::Client,
@@ -118,7 +136,7 @@ impl Plan {
     /// How long it holds.
     pub fn life(&self) -> Result<Life, Error> {
         Ok(match self {
-            Self::Query(plan) | Self::Optimized(plan, _) | Self::Cursor(_, plan) => {
+            Self::Query(plan) | Self::Optimized(Optimized { plan, .. }) | Self::Cursor(_, plan) => {
                 plan::life(plan)?
             }
             Self::Change(change) => life_of(change)?,
@@ -131,7 +149,7 @@ impl Plan {
             }
             Self::Explain(_, inner) => inner.life()?,
             // What is fed is fed once.
-            Self::CopyIn(_) => Life::Once,
+            Self::CopyIn(_) | Self::Late => Life::Once,
             Self::CopyOut(_, inner) => inner.life()?,
             Self::Command => Life::Snapshot,
         })
@@ -163,6 +181,12 @@ pub enum Outcome {
     },
     /// Nothing was asked.
     Empty,
+}
+
+/// That a statement has no columns before its parameters have values.
+pub(crate) fn late() -> Error {
+    Error::new("42P18", "the statement's columns depend on the values of its parameters")
+        .with_hint("Write the text that the function is given into the statement.")
 }
 
 /// Text from this length on is planned on a task of its own, bytes: a cancel reaches the connection
@@ -263,11 +287,11 @@ async fn plan_rows(
 pub(crate) fn columns(plan: &Plan) -> Option<SchemaRef> {
     match plan {
         Plan::Query(plan) => Some(Arc::clone(plan.schema().inner())),
-        Plan::Optimized(_, schema) => Some(Arc::clone(schema)),
+        Plan::Optimized(Optimized { schema, .. }) => Some(Arc::clone(schema)),
         Plan::Change(change) => change.returning.as_ref().map(Returning::schema),
         Plan::With(_, rest) => columns(rest),
         Plan::Explain(explain, _) => Some(explain.schema()),
-        Plan::Command | Plan::Cursor(..) | Plan::CopyIn(_) | Plan::CopyOut(..) => None,
+        Plan::Command | Plan::Late | Plan::Cursor(..) | Plan::CopyIn(_) | Plan::CopyOut(..) => None,
     }
 }
 
@@ -277,12 +301,16 @@ pub(crate) fn parameter(value: &ScalarValue, of: Option<&FieldRef>) -> ScalarAnd
     ScalarAndMetadata::new(value.clone(), reference.map(|field| field.metadata().into()))
 }
 
-/// The plan with its parameters filled in.
+/// The plan with its parameters filled in, for a statement that began at `now`.
 pub(crate) fn bind(
     engine: &SessionState,
+    now: DateTime<Utc>,
     plan: Plan,
-    values: Vec<ScalarAndMetadata>,
+    mut values: Vec<ScalarAndMetadata>,
 ) -> Result<Plan, Error> {
+    if let Plan::Optimized(Optimized { calls, .. }) = &plan {
+        values.extend(plan::answers(engine, now, calls)?);
+    }
     if values.is_empty() {
         return Ok(plan);
     }
@@ -292,10 +320,11 @@ pub(crate) fn bind(
     };
     Ok(match plan {
         Plan::Query(plan) => Plan::Query(filled(plan)?),
-        Plan::Optimized(plan, schema) => {
+        Plan::Optimized(mut optimized) => {
             // What the values make constant can prune files.
             let simplify = Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]);
-            Plan::Optimized(simplify.optimize(filled(plan)?, engine, |_, _| {})?, schema)
+            optimized.plan = simplify.optimize(filled(optimized.plan)?, engine, |_, _| {})?;
+            Plan::Optimized(optimized)
         }
         Plan::Cursor(declare, plan) => Plan::Cursor(declare, filled(plan)?),
         Plan::Change(mut change) => {
@@ -306,12 +335,12 @@ pub(crate) fn bind(
             for step in &mut steps {
                 fill(&mut step.change, filled)?;
             }
-            Plan::With(steps, Box::new(bind(engine, *rest, values)?))
+            Plan::With(steps, Box::new(bind(engine, now, *rest, values)?))
         }
         Plan::Explain(explain, inner) => {
-            Plan::Explain(explain, Box::new(bind(engine, *inner, values)?))
+            Plan::Explain(explain, Box::new(bind(engine, now, *inner, values)?))
         }
-        Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => plan,
+        Plan::Command | Plan::Late | Plan::CopyIn(_) | Plan::CopyOut(..) => plan,
     })
 }
 
@@ -342,7 +371,7 @@ pub(crate) async fn execute(
             let engine = environment.engine.clone();
             apart(async move { query(&engine, plan).await }).await.map(Some)
         }
-        Plan::Optimized(plan, schema) => {
+        Plan::Optimized(Optimized { plan, schema, .. }) => {
             optimized(&environment.engine, &plan, schema).await.map(Some)
         }
         Plan::Change(change) => {
@@ -366,6 +395,7 @@ pub(crate) async fn execute(
                 _ => Err(Error::new("XX000", "COPY's query returned no rows")),
             }
         }
+        Plan::Late => Err(late()),
         Plan::Command => {
             let mut context = statements::Context { environment, lakes, notices };
             let tag = statements::run(&mut context, statement).await?;

@@ -32,7 +32,7 @@ use sql::system::functions::{Connection, Seen};
 use sql::system::sizes::Sizes;
 use sql::system::{self, Live};
 
-use crate::run::{self, Outcome, Plan, Prepared, Statement};
+use crate::run::{self, Optimized, Outcome, Plan, Prepared, Statement};
 use crate::settings::Settings;
 use crate::{Error, Server, functions};
 
@@ -257,9 +257,9 @@ impl Session {
         let writes = plan.changes();
         let value = |(at, value)| run::parameter(value, prepared.parameters.get(at));
         let values = parameters.iter().enumerate().map(value).collect();
-        let plan = run::bind(&self.engine, plan, values)?;
+        let plan = run::bind(&self.engine, self.now(), plan, values)?;
         self.depend(&plan)?;
-        if let Plan::Optimized(plan, schema) = plan {
+        if let Plan::Optimized(Optimized { plan, schema, .. }) = plan {
             return run::optimized(&self.engine, &plan, schema).await;
         }
         let environment = self.environment();

@@ -380,7 +380,8 @@ fn find(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
-fn display_name(name: &'static str) -> &'static str {
+/// A setting's name as Postgres writes it.
+pub fn display_name(name: &str) -> &str {
     REPORTED.iter().find(|(known, _)| *known == name).map_or(name, |(_, spelled)| spelled)
 }
 

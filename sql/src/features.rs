@@ -44,6 +44,20 @@ pub(crate) use online::{beside, is_taken, name_of as online_name, shown};
 pub(crate) use table::{FeatureViewTable, Rows, rows};
 pub(crate) use training_set::{Call, plan as training_set, service_of};
 
+/// The relations: name, arguments, what each is for.
+pub(crate) const LISTED: [(&str, &[&str], &str); 2] = [
+    (
+        "get_features",
+        &["service", "full_names"],
+        "The features of a service now, for keys that are given by name.",
+    ),
+    (
+        "training_set",
+        &["labels", "service", "label_time", "known", "strict", "full_names"],
+        "Every label with the features of a service as they were at its time.",
+    ),
+];
+
 /// Kind of the definitions that feature views are.
 const VIEW: &str = "feature_view";
 /// Kind of the definitions that feature services are.

@@ -13,11 +13,13 @@ mod fold;
 mod interruptible;
 mod interval;
 mod large_join;
+mod late;
 mod life;
 mod missing;
 mod moment;
 mod named;
 mod natural;
+mod once;
 mod origin;
 mod parameters;
 mod physical;
@@ -62,8 +64,10 @@ pub use files::{ExternalFiles, Located, external_provider, located};
 pub(crate) use fold::training_sets;
 pub use interruptible::uninterruptible;
 pub use interval::IntervalProducts;
+pub use late::{awaits, with_literals};
 pub use life::{Life, life, reads};
 pub(crate) use moment::{snapshot, time_us};
+pub use once::{answers, with_parameters};
 pub use origin::{Origin, origins};
 pub use parameters::parameter_types;
 pub use physical::physical_rules;
@@ -285,9 +289,17 @@ pub fn constant_of(
 
 /// The value of an expression without columns.
 pub(crate) fn folded(engine: &SessionState, expression: Expr) -> Result<ScalarValue> {
+    folded_at(engine, engine.execution_props().query_execution_start_time, expression)
+}
+
+fn folded_at(
+    engine: &SessionState,
+    now: Option<DateTime<Utc>>,
+    expression: Expr,
+) -> Result<ScalarValue> {
     let context = SimplifyContext::builder()
         .with_config_options(Arc::clone(engine.config_options()))
-        .with_query_execution_start_time(engine.execution_props().query_execution_start_time)
+        .with_query_execution_start_time(now)
         .build();
     let simplifier = ExprSimplifier::new(context);
     let schema = DFSchema::empty();

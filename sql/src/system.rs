@@ -24,7 +24,7 @@ mod updatable;
 
 use std::sync::Arc;
 
-use catalog::Transaction;
+use catalog::{State, Transaction};
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int32Builder, Int64Builder, StringBuilder,
     TimestampMicrosecondArray,
@@ -36,9 +36,11 @@ use datafusion::datasource::{MemTable, TableProvider};
 use crate::error::{Error, Result};
 use crate::features;
 use crate::plan::{Environment, Lakes};
+use crate::statements::external;
 
 pub use own_functions::{OwnArgument, OwnFunction};
 pub use pg_catalog::{Live, Row};
+pub(crate) use type_names::shown as type_name;
 
 /// Schemas that hold what is computed, with their ids.
 pub(crate) const SCHEMAS: [(&str, i64); 4] = [
@@ -96,10 +98,15 @@ pub async fn table(
     Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
 }
 
-/// The same with what feature views have beside themselves.
+/// The same with what catalogs list besides.
 fn with_shown(lakes: &Lakes) -> Lakes {
-    let main = lakes.main.showing(features::shown(lakes.main.state()));
+    let main = lakes.main.showing(shown(lakes.main.state()));
     Lakes { main, temp: lakes.temp.as_ref().map(Transaction::copy) }
+}
+
+/// The state with what feature views have beside themselves, and external tables.
+fn shown(state: &Arc<State>) -> Arc<State> {
+    external::shown(features::shown(state))
 }
 
 /// A cell of a system relation.

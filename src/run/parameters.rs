@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::logical_expr::LogicalPlan;
 use sql::changes::Change;
 
-use super::Plan;
+use super::{Optimized, Plan};
 use crate::Error;
 
 /// The parameters that a plan leaves open, in order; one of unknown type is text.
@@ -47,8 +47,8 @@ struct Open<'a> {
 impl<'a> Open<'a> {
     fn add(&mut self, plan: &'a Plan) {
         match plan {
-            Plan::Query(plan) | Plan::Optimized(plan, _) | Plan::Cursor(_, plan) => {
-                self.plans.push(plan);
+            Plan::Query(plan) | Plan::Optimized(Optimized { plan, .. }) | Plan::Cursor(_, plan) => {
+                self.plans.push(plan)
             }
             Plan::Change(change) => self.add_change(change),
             Plan::With(steps, rest) => {
@@ -56,7 +56,7 @@ impl<'a> Open<'a> {
                 self.add(rest);
             }
             Plan::Explain(_, inner) => self.add(inner),
-            Plan::Command | Plan::CopyIn(_) | Plan::CopyOut(..) => {}
+            Plan::Command | Plan::Late | Plan::CopyIn(_) | Plan::CopyOut(..) => {}
         }
     }
 

@@ -17,6 +17,7 @@ use sql::{Notice, Own, Parsed};
 use super::words::{folded_name, setting_value, show_name};
 use super::{Block, Session};
 use crate::run::{Outcome, Statement};
+use crate::settings::display_name;
 use crate::{Error, explain};
 
 /// Whether a statement is planned before it runs.
@@ -423,7 +424,8 @@ impl Session {
         let value = value.ok_or_else(|| {
             Error::new("42704", format!("unrecognized configuration parameter \"{name}\""))
         })?;
-        let schema = Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8, false)]));
+        let column = Field::new(display_name(name), DataType::Utf8, false);
+        let schema = Arc::new(Schema::new(vec![column]));
         Ok(RecordBatch::try_new(schema, vec![Arc::new(StringArray::from(vec![value]))])?)
     }
 }

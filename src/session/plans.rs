@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use sql::plan::{Environment, Life};
@@ -20,7 +20,7 @@ use sql::{Own, Parsed, Statement};
 
 use super::{Session, commands};
 use crate::Error;
-use crate::run::{self, Plan, Prepared};
+use crate::run::{self, Optimized, Plan, Prepared};
 
 /// Statements that are kept, twice as many at most.
 const KEPT: usize = 64;
@@ -46,7 +46,7 @@ pub struct Planned {
     life: Life,
     stamp: Stamp,
     ran: bool,
-    optimized: Option<LogicalPlan>,
+    optimized: Option<Optimized>,
 }
 
 impl Planned {
@@ -63,17 +63,20 @@ impl Planned {
         *now == Stamp { moment, ..self.stamp }
     }
 
-    /// The plan to run now; one that ran before is optimized once for all later runs.
-    fn run(&mut self, engine: &SessionState) -> Result<Plan, Error> {
+    /// The plan to run now, of which the client gives so many parameters; one that ran before is
+    /// optimized once for all later runs.
+    fn run(&mut self, engine: &SessionState, parameters: usize) -> Result<Plan, Error> {
         let ran = std::mem::replace(&mut self.ran, true);
         let (Plan::Query(plan), true, Life::Snapshot) = (&self.plan, ran, self.life) else {
             return Ok(self.plan.clone());
         };
-        let optimized = match &self.optimized {
-            Some(optimized) => optimized.clone(),
-            None => self.optimized.insert(engine.optimize(plan)?).clone(),
-        };
-        Ok(Plan::Optimized(optimized, Arc::clone(plan.schema().inner())))
+        if self.optimized.is_none() {
+            let schema = Arc::clone(plan.schema().inner());
+            let (plan, calls) = sql::plan::with_parameters(plan, parameters + 1)?;
+            let (plan, calls) = (engine.optimize(&plan)?, calls.into());
+            self.optimized = Some(Optimized { plan, schema, calls });
+        }
+        Ok(self.optimized.clone().map_or_else(|| self.plan.clone(), Plan::Optimized))
     }
 }
 
@@ -165,7 +168,17 @@ impl Session {
             Parsed::Sql(sql) => sql::plan::parameter_types(sql, types),
             Parsed::Own(_) => types,
         };
-        let plan = self.plan(statement, &types).await?;
+        let mut types = types;
+        let plan = match self.plan(statement, &types).await {
+            Err(error) => match self.awaits(statement) {
+                Some(count) => {
+                    types.resize(count.max(types.len()), None);
+                    Plan::Late
+                }
+                None => return Err(error),
+            },
+            Ok(plan) => plan,
+        };
         let columns = match &plan {
             Plan::Command => self.command_columns(statement)?,
             plan => run::columns(plan),
@@ -181,8 +194,35 @@ impl Session {
             statement: statement.clone(),
             types,
             changes: plan.changes(),
+            late: matches!(plan, Plan::Late),
             planned: Arc::new(Mutex::new(Planned::new(plan, self.stamp())?)),
         })
+    }
+
+    /// How many parameters a statement has that gives some to a function of the server's own.
+    fn awaits(&self, statement: &Statement) -> Option<usize> {
+        let Parsed::Sql(sql) = &statement.parsed else { return None };
+        let own = self.catalog.live.functions();
+        sql::plan::awaits(sql, |name| own.iter().any(|function| function.name == name))
+    }
+
+    /// A statement that is planned with these values; None: it does not wait for them.
+    pub async fn settle(
+        &mut self,
+        prepared: &Prepared,
+        values: &[ScalarValue],
+    ) -> Result<Option<Prepared>, Error> {
+        let (true, Parsed::Sql(sql)) = (prepared.is_late(), &prepared.statement.parsed) else {
+            return Ok(None);
+        };
+        let parsed = Parsed::Sql(Arc::new(sql::plan::with_literals(sql, values)));
+        let text = Arc::clone(&prepared.statement.text);
+        let statement = Statement { text, parsed };
+        let settled = self.prepare_fields(&statement, prepared.types.clone()).await?;
+        match settled.is_late() {
+            true => Err(run::late()),
+            false => Ok(Some(settled)),
+        }
     }
 
     /// An error of running a statement with its place in the text, where it has one.
@@ -203,14 +243,14 @@ impl Session {
             if planned.holds(&stamp) {
                 let types = prepared.parameters.iter().map(|field| field.data_type().clone());
                 return match types.eq(values.iter().map(ScalarValue::data_type)) {
-                    true => planned.run(&self.engine),
+                    true => planned.run(&self.engine, values.len()),
                     false => Ok(planned.plan.clone()),
                 };
             }
         }
         let plan = self.plan(&prepared.statement, &prepared.types).await?;
         let mut planned = Planned::new(plan, self.stamp())?;
-        let plan = planned.run(&self.engine)?;
+        let plan = planned.run(&self.engine, values.len())?;
         *lock(&prepared.planned) = planned;
         Ok(plan)
     }
@@ -249,18 +289,21 @@ impl Session {
         }
     }
 
+    /// What `now()` answers: when the transaction began, or what `sextant.now` says.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        let fixed = self.read_settings().ok().and_then(|settings| settings.now());
+        let started = || self.open.as_ref().map(|open| open.started);
+        fixed.or_else(started).unwrap_or_else(Utc::now)
+    }
+
     pub(super) fn environment(&self) -> Environment {
         let mut engine = self.engine.clone();
         engine.mark_start_execution();
+        engine.execution_props_mut().query_execution_start_time = Some(self.now());
         let settings = self.read_settings().ok();
         let duration = |name: &str| {
             settings.as_ref().and_then(|settings| settings.duration(name)).unwrap_or_default()
         };
-        let fixed = settings.as_ref().and_then(|settings| settings.now());
-        let started = self.open.as_ref().map(|open| open.started);
-        if let Some(now) = fixed.or(started) {
-            engine.execution_props_mut().query_execution_start_time = Some(now);
-        }
         let retention = catalog::Retention {
             snapshots: duration("sextant.snapshot_retention"),
             files: duration("sextant.file_retention"),
@@ -272,7 +315,7 @@ impl Session {
             retention,
             alone: self.alone(),
             reads_kept: true,
-            clock: started.unwrap_or_default(),
+            clock: self.open.as_ref().map(|open| open.started).unwrap_or_default(),
             engine,
             lake: Arc::clone(self.server.lake()),
             database: self.database.clone(),
@@ -340,8 +383,8 @@ mod tests {
     fn the_second_run_is_of_the_optimized_plan() {
         let engine = datafusion::prelude::SessionContext::new().state();
         let mut planned = planned(LogicalPlanBuilder::empty(true));
-        assert!(matches!(planned.run(&engine).unwrap(), Plan::Query(_)));
-        assert!(matches!(planned.run(&engine).unwrap(), Plan::Optimized(..)));
+        assert!(matches!(planned.run(&engine, 0).unwrap(), Plan::Query(_)));
+        assert!(matches!(planned.run(&engine, 0).unwrap(), Plan::Optimized(..)));
     }
 
     #[test]

@@ -182,6 +182,9 @@ impl Session {
         let named = self.statements.get(name)?;
         let Some(prepared) = &named.prepared else { return Ok(Outcome::Empty) };
         let values = self.arguments(name, prepared, parameters)?;
+        if let Some(settled) = Box::pin(self.settle(prepared, &values)).await? {
+            return Box::pin(self.execute(&settled, values)).await;
+        }
         let outcome = Box::pin(self.execute(prepared, values)).await?;
         if let Outcome::Rows { schema, .. } = &outcome {
             same_columns(named.columns(), schema)?;
@@ -209,6 +212,8 @@ impl Session {
         let text = Arc::clone(&prepared.statement.text);
         let statement = Statement { text, parsed: Parsed::Sql(Arc::new(explain)) };
         let explained = self.prepare_fields(&statement, prepared.types.clone()).await?;
+        let settled = Box::pin(self.settle(&explained, &values)).await?;
+        let explained = settled.unwrap_or(explained);
         Box::pin(self.execute(&explained, values)).await
     }
 

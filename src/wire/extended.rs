@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use datafusion::scalar::ScalarValue;
 
 use crate::Error;
-use crate::run::Outcome;
+use crate::run::{Outcome, Prepared, late};
 use crate::session::{Named, same_columns};
 use crate::wire::connection::{Connection, Halt};
 use crate::wire::decode;
@@ -123,6 +123,7 @@ impl Connection {
                 Some(_) => error,
             })?);
         }
+        let statement = self.settled(statement, &parameters).await?;
         let columns = statement.columns().map_or(0, |schema| schema.fields().len());
         let formats = match columns {
             0 => vec![],
@@ -143,8 +144,38 @@ impl Connection {
         Ok(())
     }
 
+    /// The statement, planned with these values if it waited for them.
+    async fn settled(
+        &mut self,
+        statement: Arc<Named>,
+        values: &[ScalarValue],
+    ) -> Result<Arc<Named>, Halt> {
+        let Some(prepared) = &statement.prepared else { return Ok(statement) };
+        if !prepared.is_late() {
+            return Ok(statement);
+        }
+        let deadline = self.deadline();
+        let Self { session, watch, .. } = self;
+        let settled = watch.over(deadline, session.settle(prepared, values)).await;
+        let settled = settled.map_err(|halt| match halt {
+            Halt::Statement(error) => Halt::Statement(error.locate(&statement.text)),
+            other => other,
+        })?;
+        self.notices();
+        Ok(Arc::new(Named {
+            text: Arc::clone(&statement.text),
+            prepared: settled,
+            oids: statement.oids.clone(),
+            by_statement: statement.by_statement,
+            created: statement.created,
+        }))
+    }
+
     fn describe_statement(&mut self, name: &str) -> Result<(), Halt> {
         let statement = self.session.statements().get(name)?;
+        if statement.prepared.as_ref().is_some_and(Prepared::is_late) {
+            return Err(late().into());
+        }
         reply::parameters(&mut self.out, &statement.oids);
         match statement.columns() {
             Some(schema) => {

@@ -36,18 +36,70 @@ pub fn padded(out: &mut BytesMut, value: u64, width: usize) {
 }
 
 /// float8: the shortest digits that read back the same, by Ryu (U. Adams, PLDI 2018). So does
-/// Postgres, but for digits half way to the next number: 33554448::float4 has one more there.
+/// Postgres, but that it takes none that are half way to the next number.
 pub fn float8(out: &mut BytesMut, value: f64) {
-    if !special(out, value) {
-        float(out, ryu::Buffer::new().format_finite(value.abs()), 15);
+    if special(out, value) {
+        return;
     }
+    let value = value.abs();
+    let mut buffer = ryu::Buffer::new();
+    let shortest = buffer.format_finite(value);
+    if value > WHOLE_8 && is_half_way(shortest, parts_8(value)) {
+        let fits = |text: &String| text.parse() == Ok(value) && !is_half_way(text, parts_8(value));
+        let longer = (1..17).map(|after| format!("{value:.after$e}")).find(fits);
+        return float(out, longer.as_deref().unwrap_or(shortest), 15);
+    }
+    float(out, shortest, 15);
 }
 
 /// float4: the same; it goes to exponents earlier.
 pub fn float4(out: &mut BytesMut, value: f32) {
-    if !special(out, f64::from(value)) {
-        float(out, ryu::Buffer::new().format_finite(value.abs()), 6);
+    if special(out, f64::from(value)) {
+        return;
     }
+    let value = value.abs();
+    let mut buffer = ryu::Buffer::new();
+    let shortest = buffer.format_finite(value);
+    if value > WHOLE_4 && is_half_way(shortest, parts_4(value)) {
+        let fits = |text: &String| text.parse() == Ok(value) && !is_half_way(text, parts_4(value));
+        let longer = (1..9).map(|after| format!("{value:.after$e}")).find(fits);
+        return float(out, longer.as_deref().unwrap_or(shortest), 6);
+    }
+    float(out, shortest, 6);
+}
+
+/// The mantissa and the exponent of 2 of a positive number that is not subnormal.
+fn parts_8(value: f64) -> (u64, i32) {
+    let bits = value.to_bits();
+    (bits & ((1 << 52) - 1) | 1 << 52, (bits >> 52) as i32 - 1075)
+}
+
+fn parts_4(value: f32) -> (u64, i32) {
+    let bits = value.to_bits();
+    (u64::from(bits & ((1 << 23) - 1) | 1 << 23), (bits >> 23) as i32 - 150)
+}
+
+/// Up to here what is half way between two numbers has more digits than either needs.
+const WHOLE_8: f64 = 9_007_199_254_740_992.0;
+const WHOLE_4: f32 = 16_777_216.0;
+
+/// Whether digits are exactly half way from a number, as its parts, to one beside it.
+fn is_half_way(shortest: &str, (mantissa, exponent): (u64, i32)) -> bool {
+    let (written, power) = shortest.split_once('e').unwrap_or((shortest, "0"));
+    let whole = written.find('.').unwrap_or(written.len());
+    let digits = written.replace('.', "");
+    let kept = digits.trim_end_matches('0');
+    let power = power.parse().unwrap_or(0) + whole as i32 - kept.len() as i32;
+    let fives = u32::try_from(power).ok().and_then(|power| 5_u64.checked_pow(power));
+    let digits = kept.parse::<u64>().ok().zip(fives).and_then(|(d, fives)| d.checked_mul(fives));
+    // digits · 10^power = odd · 2^twos
+    let Some(digits) = digits.filter(|digits| *digits > 0) else { return false };
+    let twos = power + digits.trailing_zeros() as i32;
+    let odd = digits >> digits.trailing_zeros();
+    let beside = odd == 2 * mantissa + 1 || odd == 2 * mantissa - 1;
+    // Below a power of two numbers are twice as dense.
+    let below = odd == 4 * mantissa - 1 && mantissa.is_power_of_two();
+    (beside && twos == exponent - 1) || (below && twos == exponent - 2)
 }
 
 /// The sign, and all of a number that has no digits.
@@ -198,6 +250,13 @@ mod tests {
             (5e-324, "5e-324"),
             // Two of 16 digits are equally near: the even one.
             (765.681_457_519_531_25, "765.6814575195312"),
+            // The shortest digits are half way to the number beside.
+            (1e23, "9.999999999999999e+22"),
+            (-5e22, "-4.9999999999999996e+22"),
+            (8.41e21, "8.409999999999999e+21"),
+            (18_014_398_509_481_988.0, "1.8014398509481988e+16"),
+            (36_028_797_018_963_976.0, "3.6028797018963976e+16"),
+            (144_115_188_075_855_888.0, "1.4411518807585587e+17"),
         ] {
             assert_eq!(shown(|out| float8(out, value)), expected);
         }
@@ -207,6 +266,9 @@ mod tests {
             (0.1, "0.1"),
             (3.4028235e38, "3.4028235e+38"),
             (8_388_608.5, "8.388608e+06"),
+            (33_554_448.0, "3.3554448e+07"),
+            (33_554_456.0, "3.3554456e+07"),
+            (67_108_872.0, "6.710887e+07"),
         ] {
             assert_eq!(shown(|out| float4(out, value)), expected);
         }
@@ -235,7 +297,10 @@ mod tests {
                 let digits = mantissa.chars().filter(char::is_ascii_digit).collect::<String>();
                 digits.trim_matches('0').len()
             };
-            assert_eq!(digits(&text), digits(&format!("{value:e}")), "{value:e}");
+            let shortest = format!("{:e}", value.abs());
+            let half_way = value.abs() > WHOLE_8 && is_half_way(&shortest, parts_8(value.abs()));
+            assert_eq!(digits(&text) > digits(&shortest), half_way, "{value:e}");
+            assert!(digits(&text) >= digits(&shortest), "{value:e}");
         }
     }
 

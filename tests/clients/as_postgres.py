@@ -2,7 +2,7 @@
 
 A file of `as_postgres/` holds statements, each ended by a semicolon at the end of a line. Column names,
 type oids, rows (as the text that psql shows, in order) and SQLSTATEs must be the same; of an error also the
-fields that name a schema, table, column or constraint. A statement that must not be the same has its reason
+fields that name a schema, table, column or constraint, and the row that it fails for. A statement that must not be the same has its reason
 before it:
 
     -- differs: numeric has 38 digits
@@ -45,7 +45,9 @@ def outcome(connection, statement):
     """What a client sees of a statement: its columns, rows and tag, or its SQLSTATE."""
     result = connection.pgconn.exec_(statement.encode())
     if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
-        return "error " + " ".join((result.error_field(field) or b"-").decode() for field in TOLD)
+        told = [(result.error_field(field) or b"-").decode() for field in TOLD]
+        detail = (result.error_field(psycopg.pq.DiagnosticField.MESSAGE_DETAIL) or b"").decode()
+        return "error " + " ".join(told) + (detail if detail.startswith("Failing row") else "")
     columns = [(result.fname(c).decode(), result.ftype(c)) for c in range(result.nfields)]
     text = lambda value: None if value is None else value.decode()
     rows = [

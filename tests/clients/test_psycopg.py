@@ -219,6 +219,64 @@ def test_now_is_the_time_of_the_transaction(server):
         assert connection.execute("SELECT now()").fetchone() > first
 
 
+def test_now_is_asked_anew_by_a_plan_that_is_kept(server):
+    """A plan is optimized for all later runs, also where it asks for the time."""
+    connection = server.connect()
+    connection.execute("CREATE TABLE n AS SELECT timestamptz '2024-01-01' + i * interval '1 day' AS at, i FROM generate_series(0, 30) AS i")
+    query = "SELECT count(*), max(now()), max(i) FROM n WHERE at < now() - interval '1 day' AND i >= %s"
+    for day in [3, 4, 5, 20]:
+        connection.execute(f"SET sextant.now = '2024-01-{day:02} 12:00+00'")
+        for at_least in [0, 1]:
+            found = connection.execute(query, (at_least,), prepare=True).fetchone()
+            assert found == (day - 1 - at_least, datetime(2024, 1, day, 12, tzinfo=timezone.utc), day - 2)
+    connection.execute("RESET sextant.now")
+    before = datetime.now(timezone.utc)
+    times = [connection.execute("SELECT now(), pg_backend_pid(), now()::date", prepare=True).fetchone() for _ in range(4)]
+    moments = [moment for moment, _, _ in times]
+    assert before < moments[0] < moments[1] < moments[2] < moments[3] < datetime.now(timezone.utc)
+    assert {day for _, _, day in times} <= {before.date(), moments[-1].date()}
+    assert {process for _, process, _ in times} == {connection.info.backend_pid}
+    with connection.transaction():
+        assert len({connection.execute("SELECT now()", prepare=True).fetchone() for _ in range(4)}) == 1
+
+
+def test_a_text_that_a_function_reads_may_be_a_parameter(server):
+    """The statement is planned when its values come; before, nobody can say which columns it has."""
+    connection = server.connect()
+    connection.execute("CREATE TABLE f AS SELECT i % 3 AS k, timestamptz '2024-01-01' + i * interval '1 hour' AS ts, i AS v FROM generate_series(1, 30) AS i")
+    connection.execute("CREATE FEATURE VIEW u KEY (k) TIMESTAMP ts AS SELECT * FROM f")
+    connection.execute("CREATE FEATURE SERVICE s AS u(v)")
+    labels = "SELECT k, timestamptz '2024-01-01 12:00+00' AS at FROM generate_series(0, 2) AS k"
+    rows = [(0, 12), (1, 10), (2, 11)]
+    asked = "SELECT k, v FROM training_set(%s, %s, label_time => %s) WHERE k >= %s ORDER BY k"
+    for _ in range(7):
+        assert connection.execute(asked, (labels, "s", "at", 0)).fetchall() == rows
+        assert connection.execute(asked, (labels, "s", "at", 1)).fetchall() == rows[1:]
+    strict = "SELECT k, v FROM training_set(%s, 's', strict => %s, known => %s) ORDER BY k"
+    assert connection.execute(strict, (labels, True, None)).fetchall() == [(0, 9), (1, 10), (2, 11)]
+    now = datetime(2024, 1, 1, 12, tzinfo=timezone.utc)
+    connection.execute(f"SET sextant.now = '{now}'")
+    for key, value in rows:
+        found = connection.execute("SELECT v FROM get_features(%s, k => %s)", ("s", key)).fetchone()
+        assert found == (value,)
+    version = connection.execute("SELECT max(snapshot_id) FROM lake.snapshots").fetchone()[0]
+    connection.execute("DELETE FROM f")
+    assert connection.execute("SELECT count(*) FROM f VERSION AS OF %s", (version,)).fetchone() == (30,)
+    for query, values, error in [
+        (asked, (labels, "nope", "at", 0), psycopg.errors.UndefinedObject),
+        (asked, ("SELECT 1 FROM", "s", "at", 0), psycopg.errors.SyntaxError),
+        ("SELECT predict(%s, x => 1)", ("nope",), psycopg.errors.UndefinedObject),
+        ("SELECT * FROM evaluate(%s, 'f')", ("nope",), psycopg.errors.UndefinedObject),
+    ]:
+        with pytest.raises(error):
+            connection.execute(query, values)
+    connection.execute("PREPARE by_text AS SELECT count(*) FROM training_set($1, 's')")
+    assert connection.execute(f"EXECUTE by_text ({psycopg.sql.quote(labels)})").fetchone() == (3,)
+    connection.pgconn.prepare(b"p", b"SELECT * FROM training_set($1, 's')")
+    described = connection.pgconn.describe_prepared(b"p")
+    assert described.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"42P18"
+
+
 def test_a_plan_is_shown_as_json(server):
     connection = server.connect()
     connection.execute("CREATE TABLE e (id int); INSERT INTO e VALUES (1), (2)")

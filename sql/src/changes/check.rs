@@ -7,10 +7,11 @@ use catalog::types::VectorType;
 use catalog::{Constraint, TYPE_KEY, Table};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float32Type};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float32Type};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::arrow::util::display::array_value_to_string;
-use datafusion::common::{DFSchema, ToDFSchema};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DFSchema, ScalarValue, ToDFSchema};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 use datafusion::physical_expr::PhysicalExpr;
 use kernels::vectors::Kind;
 
@@ -24,6 +25,7 @@ pub(crate) struct Checker {
     table: Arc<Table>,
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
     lengths: Vec<(usize, usize, String)>,
+    output: Output,
 }
 
 impl Checker {
@@ -45,7 +47,8 @@ impl Checker {
         let lengths =
             lengths.filter_map(|(i, c)| length_limit(i, c.field.metadata().get(TYPE_KEY)?));
         let (place, table) = (place.clone(), Arc::clone(table));
-        Ok(Self { place, table, checks, lengths: lengths.collect() })
+        let output = Output::of(environment);
+        Ok(Self { place, table, checks, lengths: lengths.collect(), output })
     }
 
     /// Fails at the first row that breaks a constraint.
@@ -58,7 +61,7 @@ impl Checker {
                     column.name, self.table.name
                 );
                 return Err(Error::new("23502", message)
-                    .with_detail(failing(batch, row))
+                    .with_detail(self.output.failing(&self.table, batch, row))
                     .about(ErrorObject::column(&self.place, &column.name)));
             }
             if let Some(of) = VectorType::of(column.field.data_type()) {
@@ -81,7 +84,7 @@ impl Checker {
                     self.table.name
                 );
                 return Err(Error::new("23514", message)
-                    .with_detail(failing(batch, row))
+                    .with_detail(self.output.failing(&self.table, batch, row))
                     .about(ErrorObject::constraint(&self.place, name)));
             }
         }
@@ -115,12 +118,52 @@ fn length_limit(index: usize, tag: &str) -> Option<(usize, usize, String)> {
     Some((index, limit.parse().ok()?, format!("{spelled}({limit})")))
 }
 
-/// Postgres' detail line.
-fn failing(batch: &RecordBatch, row: usize) -> String {
-    let value = |array: &Arc<dyn Array>| match array.is_null(row) {
-        true => "null".to_string(),
-        false => array_value_to_string(array, row).unwrap_or_default(),
-    };
-    let values: Vec<String> = batch.columns().iter().map(value).collect();
-    format!("Failing row contains ({}).", values.join(", "))
+/// A value as a row's detail shows it: Postgres cuts it at so many bytes.
+const SHOWN_BYTES: usize = 64;
+
+/// How values are written as text.
+struct Output {
+    /// `text_output(value, zone)`.
+    function: Option<Arc<ScalarUDF>>,
+    options: Arc<ConfigOptions>,
+}
+
+impl Output {
+    fn of(environment: &Environment) -> Self {
+        let engine = &environment.engine;
+        let function = engine.scalar_functions().get("text_output").cloned();
+        Self { function, options: Arc::clone(engine.config_options()) }
+    }
+
+    /// Postgres' detail line.
+    fn failing(&self, table: &Table, batch: &RecordBatch, row: usize) -> String {
+        let values = table.columns.iter().zip(batch.columns()).map(|(column, array)| {
+            let mut shown = match array.is_null(row) {
+                true => return "null".to_owned(),
+                false => self.text(&column.field, array, row).unwrap_or_default(),
+            };
+            if shown.len() > SHOWN_BYTES {
+                shown.truncate(shown.floor_char_boundary(SHOWN_BYTES));
+                shown.push_str("...");
+            }
+            shown
+        });
+        let values: Vec<String> = values.collect();
+        format!("Failing row contains ({}).", values.join(", "))
+    }
+
+    fn text(&self, field: &FieldRef, array: &ArrayRef, row: usize) -> Option<String> {
+        let zone = self.options.execution.time_zone.as_deref().unwrap_or("UTC");
+        let zone = ColumnarValue::Scalar(ScalarValue::from(zone));
+        let text = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
+        let written = self.function.as_ref()?.invoke_with_args(ScalarFunctionArgs {
+            args: vec![ColumnarValue::Array(array.slice(row, 1)), zone],
+            arg_fields: vec![Arc::clone(field), text("zone")],
+            number_rows: 1,
+            return_field: text("text"),
+            config_options: Arc::clone(&self.options),
+        });
+        let written = written.and_then(|written| written.into_array(1)).ok()?;
+        written.as_string_opt::<i32>().map(|written| written.value(0).to_owned())
+    }
 }

@@ -3,6 +3,7 @@
 //! | function                     | a row is                                                     |
 //! |------------------------------|--------------------------------------------------------------|
 //! | `_pg_expandarray(array)`     | `x`, an item, and `n`, its number from 1                      |
+//! | `pg_options_to_table(array)` | `option_name` and `option_value` of an item `name=value`      |
 //! | `pg_partition_ancestors(t)`  | none: no table has partitions                                 |
 //! | `pg_partition_tree(t)`       | none                                                          |
 //! | `ts_token_type(parser)`      | `tokid`, `alias` and `description` of the default parser      |
@@ -11,9 +12,11 @@ use std::sync::Arc;
 
 use catalog::TYPE_KEY;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, ListArray, StringArray, StructArray, new_empty_array,
+    Array, ArrayBuilder, ArrayRef, AsArray, Int32Array, ListArray, StringArray, StringBuilder,
+    StructArray, new_empty_array,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::Result as EngineResult;
 use datafusion::logical_expr::{
@@ -24,6 +27,7 @@ use datafusion::logical_expr::{
 use crate::error::Error;
 
 pub(crate) const EXPAND_ARRAY: &str = "_pg_expandarray";
+pub(crate) const OPTIONS: &str = "pg_options_to_table";
 pub(crate) const PARTITION_ANCESTORS: &str = "pg_partition_ancestors";
 pub(crate) const PARTITION_TREE: &str = "pg_partition_tree";
 pub(crate) const TOKEN_TYPES: &str = "ts_token_type";
@@ -59,6 +63,7 @@ const TOKENS: &[(&str, &str)] = &[
 pub(crate) fn fields(function: &str) -> &'static [&'static str] {
     match function {
         EXPAND_ARRAY => &["x", "n"],
+        OPTIONS => &["option_name", "option_value"],
         PARTITION_TREE => &["relid", "parentrelid", "isleaf", "level"],
         TOKEN_TYPES => &["tokid", "alias", "description"],
         _ => &[],
@@ -69,7 +74,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
     let function = |name| {
         ScalarUDF::from(Set { name, signature: Signature::variadic_any(Volatility::Immutable) })
     };
-    [EXPAND_ARRAY, PARTITION_ANCESTORS, PARTITION_TREE, TOKEN_TYPES].map(function).into()
+    [EXPAND_ARRAY, OPTIONS, PARTITION_ANCESTORS, PARTITION_TREE, TOKEN_TYPES].map(function).into()
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -99,6 +104,10 @@ impl Set {
                 let x = item.as_ref().clone().with_name("x").with_nullable(true);
                 row(vec![x, nullable("n", DataType::Int32)])
             }
+            OPTIONS => row(vec![
+                nullable("option_name", DataType::Utf8),
+                nullable("option_value", DataType::Utf8),
+            ]),
             PARTITION_ANCESTORS => relation("item"),
             PARTITION_TREE => row(vec![
                 relation("relid"),
@@ -149,6 +158,9 @@ impl ScalarUDFImpl for Set {
             (EXPAND_ARRAY, Some(array), DataType::Struct(fields)) => {
                 expanded(&array.to_array(rows)?, item, fields)?
             }
+            (OPTIONS, Some(array), DataType::Struct(fields)) => {
+                options(&array.to_array(rows)?, item, fields)?
+            }
             (TOKEN_TYPES, _, DataType::Struct(fields)) => tokens(rows, item, fields)?,
             _ => {
                 let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(0, rows));
@@ -179,6 +191,28 @@ fn expanded(array: &ArrayRef, item: &FieldRef, fields: &Fields) -> EngineResult<
     };
     let numbers: Int32Array = lengths.iter().flat_map(|length| 1..=*length as i32).collect();
     let records = StructArray::try_new(fields.clone(), vec![items, Arc::new(numbers)], None)?;
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    Ok(ListArray::try_new(Arc::clone(item), offsets, Arc::new(records), None)?)
+}
+
+/// Names and values of the options in each list; an option without a value has NULL.
+fn options(array: &ArrayRef, item: &FieldRef, fields: &Fields) -> EngineResult<ListArray> {
+    let lists = cast(array, &DataType::new_list(DataType::Utf8, true))?;
+    let (mut names, mut values) = (StringBuilder::new(), StringBuilder::new());
+    let mut lengths = Vec::new();
+    for list in lists.as_list::<i32>().iter() {
+        let list = list.unwrap_or_else(|| new_empty_array(&DataType::Utf8));
+        let before = names.len();
+        for option in list.as_string::<i32>().iter().flatten() {
+            let (name, value) =
+                option.split_once('=').map_or((option, None), |(n, v)| (n, Some(v)));
+            names.append_value(name);
+            values.append_option(value);
+        }
+        lengths.push(names.len() - before);
+    }
+    let columns: Vec<ArrayRef> = vec![Arc::new(names.finish()), Arc::new(values.finish())];
+    let records = StructArray::try_new(fields.clone(), columns, None)?;
     let offsets = OffsetBuffer::from_lengths(lengths);
     Ok(ListArray::try_new(Arc::clone(item), offsets, Arc::new(records), None)?)
 }

@@ -97,19 +97,25 @@ impl VisitorMut for Folder {
     }
 }
 
-/// Postgres names the one column of a function in FROM after its alias or itself.
+/// Postgres names the one column of a function in FROM after its alias or itself. The engine knows
+/// such a function by its bare name only.
 fn name_series(factor: &mut TableFactor) {
     let (name, alias) = match factor {
         TableFactor::Table { name, args: Some(_), alias, .. } => (name, alias),
         TableFactor::Function { name, alias, .. } => (name, alias),
         _ => return,
     };
-    let function = name.0.last().and_then(ObjectNamePart::as_ident).map(crate::names::folded);
-    let Some(function) = function
-        .filter(|f| matches!(f.as_str(), "generate_series" | "generate_subscripts" | "range"))
-    else {
-        return;
+    let parts: Option<Vec<String>> =
+        name.0.iter().map(|part| part.as_ident().map(crate::names::folded)).collect();
+    let function = match parts.as_deref() {
+        Some([function]) => function,
+        Some([schema, function]) if schema == "pg_catalog" => function,
+        _ => return,
     };
+    if !matches!(function.as_str(), "generate_series" | "generate_subscripts" | "range") {
+        return;
+    }
+    *name = ObjectName::from(vec![Ident::new(function)]);
     let alias = alias.get_or_insert_with(|| TableAlias {
         explicit: true,
         name: Ident::with_quote('"', function),

@@ -6,6 +6,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 
+use super::once::is_once;
 use crate::changes::Held;
 use crate::nearest::is_each;
 
@@ -14,7 +15,7 @@ use crate::nearest::is_each;
 pub enum Life {
     /// It holds rows of a system relation, a list of files or the answer of a table function.
     Once,
-    /// As long as the snapshot and the settings; optimizing it would fix the time and the like.
+    /// As long as the snapshot and the settings; optimizing it would fix answers of functions.
     UntilOptimized,
     /// As long as the snapshot and the settings, optimized too.
     Snapshot,
@@ -70,10 +71,12 @@ fn node_lasts(node: &LogicalPlan) -> EngineResult<bool> {
     })
 }
 
-/// The optimizer replaces a stable function by its answer now.
+/// The optimizer replaces a stable function by its answer now; those that are answered once in a
+/// statement become parameters before it.
 fn has_stable_call(expression: &Expr) -> EngineResult<bool> {
     expression.exists(|e| {
-        Ok(matches!(e, Expr::ScalarFunction(call)
-            if call.func.signature().volatility == Volatility::Stable))
+        let stable = matches!(e, Expr::ScalarFunction(call)
+            if call.func.signature().volatility == Volatility::Stable);
+        Ok(stable && !is_once(e))
     })
 }

@@ -68,7 +68,7 @@ impl Visitor for Found {
 }
 
 /// `$3` is 3.
-fn number(expression: &Sql) -> Option<usize> {
+pub(super) fn number(expression: &Sql) -> Option<usize> {
     match expression {
         Sql::Nested(inner) => number(inner),
         Sql::Value(value) => match &value.value {

@@ -3,7 +3,7 @@
 use catalog::{CommentTarget, Relation, TableChange};
 use datafusion::sql::sqlparser::ast::{CommentObject, ObjectName, ObjectNamePart};
 
-use super::Context;
+use super::{Context, external};
 use crate::access::Object;
 use crate::changes::column_index;
 use crate::error::{Error, Result};
@@ -64,7 +64,10 @@ fn on_relation(
     let (schema, relation) = (place.schema.clone(), place.name.clone());
     let transaction = context.lakes.of(&place);
     match (found, column) {
-        (Found::External(_), _) => Err(Error::unsupported("a comment on an external table")),
+        (Found::External(definition), column) => {
+            let body = external::commented(&definition, column.as_deref(), comment)?;
+            Ok(transaction.define(external::KIND, &external::key(&place), body, true)?)
+        }
         (Found::Relation(Relation::Table(_)), None) => {
             Ok(transaction.alter_table(&schema, &relation, TableChange::SetComment(comment))?)
         }

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Statement, visit_expressions};
 
 use crate::names::folded;
 use crate::parse;
+use crate::statements::external::is_foreign;
 
 /// What a view or materialized view is defined by.
 pub struct Query<'a> {
@@ -21,6 +22,7 @@ pub struct Query<'a> {
 /// The query of a relation that has one.
 pub fn query(relation: &Relation) -> Option<Query<'_>> {
     match relation {
+        Relation::View(view) if is_foreign(view) => None,
         Relation::View(view) => Some(Query { sql: &view.sql, search_path: &view.search_path }),
         Relation::Table(table) => {
             let stored = table.query.as_ref()?;

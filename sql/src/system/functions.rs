@@ -19,7 +19,6 @@ use super::{
     updatable,
 };
 use crate::error::Result;
-use crate::features;
 use crate::plan::TEMP_SCHEMA;
 
 /// The state that the connection sees now, temp tables under `pg_temp`.
@@ -36,7 +35,7 @@ pub struct Connection {
 
 impl Connection {
     pub(super) fn state(&self) -> Option<Arc<State>> {
-        self.seen.read().ok().and_then(|seen| seen.as_ref().map(features::shown))
+        self.seen.read().ok().and_then(|seen| seen.as_ref().map(super::shown))
     }
 
     pub(super) fn path(&self) -> Vec<String> {
@@ -305,7 +304,7 @@ impl ScalarUDFImpl for OfObject {
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
-        let state = self.seen.read().ok().and_then(|seen| seen.clone());
+        let state = self.seen.read().ok().and_then(|seen| seen.as_ref().map(super::shown));
         let Some((objects, others)) = arrays.split_first() else {
             return Ok(ColumnarValue::Scalar(ScalarValue::Utf8(None)));
         };

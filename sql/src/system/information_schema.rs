@@ -18,6 +18,7 @@ use super::pg_catalog::{Row, Schemas, built_in, filled, schemas};
 use super::{definitions, oid};
 use crate::error::{Error, Result};
 use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
+use crate::statements::external::is_foreign;
 
 /// Lines of a relation's name and its columns.
 const RELATIONS: &str = include_str!("information_schema/relations.txt");
@@ -159,7 +160,7 @@ impl<'a> Objects<'a> {
     fn stored_views(&self) -> Vec<(Placed<'a>, &'a View)> {
         let view = |placed: Placed<'a>| match placed.relation {
             Relation::Table(_) => None,
-            Relation::View(view) => Some((placed, view.as_ref())),
+            Relation::View(view) => (!is_foreign(view)).then(|| (placed, view.as_ref())),
         };
         self.relations().into_iter().filter_map(view).collect()
     }
@@ -190,7 +191,7 @@ impl<'a> Objects<'a> {
             let mut row = self.place(schema, name).to_vec();
             row.extend([
                 ("table_type", text(kind)),
-                ("is_insertable_into", yes(kind != "VIEW")),
+                ("is_insertable_into", yes(!matches!(kind, "VIEW" | "FOREIGN"))),
                 ("is_typed", yes(false)),
             ]);
             row
@@ -201,7 +202,9 @@ impl<'a> Objects<'a> {
                     row(TEMP_SCHEMA, placed.name, "LOCAL TEMPORARY")
                 }
                 (Relation::Table(_), schema) => row(schema, placed.name, "BASE TABLE"),
-                (Relation::View(_), schema) => row(schema, placed.name, "VIEW"),
+                (Relation::View(view), schema) => {
+                    row(schema, placed.name, if is_foreign(view) { "FOREIGN" } else { "VIEW" })
+                }
             });
         let system = built_in::classes().iter().map(|class| match class.kind {
             "r" => row(class.schema, class.name, "BASE TABLE"),

@@ -41,7 +41,7 @@ const INTERNAL: i64 = 12;
 /// The relations that stand in FROM and take named arguments.
 pub fn relations() -> impl Iterator<Item = OwnFunction> {
     let listed = crate::relations::listed().chain(crate::nearest::listed());
-    let listed = listed.chain([crate::models::listed()]);
+    let listed = listed.chain([crate::models::listed()]).chain(crate::features::LISTED);
     listed.map(|(name, arguments, comment)| OwnFunction {
         name,
         kind: "f",

@@ -18,7 +18,6 @@ use super::functions::{Seen, find, named};
 use super::oid;
 use crate::access::{self, Authority, BOOTSTRAP, Object, Privileges, RoleId};
 use crate::error::Error;
-use crate::features;
 
 /// The user's name and rights.
 pub type WhoIsIt = Arc<dyn Fn() -> (String, Arc<Authority>) + Send + Sync>;
@@ -118,7 +117,7 @@ impl ScalarUDFImpl for Rights {
         let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
         let rows = arrays.first().map_or(0, |array| array.len());
         let seen = self.seen.read().ok();
-        let state = seen.and_then(|seen| seen.as_ref().map(features::shown));
+        let state = seen.and_then(|seen| seen.as_ref().map(super::shown));
         let call = Call { name: self.name, who: (self.who)() };
         let mut names = Vec::with_capacity(rows);
         let mut answers = Vec::with_capacity(rows);

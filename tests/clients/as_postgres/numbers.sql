@@ -58,3 +58,7 @@ select case when i2 <> 0 then i4 / i2 end as x from amounts order by id;
 select count(*) from amounts where i2 <> 0 and i4 / i2 > 0 and n / i2 > 0 and f / i2 > 0 and i8 / i2 > 0 and i4 / i2 > 0 and n / i2 > 0 and f / i2 > 0 and i8 / i2 > 0;
 select 1.5 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 > 5 as a;
 select -2147483648 as a, pg_typeof(-2147483648), pg_typeof(-2147483649), pg_typeof(-9223372036854775808), pg_typeof(9223372036854775808);
+select 1e23::float8, 5e22::float8, -8.41e21::float8, 1e22::float8, 18014398509481988::float8, 1152921504606847232::float8;
+select 33554448::float4, 16777220::float4, 67108872::float4, 8589973000::float4, 1e30::float4;
+select x::float8, x::float4 from (select 9007199254740992 + i * 2 + (i % 3) * 1000000007 as x from generate_series(1, 400) i) as of_i;
+select (2::float8 ^ p + 2::float8 ^ (p - 50) * i) as x from generate_series(53, 75) p, generate_series(1, 40) i order by p, i;

@@ -68,3 +68,9 @@ select row(null, null) is null as a, row(1, null) is null as b, row(1, 2) is not
 select id from counts where (s, b) is null order by id;
 select id from counts where (s, b) is not null order by id;
 select id from counts where row(n, s) is not null order by id;
+select * from GENERATE_SERIES(1, 2);
+select * from GENERATE_SERIES(1, 2) as a(x);
+select count(*) from GENERATE_SERIES(1, 20) a, Pg_Catalog.GENERATE_SERIES(1, 3) as b;
+select * from "generate_series"(1, 2);
+select * from "GENERATE_SERIES"(1, 2);
+select x::date from GENERATE_SERIES(timestamp '2024-01-01', '2024-01-05', interval '2 days') as x;

@@ -63,3 +63,15 @@ create table jc as select x, f / 2 as h, n * 2 as n2, d + interval '1 day' as t1
 select * from jc order by x;
 drop view jv;
 drop table ja, jb, jc;
+select pg_typeof(row_number() over ()), pg_typeof(rank() over ()), pg_typeof(dense_rank() over ()), pg_typeof(ntile(2) over ());
+select ntile(2) over (order by x) as n, row_number() over (order by x) as r from generate_series(1, 3) as x order by r;
+select * from (select x, row_number() over (partition by x % 2 order by x desc) as r, sum(x) over (order by x) as s from generate_series(1, 6) as x) as ranked where r <= 2 order by x;
+select rank() over (order by x % 2) + 1 as a, dense_rank() over (order by x % 2) * 2.5 as b from generate_series(1, 4) as x order by row_number() over (order by x);
+select sum(r) as s from (select rank() over (order by x % 3) as r from generate_series(1, 9) as x) as ranks;
+select distinct on (k) k, row_number() over (order by k) from (values (1), (1), (2)) as v(k) order by k, row_number() over (order by k);
+set timezone = 'Europe/Berlin';
+show timezone;
+reset timezone;
+show datestyle;
+show intervalstyle;
+show search_path;

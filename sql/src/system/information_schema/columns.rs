@@ -12,6 +12,7 @@ use super::{Objects, Placed, rows_of, text, yes};
 use crate::error::{Error, Result};
 use crate::plan::TEMP_SCHEMA;
 use crate::sequences::{self, Identity};
+use crate::statements::external::is_foreign;
 use crate::system::defaults;
 use crate::system::pg_catalog::{self, Row, built_in};
 use crate::types::describe;
@@ -120,6 +121,7 @@ impl Objects<'_> {
         for placed in self.relations() {
             let kind = match placed.relation {
                 Relation::Table(_) => "TABLE",
+                Relation::View(view) if is_foreign(view) => "TABLE",
                 Relation::View(_) => "VIEW",
             };
             for (index, (field, _)) in fields(&placed).into_iter().enumerate() {

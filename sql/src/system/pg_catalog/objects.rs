@@ -1,5 +1,6 @@
 //! The lake's schemas, tables, views, columns, constraints and comments as rows of `pg_catalog`.
 
+mod foreign;
 mod keys;
 mod of_system;
 mod progress;
@@ -17,6 +18,7 @@ use super::Row;
 use crate::pg_type::PgType;
 use crate::plan::{Environment, Lakes, TEMP_SCHEMA};
 use crate::sequences::Identity;
+use crate::statements::external::is_foreign;
 use crate::system::defaults;
 use crate::system::definitions::{self, Query};
 use crate::system::{self, OwnFunction, oid};
@@ -38,6 +40,9 @@ pub(super) fn rows(environment: &Environment, lakes: &Lakes, name: &str) -> Vec<
         "pg_indexes" => view.indexes(),
         "pg_stat_progress_create_index" => view.index_builds(),
         "pg_description" => view.descriptions(),
+        "pg_foreign_data_wrapper" => view.foreign_wrappers(),
+        "pg_foreign_server" => view.foreign_servers(),
+        "pg_foreign_table" => view.foreign_tables(),
         "pg_rewrite" => view.rules(),
         "pg_depend" => view.dependencies(),
         "pg_sequence" => view.pg_sequence(),
@@ -150,16 +155,19 @@ impl<'a> Objects<'a> {
                     let kind = if table.query.is_some() { "m" } else { "r" };
                     (kind, table.columns.len(), checks, !keys(table).is_empty())
                 }
-                Relation::View(view) => ("v", view.columns.len(), 0, false),
+                Relation::View(view) => {
+                    let kind = if is_foreign(view) { "f" } else { "v" };
+                    (kind, view.columns.len(), 0, false)
+                }
             };
             let mut row = class(&placed, placed.oid, placed.name, kind);
             row.extend([
                 ("reltype", oid::of_row_type(placed.oid).into()),
-                ("relam", ScalarValue::from(if kind == "v" { 0_i64 } else { 2 })),
+                ("relam", ScalarValue::from(if matches!(kind, "v" | "f") { 0_i64 } else { 2 })),
                 ("relnatts", count(columns)),
                 ("relchecks", count(checks)),
                 ("relhasindex", indexed.into()),
-                ("relhasrules", (kind != "r").into()),
+                ("relhasrules", matches!(kind, "v" | "m").into()),
                 ("relhastriggers", referring.contains(&placed.oid).into()),
                 ("reltuples", ScalarValue::Float32(Some(-1.0))),
             ]);

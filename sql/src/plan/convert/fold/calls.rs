@@ -18,6 +18,7 @@ pub(super) fn replaced(call: &ast::Function) -> Option<Expr> {
         .or_else(|| clock::call(call))
         .or_else(|| type_call(call))
         .or_else(|| modulo(call))
+        .or_else(|| ranked(call))
 }
 
 /// `mod(a, b)` is `a % b`.
@@ -60,6 +61,17 @@ fn type_call(call: &ast::Function) -> Option<Expr> {
         _ => return None,
     };
     arguments(call).map(|[value]| cast(value, data_type))
+}
+
+/// A window function that the engine counts without a sign, as Postgres' type of it.
+fn ranked(call: &ast::Function) -> Option<Expr> {
+    call.over.as_ref()?;
+    let is_one = |names: &[&str]| names.iter().any(|name| is(call, name));
+    let of = match is_one(&["ntile"]) {
+        true => DataType::Int4(None),
+        false => is_one(&["row_number", "rank", "dense_rank"]).then_some(DataType::Int8(None))?,
+    };
+    Some(cast(Expr::Function(call.clone()), of))
 }
 
 /// Postgres' names for the engine's.

@@ -35,6 +35,7 @@ const SETS: &[(&str, &str)] = &[
     ("string_to_table", "string_to_array"),
     (sets::PARTITION_ANCESTORS, sets::PARTITION_ANCESTORS),
     (sets::EXPAND_ARRAY, sets::EXPAND_ARRAY),
+    (sets::OPTIONS, sets::OPTIONS),
     (sets::PARTITION_TREE, sets::PARTITION_TREE),
     (sets::TOKEN_TYPES, sets::TOKEN_TYPES),
 ];
