@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 use catalog::types::civil;
 use chrono::{DateTime, Offset, TimeZone};
 
-use crate::wire::number::{integer, padded};
+use crate::wire::number::{integer, padded, pair};
 use crate::wire::value::Zone;
 
 /// Days from 1970-01-01 to 2000-01-01, where Postgres counts from.
@@ -81,10 +81,35 @@ pub fn timestamp(out: &mut BytesMut, us: i64) {
 }
 
 fn day_and_time(out: &mut BytesMut, us: i64) -> bool {
-    let before_christ = day(out, us.div_euclid(DAY_US));
+    let (days, us) = (us.div_euclid(DAY_US), us.rem_euclid(DAY_US));
+    if let (year @ 1..10_000, month, day) = civil(days) {
+        at_once(out, [year.unsigned_abs(), month, day], us.unsigned_abs());
+        return false;
+    }
+    let before_christ = day(out, days);
     out.put_u8(b' ');
-    time(out, us.rem_euclid(DAY_US));
+    time(out, us);
     before_christ
+}
+
+/// `2024-02-03 04:05:06`, and a fraction: what nearly every timestamp is, in one piece.
+fn at_once(out: &mut BytesMut, [year, month, day]: [u64; 3], us: u64) {
+    let seconds = us / 1_000_000;
+    let mut text = *b"0000-00-00 00:00:00";
+    let parts = [
+        (0, year / 100),
+        (2, year % 100),
+        (5, month),
+        (8, day),
+        (11, seconds / 3_600),
+        (14, seconds / 60 % 60),
+        (17, seconds % 60),
+    ];
+    for (at, number) in parts {
+        text[at..at + 2].copy_from_slice(&pair(number));
+    }
+    out.put_slice(&text);
+    fraction(out, us % 1_000_000);
 }
 
 /// timestamptz in a zone, with its offset.

@@ -2,37 +2,67 @@
 
 use bytes::{BufMut, BytesMut};
 
+/// The two digits of every number below a hundred.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
+/// The two digits of a number below a hundred.
+pub fn pair(number: u64) -> [u8; 2] {
+    PAIRS[number as usize % 100]
+}
+
+/// Room for the digits of any number of 64 bits, and a sign.
+type Room = [u8; 20];
+
+/// Writes digits to the end of the room; says where they begin.
+fn digits(room: &mut Room, value: u64) -> usize {
+    let (mut at, mut rest) = (room.len(), value);
+    while rest >= 10 {
+        at -= 2;
+        room[at..at + 2].copy_from_slice(&pair(rest));
+        rest /= 100;
+    }
+    if rest > 0 || at == room.len() {
+        at -= 1;
+        room[at] = b'0' + rest as u8;
+    }
+    at
+}
+
 /// An integer in decimal.
 pub fn integer(out: &mut BytesMut, value: i64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = value.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let mut room = [0; 20];
+    let mut at = digits(&mut room, value.unsigned_abs());
     if value < 0 {
         at -= 1;
-        digits[at] = b'-';
+        room[at] = b'-';
     }
-    out.put_slice(&digits[at..]);
+    out.put_slice(&room[at..]);
 }
 
 /// A number of at least `width` digits.
 pub fn padded(out: &mut BytesMut, value: u64, width: usize) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    let mut rest = value;
-    while rest > 0 {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
+    let mut room = [b'0'; 20];
+    let at = digits(&mut room, value);
+    out.put_slice(&room[at.min(room.len() - width)..]);
+}
+
+/// numeric of few digits, of which `scale` are behind the point.
+pub fn short_decimal(out: &mut BytesMut, unscaled: i64, scale: i8) {
+    let mut room = [0; 20];
+    let at = digits(&mut room, unscaled.unsigned_abs());
+    if unscaled < 0 {
+        out.put_u8(b'-');
     }
-    out.put_slice(&digits[at.min(digits.len() - width)..]);
+    // All are digits.
+    decimal(out, std::str::from_utf8(&room[at..]).unwrap_or_default(), scale);
 }
 
 /// float8: the shortest digits that read back the same, by Ryu (U. Adams, PLDI 2018). So does
@@ -49,7 +79,11 @@ pub fn float8(out: &mut BytesMut, value: f64) {
         let longer = (1..17).map(|after| format!("{value:.after$e}")).find(fits);
         return float(out, longer.as_deref().unwrap_or(shortest), 15);
     }
-    float(out, shortest, 15);
+    // Ryu's own form is plain there.
+    match (1e-4..1e15).contains(&value) {
+        true => plain(out, shortest),
+        false => float(out, shortest, 15),
+    }
 }
 
 /// float4: the same; it goes to exponents earlier.
@@ -65,7 +99,15 @@ pub fn float4(out: &mut BytesMut, value: f32) {
         let longer = (1..9).map(|after| format!("{value:.after$e}")).find(fits);
         return float(out, longer.as_deref().unwrap_or(shortest), 6);
     }
-    float(out, shortest, 6);
+    match (1e-4..1e6).contains(&value) {
+        true => plain(out, shortest),
+        false => float(out, shortest, 6),
+    }
+}
+
+/// `125.0` without what is nothing behind the point.
+fn plain(out: &mut BytesMut, shortest: &str) {
+    out.put_slice(shortest.strip_suffix(".0").unwrap_or(shortest).as_bytes());
 }
 
 /// The mantissa and the exponent of 2 of a positive number that is not subnormal.

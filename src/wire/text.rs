@@ -23,8 +23,8 @@ pub fn write(out: &mut BytesMut, cells: &Cells, row: usize) {
         Kind::Decimal(array, scale) => {
             let unscaled = array.value(row);
             match i64::try_from(unscaled) {
-                Ok(small) if *scale == 0 => number::integer(out, small),
-                Ok(_) | Err(_) => decimal(out, &unscaled, *scale),
+                Ok(small) => number::short_decimal(out, small, *scale),
+                Err(_) => decimal(out, &unscaled, *scale),
             }
         }
         Kind::BigDecimal(array, scale) => decimal(out, &array.value(row), *scale),

@@ -7,6 +7,7 @@
 //!   window of t1           [  0  +   1  ]                        a window is a run of cells
 //!   window of t2                 [  1   +    2   ]
 //! ```
+//! What is between windows, as after t1 and before t3 - w, is no cell.
 //!
 //! A row is added to the state of its cell, so that rows may come in any order and in any number of
 //! streams, whose states are merged; memory is that of the labels. At the end the windows of a
@@ -70,8 +71,13 @@ pub struct Windows {
     starts: Vec<usize>,
     /// Ascending within a slot.
     cuts: Vec<i128>,
+    /// Of each cut, the cell behind it; `BETWEEN` if no window has it.
+    numbers: Vec<usize>,
     cells: usize,
 }
+
+/// Of a cut behind which is no cell.
+const BETWEEN: usize = usize::MAX;
 
 /// A window's way over the cells.
 enum Step {
@@ -85,18 +91,20 @@ enum Step {
 
 impl Windows {
     /// Bytes that a label needs, beside two states.
-    pub const BYTES: usize = 2 * size_of::<i128>() + size_of::<usize>();
+    pub const BYTES: usize = 2 * (size_of::<i128>() + size_of::<usize>()) + size_of::<usize>();
 
     /// The windows of all labels.
     pub fn new(labels: &Labels, frame: Frame) -> Self {
         if frame.known {
             let cells = 2 * labels.place_count();
-            return Self { frame, starts: Vec::new(), cuts: Vec::new(), cells };
+            let (starts, cuts, numbers) = (Vec::new(), Vec::new(), Vec::new());
+            return Self { frame, starts, cuts, numbers, cells };
         }
-        let (mut starts, mut cuts) = (vec![0], Vec::new());
+        let (mut starts, mut cuts, mut numbers) = (vec![0], Vec::new(), Vec::new());
+        let mut cells = 0;
         for places in labels.slots() {
             let first = cuts.len();
-            for place in places {
+            for place in places.clone() {
                 let t = labels.time(place as u32);
                 cuts.extend([frame.begin(t), frame.end(t)]);
             }
@@ -105,9 +113,22 @@ impl Windows {
             let kept = first + deduplicated(of_slot);
             cuts.truncate(kept);
             starts.push(kept);
+            // Both ends of windows ascend with their labels' times.
+            let (mut begun, mut ended) = (places.start, places.start);
+            for cut in &cuts[first..] {
+                let time = |place: usize| labels.time(place as u32);
+                while begun < places.end && frame.begin(time(begun)) <= *cut {
+                    begun += 1;
+                }
+                while ended < places.end && frame.end(time(ended)) <= *cut {
+                    ended += 1;
+                }
+                let covered = begun > ended;
+                numbers.push(if covered { cells } else { BETWEEN });
+                cells += usize::from(covered);
+            }
         }
-        let cells = cuts.len();
-        Self { frame, starts, cuts, cells }
+        Self { frame, starts, cuts, numbers, cells }
     }
 
     /// How many states a stream of rows needs, one a cell.
@@ -117,7 +138,8 @@ impl Windows {
 
     /// The most cells that a key's windows slide over.
     pub fn largest(&self) -> usize {
-        self.starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+        let cells = |slot: &[usize]| (slot[0]..slot[1]).filter_map(|cut| self.cell(cut)).count();
+        self.starts.windows(2).map(cells).max().unwrap_or(0)
     }
 
     /// Calls `put` with each cell that a row of the key at `slot` is to be added to; none if no
@@ -138,8 +160,10 @@ impl Windows {
         let Some((start, end)) = self.slot(slot as usize) else { return };
         let before = |cut: &i128| self.frame.is_after(ts, *cut);
         let passed = start + self.cuts[start..end].partition_point(before);
-        if start < passed && passed < end {
-            put(passed - 1);
+        if start < passed
+            && let Some(cell) = self.cell(passed - 1)
+        {
+            put(cell);
         }
     }
 
@@ -179,6 +203,11 @@ impl Windows {
         }
     }
 
+    /// The cell behind a cut.
+    fn cell(&self, cut: usize) -> Option<usize> {
+        self.numbers.get(cut).copied().filter(|number| *number != BETWEEN)
+    }
+
     fn slot(&self, slot: usize) -> Option<(usize, usize)> {
         Some((*self.starts.get(slot)?, *self.starts.get(slot.checked_add(1)?)?))
     }
@@ -192,11 +221,11 @@ impl Windows {
             for place in places {
                 let t = labels.time(place as u32);
                 while cuts[next] < self.frame.end(t) {
-                    take(Step::In(start + next));
+                    self.cell(start + next).into_iter().for_each(|cell| take(Step::In(cell)));
                     next += 1;
                 }
                 while cuts[begin] < self.frame.begin(t) {
-                    take(Step::Out(start + begin));
+                    self.cell(start + begin).into_iter().for_each(|cell| take(Step::Out(cell)));
                     begin += 1;
                 }
                 take(Step::Place);

@@ -167,3 +167,21 @@ proptest! {
         prop_assert_eq!(answer(&case), naive(&case));
     }
 }
+
+#[test]
+fn between_windows_there_is_no_cell() {
+    let labels = Labels::new(1, &[0, 0, 0], &[100, 10, 102]);
+    let frame = Frame { width: Some(5), gap: 0, excludes_end: false, known: false };
+    let windows = Windows::new(&labels, frame);
+    // (5, 10], (95, 97], (97, 100], (100, 102]
+    assert_eq!((windows.cells(), windows.largest()), (4, 4));
+    let cells = |ts| {
+        let mut found = Vec::new();
+        windows.place(&labels, 0, (ts, None), |cell| found.push(cell));
+        found
+    };
+    for outside in [i64::MIN, 5, 11, 50, 95, 103, i64::MAX] {
+        assert!(cells(outside).is_empty(), "{outside}");
+    }
+    assert_eq!([6, 10, 96, 98, 101].map(cells), [[0], [0], [1], [2], [3]]);
+}
