@@ -240,3 +240,37 @@ fn tolerance(distance: Distance) -> Tolerance {
 fn malformed(reason: &str) -> DataFusionError {
     DataFusionError::Plan(format!("an AS OF join cannot be read: {reason}"))
 }
+
+impl Gathered {
+    /// A number of the function, and of a list's the number of its values.
+    fn code(self) -> (u32, u64) {
+        match self {
+            Self::Count => (0, 0),
+            Self::Distinct => (1, 0),
+            Self::Sum => (2, 0),
+            Self::Avg => (3, 0),
+            Self::Stddev => (4, 0),
+            Self::Min => (5, 0),
+            Self::Max => (6, 0),
+            Self::Last(limit) => (7, limit as u64),
+            Self::First(limit) => (8, limit as u64),
+        }
+    }
+
+    /// The function of such numbers.
+    fn of_code(code: u32, limit: u64) -> Option<Self> {
+        let limit = usize::try_from(limit).ok()?;
+        let all = [
+            Self::Count,
+            Self::Distinct,
+            Self::Sum,
+            Self::Avg,
+            Self::Stddev,
+            Self::Min,
+            Self::Max,
+            Self::Last(limit),
+            Self::First(limit),
+        ];
+        all.get(usize::try_from(code).ok()?).copied()
+    }
+}

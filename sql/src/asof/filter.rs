@@ -41,7 +41,7 @@ pub(super) fn expression(
 ) -> EngineResult<Arc<dyn PhysicalExpr>> {
     let schema = rows.schema();
     let known = StatisticsContext::new().compute(rows, &StatisticsArgs::new())?;
-    let mut filter = time(terms, labels, &known)?;
+    let mut filter = time(terms, labels, (&schema, &known))?;
     for (index, (_, row)) in terms.keys.iter().enumerate() {
         let values: Vec<&ArrayRef> = keys.iter().filter_map(|k| k.get(index)).collect();
         let Some(first) = values.first() else { continue };
@@ -116,7 +116,11 @@ fn range(side: &Side, low: Option<ScalarValue>, high: Option<ScalarValue>) -> Fi
 }
 
 /// Times that some label may match.
-fn time(terms: &Terms, labels: &Labels, known: &Statistics) -> EngineResult<Filter> {
+fn time(
+    terms: &Terms,
+    labels: &Labels,
+    (schema, known): (&Schema, &Statistics),
+) -> EngineResult<Filter> {
     let Some((first, last)) = labels.span() else { return Ok(None) };
     if terms.time_type.is_floating() {
         return Ok(None);
@@ -136,8 +140,9 @@ fn time(terms: &Terms, labels: &Labels, known: &Statistics) -> EngineResult<Filt
         Direction::Forward => (Some(first), newest),
         Direction::Nearest => (oldest, newest),
     };
+    let of_row = terms.time.1.data_type(schema)?;
     let value = |ticks: Option<i64>| match ticks {
-        Some(ticks) => of_ticks(ticks, &terms.time_type),
+        Some(ticks) => of_ticks(ticks, &of_row),
         None => Ok(None),
     };
     let (low, high) = telling(&terms.time.1, (value(low)?, value(high)?), known);

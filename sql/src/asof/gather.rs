@@ -27,7 +27,9 @@ use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, Float64Type}
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result as EngineResult, internal_err};
 use datafusion::execution::memory_pool::MemoryReservation;
-use kernels::asof::{Ends, Extremes, Instant, Labels, Spread, Whole, Windows, merge_cells};
+use kernels::asof::{
+    Ends, Extremes, Instant, Labels, Spread, State, Total, Whole, Windows, merge_cells,
+};
 
 use crate::error::Error;
 
@@ -97,38 +99,6 @@ impl Gathered {
         })
     }
 
-    /// A number of the function, and of a list's the number of its values.
-    pub(super) fn code(self) -> (u32, u64) {
-        match self {
-            Self::Count => (0, 0),
-            Self::Distinct => (1, 0),
-            Self::Sum => (2, 0),
-            Self::Avg => (3, 0),
-            Self::Stddev => (4, 0),
-            Self::Min => (5, 0),
-            Self::Max => (6, 0),
-            Self::Last(limit) => (7, limit as u64),
-            Self::First(limit) => (8, limit as u64),
-        }
-    }
-
-    /// The function of such numbers.
-    pub(super) fn of_code(code: u32, limit: u64) -> Option<Self> {
-        let limit = usize::try_from(limit).ok()?;
-        let all = [
-            Self::Count,
-            Self::Distinct,
-            Self::Sum,
-            Self::Avg,
-            Self::Stddev,
-            Self::Min,
-            Self::Max,
-            Self::Last(limit),
-            Self::First(limit),
-        ];
-        all.get(usize::try_from(code).ok()?).copied()
-    }
-
     /// Empty states for as many cells.
     pub(super) fn cells(self, argument: &Field, count: usize) -> EngineResult<Cells> {
         let of = argument.data_type();
@@ -136,7 +106,8 @@ impl Gathered {
         let states = match self {
             Self::Count => States::Counts(vec![0; count]),
             Self::Sum if is_whole => States::Wholes(vec![Whole::default(); count]),
-            Self::Sum | Self::Avg | Self::Stddev => States::Spreads(vec![Spread::default(); count]),
+            Self::Sum | Self::Avg => States::Totals(vec![Total::default(); count]),
+            Self::Stddev => States::Spreads(vec![Spread::default(); count]),
             Self::Min | Self::Max => States::Extremes(vec![Extremes::default(); count]),
             Self::Last(_) | Self::First(_) => States::Ends(vec![Ends::default(); count]),
             Self::Distinct => States::Distinct(vec![HashSet::new(); count]),
@@ -174,6 +145,23 @@ impl fmt::Display for Gathered {
     }
 }
 
+/// The answer of each place from its window's state, and NULL behind them.
+fn numbers<S: State>(
+    windows: &Windows,
+    labels: &Labels,
+    cells: &[S],
+    answer: impl Fn(&S) -> Option<f64>,
+) -> ArrayRef {
+    let mut answers = Vec::with_capacity(labels.place_count() + 1);
+    windows.slide(labels, cells, |state| answers.push(answer(&state)));
+    answers.push(None);
+    Arc::new(Float64Array::from(answers))
+}
+
+fn floats(values: &ArrayRef) -> EngineResult<Float64Array> {
+    Ok(cast(values, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+}
+
 fn undefined(function: &str, of: &DataType) -> Error {
     let of = crate::types::describe(&Field::new("", of.clone(), true)).data_type;
     Error::new("42883", format!("function {function}({of}) does not exist"))
@@ -194,6 +182,7 @@ pub(super) struct Cells {
 enum States {
     Counts(Vec<u64>),
     Wholes(Vec<Whole>),
+    Totals(Vec<Total>),
     Spreads(Vec<Spread>),
     Extremes(Vec<Extremes<Value>>),
     Ends(Vec<Ends<Value>>),
@@ -210,6 +199,7 @@ impl Cells {
             States::Counts(_) => size_of::<u64>(),
             States::Wholes(_) => size_of::<Whole>(),
             // The sums have a few parts.
+            States::Totals(_) => 3 * size_of::<Total>(),
             States::Spreads(_) => 3 * size_of::<Spread>(),
             States::Extremes(_) => size_of::<Extremes<Value>>(),
             States::Ends(_) => size_of::<Ends<Value>>(),
@@ -248,9 +238,12 @@ impl Cells {
                 let values = values.as_primitive::<Decimal128Type>();
                 rows.for_each(|(row, cell, _)| states[cell].push(values.value(row)));
             }
+            States::Totals(states) => {
+                let values = floats(values)?;
+                rows.for_each(|(row, cell, _)| states[cell].push(values.value(row)));
+            }
             States::Spreads(states) => {
-                let values = cast(values, &DataType::Float64)?;
-                let values = values.as_primitive::<Float64Type>();
+                let values = floats(values)?;
                 rows.for_each(|(row, cell, _)| states[cell].push(values.value(row)));
             }
             States::Extremes(_) | States::Ends(_) | States::Distinct(_) => {
@@ -304,6 +297,7 @@ impl Cells {
         match (&mut self.states, &other.states) {
             (States::Counts(states), States::Counts(others)) => merge_cells(states, others),
             (States::Wholes(states), States::Wholes(others)) => merge_cells(states, others),
+            (States::Totals(states), States::Totals(others)) => merge_cells(states, others),
             (States::Spreads(states), States::Spreads(others)) => merge_cells(states, others),
             (States::Extremes(states), States::Extremes(others)) => merge_cells(states, others),
             (States::Ends(states), States::Ends(others)) => merge_cells(states, others),
@@ -342,17 +336,11 @@ impl Cells {
                 sums.push(None);
                 self.sums(sums)?
             }
-            States::Spreads(cells) => {
-                let mut answers = Vec::with_capacity(places);
-                let answer = |spread: Spread| match self.function {
-                    Gathered::Sum => spread.sum(),
-                    Gathered::Avg => spread.mean(),
-                    _ => spread.deviation(),
-                };
-                windows.slide(labels, cells, |state| answers.push(answer(state)));
-                answers.push(None);
-                Arc::new(Float64Array::from(answers))
-            }
+            States::Totals(cells) => match self.function {
+                Gathered::Sum => numbers(windows, labels, cells, Total::sum),
+                _ => numbers(windows, labels, cells, Total::mean),
+            },
+            States::Spreads(cells) => numbers(windows, labels, cells, Spread::deviation),
             States::Extremes(cells) => self.extremes(cells, windows, labels, memory)?,
             States::Ends(cells) => self.lists(cells, windows, labels, memory)?,
         })

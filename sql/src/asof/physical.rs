@@ -80,7 +80,7 @@ impl ExtensionPlanner for Joins {
         if !times::is_supported(&time_type) || time_type != row.get_type(of_right)? {
             return internal_err!("the times of an AS OF join were not coerced");
         }
-        let time = pair(&label, &row)?;
+        let time = pair(&bare(label, of_left)?, &bare(row, of_right)?)?;
         let distance = |constant: &Expr| {
             let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
                 return internal_err!("the session has no state");
@@ -149,6 +149,19 @@ fn times_of(node: &AsOf) -> EngineResult<(Expr, Operator, Expr)> {
         }
         time => across(time, node.left.schema()),
     }
+}
+
+/// A time without a zone in place of the instant in UTC that it is cast to: it has the same ticks,
+/// and is cast value by value.
+fn bare(time: Expr, schema: &DFSchema) -> EngineResult<Expr> {
+    let Expr::Cast(cast) = unaliased(&time) else { return Ok(time) };
+    let same = match (cast.expr.get_type(schema)?, cast.field.data_type()) {
+        (DataType::Timestamp(from, None), DataType::Timestamp(to, Some(zone))) => {
+            from == *to && matches!(zone.as_ref(), "UTC" | "+00:00")
+        }
+        _ => false,
+    };
+    Ok(if same { cast.expr.as_ref().clone() } else { time })
 }
 
 fn cast_to(expression: Expr, to: &DataType, schema: &DFSchema) -> EngineResult<Expr> {

@@ -29,7 +29,7 @@ mod windows;
 mod winners;
 
 pub use labels::{Cursor, Labels, NOWHERE};
-pub use states::{Ends, Extremes, Instant, Spread, Sum, Whole};
+pub use states::{Ends, Extremes, Instant, Spread, Sum, Total, Whole};
 pub use time::{Axis, float_of, time_of_float};
 pub use windows::{Frame, State, Windows, merge_cells};
 pub use winners::{Match, Settled, Winners};

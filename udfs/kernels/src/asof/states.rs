@@ -114,25 +114,18 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - (sum - of_b)) + (b - of_b))
 }
 
-/// Count, sum and sum of squares, both exact: for mean and standard deviation.
+/// Count and exact sum: for sum and mean.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Spread {
+pub struct Total {
     count: u64,
     sum: Sum,
-    squares: Sum,
 }
 
-impl Spread {
+impl Total {
     /// Adds a value.
     pub fn push(&mut self, value: f64) {
         self.count += 1;
         self.sum.push(value);
-        self.squares.push_product(value, value);
-    }
-
-    /// How many values there are.
-    pub fn count(&self) -> u64 {
-        self.count
     }
 
     /// None of nothing.
@@ -144,21 +137,44 @@ impl Spread {
     pub fn mean(&self) -> Option<f64> {
         Some(self.sum()? / self.count as f64)
     }
+}
+
+impl State for Total {
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum.merge(&other.sum);
+    }
+}
+
+/// Count, sum and sum of squares, both exact: for the standard deviation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Spread {
+    total: Total,
+    squares: Sum,
+}
+
+impl Spread {
+    /// Adds a value.
+    pub fn push(&mut self, value: f64) {
+        self.total.push(value);
+        self.squares.push_product(value, value);
+    }
 
     /// Of a sample: `(nΣx² - (Σx)²) / n(n - 1)`, whose numerator is exact until it is rounded; None
     /// of fewer than two.
     pub fn variance(&self) -> Option<f64> {
-        if self.count < 2 {
+        let Total { count, sum } = &self.total;
+        if *count < 2 {
             return None;
         }
-        if self.sum.beyond.is_some() || self.squares.beyond.is_some() {
+        if sum.beyond.is_some() || self.squares.beyond.is_some() {
             return Some(f64::NAN);
         }
-        let count = self.count as f64;
+        let count = *count as f64;
         let mut numerator = Sum::default();
         self.squares.parts.iter().for_each(|part| numerator.push_product(*part, count));
-        for part in &self.sum.parts {
-            self.sum.parts.iter().for_each(|other| numerator.push_product(*part, -other));
+        for part in &sum.parts {
+            sum.parts.iter().for_each(|other| numerator.push_product(*part, -other));
         }
         Some(numerator.value() / (count * (count - 1.0)))
     }
@@ -171,8 +187,7 @@ impl Spread {
 
 impl State for Spread {
     fn merge(&mut self, other: &Self) {
-        self.count += other.count;
-        self.sum.merge(&other.sum);
+        self.total.merge(&other.total);
         self.squares.merge(&other.squares);
     }
 }
