@@ -298,7 +298,8 @@ fn worded(message: &str, otherwise: &'static str) -> Error {
 }
 
 /// Postgres' hint for a function that is not there with such arguments.
-const NO_MATCH: &str = "No function matches the given name and argument types. You might need to add explicit type casts.";
+const NO_MATCH: &str = "No function matches the given name and argument types. \
+    You might need to add explicit type casts.";
 
 fn from_schema(error: &SchemaError) -> Error {
     match error {

@@ -8,7 +8,6 @@ mod place;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
@@ -301,16 +300,12 @@ pub(crate) fn parameter(value: &ScalarValue, of: Option<&FieldRef>) -> ScalarAnd
     ScalarAndMetadata::new(value.clone(), reference.map(|field| field.metadata().into()))
 }
 
-/// The plan with its parameters filled in, for a statement that began at `now`.
+/// The plan with its parameters filled in.
 pub(crate) fn bind(
     engine: &SessionState,
-    now: DateTime<Utc>,
     plan: Plan,
-    mut values: Vec<ScalarAndMetadata>,
+    values: Vec<ScalarAndMetadata>,
 ) -> Result<Plan, Error> {
-    if let Plan::Optimized(Optimized { calls, .. }) = &plan {
-        values.extend(plan::answers(engine, now, calls)?);
-    }
     if values.is_empty() {
         return Ok(plan);
     }
@@ -335,10 +330,10 @@ pub(crate) fn bind(
             for step in &mut steps {
                 fill(&mut step.change, filled)?;
             }
-            Plan::With(steps, Box::new(bind(engine, now, *rest, values)?))
+            Plan::With(steps, Box::new(bind(engine, *rest, values)?))
         }
         Plan::Explain(explain, inner) => {
-            Plan::Explain(explain, Box::new(bind(engine, now, *inner, values)?))
+            Plan::Explain(explain, Box::new(bind(engine, *inner, values)?))
         }
         Plan::Command | Plan::Late | Plan::CopyIn(_) | Plan::CopyOut(..) => plan,
     })

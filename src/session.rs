@@ -256,8 +256,13 @@ impl Session {
         let plan = self.ready(prepared, parameters).await?;
         let writes = plan.changes();
         let value = |(at, value)| run::parameter(value, prepared.parameters.get(at));
-        let values = parameters.iter().enumerate().map(value).collect();
-        let plan = run::bind(&self.engine, self.now(), plan, values)?;
+        let mut values: Vec<_> = parameters.iter().enumerate().map(value).collect();
+        if let Plan::Optimized(Optimized { calls, .. }) = &plan
+            && !calls.is_empty()
+        {
+            values.extend(sql::plan::answers(&self.engine, self.now(), calls)?);
+        }
+        let plan = run::bind(&self.engine, plan, values)?;
         self.depend(&plan)?;
         if let Plan::Optimized(Optimized { plan, schema, .. }) = plan {
             return run::optimized(&self.engine, &plan, schema).await;

@@ -25,7 +25,7 @@ DAYS = 30
 COLUMNS = ["a", "b", "c", "d"]
 
 
-def main():
+def main(compare):
     given = [int(argument) for argument in sys.argv[1:]]
     labels, rows, keys, rounds = given + [1_000_000, 10_000_000, 100_000, 3][len(given):]
     duck = duckdb.connect()
@@ -137,4 +137,4 @@ def agree(name, answers):
 
 
 if __name__ == "__main__":
-    main()
+    main(compare)

@@ -164,11 +164,10 @@ impl Session {
         types: Vec<Option<FieldRef>>,
     ) -> Result<Prepared, Error> {
         self.check_not_failed(statement)?;
-        let types = match &statement.parsed {
+        let mut types = match &statement.parsed {
             Parsed::Sql(sql) => sql::plan::parameter_types(sql, types),
             Parsed::Own(_) => types,
         };
-        let mut types = types;
         let plan = match self.plan(statement, &types).await {
             Err(error) => match self.awaits(statement) {
                 Some(count) => {

@@ -107,25 +107,31 @@ fn literal(value: &ScalarValue) -> Option<Expr> {
     }
     match value {
         ScalarValue::Boolean(Some(flag)) => plain(Value::Boolean(*flag)),
-        ScalarValue::Int16(_) | ScalarValue::Int32(_) | ScalarValue::Int64(_) => {
-            parse::parse_expression(&value.to_string()).ok()
-        }
-        ScalarValue::Float64(Some(number)) if number.is_finite() => {
-            parse::parse_expression(&number.to_string()).ok()
-        }
-        ScalarValue::TimestampMicrosecond(_, zone) => {
-            let of = if zone.is_some() { "TIMESTAMPTZ" } else { "TIMESTAMP" };
-            let written = value.cast_to(&DataType::Utf8).ok()?;
-            parse::parse_expression(&format!("{of} '{}'", written.try_as_str()??)).ok()
-        }
+        ScalarValue::TimestampMicrosecond(_, Some(_)) => typed("TIMESTAMPTZ", value),
+        ScalarValue::TimestampMicrosecond(_, None) => typed("TIMESTAMP", value),
+        ScalarValue::Date32(_) => typed("DATE", value),
         ScalarValue::List(list) => {
             let items = list.value(0);
             let items = items.as_string_opt::<i32>().filter(|items| items.null_count() == 0)?;
             let elem = items.iter().flatten().map(text).collect();
             Some(Expr::Array(ast::Array { elem, named: true }))
         }
+        // NaN and infinities have no literal that is a number.
+        number if number.data_type().is_numeric() => {
+            let written = written(number)?;
+            let finite = written.parse::<f64>().is_ok_and(f64::is_finite);
+            finite.then(|| parse::parse_expression(&written).ok())?
+        }
         _ => None,
     }
+}
+
+fn written(value: &ScalarValue) -> Option<String> {
+    value.cast_to(&DataType::Utf8).ok()?.try_as_str()?.map(str::to_owned)
+}
+
+fn typed(of: &str, value: &ScalarValue) -> Option<Expr> {
+    parse::parse_expression(&format!("{of} '{}'", written(value)?)).ok()
 }
 
 #[cfg(test)]
@@ -169,12 +175,17 @@ mod tests {
                 &DataType::Utf8,
             )),
             ScalarValue::Binary(Some(vec![1])),
+            ScalarValue::Date32(Some(1)),
+            ScalarValue::Decimal128(Some(-125), 5, 2),
+            ScalarValue::Float64(Some(1e300)),
+            ScalarValue::Float64(Some(f64::NAN)),
         ];
-        let written = with_literals(&parsed("select f($1, $2, $3, $4, $5, $6, $7, $8)"), &values);
+        let given = "select f($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        let written = with_literals(&parsed(given), &values);
         assert_eq!(
             written.to_string(),
             "SELECT f('it''s', -3, 0.5, true, NULL, TIMESTAMPTZ '1970-01-01T00:00:01Z', \
-             ARRAY['a', 'b'], $8)"
+             ARRAY['a', 'b'], $8, DATE '1970-01-02', -1.25, 1e300, $12)"
         );
     }
 }
