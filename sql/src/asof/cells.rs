@@ -13,7 +13,6 @@ use datafusion::arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer}
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::Result as EngineResult;
 use kernels::asof::Keeper;
-use kernels::simd::prefetch;
 
 use super::keep::{handle, place};
 
@@ -273,16 +272,5 @@ impl Keeper for Cells {
         let words = &mut self.arenas[0][cell * self.stride..(cell + 1) * self.stride];
         Self::write(&self.current, &self.columns, row, words);
         handle(0, cell)
-    }
-
-    fn moved(&mut self, of: u64, cell: usize) -> u64 {
-        let (_, from) = place(of);
-        let stride = self.stride;
-        self.arenas[0].copy_within(from * stride..(from + 1) * stride, cell * stride);
-        handle(0, cell)
-    }
-
-    fn expect(&self, cell: usize) {
-        prefetch(&self.arenas[0], cell.wrapping_mul(self.stride));
     }
 }

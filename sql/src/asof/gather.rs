@@ -19,10 +19,9 @@ use std::sync::Arc;
 use catalog::TYPE_KEY;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray,
-    new_empty_array, new_null_array,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
-use datafusion::arrow::compute::{cast, concat};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, Float64Type};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result as EngineResult, internal_err};
@@ -31,6 +30,7 @@ use kernels::asof::{
     Ends, Extremes, Instant, Labels, Spread, State, Total, Whole, Windows, merge_cells,
 };
 
+use super::values::{Value, Values};
 use crate::error::Error;
 
 /// What a window tells of its rows.
@@ -49,15 +49,10 @@ pub enum Gathered {
     First(usize),
 }
 
-/// A value in Arrow's row form.
-type Value = Box<[u8]>;
-
 /// What `numeric` sums are.
 const WIDE: u8 = 38;
 /// What is kept with a value: where it is and how long, and what a table of values has beside.
 const VALUE_BYTES: usize = 32;
-/// Values that are put together at once.
-const CHUNK: usize = 8192;
 
 impl Gathered {
     /// The column of the answer for an argument, None: rows; 42883 if there is none for its type.
@@ -102,19 +97,18 @@ impl Gathered {
     /// Empty states for as many cells.
     pub(super) fn cells(self, argument: &Field, count: usize) -> EngineResult<Cells> {
         let of = argument.data_type();
-        let is_whole = of.is_integer() || matches!(of, DataType::Decimal128(..));
         let states = match self {
             Self::Count => States::Counts(vec![0; count]),
-            Self::Sum if is_whole => States::Wholes(vec![Whole::default(); count]),
+            Self::Sum if is_whole(of) => States::Wholes(vec![Whole::default(); count]),
             Self::Sum | Self::Avg => States::Totals(vec![Total::default(); count]),
             Self::Stddev => States::Spreads(vec![Spread::default(); count]),
             Self::Min | Self::Max => States::Extremes(vec![Extremes::default(); count]),
             Self::Last(_) | Self::First(_) => States::Ends(vec![Ends::default(); count]),
             Self::Distinct => States::Distinct(vec![HashSet::new(); count]),
         };
+        let told = Told::new(self, argument)?;
         let converter = RowConverter::new(vec![SortField::new(of.clone())])?;
-        let answer = self.field("", Some(argument))?.data_type().clone();
-        Ok(Cells { function: self, of: of.clone(), answer, states, converter })
+        Ok(Cells { told, states, converter })
     }
 
     /// Bytes that the values of a cell may need beside its state, of so many bytes each.
@@ -145,6 +139,20 @@ impl fmt::Display for Gathered {
     }
 }
 
+/// Whether sums of a type are those of integers.
+pub(super) fn is_whole(of: &DataType) -> bool {
+    of.is_integer() || matches!(of, DataType::Decimal128(..))
+}
+
+/// What is whole as it is summed up.
+pub(super) fn wholes(values: &ArrayRef) -> EngineResult<Decimal128Array> {
+    let values = match values.data_type() {
+        DataType::Decimal128(..) => Arc::clone(values),
+        _ => cast(values, &DataType::Decimal128(WIDE, 0))?,
+    };
+    Ok(values.as_primitive::<Decimal128Type>().clone())
+}
+
 /// The answer of each place from its window's state, and NULL behind them.
 fn numbers<S: State>(
     windows: &Windows,
@@ -158,7 +166,7 @@ fn numbers<S: State>(
     Arc::new(Float64Array::from(answers))
 }
 
-fn floats(values: &ArrayRef) -> EngineResult<Float64Array> {
+pub(super) fn floats(values: &ArrayRef) -> EngineResult<Float64Array> {
     Ok(cast(values, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
 }
 
@@ -167,13 +175,64 @@ fn undefined(function: &str, of: &DataType) -> Error {
     Error::new("42883", format!("function {function}({of}) does not exist"))
 }
 
-/// The states of one feature, one a cell.
+/// What a feature tells.
 #[derive(Debug)]
-pub(super) struct Cells {
-    function: Gathered,
+pub(super) struct Told {
+    pub function: Gathered,
     /// Type of the argument, and of the answer.
     of: DataType,
     answer: DataType,
+}
+
+impl Told {
+    /// A function of an argument.
+    pub fn new(function: Gathered, argument: &Field) -> EngineResult<Self> {
+        let answer = function.field("", Some(argument))?.data_type().clone();
+        Ok(Self { function, of: argument.data_type().clone(), answer })
+    }
+
+    /// Type of the argument.
+    pub fn of(&self) -> &DataType {
+        &self.of
+    }
+
+    /// Sums of what is whole.
+    pub fn sums(&self, sums: Vec<Option<i128>>) -> EngineResult<ArrayRef> {
+        match self.answer {
+            DataType::Int64 => {
+                let out = || Error::new("22003", "bigint out of range");
+                let sum = |sum: Option<i128>| sum.map(i64::try_from).transpose();
+                let sums: Result<Int64Array, _> = sums.into_iter().map(sum).collect();
+                Ok(Arc::new(sums.map_err(|_| out())?))
+            }
+            DataType::Decimal128(precision, scale) => {
+                let sums = Decimal128Array::from(sums);
+                let sums = sums.with_precision_and_scale(precision, scale)?;
+                sums.validate_decimal_precision(precision).map_err(|_| {
+                    Error::new("22003", "a sum is out of range for numeric of 38 digits")
+                })?;
+                Ok(Arc::new(sums))
+            }
+            ref other => internal_err!("a sum of whole numbers is no {other}"),
+        }
+    }
+
+    /// Lists of so many values each.
+    pub fn lists(&self, lengths: Vec<usize>, values: ArrayRef) -> EngineResult<ArrayRef> {
+        if i32::try_from(values.len()).is_err() {
+            return Err(Error::new("54000", "the lists of windows have too many values").into());
+        }
+        let DataType::List(item) = &self.answer else { return internal_err!("no list") };
+        let nulls: Option<NullBuffer> = None;
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, nulls)?))
+    }
+}
+
+/// The states of one feature, one a cell.
+#[derive(Debug)]
+pub(super) struct Cells {
+    told: Told,
     states: States,
     converter: RowConverter,
 }
@@ -189,6 +248,21 @@ enum States {
     Distinct(Vec<HashSet<Value>>),
 }
 
+/// The argument of a feature, None for `count(*)`, and its filter, over the rows of a batch.
+#[derive(Debug)]
+pub(super) struct Columns {
+    pub argument: Option<ArrayRef>,
+    pub filter: Option<BooleanArray>,
+}
+
+impl Columns {
+    /// Whether both have one argument.
+    pub fn has_argument_of(&self, other: &Self) -> bool {
+        let pair = self.argument.as_ref().zip(other.argument.as_ref());
+        pair.is_some_and(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
 /// Rows of a batch that are in windows: row, cell, and what it goes by.
 pub(super) type Placed = (usize, usize, Instant);
 
@@ -198,27 +272,23 @@ impl Cells {
         match &self.states {
             States::Counts(_) => size_of::<u64>(),
             States::Wholes(_) => size_of::<Whole>(),
-            // The sums have a few parts.
-            States::Totals(_) => 3 * size_of::<Total>(),
-            States::Spreads(_) => 3 * size_of::<Spread>(),
+            States::Totals(_) => size_of::<Total>(),
+            // Squares have more parts than two.
+            States::Spreads(_) => 2 * size_of::<Spread>(),
             States::Extremes(_) => size_of::<Extremes<Value>>(),
             States::Ends(_) => size_of::<Ends<Value>>(),
             States::Distinct(_) => size_of::<HashSet<Value>>(),
         }
     }
 
-    /// Adds rows of a batch; `values`: the argument, None for `count(*)`. By how many bytes more
-    /// or fewer are kept.
-    pub fn offer(
-        &mut self,
-        values: Option<&ArrayRef>,
-        filter: Option<&BooleanArray>,
-        rows: &[Placed],
-    ) -> EngineResult<isize> {
+    /// Adds rows of a batch. By how many bytes more or fewer are kept.
+    pub fn offer(&mut self, columns: &Columns, rows: &[Placed]) -> EngineResult<isize> {
+        let Columns { argument: values, filter } = columns;
+        let values = values.as_ref();
         let nulls = values.and_then(|values| values.logical_nulls());
         let counts = |row: usize| {
             nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
-                && filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
+                && filter.as_ref().is_none_or(|filter| filter.is_valid(row) && filter.value(row))
         };
         let rows = rows.iter().copied().filter(|(row, ..)| counts(*row));
         let Some(values) = values else {
@@ -231,11 +301,7 @@ impl Cells {
         match &mut self.states {
             States::Counts(states) => rows.for_each(|(_, cell, _)| states[cell] += 1),
             States::Wholes(states) => {
-                let values = match self.of {
-                    DataType::Decimal128(..) => Arc::clone(values),
-                    _ => cast(values, &DataType::Decimal128(WIDE, 0))?,
-                };
-                let values = values.as_primitive::<Decimal128Type>();
+                let values = wholes(values)?;
                 rows.for_each(|(row, cell, _)| states[cell].push(values.value(row)));
             }
             States::Totals(states) => {
@@ -258,7 +324,7 @@ impl Cells {
         values: &ArrayRef,
         rows: impl Iterator<Item = Placed>,
     ) -> EngineResult<isize> {
-        let values = match self.function {
+        let values = match self.told.function {
             Gathered::Distinct => plain_floats(values)?,
             _ => Arc::clone(values),
         };
@@ -267,7 +333,7 @@ impl Cells {
         let mut bytes = 0;
         for (row, cell, at) in rows {
             let value: Value = values.row(row).data().into();
-            match (&mut self.states, self.function) {
+            match (&mut self.states, self.told.function) {
                 (States::Extremes(states), _) => {
                     let of = |state: &Extremes<Value>| {
                         state.values().map_or(0, |(low, high)| size(low) + size(high))
@@ -277,7 +343,7 @@ impl Cells {
                     bytes += of(&states[cell]);
                 }
                 (States::Ends(states), Gathered::Last(limit) | Gathered::First(limit)) => {
-                    let first = matches!(self.function, Gathered::First(_));
+                    let first = matches!(self.told.function, Gathered::First(_));
                     bytes += size(&value);
                     let out = states[cell].push((limit, first), at, value);
                     bytes -= out.as_ref().map_or(0, size);
@@ -334,9 +400,9 @@ impl Cells {
                 let sum = |state: &Whole| (state.count > 0).then_some(state.sum);
                 windows.slide(labels, cells, |state| sums.push(sum(&state)));
                 sums.push(None);
-                self.sums(sums)?
+                self.told.sums(sums)?
             }
-            States::Totals(cells) => match self.function {
+            States::Totals(cells) => match self.told.function {
                 Gathered::Sum => numbers(windows, labels, cells, Total::sum),
                 _ => numbers(windows, labels, cells, Total::mean),
             },
@@ -346,26 +412,6 @@ impl Cells {
         })
     }
 
-    fn sums(&self, sums: Vec<Option<i128>>) -> EngineResult<ArrayRef> {
-        match self.answer {
-            DataType::Int64 => {
-                let out = || Error::new("22003", "bigint out of range");
-                let sum = |sum: Option<i128>| sum.map(i64::try_from).transpose();
-                let sums: Result<Int64Array, _> = sums.into_iter().map(sum).collect();
-                Ok(Arc::new(sums.map_err(|_| out())?))
-            }
-            DataType::Decimal128(precision, scale) => {
-                let sums = Decimal128Array::from(sums);
-                let sums = sums.with_precision_and_scale(precision, scale)?;
-                sums.validate_decimal_precision(precision).map_err(|_| {
-                    Error::new("22003", "a sum is out of range for numeric of 38 digits")
-                })?;
-                Ok(Arc::new(sums))
-            }
-            ref other => internal_err!("a sum of whole numbers is no {other}"),
-        }
-    }
-
     fn extremes(
         &self,
         cells: &[Extremes<Value>],
@@ -373,8 +419,8 @@ impl Cells {
         labels: &Labels,
         memory: &MemoryReservation,
     ) -> EngineResult<ArrayRef> {
-        let least = self.function == Gathered::Min;
-        let mut values = Values::new(self, memory)?;
+        let least = self.told.function == Gathered::Min;
+        let mut values = Values::new(&self.converter, &self.told.of, memory)?;
         let mut done = Ok(());
         windows.slide(labels, cells, |state| {
             let pick = |(low, high): &(Value, Value)| if least { low } else { high }.clone();
@@ -395,7 +441,7 @@ impl Cells {
         memory: &MemoryReservation,
     ) -> EngineResult<ArrayRef> {
         let mut lengths = Vec::with_capacity(labels.place_count() + 1);
-        let mut values = Values::new(self, memory)?;
+        let mut values = Values::new(&self.converter, &self.told.of, memory)?;
         let mut done = Ok(());
         windows.slide(labels, cells, |state| {
             lengths.push(state.values().count());
@@ -405,63 +451,12 @@ impl Cells {
         });
         done?;
         lengths.push(0);
-        let values = values.finish()?;
-        if i32::try_from(values.len()).is_err() {
-            return Err(Error::new("54000", "the lists of windows have too many values").into());
-        }
-        let DataType::List(item) = &self.answer else { return internal_err!("no list") };
-        let nulls: Option<NullBuffer> = None;
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, nulls)?))
-    }
-}
-
-/// Values on their way into an array, a chunk at a time.
-struct Values<'a> {
-    cells: &'a Cells,
-    memory: &'a MemoryReservation,
-    null: Value,
-    waiting: Vec<Value>,
-    done: Vec<ArrayRef>,
-}
-
-impl<'a> Values<'a> {
-    fn new(cells: &'a Cells, memory: &'a MemoryReservation) -> EngineResult<Self> {
-        let null = cells.converter.convert_columns(&[new_null_array(&cells.of, 1)])?;
-        let null = null.row(0).data().into();
-        Ok(Self { cells, memory, null, waiting: Vec::new(), done: Vec::new() })
-    }
-
-    fn push(&mut self, value: Option<Value>) -> EngineResult<()> {
-        self.waiting.push(value.unwrap_or_else(|| self.null.clone()));
-        if self.waiting.len() < CHUNK { Ok(()) } else { self.flush() }
-    }
-
-    fn flush(&mut self) -> EngineResult<()> {
-        let parser = self.cells.converter.parser();
-        let rows = self.waiting.iter().map(|value| parser.parse(value));
-        let array = self.cells.converter.convert_rows(rows)?.swap_remove(0);
-        // Once here, once when all are put together.
-        self.memory.try_grow(2 * array.get_array_memory_size())?;
-        self.done.push(array);
-        self.waiting.clear();
-        Ok(())
-    }
-
-    fn finish(mut self) -> EngineResult<ArrayRef> {
-        if !self.waiting.is_empty() {
-            self.flush()?;
-        }
-        let arrays: Vec<&dyn Array> = self.done.iter().map(AsRef::as_ref).collect();
-        match arrays.is_empty() {
-            true => Ok(new_empty_array(&self.cells.of)),
-            false => Ok(concat(&arrays)?),
-        }
+        self.told.lists(lengths, values.finish()?)
     }
 }
 
 /// Floats that are equal in SQL as the same bits.
-fn plain_floats(values: &ArrayRef) -> EngineResult<ArrayRef> {
+pub(super) fn plain_floats(values: &ArrayRef) -> EngineResult<ArrayRef> {
     if !values.data_type().is_floating() {
         return Ok(Arc::clone(values));
     }
@@ -471,6 +466,6 @@ fn plain_floats(values: &ArrayRef) -> EngineResult<ArrayRef> {
     Ok(cast(&floats, values.data_type())?)
 }
 
-fn count(count: u64) -> i64 {
+pub(super) fn count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

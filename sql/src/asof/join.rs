@@ -20,12 +20,12 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, SpillMetrics,
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, SpillMetrics, Time,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use kernels::asof::{Labels, NOWHERE, Settled, Windows, Winners};
+use kernels::asof::{Labels, NOWHERE, Settled, Winners};
 
 use super::exec::{AsOfExec, Side, Terms};
 use super::keep::{Kept, VALUE_BYTES};
@@ -33,8 +33,8 @@ use super::keys::Keys;
 use super::node::Kind;
 use super::output::Output;
 use super::spill::{self, Parts};
-use super::stream::Stream;
-use super::window::States;
+use super::stream::{Stream, Waiting};
+use super::window::{Group, States};
 use super::{filter, times, window};
 use crate::features::Leaks;
 
@@ -83,12 +83,16 @@ pub(super) struct Counts {
     pub windowed: Count,
     /// Matches that became known after the label's time.
     pub unknown: Count,
+    /// What only one thread does: labels by key and time, all streams' rows into one.
+    arranging: Time,
+    settling: Time,
     pub spill: SpillMetrics,
 }
 
 impl Counts {
     fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
         let count = |name: &'static str| MetricBuilder::new(metrics).counter(name, 0);
+        let time = |name: &'static str| MetricBuilder::new(metrics).subset_time(name, 0);
         Self {
             baseline: BaselineMetrics::new(metrics, 0),
             labels: count("labels"),
@@ -97,6 +101,8 @@ impl Counts {
             matches: count("matches"),
             windowed: count("windowed"),
             unknown: count("unknown"),
+            arranging: time("arranging"),
+            settling: time("settling"),
             spill: SpillMetrics::new(metrics, 0),
         }
     }
@@ -118,8 +124,8 @@ pub(super) struct Arranged {
     pub batches: Vec<RecordBatch>,
     pub keys: Keys,
     pub labels: Labels,
-    /// One of each feature.
-    pub windows: Vec<Arc<Windows>>,
+    /// The features of windows by frame.
+    pub groups: Vec<Group>,
 }
 
 /// Labels of one partition: in memory, or in parts on disk.
@@ -252,6 +258,7 @@ impl Work {
         memory: &MemoryReservation,
         streams: usize,
     ) -> EngineResult<Arranged> {
+        let _timer = self.counts.arranging.timer();
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         if rows >= NOWHERE as usize {
             let message = format!("an AS OF join of {rows} labels at once");
@@ -281,13 +288,14 @@ impl Work {
             }
         }
         let labels = Labels::new(slot_count, &slots, &instants);
-        let windows = window::windows(&self.terms.features, &labels, memory)?;
         let (rule, nothing) = (self.terms.rule, Labels::default());
         let winning = self.winning(&labels, &nothing);
         let states = Winners::bytes(rule, winning) * streams;
         // Once a stream, and values once more when they are merged.
         let of_right = self.right.schema();
-        let of_windows = window::bytes(&self.terms.features, &windows, &of_right, VALUE_BYTES)?;
+        let (cuts, of_windows) =
+            window::bytes(&self.terms.features, &labels, &of_right, VALUE_BYTES)?;
+        memory.try_grow(cuts)?;
         let states = states.saturating_add(of_windows.saturating_mul(streams + 1));
         let taken = Kept::bytes(&self.rows()?, rule, winning, streams);
         memory.try_grow(states.saturating_add(taken))?;
@@ -297,7 +305,8 @@ impl Work {
             filter.update(filter::expression(&self.terms, &keys, &labels, rows)?)?;
         }
         self.counts.labels.add(rows);
-        Ok(Arranged { batches, keys: numbers, labels, windows })
+        let groups = window::groups(&self.terms.features);
+        Ok(Arranged { batches, keys: numbers, labels, groups })
     }
 
     /// The labels for which rows are kept.
@@ -325,19 +334,21 @@ impl Work {
 
     /// What the labels take of the rows of all `streams`, as batches of `schema`.
     pub async fn joined(
-        &self,
+        self: &Arc<Self>,
         arranged: Arranged,
         streams: Vec<SendableRecordBatchStream>,
         schema: SchemaRef,
         memory: MemoryReservation,
     ) -> EngineResult<Output> {
         let arranged = Arc::new(arranged);
-        let (settled, kept, states) = self.matched(&arranged, streams).await?;
-        let of = Arc::clone(&arranged);
+        let (settled, kept, mut states) = self.matched(&arranged, streams).await?;
+        let settling = self.counts.settling.clone();
         // Beside the tasks that answer, so that who waits can be told of a cancel.
-        let answers = SpawnedTask::spawn_blocking(move || Ok((states.answers(&of)?, states)));
-        let answers: EngineResult<_> = answers.await.map_err(failed)?;
-        let (windows, states) = answers?;
+        let answers = SpawnedTask::spawn_blocking(move || {
+            let _timer = settling.timer();
+            Ok::<_, DataFusionError>((states.answers()?, states))
+        });
+        let (windows, states) = answers.await.map_err(failed)??;
         let (rows, kept) = kept.gathered(&self.rows()?);
         Ok(Output {
             terms: Arc::clone(&self.terms),
@@ -348,13 +359,14 @@ impl Work {
             width: self.left.schema().fields().len(),
             schema,
             counts: self.counts.clone(),
+            threads: self.context.session_config().target_partitions(),
             _memory: [memory, kept, states.into_memory()],
         })
     }
 
     /// What every label takes, the rows taken, and what their windows have.
     async fn matched(
-        &self,
+        self: &Arc<Self>,
         arranged: &Arc<Arranged>,
         streams: Vec<SendableRecordBatchStream>,
     ) -> EngineResult<(Settled, Kept, States)> {
@@ -364,17 +376,18 @@ impl Work {
         let states = self.memory("AsOfStates");
         for rows in streams {
             states.try_grow(bytes)?;
-            let stream = self.empty(arranged)?;
-            tasks.spawn(stream.drained(rows));
+            let (work, arranged) = (Arc::clone(self), Arc::clone(arranged));
+            tasks.spawn(async move { work.empty(&arranged)?.drained(rows).await });
         }
         let mut whole = None;
         while let Some(part) = tasks.join_next().await {
             let part: Stream = part.map_err(failed)??;
+            let _timer = self.counts.settling.timer();
             let Some(whole) = &mut whole else {
                 whole = Some(part);
                 continue;
             };
-            whole.windows.merge(&part.windows)?;
+            whole.windows.merge(part.windows)?;
             whole.kept.merge(&mut whole.winners, (part.winners, part.kept));
             states.shrink(bytes);
         }
@@ -382,6 +395,7 @@ impl Work {
             Some(whole) => whole,
             None => self.empty(arranged)?,
         };
+        let _timer = self.counts.settling.timer();
         Ok((winners.settle(&arranged.labels), kept, windows))
     }
 
@@ -396,7 +410,8 @@ impl Work {
             arranged: Arc::clone(arranged),
             winners: Winners::new(self.terms.rule, labels),
             kept: Kept::new(&self.rows()?, cells, self.memory("AsOfRows"))?,
-            windows: States::new(&self.terms, arranged, &rows, memory)?,
+            windows: States::new(&self.terms, arranged, rows, memory)?,
+            waiting: Waiting::new(self.memory("AsOfWaiting")),
             counts: self.counts.clone(),
         })
     }

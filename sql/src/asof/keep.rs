@@ -83,15 +83,7 @@ impl Kept {
         }
     }
 
-    /// The end of the stream.
-    pub fn finish(&mut self, winners: &mut Winners) {
-        match &mut self.rows {
-            Form::Cells(cells) => winners.finish(cells),
-            Form::Batches(batches) => winners.finish(batches),
-        }
-    }
-
-    /// Takes over what another stream, finished too, has kept.
+    /// Takes over what another stream has kept.
     pub fn merge(&mut self, winners: &mut Winners, (mut other, rows): (Winners, Self)) {
         self.memory.grow(rows.memory.size());
         let (offset, keeper): (u64, &dyn Keeper) = match (&mut self.rows, rows.rows) {
@@ -256,10 +248,6 @@ impl Keeper for Batches {
         }
         self.taken.push(row as u32);
         handle(self.batches.len(), self.taken.len() - 1)
-    }
-
-    fn moved(&mut self, held: u64, _: usize) -> u64 {
-        held
     }
 }
 

@@ -121,28 +121,25 @@ fn integers(batches: &[Vec<ArrayRef>], rows: usize) -> EngineResult<(Keys, Vec<u
     let mut count = 0;
     let all = keys.iter().flat_map(|keys| keys.iter());
     if first <= last && width < SMALL_RANGE.max(SPARSENESS * rows as u64) {
+        // In order of keys: what is kept of rows that come by key is one after the other then.
         let mut close = vec![NOWHERE; width as usize + 1];
-        slots.extend(all.map(|key| match key {
-            Some(key) => *numbered(&mut close[key.abs_diff(first) as usize], &mut count),
-            None => NOWHERE,
-        }));
+        known().for_each(|key| close[key.abs_diff(first) as usize] = 0);
+        for slot in close.iter_mut().filter(|slot| **slot != NOWHERE) {
+            *slot = count;
+            count += 1;
+        }
+        slots.extend(all.map(|key| key.map_or(NOWHERE, |k| close[k.abs_diff(first) as usize])));
         return Ok((Keys::Close { first, slots: close }, slots));
     }
     let mut map = HashMap::new();
     slots.extend(all.map(|key| match key {
-        Some(key) => *numbered(map.entry(key).or_insert(NOWHERE), &mut count),
+        Some(key) => *map.entry(key).or_insert_with(|| {
+            count += 1;
+            count - 1
+        }),
         None => NOWHERE,
     }));
     Ok((Keys::Integers(map), slots))
-}
-
-/// The slot, the next one if it has none yet.
-fn numbered<'a>(slot: &'a mut u32, count: &mut u32) -> &'a u32 {
-    if *slot == NOWHERE {
-        *slot = *count;
-        *count += 1;
-    }
-    slot
 }
 
 fn by_rows(

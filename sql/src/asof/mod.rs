@@ -14,6 +14,7 @@
 
 mod cells;
 mod codec;
+mod direct;
 mod exec;
 mod filter;
 mod gather;
@@ -34,6 +35,7 @@ mod tests;
 mod times;
 mod tokens;
 mod tolerance;
+mod values;
 mod view;
 mod window;
 

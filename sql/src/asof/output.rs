@@ -8,15 +8,15 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::{filter_record_batch, take};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result as EngineResult;
-use datafusion::error::DataFusionError;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use kernels::asof::{NOWHERE, Settled};
 
 use super::exec::Terms;
-use super::join::{Arranged, Counts};
+use super::join::{Arranged, Counts, failed};
 use super::keep::Gathered;
 use super::node::Kind;
 use super::times;
@@ -33,20 +33,28 @@ pub(super) struct Output {
     pub width: usize,
     pub schema: SchemaRef,
     pub counts: Counts,
+    pub threads: usize,
     /// Held until the last row is out.
     pub _memory: [MemoryReservation; 3],
 }
 
 impl Output {
-    /// One batch for each of labels, without those that are empty.
+    /// One batch for each of labels, without those that are empty; a few are put together at once.
     pub fn stream(self) -> SendableRecordBatchStream {
-        let schema = Arc::clone(&self.schema);
-        let rows = futures::stream::try_unfold((self, 0, 0), |(output, index, label)| async move {
-            let Some(batch) = output.arranged.batches.get(index) else { return Ok(None) };
-            let next = label + batch.num_rows();
-            let rows = output.batch(batch, label)?;
-            Ok::<_, DataFusionError>(Some((rows, (output, index + 1, next))))
+        let (schema, threads) = (Arc::clone(&self.schema), self.threads.max(1));
+        let mut first = 0;
+        let batches = self.arranged.batches.iter().map(|batch| {
+            let label = first;
+            first += batch.num_rows();
+            (batch.clone(), label)
         });
+        let (batches, output): (Vec<_>, _) = (batches.collect(), Arc::new(self));
+        let rows = futures::stream::iter(batches).map(move |(batch, first)| {
+            let output = Arc::clone(&output);
+            let rows = SpawnedTask::spawn(async move { output.batch(&batch, first) });
+            async move { rows.await.map_err(failed)? }
+        });
+        let rows = rows.buffered(threads);
         let rows = rows.try_filter(|batch| std::future::ready(batch.num_rows() > 0));
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }

@@ -6,22 +6,30 @@
 //! asks of those in windows too.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, SchemaRef};
 use datafusion::common::{DFSchema, Result as EngineResult, internal_err};
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, ExprSchemable};
-use kernels::asof::{Direction, Frame, NOWHERE, Rule, Windows};
+use kernels::asof::{
+    Cursor, Direction, Frame, Instant, Labels, NOWHERE, Rule, Windows, by_slot, comes_by_key,
+};
 
+use super::direct::Kept;
 use super::exec::{Side, Terms};
-use super::gather::{Cells, Gathered, Placed};
+use super::gather::{Cells, Columns, Gathered, Placed, Told};
 use super::join::{Arranged, evaluated};
 use super::times;
 use super::tolerance::Tolerance;
 use crate::error::Error;
 use crate::features::duration_text;
+
+/// So many rows are kept of a frame, or so many for each place, before they are put into states:
+/// about what the states would take.
+const MOST_ROWS: usize = if cfg!(test) { 8 } else { 1 << 16 };
+const PLACE_ROWS: usize = 4;
 
 /// A column that a window gives.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
@@ -137,6 +145,13 @@ impl Feature {
         }
     }
 
+    /// The argument and the filter over a batch.
+    fn columns(&self, batch: &RecordBatch) -> EngineResult<Columns> {
+        let of = |side: &Option<Side>| side.as_ref().map(|side| evaluated(side, batch)).transpose();
+        let filter = of(&self.filter)?.map(|filter| filter.as_boolean().clone());
+        Ok(Columns { argument: of(&self.argument)?, filter })
+    }
+
     pub fn sides(&self) -> impl Iterator<Item = &Side> {
         self.argument.iter().chain(&self.filter)
     }
@@ -155,122 +170,204 @@ impl Feature {
     }
 }
 
-/// The windows of each feature over labels; those of one frame are one.
-pub(super) fn windows(
-    features: &[Feature],
-    arranged: &kernels::asof::Labels,
-    memory: &MemoryReservation,
-) -> EngineResult<Vec<Arc<Windows>>> {
-    let mut windows: Vec<Arc<Windows>> = Vec::with_capacity(features.len());
-    for (index, feature) in features.iter().enumerate() {
-        let same = features[..index].iter().position(|other| other.frame == feature.frame);
-        windows.push(match same.and_then(|same| windows.get(same)) {
-            Some(same) => Arc::clone(same),
-            None => {
-                memory.try_grow(arranged.place_count() * Windows::BYTES)?;
-                Arc::new(Windows::new(arranged, feature.frame))
-            }
-        });
-    }
-    Ok(windows)
+/// Features of one frame, and their windows once states are gathered.
+#[derive(Debug)]
+pub(super) struct Group {
+    frame: Frame,
+    /// By their numbers.
+    features: Vec<usize>,
+    windows: OnceLock<Windows>,
 }
 
-/// Bytes that the states of one stream of rows may need, about; `value`: those of a value of
-/// unknown length.
+impl Group {
+    fn windows(&self, labels: &Labels) -> &Windows {
+        self.windows.get_or_init(|| Windows::new(labels, self.frame))
+    }
+}
+
+/// The features by frame.
+pub(super) fn groups(features: &[Feature]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (index, feature) in features.iter().enumerate() {
+        match groups.iter_mut().find(|group| group.frame == feature.frame) {
+            Some(group) => group.features.push(index),
+            None => groups.push(Group {
+                frame: feature.frame,
+                features: vec![index],
+                windows: OnceLock::new(),
+            }),
+        }
+    }
+    groups
+}
+
+/// Bytes that windows, and the states of one stream of rows, may need, about; `value`: those of a
+/// value of unknown length.
 pub(super) fn bytes(
     features: &[Feature],
-    windows: &[Arc<Windows>],
+    labels: &Labels,
     rows: &Schema,
     value: usize,
-) -> EngineResult<usize> {
-    let mut bytes = 0_usize;
-    for (feature, windows) in features.iter().zip(windows) {
+) -> EngineResult<(usize, usize)> {
+    let (places, mut bytes) = (labels.place_count(), 0_usize);
+    for feature in features {
         let of = feature.of(rows)?;
         let value = of.data_type().primitive_width().unwrap_or(value);
         let state = feature.function.cells(&of, 0)?.state_bytes();
         let cell = state + feature.function.value_bytes(value);
-        bytes = bytes.saturating_add(windows.cells().saturating_mul(cell));
+        bytes = bytes.saturating_add((2 * places).saturating_mul(cell));
     }
-    Ok(bytes)
+    Ok((groups(features).len() * places * Windows::BYTES, bytes))
 }
 
-/// What the rows of a stream have put into the cells, feature by feature.
+/// What the rows of a stream have told of the windows.
 pub(super) struct States {
-    cells: Vec<Cells>,
-    /// What the states take without values.
-    empty_bytes: usize,
+    terms: Arc<Terms>,
+    arranged: Arc<Arranged>,
+    held: Held,
+    schema: SchemaRef,
     memory: MemoryReservation,
 }
 
+enum Held {
+    /// The rows themselves, frame by frame, while they are few.
+    Rows(Vec<Kept>),
+    /// States of cells, feature by feature, and the bytes that they take without values.
+    Cells(Vec<Cells>, usize),
+}
+
 impl States {
-    /// Empty ones.
+    /// Of no rows of a schema.
     pub fn new(
-        terms: &Terms,
-        arranged: &Arranged,
-        rows: &Schema,
+        terms: &Arc<Terms>,
+        arranged: &Arc<Arranged>,
+        schema: SchemaRef,
         memory: MemoryReservation,
     ) -> EngineResult<Self> {
-        let mut cells = Vec::with_capacity(terms.features.len());
-        for (feature, windows) in terms.features.iter().zip(&arranged.windows) {
-            let of = feature.of(rows)?;
-            let state_bytes = feature.function.cells(&of, 0)?.state_bytes();
-            memory.try_grow(state_bytes * windows.cells())?;
-            cells.push(feature.function.cells(&of, windows.cells())?);
+        let held = Held::Rows(arranged.groups.iter().map(|_| Kept::default()).collect());
+        let (terms, arranged) = (Arc::clone(terms), Arc::clone(arranged));
+        let mut states = Self { terms, arranged, held, schema, memory };
+        // Rows that are to be known are in windows that are no runs of them.
+        if states.arranged.groups.iter().any(|group| group.frame.known) {
+            states.gather()?;
         }
-        Ok(Self { cells, empty_bytes: memory.size(), memory })
+        Ok(states)
     }
 
-    /// Puts the rows of a batch into their cells; how many are in a window, once for each frame.
-    pub fn offer(
-        &mut self,
-        terms: &Terms,
-        arranged: &Arranged,
-        rows: &Rows<'_>,
-    ) -> EngineResult<usize> {
-        let mut placed: Vec<(&Arc<Windows>, Vec<Placed>)> = Vec::new();
-        let mut kept = 0;
-        for ((feature, windows), cells) in
-            terms.features.iter().zip(&arranged.windows).zip(&mut self.cells)
-        {
-            let known = placed.iter().position(|(other, _)| Arc::ptr_eq(other, windows));
-            let known = known.unwrap_or_else(|| {
-                placed.push((windows, rows.placed(arranged, windows)));
-                placed.len() - 1
-            });
-            let of = |side: &Option<Side>| {
-                side.as_ref().map(|side| evaluated(side, rows.batch)).transpose()
-            };
-            let (argument, filter) = (of(&feature.argument)?, of(&feature.filter)?);
-            let filter = filter.as_ref().map(|filter| filter.as_boolean());
-            let rows = placed.get(known).map_or(&[][..], |(_, rows)| rows);
-            kept += cells.offer(argument.as_ref(), filter, rows)?;
-        }
-        match usize::try_from(kept) {
-            Ok(more) => self.memory.try_grow(more)?,
-            Err(_) => {
-                self.memory.shrink(kept.unsigned_abs().min(self.memory.size()));
+    /// Takes the rows of a batch; how many are in a window, once for each frame.
+    pub fn offer(&mut self, rows: &Rows<'_>) -> EngineResult<usize> {
+        let (mut count, mut many) = (0, false);
+        let arranged = Arc::clone(&self.arranged);
+        let most = MOST_ROWS.max(PLACE_ROWS * arranged.labels.place_count());
+        for (index, group) in arranged.groups.iter().enumerate() {
+            let features = group.features.iter().map(|feature| &self.terms.features[*feature]);
+            let columns = features.map(|feature| feature.columns(rows.batch));
+            let columns = columns.collect::<EngineResult<Vec<_>>>()?;
+            match &mut self.held {
+                Held::Rows(kept) => {
+                    let covered = rows.covered(&arranged.labels, &group.frame);
+                    count += covered.len();
+                    self.memory.try_grow(kept[index].push(rows, covered, &columns)?)?;
+                    many |= kept[index].rows() > most;
+                }
+                Held::Cells(cells, _) => {
+                    let placed = rows.placed(&arranged.labels, group);
+                    count += placed.len();
+                    for (feature, columns) in group.features.iter().zip(&columns) {
+                        grow(&self.memory, cells[*feature].offer(columns, &placed)?)?;
+                    }
+                }
             }
         }
-        Ok(placed.iter().map(|(_, rows)| rows.len()).sum())
+        if many {
+            self.gather()?;
+        }
+        Ok(count)
     }
 
-    /// Takes over what another stream has gathered.
-    pub fn merge(&mut self, other: &Self) -> EngineResult<()> {
-        // Values that are merged are copied.
-        self.memory.try_grow(other.memory.size().saturating_sub(other.empty_bytes))?;
-        self.cells.iter_mut().zip(&other.cells).for_each(|(cells, other)| cells.merge(other));
+    /// Puts the rows that are kept into states.
+    fn gather(&mut self) -> EngineResult<()> {
+        let Held::Rows(kept) = &mut self.held else { return Ok(()) };
+        let (kept, labels) = (std::mem::take(kept), &self.arranged.labels);
+        let of_rows = self.memory.split(self.memory.size());
+        let mut cells = Vec::with_capacity(self.terms.features.len());
+        for (index, feature) in self.terms.features.iter().enumerate() {
+            let of = feature.of(&self.schema)?;
+            let group = self.arranged.groups.iter().find(|group| group.features.contains(&index));
+            let count = group.map_or(0, |group| group.windows(labels).cells());
+            let state_bytes = feature.function.cells(&of, 0)?.state_bytes();
+            self.memory.try_grow(state_bytes * count)?;
+            cells.push(feature.function.cells(&of, count)?);
+        }
+        let empty_bytes = self.memory.size();
+        for (group, kept) in self.arranged.groups.iter().zip(kept) {
+            for chunk in kept.chunks() {
+                let placed = placed(&chunk.slots, &chunk.instants, labels, group);
+                for (feature, columns) in group.features.iter().zip(&chunk.columns) {
+                    grow(&self.memory, cells[*feature].offer(columns, &placed)?)?;
+                }
+            }
+        }
+        drop(of_rows);
+        self.held = Held::Cells(cells, empty_bytes);
         Ok(())
     }
 
-    /// The answers of each place, and those of an empty window behind them.
-    pub fn answers(&self, arranged: &Arranged) -> EngineResult<Vec<ArrayRef>> {
-        // Windows slide over copies of a key's cells.
-        let share = |w: &Arc<Windows>| w.largest() as f64 / w.cells().max(1) as f64;
-        let share = arranged.windows.iter().map(share).fold(0.0, f64::max);
-        let copies = self.memory.new_empty();
-        copies.try_grow((self.memory.size() as f64 * share) as usize)?;
-        let pairs = self.cells.iter().zip(&arranged.windows);
-        pairs.map(|(cells, w)| cells.answers(w, &arranged.labels, &self.memory)).collect()
+    /// Takes over what another stream has.
+    pub fn merge(&mut self, mut other: Self) -> EngineResult<()> {
+        if let (Held::Rows(kept), Held::Rows(others)) = (&mut self.held, &mut other.held) {
+            kept.iter_mut().zip(others).for_each(|(kept, other)| kept.append(other));
+            self.memory.grow(other.memory.size());
+            return Ok(());
+        }
+        self.gather()?;
+        other.gather()?;
+        if let (Held::Cells(cells, _), Held::Cells(others, empty)) = (&mut self.held, &other.held) {
+            // Values that are merged are copied.
+            self.memory.try_grow(other.memory.size().saturating_sub(*empty))?;
+            cells.iter_mut().zip(others).for_each(|(cells, other)| cells.merge(other));
+        }
+        Ok(())
+    }
+
+    /// The answers of each place, and those of an empty window behind them, feature by feature.
+    pub fn answers(&mut self) -> EngineResult<Vec<ArrayRef>> {
+        if let Held::Rows(kept) = &self.held
+            && let Some(answers) = self.direct(kept)?
+        {
+            return Ok(answers);
+        }
+        self.gather()?;
+        let Held::Cells(cells, _) = &self.held else { return internal_err!("rows are kept") };
+        let (labels, mut answers) = (&self.arranged.labels, vec![None; cells.len()]);
+        for group in &self.arranged.groups {
+            let windows = group.windows(labels);
+            // Windows slide over copies of a key's cells.
+            let share = windows.largest() as f64 / windows.cells().max(1) as f64;
+            let copies = self.memory.new_empty();
+            copies.try_grow((self.memory.size() as f64 * share) as usize)?;
+            for feature in &group.features {
+                answers[*feature] = Some(cells[*feature].answers(windows, labels, &self.memory)?);
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// The same from the rows themselves; None if that is too much.
+    fn direct(&self, kept: &[Kept]) -> EngineResult<Option<Vec<ArrayRef>>> {
+        let mut answers = vec![None; self.terms.features.len()];
+        for (group, kept) in self.arranged.groups.iter().zip(kept) {
+            let of = group.features.iter().map(|feature| {
+                let feature = &self.terms.features[*feature];
+                Ok((feature, Told::new(feature.function, feature.of(&self.schema)?.as_ref())?))
+            });
+            let of = of.collect::<EngineResult<Vec<_>>>()?;
+            let Some(found) = kept.answers(&of, &self.arranged.labels, &self.memory)? else {
+                return Ok(None);
+            };
+            group.features.iter().zip(found).for_each(|(f, of)| answers[*f] = Some(of));
+        }
+        Ok(Some(answers.into_iter().flatten().collect()))
     }
 
     /// What is to be held as long as the answers are.
@@ -279,39 +376,87 @@ impl States {
     }
 }
 
+fn grow(memory: &MemoryReservation, bytes: isize) -> EngineResult<()> {
+    match usize::try_from(bytes) {
+        Ok(more) => memory.try_grow(more),
+        Err(_) => {
+            memory.shrink(bytes.unsigned_abs().min(memory.size()));
+            Ok(())
+        }
+    }
+}
+
 /// Rows of a batch, and what they go by.
 pub(super) struct Rows<'a> {
     pub batch: &'a RecordBatch,
     pub slots: &'a [u32],
-    pub times: &'a Int64Array,
-    pub created: Option<&'a Int64Array>,
-    pub sequence: Option<&'a Int64Array>,
+    pub instants: &'a Instants,
 }
 
-impl<'a> Rows<'a> {
-    /// Of the columns that the terms name.
-    pub fn created_at(&self, row: usize) -> Option<i64> {
-        self.created.filter(|created| created.is_valid(row)).map(|created| created.value(row))
-    }
-
-    /// The number of a row.
-    pub fn number(&self, row: usize) -> i64 {
-        self.sequence.map_or(0, |sequence| sequence.value(row))
-    }
-
-    fn placed(&self, arranged: &Arranged, windows: &Windows) -> Vec<Placed> {
-        let mut placed = Vec::with_capacity(self.slots.len());
-        for (row, slot) in self.slots.iter().enumerate() {
-            if *slot == NOWHERE || self.times.is_null(row) {
-                continue;
+impl Rows<'_> {
+    /// The rows that are in a window of a frame.
+    fn covered(&self, labels: &Labels, frame: &Frame) -> Vec<u32> {
+        let mut cursor = Cursor::default();
+        let times = &self.instants.times;
+        let mut is_in = |row: &u32| {
+            let slot = self.slots[*row as usize];
+            slot != NOWHERE
+                && times.is_valid(*row as usize)
+                && frame.covers(labels, &mut cursor, slot, times.value(*row as usize))
+        };
+        match comes_by_key(self.slots) {
+            true => (0..self.slots.len() as u32).filter(is_in).collect(),
+            false => {
+                let mut rows = by_slot(self.slots);
+                rows.retain(&mut is_in);
+                rows
             }
-            let (ts, created) = (self.times.value(row), self.created_at(row));
-            let at = (ts, created, self.number(row));
-            windows.place(&arranged.labels, *slot, (ts, created), |cell| {
-                placed.push((row, cell, at));
-            });
         }
-        placed
+    }
+
+    fn placed(&self, labels: &Labels, group: &Group) -> Vec<Placed> {
+        placed(self.slots, self.instants, labels, group)
+    }
+}
+
+/// The cells of rows of these slots.
+fn placed(slots: &[u32], instants: &Instants, labels: &Labels, group: &Group) -> Vec<Placed> {
+    let windows = group.windows(labels);
+    let mut placed = Vec::with_capacity(slots.len());
+    let mut place = |row: usize| {
+        if slots[row] == NOWHERE || instants.times.is_null(row) {
+            return;
+        }
+        let at = instants.at(row);
+        windows.place(labels, slots[row], (at.0, at.1), |cell| placed.push((row, cell, at)));
+    };
+    match comes_by_key(slots) {
+        true => (0..slots.len()).for_each(place),
+        false => by_slot(slots).into_iter().for_each(|row| place(row as usize)),
+    }
+    placed
+}
+
+/// What rows go by.
+#[derive(Debug)]
+pub(super) struct Instants {
+    pub times: Int64Array,
+    pub created: Option<Int64Array>,
+    pub sequence: Option<Int64Array>,
+}
+
+impl Instants {
+    /// About as many as they take.
+    pub fn bytes(&self) -> usize {
+        let more = self.created.iter().chain(&self.sequence);
+        more.chain([&self.times]).map(|array| array.get_array_memory_size()).sum()
+    }
+
+    pub fn at(&self, row: usize) -> Instant {
+        let created = self.created.as_ref().filter(|created| created.is_valid(row));
+        let created = created.map(|created| created.value(row));
+        let number = self.sequence.as_ref().map_or(0, |sequence| sequence.value(row));
+        (self.times.value(row), created, number)
     }
 }
 

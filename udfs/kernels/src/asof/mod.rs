@@ -11,7 +11,7 @@
 //! the greatest by (`ts`, `created` NULLS FIRST, `seq`) that came there; one pass at the end fills
 //! the other places. Rows may come in any order and through any number of states that are merged:
 //! the answer is the same. Rows that come sorted by (key, time) are placed by a step of a cursor,
-//! which is a merge join; others by a binary search. Memory is that of the labels.
+//! which is a merge join; others are ordered by key as they are offered, and searched for. Memory is that of the labels.
 //!
 //! Looking forward is the same with the order of times reversed; nearest is both.
 //! How old a match may be is asked at the end: what is eligible and greatest is also the youngest,
@@ -19,6 +19,7 @@
 //!
 //! NULL keys and times are in no place: labels say so by `NOWHERE`, rows are not offered.
 
+mod direct;
 mod labels;
 mod offer;
 mod states;
@@ -28,8 +29,10 @@ mod time;
 mod windows;
 mod winners;
 
+pub use direct::ByKey;
 pub use labels::{Cursor, Labels, NOWHERE};
-pub use states::{Ends, Extremes, Instant, Spread, Sum, Total, Whole};
+pub use offer::{by_slot, comes_by_key};
+pub use states::{Ends, Extremes, Instant, Spread, Sum, Total, Whole, insert_end};
 pub use time::{Axis, float_of, time_of_float};
 pub use windows::{Frame, State, Windows, merge_cells};
 pub use winners::{Match, Settled, Winners};
@@ -85,8 +88,4 @@ pub trait Keeper {
     fn keep(&mut self, row: usize, cell: usize, replaced: Option<u64>) -> u64;
     /// The same for two rows that are held: whether the first comes after the second.
     fn comes_after(&self, held: u64, other: u64) -> bool;
-    /// The handle of a row that moves to another cell.
-    fn moved(&mut self, handle: u64, cell: usize) -> u64;
-    /// A cell is likely to be won soon.
-    fn expect(&self, _cell: usize) {}
 }

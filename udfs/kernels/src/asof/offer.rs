@@ -3,57 +3,20 @@
 //! ```text
 //!   rows of one key after another, rising     k k k k k k      the last row before each label
 //!                                             1 2 5 6 9 9      is the only one that is put
-//!   keys mixed, those of each key rising      the latest row of each key waits until one comes
-//!                                             that is past the next label: only then it is put
+//!   keys mixed                                ordered by key first, as many as are offered
 //!   anything else                             searched and put row by row
 //! ```
-//! The second is what rows in order of time are: of the many that win for a moment only the last is
-//! put, and what is looked at for every row is as large as the keys, not as the labels. Rows ask
-//! for their key's memory a few at a time, so that they wait for it together.
+//! Of the rows in order of time, offered by the hundred thousand, many win for a moment only: once
+//! they are ordered by key, none of these is put, and memory is gone through from one end to the
+//! other, where rows as they come would jump about in it.
 
 use std::cmp::Ordering;
 
-use super::winners::{EMPTY, Entry, NOTHING};
+use super::winners::{EMPTY, Entry};
 use super::{Cursor, Direction, Keeper, Labels, NOWHERE, Row, Rows, Winners};
-use crate::simd::prefetch;
 
-/// Rows that wait for memory together.
-const TOGETHER: usize = 32;
-
-/// The latest row of a key, while no row has come that is past the label it waits for: a line of
-/// the processor's cache.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(super) struct Latest {
-    /// The greatest time that came in order; one below it comes too late.
-    seen: i64,
-    /// The label's time and place; `NOWHERE`: all labels of the key are passed.
-    until: i64,
-    place: u32,
-    pub(super) entry: Entry,
-}
-
-impl Latest {
-    fn new(labels: &Labels, slot: usize) -> Self {
-        let places = labels.slot(slot as u32);
-        let mut latest = Self { seen: i64::MIN, until: 0, place: NOWHERE, entry: NOTHING };
-        latest.wait_for(labels, places.start, places.end);
-        latest
-    }
-
-    fn wait_for(&mut self, labels: &Labels, place: u32, end: u32) {
-        if place < end {
-            (self.place, self.until) = (place, labels.time(place));
-        } else {
-            self.place = NOWHERE;
-        }
-    }
-
-    /// Whether a row of this time is not for the label that is waited for.
-    fn is_past(&self, at: i64, strict: bool) -> bool {
-        self.place != NOWHERE && if strict { at >= self.until } else { at > self.until }
-    }
-}
+/// Bits of a slot that rows are ordered by at once.
+const DIGIT: u32 = 9;
 
 impl Rows<'_> {
     fn len(&self) -> usize {
@@ -67,17 +30,53 @@ impl Rows<'_> {
             seq: self.seq.map_or(0, |seq| seq[index]),
         }
     }
+}
 
-    /// Whether rows of one key mostly follow each other.
-    fn comes_by_key(&self) -> bool {
-        let followed = self.slots.windows(2).filter(|pair| pair[0] == pair[1]).count();
-        followed * 2 >= self.slots.len()
+/// Whether rows of one key mostly follow each other. Those that do not had better be offered
+/// many at a time.
+pub fn comes_by_key(slots: &[u32]) -> bool {
+    let followed = slots.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    followed * 2 >= slots.len()
+}
+
+/// The rows that have a slot, by slot; those of one slot as they come.
+pub fn by_slot(slots: &[u32]) -> Vec<u32> {
+    let of = |row: u32| slots[row as usize];
+    let rows = (0..slots.len() as u32).filter(|row| of(*row) != NOWHERE);
+    let mut rows: Vec<(u32, u32)> = rows.map(|row| (of(row), row)).collect();
+    let greatest = rows.iter().map(|(slot, _)| *slot).max().unwrap_or_default();
+    let mut sorted = vec![(0, 0); rows.len()];
+    for shift in (0..u32::BITS - greatest.leading_zeros()).step_by(DIGIT as usize) {
+        let digit = |slot: u32| (slot >> shift) as usize & ((1 << DIGIT) - 1);
+        let mut ends = [0; 1 << DIGIT];
+        rows.iter().for_each(|(slot, _)| ends[digit(*slot)] += 1);
+        let mut total = 0;
+        for end in &mut ends {
+            (*end, total) = (total, total + *end);
+        }
+        for row in &rows {
+            let end: &mut usize = &mut ends[digit(row.0)];
+            sorted[*end] = *row;
+            *end += 1;
+        }
+        std::mem::swap(&mut rows, &mut sorted);
     }
+    rows.into_iter().map(|(_, row)| row).collect()
+}
 
+/// Rows in the order that they are looked at: their slots and times, and what number each has.
+struct Ordered<'a, N> {
+    slots: &'a [u32],
+    ts: &'a [i64],
+    number: N,
+}
+
+impl<N> Ordered<'_, N> {
     /// The end of the rows from `start` on that have its slot and rise in time.
     fn rising(&self, start: usize) -> usize {
         let (slot, mut end) = (self.slots[start], start + 1);
-        while end < self.len() && self.slots[end] == slot && self.ts[end] > self.ts[end - 1] {
+        let is_next = |end: usize| self.slots[end] == slot && self.ts[end] > self.ts[end - 1];
+        while end < self.slots.len() && is_next(end) {
             end += 1;
         }
         end
@@ -87,120 +86,68 @@ impl Rows<'_> {
 impl Winners {
     /// Offers rows. `keeper` gives the handle of each that wins a place.
     pub fn offer(&mut self, labels: &Labels, rows: &Rows<'_>, keeper: &mut impl Keeper) {
+        let count = rows.len();
+        let (slots, ts) = (&rows.slots[..count], &rows.ts[..count]);
+        if comes_by_key(slots) {
+            return self.ordered(labels, rows, &Ordered { slots, ts, number: |row| row }, keeper);
+        }
+        let order = by_slot(slots);
+        let slots: Vec<u32> = order.iter().map(|row| slots[*row as usize]).collect();
+        let ts: Vec<i64> = order.iter().map(|row| ts[*row as usize]).collect();
+        let number = |row: usize| order[row] as usize;
+        self.ordered(labels, rows, &Ordered { slots: &slots, ts: &ts, number }, keeper);
+    }
+
+    fn ordered(
+        &mut self,
+        labels: &Labels,
+        rows: &Rows<'_>,
+        order: &Ordered<'_, impl Fn(usize) -> usize>,
+        keeper: &mut impl Keeper,
+    ) {
         match self.rule.direction {
-            Direction::Backward { delay, known: false } if rows.comes_by_key() => {
-                self.by_key(labels, rows, i128::from(delay), keeper);
-            }
             Direction::Backward { delay, known: false } => {
-                self.mixed(labels, rows, delay, keeper);
+                self.by_key(labels, rows, order, i128::from(delay), keeper);
             }
             Direction::Backward { .. } | Direction::Forward | Direction::Nearest => {
-                for index in (0..rows.len()).filter(|index| rows.slots[*index] != NOWHERE) {
-                    self.one(labels, rows, index, keeper);
+                let somewhere = |row: &usize| order.slots[*row] != NOWHERE;
+                for row in (0..order.slots.len()).filter(somewhere) {
+                    self.one(labels, rows, (order.number)(row), keeper);
                 }
             }
         }
     }
 
     /// Of rising rows of one key only the last before each label can win.
-    fn by_key(&mut self, labels: &Labels, rows: &Rows<'_>, delay: i128, keeper: &mut impl Keeper) {
+    fn by_key(
+        &mut self,
+        labels: &Labels,
+        rows: &Rows<'_>,
+        order: &Ordered<'_, impl Fn(usize) -> usize>,
+        delay: i128,
+        keeper: &mut impl Keeper,
+    ) {
         let strict = self.rule.strict;
         let is_for = |ts: i64, label: i64| match strict {
             true => i128::from(ts) + delay < i128::from(label),
             false => i128::from(ts) + delay <= i128::from(label),
         };
         let mut start = 0;
-        while start < rows.len() {
-            let end = rows.rising(start);
-            let slot = rows.slots[start];
+        while start < order.slots.len() {
+            let end = order.rising(start);
+            let slot = order.slots[start];
             while start < end && slot != NOWHERE {
-                let Some(place) = self.backward_place(labels, slot, &rows.row(start)) else {
+                let row = rows.row((order.number)(start));
+                let Some(place) = self.backward_place(labels, slot, &row) else {
                     break;
                 };
                 let time = labels.time(place);
-                let more = rows.ts[start..end].iter().take_while(|ts| is_for(**ts, time)).count();
+                let more = order.ts[start..end].iter().take_while(|ts| is_for(**ts, time)).count();
                 start += more.max(1);
-                self.put(place, start - 1, rows, keeper);
+                self.put(place, (order.number)(start - 1), rows, keeper);
             }
             start = end;
         }
-    }
-
-    fn mixed(&mut self, labels: &Labels, rows: &Rows<'_>, delay: i64, keeper: &mut impl Keeper) {
-        if self.latest.is_empty() {
-            self.latest = (0..labels.slot_count()).map(|slot| Latest::new(labels, slot)).collect();
-        }
-        for start in (0..rows.len()).step_by(TOGETHER) {
-            let end = rows.len().min(start + TOGETHER);
-            for slot in &rows.slots[start..end] {
-                prefetch(&self.latest, *slot as usize);
-                keeper.expect((*slot as usize).wrapping_add(self.backward.len()));
-            }
-            for index in (start..end).filter(|index| rows.slots[*index] != NOWHERE) {
-                self.latest(labels, rows, index, delay, keeper);
-            }
-        }
-    }
-
-    /// The row becomes its key's latest, or is put at once if it comes too late for that.
-    fn latest(
-        &mut self,
-        labels: &Labels,
-        rows: &Rows<'_>,
-        index: usize,
-        delay: i64,
-        keeper: &mut impl Keeper,
-    ) {
-        let (slot, row) = (rows.slots[index], rows.row(index));
-        let at = row.ts.checked_add(delay);
-        if at.is_none() && delay > 0 {
-            // Later than any time; without a delay that long, it is earlier than any.
-            return;
-        }
-        let Some(latest) = self.latest.get_mut(slot as usize) else { return };
-        if row.ts < latest.seen {
-            if let Some(place) = self.backward_place(labels, slot, &row) {
-                self.put(place, index, rows, keeper);
-            }
-            return;
-        }
-        latest.seen = row.ts;
-        if let Some(at) = at.filter(|at| latest.is_past(*at, self.rule.strict)) {
-            let rest = latest.place..labels.slot(slot).end;
-            let next = labels.first_at(&rest, at, self.rule.strict);
-            self.release(slot as usize, keeper);
-            self.latest[slot as usize].wait_for(labels, next, rest.end);
-        }
-        let cell = self.backward.len() + slot as usize;
-        let latest = &mut self.latest[slot as usize];
-        if latest.place != NOWHERE {
-            put(&mut latest.entry, &row, row.ts, &mut self.held, (index, cell), keeper);
-        }
-    }
-
-    /// Puts the latest row of a key at the place it waits for.
-    fn release(&mut self, slot: usize, keeper: &mut impl Keeper) {
-        let latest = &mut self.latest[slot];
-        let entry = std::mem::replace(&mut latest.entry, NOTHING);
-        if entry.handle == EMPTY {
-            return;
-        }
-        let held = &mut self.backward[latest.place as usize];
-        let wins = match entry.compare(held) {
-            Ordering::Greater => true,
-            Ordering::Less => false,
-            Ordering::Equal => keeper.comes_after(entry.handle, held.handle),
-        };
-        self.held -= usize::from(held.handle != EMPTY);
-        if wins {
-            *held = Entry { handle: keeper.moved(entry.handle, latest.place as usize), ..entry };
-        }
-    }
-
-    /// The end of the stream: no row waits any longer.
-    pub fn finish(&mut self, keeper: &mut impl Keeper) {
-        (0..self.latest.len()).for_each(|slot| self.release(slot, keeper));
-        self.latest = Vec::new();
     }
 
     fn one(&mut self, labels: &Labels, rows: &Rows<'_>, index: usize, keeper: &mut impl Keeper) {

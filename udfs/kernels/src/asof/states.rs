@@ -9,6 +9,8 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use smallvec::SmallVec;
+
 use super::windows::State;
 
 impl State for u64 {
@@ -26,16 +28,14 @@ impl<T: Clone + Eq + Hash> State for HashSet<T> {
 /// An exact sum of floats.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sum {
-    /// From small to large.
-    parts: Vec<f64>,
-    /// Sum of what is not finite, or became so.
-    beyond: Option<f64>,
+    /// From small to large, or one that is not finite. Few sums need more than two.
+    parts: SmallVec<[f64; 2]>,
 }
 
 impl Sum {
     /// Adds a value.
     pub fn push(&mut self, value: f64) {
-        if !value.is_finite() {
+        if !value.is_finite() || self.is_beyond() {
             return self.push_beyond(value);
         }
         let mut rest = value;
@@ -52,12 +52,19 @@ impl Sum {
         match rest.is_finite() {
             true if rest == 0.0 => {}
             true => self.parts.push(rest),
-            false => self.push_beyond(rest),
+            false => self.parts = SmallVec::from_slice(&[rest]),
         }
     }
 
+    /// Whether something was, or became, not finite.
+    fn is_beyond(&self) -> bool {
+        self.parts.last().is_some_and(|part| !part.is_finite())
+    }
+
+    /// What is finite is of no account then.
     fn push_beyond(&mut self, value: f64) {
-        self.beyond = Some(self.beyond.map_or(value, |beyond| beyond + value));
+        let beyond = if self.is_beyond() { self.parts[0] + value } else { value };
+        self.parts = SmallVec::from_slice(&[beyond]);
     }
 
     /// Adds `factor` times a value, exactly.
@@ -71,9 +78,6 @@ impl Sum {
 
     /// The sum, rounded once; 0 of nothing.
     pub fn value(&self) -> f64 {
-        if let Some(beyond) = self.beyond {
-            return beyond;
-        }
         let mut parts = self.parts.iter().rev();
         let mut sum = parts.next().copied().unwrap_or_default();
         let mut rest = 0.0;
@@ -101,9 +105,6 @@ impl Sum {
 impl State for Sum {
     fn merge(&mut self, other: &Self) {
         other.parts.iter().for_each(|part| self.push(*part));
-        if let Some(beyond) = other.beyond {
-            self.push_beyond(beyond);
-        }
     }
 }
 
@@ -167,7 +168,7 @@ impl Spread {
         if *count < 2 {
             return None;
         }
-        if sum.beyond.is_some() || self.squares.beyond.is_some() {
+        if sum.is_beyond() || self.squares.is_beyond() {
             return Some(f64::NAN);
         }
         let count = *count as f64;
@@ -279,14 +280,12 @@ impl<V: Clone + Ord> Ends<V> {
     }
 
     fn insert(&mut self, row: (Instant, V)) -> Option<(Instant, V)> {
-        let is_before = |held: &(Instant, V)| if self.first { *held < row } else { *held > row };
-        let place = self.rows.partition_point(is_before);
-        if place >= self.limit {
-            return Some(row);
-        }
-        let last = if self.rows.len() == self.limit { self.rows.pop() } else { None };
-        self.rows.insert(place, row);
-        last
+        let first = self.first;
+        let is_before = |held: &(Instant, V), row: &(Instant, V)| match first {
+            true => held < row,
+            false => held > row,
+        };
+        insert_end(&mut self.rows, self.limit, row, is_before)
     }
 
     /// What the rows have.
@@ -304,6 +303,22 @@ impl<V: Clone + Ord> State for Ends<V> {
             self.insert(row.clone());
         }
     }
+}
+
+/// Puts a row among the ends held, if it is one of so many; what is none of them then.
+pub fn insert_end<R>(
+    held: &mut Vec<R>,
+    limit: usize,
+    row: R,
+    is_before: impl Fn(&R, &R) -> bool,
+) -> Option<R> {
+    let place = held.partition_point(|other| is_before(other, &row));
+    if place >= limit {
+        return Some(row);
+    }
+    let last = if held.len() == limit { held.pop() } else { None };
+    held.insert(place, row);
+    last
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::ops::Range;
 
-use super::Labels;
+use super::{Cursor, Labels};
 
 /// What rows of a window are gathered in. Merging is commutative: rows have no order.
 pub trait State: Clone + Default {
@@ -56,8 +56,25 @@ impl Frame {
         (i128::from(t) - i128::from(self.gap)).max(self.begin(t))
     }
 
+    /// The cuts at which the window of a label time begins and ends.
+    pub(super) fn cuts(&self, t: i64) -> (i128, i128) {
+        (self.begin(t), self.end(t))
+    }
+
+    /// Whether a window of the key at `slot` has rows of a time; not for rows that are to be known.
+    pub fn covers(&self, labels: &Labels, cursor: &mut Cursor, slot: u32, ts: i64) -> bool {
+        if self.width.is_some_and(|width| width < self.gap) {
+            return false;
+        }
+        // The first window that ends late enough begins before the others.
+        let Some(end) = ts.checked_add(self.gap) else { return false };
+        let places = labels.slot(slot);
+        let place = labels.first_from(cursor, slot, &places, end, self.excludes_end);
+        place < places.end && self.is_after(ts, self.begin(labels.time(place)))
+    }
+
     /// Whether a row is after a cut.
-    fn is_after(&self, ts: i64, cut: i128) -> bool {
+    pub(super) fn is_after(&self, ts: i64, cut: i128) -> bool {
         let ts = i128::from(ts);
         if self.excludes_end { cut <= ts } else { cut < ts }
     }

@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 
-use super::offer::Latest;
 use super::{Axis, Cursor, Direction, Labels, Rule};
 
 pub(super) const EMPTY: u64 = u64::MAX;
@@ -36,8 +35,6 @@ pub struct Winners {
     /// One entry a place, of those who look that way; else none.
     pub(super) backward: Vec<Entry>,
     pub(super) forward: Vec<Entry>,
-    /// By slot, the rows that are not put yet; empty until keys come mixed.
-    pub(super) latest: Vec<Latest>,
     pub(super) held: usize,
 }
 
@@ -55,15 +52,12 @@ impl Winners {
         let entries = |looks: bool| vec![NOTHING; if looks { labels.place_count() } else { 0 }];
         let backward = entries(rule.direction != Direction::Forward);
         let forward = entries(matches!(rule.direction, Direction::Forward | Direction::Nearest));
-        let (cursor, latest) = (Cursor::default(), Vec::new());
-        Self { rule, cursor, backward, forward, latest, held: 0 }
+        Self { rule, cursor: Cursor::default(), backward, forward, held: 0 }
     }
 
     /// Bytes that a state needs.
     pub fn bytes(rule: Rule, labels: &Labels) -> usize {
-        let (entry, latest) = (size_of::<Entry>(), size_of::<Latest>());
-        // Whoever waits is in a line of its own.
-        Self::cells(rule, labels) * entry + labels.slot_count() * (latest - entry)
+        Self::cells(rule, labels) * size_of::<Entry>()
     }
 
     /// Handles that are held; one may be held twice when looking both ways.
@@ -71,18 +65,13 @@ impl Winners {
         self.held
     }
 
-    /// Cells that rows can win: one for each place and way of looking, and one for each key where
-    /// rows wait for their label.
+    /// Cells that rows can win: one for each place and way of looking.
     pub fn cells(rule: Rule, labels: &Labels) -> usize {
-        let places = labels.place_count();
-        match rule.direction {
-            Direction::Backward { known: false, .. } => places + labels.slot_count(),
-            Direction::Backward { known: true, .. } | Direction::Forward => places,
-            Direction::Nearest => 2 * places,
-        }
+        let ways = if rule.direction == Direction::Nearest { 2 } else { 1 };
+        ways * labels.place_count()
     }
 
-    /// Takes over what another stream, finished too, has won over the same labels;
+    /// Takes over what another stream has won over the same labels;
     /// `is_later(held, other)` decides between rows that agree in all.
     pub fn merge(&mut self, other: &Self, mut is_later: impl FnMut(u64, u64) -> bool) {
         let pairs = self.backward.iter_mut().zip(&other.backward);
@@ -101,12 +90,11 @@ impl Winners {
 
     /// All handles that are held, to be renumbered.
     pub fn handles_mut(&mut self) -> impl Iterator<Item = &mut u64> {
-        let latest = self.latest.iter_mut().map(|latest| &mut latest.entry);
-        let entries = self.backward.iter_mut().chain(&mut self.forward).chain(latest);
+        let entries = self.backward.iter_mut().chain(&mut self.forward);
         entries.map(|entry| &mut entry.handle).filter(|handle| **handle != EMPTY)
     }
 
-    /// The end of all streams, each finished: every place gets the greatest row that its label may
+    /// The end of all streams: every place gets the greatest row that its label may
     /// take.
     pub fn settle(mut self, labels: &Labels) -> Settled {
         for slot in labels.slots() {

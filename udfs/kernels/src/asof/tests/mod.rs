@@ -95,13 +95,6 @@ impl Keeper for Numbers<'_> {
         assert!(self.ties);
         held > other
     }
-
-    fn moved(&mut self, handle: u64, cell: usize) -> u64 {
-        let from = self.cells.iter().position(|held| *held == Some(handle)).unwrap();
-        self.cells[from] = None;
-        self.cells[cell] = Some(handle);
-        handle
-    }
 }
 
 /// The same by the algorithm.
@@ -132,7 +125,6 @@ fn answer(case: &Case) -> Vec<Option<u64>> {
             state.offer(&labels, &rows, &mut keeper);
             assert_eq!(state.handles_mut().count(), state.held());
         }
-        state.finish(&mut keeper);
     }
     let mut whole = states.pop().unwrap();
     for state in states.iter().rev() {
@@ -245,12 +237,23 @@ fn rows_that_agree_in_all_are_decided_by_the_caller() {
     for (state, numbers) in [(&mut one, &[1][..]), (&mut other, &[3, 2])] {
         let mut keeper = Numbers::of(numbers, true, 2);
         state.offer(&labels, &rows(numbers.len()), &mut keeper);
-        state.finish(&mut keeper);
     }
     one.merge(&other, |held, other| other > held);
     assert_eq!(one.held(), 1);
     let found = one.settle(&labels).at(&labels, 0, Axis::Integer, (0, 9)).unwrap();
     assert_eq!(found, Match { ts: 5, created: None, handle: 3 });
+}
+
+proptest! {
+    #[test]
+    fn rows_are_ordered_by_slot(slots in prop::collection::vec(
+        prop_oneof![0..4u32, any::<u32>(), Just(NOWHERE)], 0..200,
+    )) {
+        let somewhere = |row: &u32| slots[*row as usize] != NOWHERE;
+        let mut rows: Vec<u32> = (0..slots.len() as u32).filter(somewhere).collect();
+        rows.sort_by_key(|row| slots[*row as usize]);
+        prop_assert_eq!(by_slot(&slots), rows);
+    }
 }
 
 #[test]

@@ -119,6 +119,9 @@ fn answer(case: &Case) -> Vec<Answer> {
     cuts.distinct(&labels, &values, |count| distinct.push(count as usize));
     assert_eq!(windows.len(), labels.place_count());
     assert_eq!(distinct, windows.iter().map(|all| all.distinct.len()).collect::<Vec<_>>());
+    if !case.frame.known {
+        assert_eq!(directly(case, &labels), windows);
+    }
     let of_label = |label: usize| {
         let all = &windows[labels.place(label) as usize];
         let last = all.last.values().copied().collect();
@@ -127,6 +130,34 @@ fn answer(case: &Case) -> Vec<Answer> {
         (all.count, all.sum.value(), all.whole.sum, bounds, last, first, all.distinct.len())
     };
     (0..labels.len()).map(of_label).collect()
+}
+
+/// What going through the rows of each window gives.
+fn directly(case: &Case, labels: &Labels) -> Vec<All> {
+    let (mut kept, mut slots, mut ts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut cursor = Cursor::default();
+    for number in &case.order {
+        let (key, at, ..) = case.events[*number];
+        if case.frame.covers(labels, &mut cursor, key, at) {
+            kept.push(*number);
+            slots.push(key);
+            ts.push(at);
+        }
+    }
+    let at = |row: usize| (ts[row], case.events[kept[row]].2, kept[row] as i64);
+    let (by_key, mut found) = (ByKey::new(labels, &slots, at), Vec::new());
+    by_key.each(&case.frame, labels, &ts, |rows| {
+        let rows = rows.iter().map(|row| *row as usize);
+        assert!(rows.clone().is_sorted_by(|a, b| at(*a) < at(*b)));
+        let mut all = All::default();
+        let numbers = rows.map(|row| kept[row]);
+        numbers.for_each(|number| all.push(number, case.events[number]));
+        found.push(all);
+    });
+    let pairs: u64 = found.iter().map(|all| all.count).sum();
+    assert_eq!(by_key.pairs(&case.frame, labels, &ts), pairs);
+    assert!(!by_key.has_ties());
+    found
 }
 
 fn time() -> impl Strategy<Value = i64> {

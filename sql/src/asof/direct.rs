@@ -1,0 +1,327 @@
+//! Windows of few rows: rows are kept as they come, and at the end each window's are gone through
+//! (`kernels::asof::ByKey`), where states of cells would be many of which each has a row or two.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DynComparator, Float64Array, Int64Array, UInt32Array,
+    make_comparator, new_empty_array,
+};
+use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer};
+use datafusion::arrow::compute::{SortOptions, concat, take};
+use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::common::Result as EngineResult;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::MemoryReservation;
+use kernels::asof::{ByKey, Frame, Labels, Spread, Total, Whole, insert_end};
+
+use super::gather::{Columns, Gathered, Told, count, floats, is_whole, plain_floats, wholes};
+use super::window::{Feature, Instants, Rows};
+
+/// Rows of all windows together, for each row kept and each place: beyond that states are less work.
+const MOST_PAIRS: u64 = 8;
+
+/// Rows of one frame that are in some window, in the order that they came.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    chunks: Vec<Chunk>,
+    rows: usize,
+}
+
+/// Those of one batch.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub slots: Vec<u32>,
+    pub instants: Instants,
+    /// Of each feature of the frame.
+    pub columns: Vec<Columns>,
+}
+
+impl Kept {
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    /// Keeps rows of a batch with these columns; by how many bytes more.
+    pub fn push(
+        &mut self,
+        of_batch: &Rows<'_>,
+        rows: Vec<u32>,
+        columns: &[Columns],
+    ) -> EngineResult<usize> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let slots: Vec<u32> = rows.iter().map(|row| of_batch.slots[*row as usize]).collect();
+        let rows = UInt32Array::from(rows);
+        let taken = |array: &dyn Array| take(array, &rows, None);
+        let mut kept: Vec<Columns> = Vec::with_capacity(columns.len());
+        let mut bytes = slots.len() * size_of::<u32>();
+        for (index, of) in columns.iter().enumerate() {
+            let same = columns[..index].iter().position(|other| other.has_argument_of(of));
+            let argument = match (same, &of.argument) {
+                (Some(same), _) => kept[same].argument.clone(),
+                (None, Some(argument)) => {
+                    let argument = taken(argument)?;
+                    bytes += argument.get_array_memory_size();
+                    Some(argument)
+                }
+                (None, None) => None,
+            };
+            let filter = of.filter.as_ref().map(|filter| taken(filter)).transpose()?;
+            kept.push(Columns { argument, filter: filter.map(|f| f.as_boolean().clone()) });
+        }
+        let numbers = |array: &Int64Array| {
+            Ok::<_, DataFusionError>(taken(array)?.as_primitive::<Int64Type>().clone())
+        };
+        let Instants { times, created, sequence } = of_batch.instants;
+        let instants = Instants {
+            times: numbers(times)?,
+            created: created.as_ref().map(numbers).transpose()?,
+            sequence: sequence.as_ref().map(numbers).transpose()?,
+        };
+        bytes += instants.bytes();
+        self.rows += slots.len();
+        self.chunks.push(Chunk { slots, instants, columns: kept });
+        Ok(bytes)
+    }
+
+    /// Takes over the rows of another stream.
+    pub fn append(&mut self, other: &mut Self) {
+        self.chunks.append(&mut other.chunks);
+        self.rows += other.rows;
+    }
+
+    /// The answers of each place, and those of an empty window behind them, feature by feature;
+    /// None if going through all windows is too much.
+    pub fn answers<'a>(
+        &'a self,
+        features: &[(&Feature, Told)],
+        labels: &Labels,
+        memory: &MemoryReservation,
+    ) -> EngineResult<Option<Vec<ArrayRef>>> {
+        let Some((Feature { frame, .. }, _)) = features.first() else { return Ok(None) };
+        let (of_slot, of_row) = ByKey::BYTES;
+        memory.try_grow(of_slot * labels.slot_count() + (of_row + size_of::<u32>()) * self.rows)?;
+        memory.try_grow(self.chunks.iter().map(|chunk| chunk.instants.bytes()).sum())?;
+        let numbers = |of: &dyn Fn(&Instants) -> Option<&Int64Array>| {
+            let whole = self.joined(memory, |chunk| of(&chunk.instants).map(|of| of as &dyn Array));
+            Ok::<_, DataFusionError>(whole?.map(|whole| whole.as_primitive::<Int64Type>().clone()))
+        };
+        let instants = Instants {
+            times: numbers(&|of| Some(&of.times))?.unwrap_or_else(|| Int64Array::new_null(0)),
+            created: numbers(&|of| of.created.as_ref())?,
+            sequence: numbers(&|of| of.sequence.as_ref())?,
+        };
+        let slots: Vec<u32> = self.chunks.iter().flat_map(|chunk| &chunk.slots).copied().collect();
+        let by_key = ByKey::new(labels, &slots, |row| instants.at(row));
+        let pairs = by_key.pairs(frame, labels, instants.times.values());
+        if pairs > MOST_PAIRS * (self.rows + labels.place_count()) as u64 {
+            return Ok(None);
+        }
+        let mut answers = Vec::with_capacity(features.len());
+        let mut arguments: Vec<Option<ArrayRef>> = Vec::with_capacity(features.len());
+        for (index, (feature, told)) in features.iter().enumerate() {
+            let known = features[..index].iter().position(|(f, _)| f.argument == feature.argument);
+            let argument = match (&feature.argument, known) {
+                (None, _) => None,
+                (Some(_), Some(known)) => arguments[known].clone(),
+                (Some(_), None) => {
+                    let of = |chunk: &'a Chunk| Some(chunk.columns[index].argument.as_ref()? as _);
+                    let whole = self.joined(memory, of)?;
+                    Some(whole.unwrap_or_else(|| new_empty_array(told.of())))
+                }
+            };
+            arguments.push(argument.clone());
+            let filter =
+                self.joined(memory, |chunk| Some(chunk.columns[index].filter.as_ref()?))?;
+            let nulls = argument.as_ref().and_then(|argument| argument.logical_nulls());
+            let filter = filter.map(|filter| filter.as_boolean().clone());
+            let counted = counted(nulls, filter.as_ref());
+            let of = Direct { frame, labels, by_key: &by_key, counted, instants: &instants };
+            memory.try_grow((labels.place_count() + 1) * size_of::<Option<f64>>())?;
+            answers.push(of.answer(told, argument.as_ref())?);
+        }
+        Ok(Some(answers))
+    }
+
+    /// One array of those of all chunks.
+    fn joined<'a>(
+        &'a self,
+        memory: &MemoryReservation,
+        of: impl Fn(&'a Chunk) -> Option<&'a dyn Array>,
+    ) -> EngineResult<Option<ArrayRef>> {
+        let arrays: Vec<&dyn Array> = self.chunks.iter().filter_map(of).collect();
+        if arrays.is_empty() {
+            return Ok(None);
+        }
+        memory.try_grow(arrays.iter().map(|array| array.get_array_memory_size()).sum())?;
+        Ok(Some(concat(&arrays)?))
+    }
+}
+
+/// Rows that a feature does not pass over; None: all.
+fn counted(nulls: Option<NullBuffer>, filter: Option<&BooleanArray>) -> Option<BooleanBuffer> {
+    let nulls = nulls.map(NullBuffer::into_inner);
+    let filter = filter.map(|filter| match filter.nulls() {
+        Some(nulls) => filter.values() & nulls.inner(),
+        None => filter.values().clone(),
+    });
+    match (nulls, filter) {
+        (Some(nulls), Some(filter)) => Some(&nulls & &filter),
+        (nulls, filter) => nulls.or(filter),
+    }
+}
+
+/// The rows of each window, for one feature.
+struct Direct<'a> {
+    frame: &'a Frame,
+    labels: &'a Labels,
+    by_key: &'a ByKey,
+    counted: Option<BooleanBuffer>,
+    instants: &'a Instants,
+}
+
+impl Direct<'_> {
+    /// Calls `each` with the rows of each place's window, and with none at last.
+    fn runs(&self, mut each: impl FnMut(&[u32])) {
+        self.by_key.each(self.frame, self.labels, self.instants.times.values(), &mut each);
+        each(&[]);
+    }
+
+    /// Whether a feature does not pass a row over.
+    fn counts(&self, row: usize) -> bool {
+        self.counted.as_ref().is_none_or(|counted| counted.value(row))
+    }
+
+    /// The same with those that count only.
+    fn each(&self, mut each: impl FnMut(&mut dyn DoubleEndedIterator<Item = usize>)) {
+        self.runs(|rows| {
+            let rows = rows.iter().map(|row| *row as usize);
+            each(&mut rows.filter(|row| self.counts(*row)));
+        });
+    }
+
+    fn answer(&self, told: &Told, argument: Option<&ArrayRef>) -> EngineResult<ArrayRef> {
+        let Some(values) = argument.filter(|_| told.function != Gathered::Count) else {
+            return Ok(self.numbers_of_rows());
+        };
+        Ok(match told.function {
+            Gathered::Count => self.numbers_of_rows(),
+            Gathered::Distinct => self.distinct(values)?,
+            Gathered::Sum if is_whole(values.data_type()) => {
+                let (values, mut sums) = (wholes(values)?, Vec::new());
+                self.each(|rows| {
+                    let mut whole = Whole::default();
+                    rows.for_each(|row| whole.push(values.value(row)));
+                    sums.push((whole.count > 0).then_some(whole.sum));
+                });
+                told.sums(sums)?
+            }
+            Gathered::Sum => self.numbers(&floats(values)?, Total::push, Total::sum),
+            Gathered::Avg => self.numbers(&floats(values)?, Total::push, Total::mean),
+            Gathered::Stddev => self.numbers(&floats(values)?, Spread::push, Spread::deviation),
+            Gathered::Min => self.extremes(values, Ordering::Less)?,
+            Gathered::Max => self.extremes(values, Ordering::Greater)?,
+            Gathered::Last(limit) => self.lists(told, values, limit, false)?,
+            Gathered::First(limit) => self.lists(told, values, limit, true)?,
+        })
+    }
+
+    fn numbers_of_rows(&self) -> ArrayRef {
+        let mut counts = Vec::with_capacity(self.labels.place_count() + 1);
+        match self.counted {
+            Some(_) => self.each(|rows| counts.push(count(rows.count() as u64))),
+            None => self.runs(|rows| counts.push(count(rows.len() as u64))),
+        }
+        Arc::new(Int64Array::from(counts))
+    }
+
+    fn numbers<S: Default>(
+        &self,
+        values: &Float64Array,
+        push: impl Fn(&mut S, f64),
+        answer: impl Fn(&S) -> Option<f64>,
+    ) -> ArrayRef {
+        let mut answers = Vec::with_capacity(self.labels.place_count() + 1);
+        self.each(|rows| {
+            let mut state = S::default();
+            rows.for_each(|row| push(&mut state, values.value(row)));
+            answers.push(answer(&state));
+        });
+        Arc::new(Float64Array::from(answers))
+    }
+
+    fn distinct(&self, values: &ArrayRef) -> EngineResult<ArrayRef> {
+        let values = plain_floats(values)?;
+        let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
+        let values = converter.convert_columns(&[values])?;
+        let (mut counts, mut held) = (Vec::new(), HashSet::new());
+        self.each(|rows| {
+            held.clear();
+            held.extend(rows.map(|row| values.row(row)));
+            counts.push(count(held.len() as u64));
+        });
+        Ok(Arc::new(Int64Array::from(counts)))
+    }
+
+    fn extremes(&self, values: &ArrayRef, wanted: Ordering) -> EngineResult<ArrayRef> {
+        let compare = comparator(values)?;
+        let mut found = Vec::with_capacity(self.labels.place_count() + 1);
+        self.each(|rows| {
+            let best =
+                rows.reduce(|best, row| if compare(row, best) == wanted { row } else { best });
+            found.push(best.map(|row| row as u32));
+        });
+        Ok(take(values, &UInt32Array::from(found), None)?)
+    }
+
+    fn lists(
+        &self,
+        told: &Told,
+        values: &ArrayRef,
+        limit: usize,
+        first: bool,
+    ) -> EngineResult<ArrayRef> {
+        let mut lengths = Vec::with_capacity(self.labels.place_count() + 1);
+        let mut all: Vec<u32> = Vec::new();
+        match self.by_key.has_ties() {
+            false => self.each(|rows| {
+                let before = all.len();
+                match first {
+                    true => all.extend(rows.take(limit).map(|row| row as u32)),
+                    false => all.extend(rows.rev().take(limit).map(|row| row as u32)),
+                }
+                lengths.push(all.len() - before);
+            }),
+            // Of rows that agree in what they go by the value decides.
+            true => {
+                let (compare, mut held) = (comparator(values)?, Vec::new());
+                let before = if first { Ordering::Less } else { Ordering::Greater };
+                self.each(|rows| {
+                    held.clear();
+                    for row in rows {
+                        insert_end(&mut held, limit, (self.instants.at(row), row), |a, b| {
+                            a.0.cmp(&b.0).then_with(|| compare(a.1, b.1)) == before
+                        });
+                    }
+                    lengths.push(held.len());
+                    all.extend(held.iter().map(|(_, row)| *row as u32));
+                });
+            }
+        }
+        told.lists(lengths, take(values, &UInt32Array::from(all), None)?)
+    }
+}
+
+/// As values in Arrow's row form compare.
+fn comparator(values: &ArrayRef) -> EngineResult<DynComparator> {
+    Ok(make_comparator(values, values, SortOptions::default())?)
+}
