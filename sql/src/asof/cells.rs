@@ -27,6 +27,8 @@ pub(super) struct Cells {
     /// Those of this stream, and those taken over from others.
     arenas: Vec<Vec<u64>>,
     current: Vec<Values>,
+    /// What is not written yet.
+    won: Vec<Won>,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,9 @@ enum Form {
     /// Two words.
     Wide,
 }
+
+/// A row of the current batch, and the cell that it has won.
+type Won = (usize, usize);
 
 /// A column of the batch whose rows are offered.
 #[derive(Debug)]
@@ -131,21 +136,22 @@ impl Values {
         Ok(Self { nulls: array.nulls().cloned(), words })
     }
 
-    fn is_valid(&self, row: usize) -> bool {
-        self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
-    }
-
-    fn write(&self, row: usize, words: &mut [u64]) {
+    /// Writes the values of rows into the words of their cells, the first of them at `at`.
+    fn write(&self, won: &[Won], at: usize, stride: usize, arena: &mut [u64]) {
+        let mut put = |word: &dyn Fn(usize) -> u64, at: usize| {
+            won.iter().for_each(|(row, cell)| arena[cell * stride + at] = word(*row));
+        };
         match &self.words {
-            Words::Boolean(bits) => words[0] = u64::from(bits.value(row)),
-            Words::One(values) => words[0] = u64::from(values[row]),
-            Words::Two(values) => words[0] = u64::from(values[row]),
-            Words::Four(values) => words[0] = u64::from(values[row]),
-            Words::Eight(values) => words[0] = values[row],
+            Words::Boolean(bits) => put(&|row| u64::from(bits.value(row)), at),
+            Words::One(values) => put(&|row| u64::from(values[row]), at),
+            Words::Two(values) => put(&|row| u64::from(values[row]), at),
+            Words::Four(values) => put(&|row| u64::from(values[row]), at),
+            Words::Eight(values) => {
+                won.iter().for_each(|(row, cell)| arena[cell * stride + at] = values[*row]);
+            }
             Words::Sixteen(values) => {
-                let value = values[row] as u128;
-                words[0] = value as u64;
-                words[1] = (value >> 64) as u64;
+                put(&|row| values[row] as u128 as u64, at);
+                put(&|row| (values[row] as u128 >> 64) as u64, at + 1);
             }
         }
     }
@@ -172,7 +178,8 @@ impl Cells {
             at += form.words();
         }
         let arenas = vec![vec![0; cells * stride]];
-        Some(Self { columns: columns.into(), stride, arenas, current: Vec::new() })
+        let (current, won) = (Vec::new(), Vec::new());
+        Some(Self { columns: columns.into(), stride, arenas, current, won })
     }
 
     /// Begins with the rows of a batch.
@@ -205,13 +212,29 @@ impl Cells {
         orders.fold(Ordering::Equal, Ordering::then)
     }
 
-    fn write(current: &[Values], columns: &[Column], row: usize, cell: &mut [u64]) {
-        let mut valid = 0;
-        for (index, (values, column)) in current.iter().zip(columns).enumerate() {
-            valid |= u64::from(values.is_valid(row)) << index;
-            values.write(row, &mut cell[column.at..]);
+    /// Writes rows of the current batch into cells of an arena, column by column: one value does
+    /// not wait for the other then.
+    fn write(&self, won: &[Won], arena: &mut [u64]) {
+        let all = self.columns.len() as u32;
+        let valid = 1_u64.checked_shl(all).unwrap_or_default().wrapping_sub(1);
+        won.iter().for_each(|(_, cell)| arena[cell * self.stride] = valid);
+        for (index, (values, column)) in self.current.iter().zip(self.columns.iter()).enumerate() {
+            values.write(won, column.at, self.stride, arena);
+            let Some(nulls) = &values.nulls else { continue };
+            for (row, cell) in won {
+                let word = &mut arena[cell * self.stride];
+                *word = *word & !(1 << index) | u64::from(nulls.is_valid(*row)) << index;
+            }
         }
-        cell[0] = valid;
+    }
+
+    /// Writes what has won, once all rows of a batch are offered.
+    pub fn flush(&mut self) {
+        let (mut won, mut arena) =
+            (std::mem::take(&mut self.won), std::mem::take(&mut self.arenas[0]));
+        self.write(&won, &mut arena);
+        won.clear();
+        (self.won, self.arenas[0]) = (won, arena);
     }
 
     /// The columns of the rows of handles; NULLs for none.
@@ -259,8 +282,10 @@ impl Cells {
 
 impl Keeper for Cells {
     fn is_later(&mut self, row: usize, held: u64) -> bool {
+        // What is held may be of this batch.
+        self.flush();
         let mut offered = vec![0; self.stride];
-        Self::write(&self.current, &self.columns, row, &mut offered);
+        self.write(&[(row, 0)], &mut offered);
         self.compare(&offered, self.cell(held)) == Ordering::Greater
     }
 
@@ -269,8 +294,7 @@ impl Keeper for Cells {
     }
 
     fn keep(&mut self, row: usize, cell: usize, _: Option<u64>) -> u64 {
-        let words = &mut self.arenas[0][cell * self.stride..(cell + 1) * self.stride];
-        Self::write(&self.current, &self.columns, row, words);
+        self.won.push((row, cell));
         handle(0, cell)
     }
 }

@@ -3,7 +3,9 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering as AtomicOrdering};
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DynComparator, Float64Array, Int64Array, UInt32Array,
@@ -14,9 +16,8 @@ use datafusion::arrow::compute::{SortOptions, concat, take};
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::Result as EngineResult;
-use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::MemoryReservation;
-use kernels::asof::{ByKey, Frame, Labels, Spread, Total, Whole, insert_end};
+use kernels::asof::{ByKey, Labels, Spread, Total, Whole, insert_end};
 
 use super::gather::{Columns, Gathered, Told, count, floats, is_whole, plain_floats, wholes};
 use super::window::{Feature, Instants, Rows};
@@ -78,8 +79,8 @@ impl Kept {
             let filter = of.filter.as_ref().map(|filter| taken(filter)).transpose()?;
             kept.push(Columns { argument, filter: filter.map(|f| f.as_boolean().clone()) });
         }
-        let numbers = |array: &Int64Array| {
-            Ok::<_, DataFusionError>(taken(array)?.as_primitive::<Int64Type>().clone())
+        let numbers = |array: &Int64Array| -> EngineResult<Int64Array> {
+            Ok(taken(array)?.as_primitive::<Int64Type>().clone())
         };
         let Instants { times, created, sequence } = of_batch.instants;
         let instants = Instants {
@@ -106,50 +107,62 @@ impl Kept {
         features: &[(&Feature, Told)],
         labels: &Labels,
         memory: &MemoryReservation,
+        threads: usize,
     ) -> EngineResult<Option<Vec<ArrayRef>>> {
         let Some((Feature { frame, .. }, _)) = features.first() else { return Ok(None) };
         let (of_slot, of_row) = ByKey::BYTES;
         memory.try_grow(of_slot * labels.slot_count() + (of_row + size_of::<u32>()) * self.rows)?;
-        memory.try_grow(self.chunks.iter().map(|chunk| chunk.instants.bytes()).sum())?;
-        let numbers = |of: &dyn Fn(&Instants) -> Option<&Int64Array>| {
-            let whole = self.joined(memory, |chunk| of(&chunk.instants).map(|of| of as &dyn Array));
-            Ok::<_, DataFusionError>(whole?.map(|whole| whole.as_primitive::<Int64Type>().clone()))
-        };
-        let instants = Instants {
-            times: numbers(&|of| Some(&of.times))?.unwrap_or_else(|| Int64Array::new_null(0)),
-            created: numbers(&|of| of.created.as_ref())?,
-            sequence: numbers(&|of| of.sequence.as_ref())?,
-        };
+        memory.try_grow(labels.place_count() * size_of::<Range<u32>>())?;
+        let times = self.numbers(memory, |instants| Some(&instants.times))?;
+        let times = times.unwrap_or_else(|| Int64Array::new_null(0));
+        let mut instants = Instants { times, created: None, sequence: None };
         let slots: Vec<u32> = self.chunks.iter().flat_map(|chunk| &chunk.slots).copied().collect();
-        let by_key = ByKey::new(labels, &slots, |row| instants.at(row));
-        let pairs = by_key.pairs(frame, labels, instants.times.values());
+        let mut by_key = ByKey::new(labels, &slots);
+        drop(slots);
+        if !by_key.rises(instants.times.values()) {
+            instants.created = self.numbers(memory, |of| of.created.as_ref())?;
+            instants.sequence = self.numbers(memory, |of| of.sequence.as_ref())?;
+            by_key.sort(|row| instants.at(row));
+        }
+        let runs = by_key.runs(frame, labels, instants.times.values());
+        let pairs: u64 = runs.iter().map(|run| u64::from(run.end - run.start)).sum();
         if pairs > MOST_PAIRS * (self.rows + labels.place_count()) as u64 {
             return Ok(None);
         }
-        let mut answers = Vec::with_capacity(features.len());
-        let mut arguments: Vec<Option<ArrayRef>> = Vec::with_capacity(features.len());
+        let mut work: Vec<(Direct<'_>, &Told)> = Vec::with_capacity(features.len());
         for (index, (feature, told)) in features.iter().enumerate() {
             let known = features[..index].iter().position(|(f, _)| f.argument == feature.argument);
             let argument = match (&feature.argument, known) {
                 (None, _) => None,
-                (Some(_), Some(known)) => arguments[known].clone(),
+                (Some(_), Some(known)) => work[known].0.argument.clone(),
                 (Some(_), None) => {
                     let of = |chunk: &'a Chunk| Some(chunk.columns[index].argument.as_ref()? as _);
                     let whole = self.joined(memory, of)?;
                     Some(whole.unwrap_or_else(|| new_empty_array(told.of())))
                 }
             };
-            arguments.push(argument.clone());
             let filter =
                 self.joined(memory, |chunk| Some(chunk.columns[index].filter.as_ref()?))?;
             let nulls = argument.as_ref().and_then(|argument| argument.logical_nulls());
             let filter = filter.map(|filter| filter.as_boolean().clone());
             let counted = counted(nulls, filter.as_ref());
-            let of = Direct { frame, labels, by_key: &by_key, counted, instants: &instants };
             memory.try_grow((labels.place_count() + 1) * size_of::<Option<f64>>())?;
-            answers.push(of.answer(told, argument.as_ref())?);
+            let of =
+                Direct { by_key: &by_key, runs: &runs, argument, counted, instants: &instants };
+            work.push((of, told));
         }
-        Ok(Some(answers))
+        let answers = side_by_side(&work, threads, |(of, told)| of.answer(told));
+        Ok(Some(answers.into_iter().collect::<EngineResult<_>>()?))
+    }
+
+    /// What rows go by, or a part of it, as one array; None if there is none.
+    fn numbers(
+        &self,
+        memory: &MemoryReservation,
+        of: impl Fn(&Instants) -> Option<&Int64Array>,
+    ) -> EngineResult<Option<Int64Array>> {
+        let whole = self.joined(memory, |chunk| of(&chunk.instants).map(|of| of as &dyn Array))?;
+        Ok(whole.map(|whole| whole.as_primitive::<Int64Type>().clone()))
     }
 
     /// One array of those of all chunks.
@@ -182,48 +195,44 @@ fn counted(nulls: Option<NullBuffer>, filter: Option<&BooleanArray>) -> Option<B
 
 /// The rows of each window, for one feature.
 struct Direct<'a> {
-    frame: &'a Frame,
-    labels: &'a Labels,
     by_key: &'a ByKey,
+    /// Of each place.
+    runs: &'a [Range<u32>],
+    argument: Option<ArrayRef>,
     counted: Option<BooleanBuffer>,
     instants: &'a Instants,
 }
 
 impl Direct<'_> {
-    /// Calls `each` with the rows of each place's window, and with none at last.
-    fn runs(&self, mut each: impl FnMut(&[u32])) {
-        self.by_key.each(self.frame, self.labels, self.instants.times.values(), &mut each);
-        each(&[]);
-    }
-
     /// Whether a feature does not pass a row over.
     fn counts(&self, row: usize) -> bool {
         self.counted.as_ref().is_none_or(|counted| counted.value(row))
     }
 
-    /// The same with those that count only.
-    fn each(&self, mut each: impl FnMut(&mut dyn DoubleEndedIterator<Item = usize>)) {
-        self.runs(|rows| {
-            let rows = rows.iter().map(|row| *row as usize);
-            each(&mut rows.filter(|row| self.counts(*row)));
-        });
+    /// The rows of each place's window that count, and none at last.
+    fn windows(&self) -> impl Iterator<Item = impl DoubleEndedIterator<Item = usize>> {
+        self.runs.iter().chain([&(0..0)]).map(|run| {
+            let rows = &self.by_key.rows()[run.start as usize..run.end as usize];
+            rows.iter().map(|row| *row as usize).filter(|row| self.counts(*row))
+        })
     }
 
-    fn answer(&self, told: &Told, argument: Option<&ArrayRef>) -> EngineResult<ArrayRef> {
-        let Some(values) = argument.filter(|_| told.function != Gathered::Count) else {
+    fn answer(&self, told: &Told) -> EngineResult<ArrayRef> {
+        let Some(values) = self.argument.as_ref().filter(|_| told.function != Gathered::Count)
+        else {
             return Ok(self.numbers_of_rows());
         };
         Ok(match told.function {
             Gathered::Count => self.numbers_of_rows(),
             Gathered::Distinct => self.distinct(values)?,
             Gathered::Sum if is_whole(values.data_type()) => {
-                let (values, mut sums) = (wholes(values)?, Vec::new());
-                self.each(|rows| {
+                let values = wholes(values)?;
+                let sum = |rows: &mut dyn Iterator<Item = usize>| {
                     let mut whole = Whole::default();
                     rows.for_each(|row| whole.push(values.value(row)));
-                    sums.push((whole.count > 0).then_some(whole.sum));
-                });
-                told.sums(sums)?
+                    (whole.count > 0).then_some(whole.sum)
+                };
+                told.sums(self.windows().map(|mut rows| sum(&mut rows)).collect())?
             }
             Gathered::Sum => self.numbers(&floats(values)?, Total::push, Total::sum),
             Gathered::Avg => self.numbers(&floats(values)?, Total::push, Total::mean),
@@ -236,11 +245,11 @@ impl Direct<'_> {
     }
 
     fn numbers_of_rows(&self) -> ArrayRef {
-        let mut counts = Vec::with_capacity(self.labels.place_count() + 1);
-        match self.counted {
-            Some(_) => self.each(|rows| counts.push(count(rows.count() as u64))),
-            None => self.runs(|rows| counts.push(count(rows.len() as u64))),
-        }
+        let length = |run: &Range<u32>| i64::from(run.end - run.start);
+        let counts: Vec<i64> = match self.counted {
+            Some(_) => self.windows().map(|rows| count(rows.count() as u64)).collect(),
+            None => self.runs.iter().map(length).chain([0]).collect(),
+        };
         Arc::new(Int64Array::from(counts))
     }
 
@@ -250,37 +259,33 @@ impl Direct<'_> {
         push: impl Fn(&mut S, f64),
         answer: impl Fn(&S) -> Option<f64>,
     ) -> ArrayRef {
-        let mut answers = Vec::with_capacity(self.labels.place_count() + 1);
-        self.each(|rows| {
+        let of_window = |rows: &mut dyn Iterator<Item = usize>| {
             let mut state = S::default();
             rows.for_each(|row| push(&mut state, values.value(row)));
-            answers.push(answer(&state));
-        });
-        Arc::new(Float64Array::from(answers))
+            answer(&state)
+        };
+        let answers = self.windows().map(|mut rows| of_window(&mut rows));
+        Arc::new(answers.collect::<Float64Array>())
     }
 
     fn distinct(&self, values: &ArrayRef) -> EngineResult<ArrayRef> {
         let values = plain_floats(values)?;
         let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
         let values = converter.convert_columns(&[values])?;
-        let (mut counts, mut held) = (Vec::new(), HashSet::new());
-        self.each(|rows| {
+        let mut held = HashSet::new();
+        let counts = self.windows().map(|rows| {
             held.clear();
             held.extend(rows.map(|row| values.row(row)));
-            counts.push(count(held.len() as u64));
+            count(held.len() as u64)
         });
-        Ok(Arc::new(Int64Array::from(counts)))
+        Ok(Arc::new(counts.collect::<Int64Array>()))
     }
 
     fn extremes(&self, values: &ArrayRef, wanted: Ordering) -> EngineResult<ArrayRef> {
         let compare = comparator(values)?;
-        let mut found = Vec::with_capacity(self.labels.place_count() + 1);
-        self.each(|rows| {
-            let best =
-                rows.reduce(|best, row| if compare(row, best) == wanted { row } else { best });
-            found.push(best.map(|row| row as u32));
-        });
-        Ok(take(values, &UInt32Array::from(found), None)?)
+        let better = |best, row| if compare(row, best) == wanted { row } else { best };
+        let found = self.windows().map(|rows| rows.reduce(better).map(|row| row as u32));
+        Ok(take(values, &found.collect::<UInt32Array>(), None)?)
     }
 
     fn lists(
@@ -290,10 +295,10 @@ impl Direct<'_> {
         limit: usize,
         first: bool,
     ) -> EngineResult<ArrayRef> {
-        let mut lengths = Vec::with_capacity(self.labels.place_count() + 1);
+        let mut lengths = Vec::with_capacity(self.runs.len() + 1);
         let mut all: Vec<u32> = Vec::new();
         match self.by_key.has_ties() {
-            false => self.each(|rows| {
+            false => self.windows().for_each(|rows| {
                 let before = all.len();
                 match first {
                     true => all.extend(rows.take(limit).map(|row| row as u32)),
@@ -305,7 +310,7 @@ impl Direct<'_> {
             true => {
                 let (compare, mut held) = (comparator(values)?, Vec::new());
                 let before = if first { Ordering::Less } else { Ordering::Greater };
-                self.each(|rows| {
+                self.windows().for_each(|rows| {
                     held.clear();
                     for row in rows {
                         insert_end(&mut held, limit, (self.instants.at(row), row), |a, b| {
@@ -319,6 +324,36 @@ impl Direct<'_> {
         }
         told.lists(lengths, take(values, &UInt32Array::from(all), None)?)
     }
+}
+
+/// What `done` gives for each piece of work, in order; so many threads share them.
+fn side_by_side<W: Sync, T: Send>(
+    work: &[W],
+    threads: usize,
+    done: impl Fn(&W) -> T + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let pieces = std::iter::from_fn(|| {
+            let number = next.fetch_add(1, AtomicOrdering::Relaxed);
+            work.get(number).map(|piece| (number, done(piece)))
+        });
+        pieces.collect::<Vec<_>>()
+    };
+    let mut results = std::thread::scope(|scope| {
+        let others = threads.min(work.len()).saturating_sub(1);
+        let others: Vec<_> = (0..others).map(|_| scope.spawn(run)).collect();
+        let mut results = run();
+        for other in others {
+            match other.join() {
+                Ok(part) => results.extend(part),
+                Err(cause) => std::panic::resume_unwind(cause),
+            }
+        }
+        results
+    });
+    results.sort_unstable_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// As values in Arrow's row form compare.

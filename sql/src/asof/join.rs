@@ -342,11 +342,12 @@ impl Work {
     ) -> EngineResult<Output> {
         let arranged = Arc::new(arranged);
         let (settled, kept, mut states) = self.matched(&arranged, streams).await?;
+        let threads = self.context.session_config().target_partitions();
         let settling = self.counts.settling.clone();
         // Beside the tasks that answer, so that who waits can be told of a cancel.
         let answers = SpawnedTask::spawn_blocking(move || {
             let _timer = settling.timer();
-            Ok::<_, DataFusionError>((states.answers()?, states))
+            Ok::<_, DataFusionError>((states.answers(threads)?, states))
         });
         let (windows, states) = answers.await.map_err(failed)??;
         let (rows, kept) = kept.gathered(&self.rows()?);
@@ -359,7 +360,7 @@ impl Work {
             width: self.left.schema().fields().len(),
             schema,
             counts: self.counts.clone(),
-            threads: self.context.session_config().target_partitions(),
+            threads,
             _memory: [memory, kept, states.into_memory()],
         })
     }

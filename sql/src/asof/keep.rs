@@ -73,6 +73,7 @@ impl Kept {
             Form::Cells(cells) => {
                 cells.begin(&batch)?;
                 winners.offer(labels, rows, cells);
+                cells.flush();
                 Ok(())
             }
             Form::Batches(batches) => {

@@ -20,7 +20,7 @@ use super::window::{self, Instants, Rows, States};
 
 /// Rows of mixed keys wait until there are so many of each key, but no more than so many, of so
 /// many bytes.
-const OF_EACH: usize = 4;
+const OF_EACH: usize = 8;
 const MOST_ROWS: usize = if cfg!(test) { 40 } else { 1 << 19 };
 const MOST_BYTES: usize = 64 << 20;
 

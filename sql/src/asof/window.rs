@@ -331,9 +331,9 @@ impl States {
     }
 
     /// The answers of each place, and those of an empty window behind them, feature by feature.
-    pub fn answers(&mut self) -> EngineResult<Vec<ArrayRef>> {
+    pub fn answers(&mut self, threads: usize) -> EngineResult<Vec<ArrayRef>> {
         if let Held::Rows(kept) = &self.held
-            && let Some(answers) = self.direct(kept)?
+            && let Some(answers) = self.direct(kept, threads)?
         {
             return Ok(answers);
         }
@@ -354,7 +354,7 @@ impl States {
     }
 
     /// The same from the rows themselves; None if that is too much.
-    fn direct(&self, kept: &[Kept]) -> EngineResult<Option<Vec<ArrayRef>>> {
+    fn direct(&self, kept: &[Kept], threads: usize) -> EngineResult<Option<Vec<ArrayRef>>> {
         let mut answers = vec![None; self.terms.features.len()];
         for (group, kept) in self.arranged.groups.iter().zip(kept) {
             let of = group.features.iter().map(|feature| {
@@ -362,7 +362,8 @@ impl States {
                 Ok((feature, Told::new(feature.function, feature.of(&self.schema)?.as_ref())?))
             });
             let of = of.collect::<EngineResult<Vec<_>>>()?;
-            let Some(found) = kept.answers(&of, &self.arranged.labels, &self.memory)? else {
+            let Some(found) = kept.answers(&of, &self.arranged.labels, &self.memory, threads)?
+            else {
                 return Ok(None);
             };
             group.features.iter().zip(found).for_each(|(f, of)| answers[*f] = Some(of));

@@ -1,9 +1,11 @@
 //! Windows that have few rows each: rows are kept, ordered by key and time, and each window is gone
 //! through, as its rows are a run then. Nothing is merged.
 
+use std::ops::Range;
+
 use super::{Frame, Instant, Labels};
 
-/// Numbers of rows in windows of one frame, by key and what they go by.
+/// Numbers of rows in windows of one frame, by key.
 #[derive(Debug)]
 pub struct ByKey {
     /// Of each slot the first of its rows, and the end.
@@ -16,8 +18,9 @@ impl ByKey {
     /// Bytes for a slot, and for a row.
     pub const BYTES: (usize, usize) = (size_of::<u32>(), size_of::<u32>());
 
-    /// Of rows of these slots, which are the labels'; fewer rows than `u32::MAX`.
-    pub fn new(labels: &Labels, slots: &[u32], at: impl Fn(usize) -> Instant) -> Self {
+    /// Of rows of these slots, which are the labels', those of a slot as they come; fewer rows than
+    /// `u32::MAX`.
+    pub fn new(labels: &Labels, slots: &[u32]) -> Self {
         let mut ends = vec![0u32; labels.slot_count() + 1];
         slots.iter().for_each(|slot| ends[*slot as usize] += 1);
         let mut total = 0;
@@ -33,16 +36,26 @@ impl ByKey {
         // Where a slot ends the next begins.
         ends.rotate_right(1);
         ends[0] = 0;
-        let (at, mut has_ties) = (|row: &u32| at(*row as usize), false);
-        for slot in ends.windows(2) {
-            let rows = &mut rows[slot[0] as usize..slot[1] as usize];
-            if rows.is_sorted_by(|a, b| at(a) < at(b)) {
-                continue;
+        Self { starts: ends, rows, has_ties: false }
+    }
+
+    /// Whether the times of each key rise; `ts`: of each row by its number.
+    pub fn rises(&self, ts: &[i64]) -> bool {
+        let rows =
+            self.starts.windows(2).map(|slot| &self.rows[slot[0] as usize..slot[1] as usize]);
+        rows.into_iter().all(|rows| rows.is_sorted_by(|a, b| ts[*a as usize] < ts[*b as usize]))
+    }
+
+    /// Orders the rows of each key by what they go by, so that their times rise.
+    pub fn sort(&mut self, at: impl Fn(usize) -> Instant) {
+        let at = |row: &u32| at(*row as usize);
+        for slot in self.starts.windows(2) {
+            let rows = &mut self.rows[slot[0] as usize..slot[1] as usize];
+            if !rows.is_sorted_by(|a, b| at(a) < at(b)) {
+                rows.sort_unstable_by_key(at);
+                self.has_ties |= rows.windows(2).any(|pair| at(&pair[0]) == at(&pair[1]));
             }
-            rows.sort_unstable_by_key(at);
-            has_ties |= rows.windows(2).any(|pair| at(&pair[0]) == at(&pair[1]));
         }
-        Self { starts: ends, rows, has_ties }
     }
 
     /// Whether there are rows of one key that agree in all that they go by.
@@ -50,30 +63,33 @@ impl ByKey {
         self.has_ties
     }
 
-    /// How many rows all windows have together: what going through them costs.
-    pub fn pairs(&self, frame: &Frame, labels: &Labels, ts: &[i64]) -> u64 {
-        let mut pairs = 0;
-        self.each(frame, labels, ts, |rows| pairs += rows.len() as u64);
-        pairs
+    /// The rows, key after key.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
     }
 
-    /// Calls `each` with the rows of each place's window, rising, in order of places; `ts`: of each
-    /// row by its number. Rows that are to be known are of no such window.
-    pub fn each(&self, frame: &Frame, labels: &Labels, ts: &[i64], mut each: impl FnMut(&[u32])) {
+    /// Of each place's window where its rows begin in `rows`, and where they end; `ts`: of each row
+    /// by its number, rising for each key. Rows that are to be known are of no such window.
+    pub fn runs(&self, frame: &Frame, labels: &Labels, ts: &[i64]) -> Vec<Range<u32>> {
+        let mut runs = Vec::with_capacity(labels.place_count());
         for (slot, places) in labels.slots().enumerate() {
-            let rows = &self.rows[self.starts[slot] as usize..self.starts[slot + 1] as usize];
-            let is_out = |row: usize, cut| !frame.is_after(ts[rows[row] as usize], cut);
-            let (mut low, mut high) = (0, 0);
+            let (mut low, end_of_slot) = (self.starts[slot], self.starts[slot + 1]);
+            let mut high = low;
+            let is_out = |at: u32, cut| {
+                let row = self.rows[at as usize];
+                !frame.is_after(ts[row as usize], cut)
+            };
             for place in places {
                 let (begin, end) = frame.cuts(labels.time(place as u32));
-                while high < rows.len() && is_out(high, end) {
+                while high < end_of_slot && is_out(high, end) {
                     high += 1;
                 }
                 while low < high && is_out(low, begin) {
                     low += 1;
                 }
-                each(&rows[low..high]);
+                runs.push(low..high);
             }
         }
+        runs
     }
 }

@@ -137,8 +137,7 @@ impl Winners {
             let end = order.rising(start);
             let slot = order.slots[start];
             while start < end && slot != NOWHERE {
-                let row = rows.row((order.number)(start));
-                let Some(place) = self.backward_place(labels, slot, &row) else {
+                let Some(place) = self.backward_place(labels, slot, order.ts[start], None) else {
                     break;
                 };
                 let time = labels.time(place);
@@ -156,7 +155,7 @@ impl Winners {
         if places.is_empty() {
             return;
         }
-        if let Some(place) = self.backward_place(labels, slot, &row) {
+        if let Some(place) = self.backward_place(labels, slot, row.ts, row.created) {
             self.put(place, index, rows, keeper);
         }
         if !self.forward.is_empty() {
@@ -171,8 +170,15 @@ impl Winners {
         }
     }
 
-    /// The first place whose label may take the row when it looks backward.
-    fn backward_place(&mut self, labels: &Labels, slot: u32, row: &Row) -> Option<u32> {
+    /// The first place whose label may take a row when it looks backward; `created` is asked for
+    /// where rows are to be known.
+    fn backward_place(
+        &mut self,
+        labels: &Labels,
+        slot: u32,
+        ts: i64,
+        created: Option<i64>,
+    ) -> Option<u32> {
         if self.backward.is_empty() {
             return None;
         }
@@ -181,7 +187,7 @@ impl Winners {
             Direction::Forward | Direction::Nearest => (0, false),
         };
         let places = labels.slot(slot);
-        let mut place = match row.ts.checked_add(delay) {
+        let mut place = match ts.checked_add(delay) {
             Some(ts) => labels.first_from(&mut self.cursor, slot, &places, ts, self.rule.strict),
             // Later than any time, or earlier.
             None if delay > 0 => return None,
@@ -189,7 +195,7 @@ impl Winners {
         };
         if known {
             let rest = place..places.end;
-            place = labels.first_from(&mut Cursor::default(), NOWHERE, &rest, row.created?, false);
+            place = labels.first_from(&mut Cursor::default(), NOWHERE, &rest, created?, false);
         }
         (place < places.end).then_some(place)
     }

@@ -1,6 +1,7 @@
 //! Windows against all rows of each, one by one.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use proptest::prelude::*;
 
@@ -145,17 +146,20 @@ fn directly(case: &Case, labels: &Labels) -> Vec<All> {
         }
     }
     let at = |row: usize| (ts[row], case.events[kept[row]].2, kept[row] as i64);
-    let (by_key, mut found) = (ByKey::new(labels, &slots, at), Vec::new());
-    by_key.each(&case.frame, labels, &ts, |rows| {
+    let mut by_key = ByKey::new(labels, &slots);
+    if !by_key.rises(&ts) {
+        by_key.sort(at);
+    }
+    let of_run = |run: Range<u32>| {
+        let rows = &by_key.rows()[run.start as usize..run.end as usize];
         let rows = rows.iter().map(|row| *row as usize);
         assert!(rows.clone().is_sorted_by(|a, b| at(*a) < at(*b)));
         let mut all = All::default();
         let numbers = rows.map(|row| kept[row]);
         numbers.for_each(|number| all.push(number, case.events[number]));
-        found.push(all);
-    });
-    let pairs: u64 = found.iter().map(|all| all.count).sum();
-    assert_eq!(by_key.pairs(&case.frame, labels, &ts), pairs);
+        all
+    };
+    let found = by_key.runs(&case.frame, labels, &ts).into_iter().map(of_run).collect();
     assert!(!by_key.has_ties());
     found
 }
