@@ -23,6 +23,15 @@ pub fn put_slice(bytes: &mut Vec<u8>, slice: &[u8]) {
     bytes.extend(slice);
 }
 
+/// What `put` adds, as a slice with its length before it.
+pub fn put_with(bytes: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    let start = bytes.len();
+    bytes.extend([0; size_of::<u64>()]);
+    put(bytes);
+    let length = (bytes.len() - start - size_of::<u64>()) as u64;
+    bytes[start..start + size_of::<u64>()].copy_from_slice(&length.to_le_bytes());
+}
+
 /// Sums with all their bits.
 pub fn put_doubles(bytes: &mut Vec<u8>, sums: &[Double]) {
     let numbers = sums.iter().flat_map(|sum| [sum.hi, sum.lo]);

@@ -21,7 +21,7 @@ use datafusion::error::Result as EngineResult;
 use crate::Error;
 use crate::aggregate::Statistic;
 use crate::arguments::{Argument, Call, Given, Kind, option};
-use crate::bytes::{put_slice, take_slice, take_u64};
+use crate::bytes::{put_slice, put_with, take_slice, take_u64};
 use crate::output::{Output, Shape};
 
 use codes::{ARMS, codes};
@@ -261,13 +261,10 @@ impl<T: TwoSample> Statistic for Arms<T> {
     }
 
     fn encode(&self, bytes: &mut Vec<u8>) {
-        let mut side = Vec::new();
         for arm in &self.arms {
-            side.clear();
-            arm.side.encode(&mut side);
             put_slice(bytes, arm.label.as_bytes());
             bytes.extend(arm.nulls.to_le_bytes());
-            put_slice(bytes, &side);
+            put_with(bytes, |bytes| arm.side.encode(bytes));
         }
     }
 

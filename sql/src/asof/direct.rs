@@ -22,7 +22,8 @@ use kernels::asof::{ByKey, Labels, Spread, Total, Whole, insert_end};
 use super::gather::{Columns, Gathered, Told, count, floats, is_whole, plain_floats, wholes};
 use super::window::{Feature, Instants, Rows};
 
-/// Rows of all windows together, for each row kept and each place: beyond that states are less work.
+/// Rows of all windows together, for each row kept and each place: beyond that states are less
+/// work.
 const MOST_PAIRS: u64 = 8;
 
 /// Rows of one frame that are in some window, in the order that they came.

@@ -80,14 +80,18 @@ impl Values {
 
 impl Side for Sample {
     fn merge(&mut self, other: Self) {
-        Self::merge(self, &other);
+        match self.count() {
+            0 => *self = other,
+            _ => Self::merge(self, &other),
+        }
     }
 
     fn encode(&self, bytes: &mut Vec<u8>) {
         let (counted, loose) = self.parts();
+        bytes.reserve(size_of::<u64>() * (1 + 2 * counted.len() + loose.len()));
         bytes.extend((counted.len() as u64).to_le_bytes());
         let counted = counted.iter().flat_map(|(key, count)| [key, count]);
-        counted.chain(loose).for_each(|number| bytes.extend(number.to_le_bytes()));
+        counted.chain(&loose).for_each(|number| bytes.extend(number.to_le_bytes()));
     }
 
     fn decode(mut bytes: &[u8]) -> Option<Self> {
@@ -106,7 +110,7 @@ impl Side for Sample {
 
 impl Side for Values {
     fn merge(&mut self, other: Self) {
-        self.sample.merge(&other.sample);
+        Side::merge(&mut self.sample, other.sample);
         self.nans += other.nans;
     }
 

@@ -11,7 +11,8 @@
 //! the greatest by (`ts`, `created` NULLS FIRST, `seq`) that came there; one pass at the end fills
 //! the other places. Rows may come in any order and through any number of states that are merged:
 //! the answer is the same. Rows that come sorted by (key, time) are placed by a step of a cursor,
-//! which is a merge join; others are ordered by key as they are offered, and searched for. Memory is that of the labels.
+//! which is a merge join; others are ordered by key as they are offered, and searched for. Memory
+//! is that of the labels.
 //!
 //! Looking forward is the same with the order of times reversed; nearest is both.
 //! How old a match may be is asked at the end: what is eligible and greatest is also the youngest,

@@ -74,14 +74,15 @@ impl Sample {
 
     /// The distinct values in order with their counts.
     pub fn ranked(&self) -> Ranked {
-        let loose: Vec<(u64, u64)> = runs(&sorted(self.loose.clone())).collect();
-        let runs = if self.counted.is_empty() { loose } else { united(&self.counted, &loose) };
-        Ranked { runs }
+        let mut keys = self.loose.clone();
+        // Samples that were stored come in order: this sort only merges them.
+        keys.sort();
+        Ranked { counted: self.counted.clone(), keys }
     }
 
-    /// The counted part and the loose keys, for storing.
-    pub fn parts(&self) -> (&[(u64, u64)], &[u64]) {
-        (&self.counted, &self.loose)
+    /// The counted part and the loose keys in order, for storing.
+    pub fn parts(&self) -> (&[(u64, u64)], Vec<u64>) {
+        (&self.counted, sorted(self.loose.clone()))
     }
 
     /// A sample from stored parts; `counted` may come in any order.
@@ -125,36 +126,78 @@ fn united(a: &[(u64, u64)], b: &[(u64, u64)]) -> Vec<(u64, u64)> {
 /// Distinct values in order.
 #[derive(Debug, Clone, Default)]
 pub struct Ranked {
-    runs: Vec<(u64, u64)>,
+    /// Distinct keys with their counts, and others one by one; both in order.
+    counted: Vec<(u64, u64)>,
+    keys: Vec<u64>,
+}
+
+/// Distinct keys in order, each with its count.
+struct Runs<'a> {
+    counted: &'a [(u64, u64)],
+    keys: &'a [u64],
+}
+
+impl Iterator for Runs<'_> {
+    type Item = (u64, u64);
+
+    fn next(&mut self) -> Option<(u64, u64)> {
+        let of_counted = self.counted.first().map(|(key, _)| *key);
+        let key = match (of_counted, self.keys.first()) {
+            (Some(a), Some(b)) => a.min(*b),
+            (a, b) => a.or(b.copied())?,
+        };
+        let mut count = 0;
+        if let [(first, of_first), rest @ ..] = self.counted
+            && *first == key
+        {
+            (count, self.counted) = (*of_first, rest);
+        }
+        while let [first, rest @ ..] = self.keys
+            && *first == key
+        {
+            count += 1;
+            self.keys = rest;
+        }
+        Some((key, count))
+    }
 }
 
 impl Ranked {
     /// Values from keys in order with their counts; equal ones are put together.
     pub fn of_runs(runs: Vec<(u64, u64)>) -> Self {
-        Self { runs: united(&runs, &[]) }
+        Self { counted: united(&runs, &[]), keys: Vec::new() }
     }
 
     /// Number of values.
     pub fn count(&self) -> u64 {
-        self.runs.iter().map(|(_, count)| count).sum()
+        self.keys.len() as u64 + self.counted.iter().map(|(_, count)| count).sum::<u64>()
+    }
+
+    fn keys(&self) -> Runs<'_> {
+        Runs { counted: &self.counted, keys: &self.keys }
     }
 
     /// Distinct values in order, each with its count.
     pub fn runs(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        self.runs.iter().map(|(key, count)| (value(*key), *count))
+        self.keys().map(|(key, count)| (value(key), count))
     }
 
     /// The values at the given positions (from zero, in order), clamped to the last.
     pub fn at<const N: usize>(&self, positions: [u64; N]) -> [f64; N] {
-        let mut before = 0;
-        let ends = self.runs.iter().map(|(_, count)| {
-            before += count;
-            before
-        });
-        let ends: Vec<u64> = ends.collect();
+        if self.counted.is_empty() {
+            let last = self.keys.len().wrapping_sub(1);
+            let at = |position: u64| self.keys.get(last.min(position as usize));
+            return positions.map(|position| at(position).map_or(f64::NAN, |key| value(*key)));
+        }
+        let mut runs = self.keys();
+        let (mut held, mut end) = (f64::NAN, 0);
         positions.map(|position| {
-            let run = ends.partition_point(|end| *end <= position).min(ends.len().wrapping_sub(1));
-            self.runs.get(run).map_or(f64::NAN, |(key, _)| value(*key))
+            while end <= position
+                && let Some((key, count)) = runs.next()
+            {
+                (held, end) = (value(key), end + count);
+            }
+            held
         })
     }
 
@@ -175,7 +218,7 @@ impl Ranked {
 
 /// Walks two samples together: for each distinct value, how often it occurs in each.
 pub fn together(a: &Ranked, b: &Ranked, mut visit: impl FnMut(f64, u64, u64)) {
-    let (mut left, mut right) = (a.runs.iter().peekable(), b.runs.iter().peekable());
+    let (mut left, mut right) = (a.keys().peekable(), b.keys().peekable());
     loop {
         let key = match (left.peek(), right.peek()) {
             (Some(x), Some(y)) => x.0.min(y.0),
