@@ -138,23 +138,24 @@ impl Values {
 
     /// Writes the values of rows into the words of their cells, the first of them at `at`.
     fn write(&self, won: &[Won], at: usize, stride: usize, arena: &mut [u64]) {
-        let mut put = |word: &dyn Fn(usize) -> u64, at: usize| {
-            won.iter().for_each(|(row, cell)| arena[cell * stride + at] = word(*row));
-        };
+        let words = &mut arena[at..];
         match &self.words {
-            Words::Boolean(bits) => put(&|row| u64::from(bits.value(row)), at),
-            Words::One(values) => put(&|row| u64::from(values[row]), at),
-            Words::Two(values) => put(&|row| u64::from(values[row]), at),
-            Words::Four(values) => put(&|row| u64::from(values[row]), at),
-            Words::Eight(values) => {
-                won.iter().for_each(|(row, cell)| arena[cell * stride + at] = values[*row]);
-            }
+            Words::Boolean(bits) => put(won, words, stride, |row| u64::from(bits.value(row))),
+            Words::One(values) => put(won, words, stride, |row| u64::from(values[row])),
+            Words::Two(values) => put(won, words, stride, |row| u64::from(values[row])),
+            Words::Four(values) => put(won, words, stride, |row| u64::from(values[row])),
+            Words::Eight(values) => put(won, words, stride, |row| values[row]),
             Words::Sixteen(values) => {
-                put(&|row| values[row] as u128 as u64, at);
-                put(&|row| (values[row] as u128 >> 64) as u64, at + 1);
+                put(won, words, stride, |row| values[row] as u128 as u64);
+                put(won, &mut words[1..], stride, |row| (values[row] as u128 >> 64) as u64);
             }
         }
     }
+}
+
+/// One word of each row's cell; they are `stride` apart.
+fn put(won: &[Won], words: &mut [u64], stride: usize, word: impl Fn(usize) -> u64) {
+    won.iter().for_each(|(row, cell)| words[cell * stride] = word(*row));
 }
 
 impl Cells {
@@ -230,6 +231,9 @@ impl Cells {
 
     /// Writes what has won, once all rows of a batch are offered.
     pub fn flush(&mut self) {
+        if self.won.is_empty() {
+            return;
+        }
         let (mut won, mut arena) =
             (std::mem::take(&mut self.won), std::mem::take(&mut self.arenas[0]));
         self.write(&won, &mut arena);

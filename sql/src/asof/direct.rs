@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering as AtomicOrdering};
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DynComparator, Float64Array, Int64Array, UInt32Array,
@@ -18,6 +17,7 @@ use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::Result as EngineResult;
 use datafusion::execution::memory_pool::MemoryReservation;
 use kernels::asof::{ByKey, Labels, Spread, Total, Whole, insert_end};
+use kernels::parallel;
 
 use super::gather::{Columns, Gathered, Told, count, floats, is_whole, plain_floats, wholes};
 use super::window::{Feature, Instants, Rows};
@@ -111,6 +111,9 @@ impl Kept {
         threads: usize,
     ) -> EngineResult<Option<Vec<ArrayRef>>> {
         let Some((Feature { frame, .. }, _)) = features.first() else { return Ok(None) };
+        if self.rows >= u32::MAX as usize {
+            return Ok(None);
+        }
         let (of_slot, of_row) = ByKey::BYTES;
         memory.try_grow(of_slot * labels.slot_count() + (of_row + size_of::<u32>()) * self.rows)?;
         memory.try_grow(labels.place_count() * size_of::<Range<u32>>())?;
@@ -147,13 +150,35 @@ impl Kept {
             let nulls = argument.as_ref().and_then(|argument| argument.logical_nulls());
             let filter = filter.map(|filter| filter.as_boolean().clone());
             let counted = counted(nulls, filter.as_ref());
-            memory.try_grow((labels.place_count() + 1) * size_of::<Option<f64>>())?;
+            memory.try_grow(self.answer_bytes(told, argument.as_ref(), runs.len(), pairs))?;
             let of =
                 Direct { by_key: &by_key, runs: &runs, argument, counted, instants: &instants };
             work.push((of, told));
         }
-        let answers = side_by_side(&work, threads, |(of, told)| of.answer(told));
-        Ok(Some(answers.into_iter().collect::<EngineResult<_>>()?))
+        let answers = parallel::map(threads, work.len(), |feature| {
+            let (of, told) = &work[feature];
+            Some(of.answer(told))
+        });
+        answers.map(|answers| answers.into_iter().collect()).transpose()
+    }
+
+    /// Bytes that a feature's answers take, about, with what is made of the rows on the way.
+    fn answer_bytes(
+        &self,
+        told: &Told,
+        argument: Option<&ArrayRef>,
+        places: usize,
+        pairs: u64,
+    ) -> usize {
+        let of_row = argument.map_or(0, |values| values.get_array_memory_size()) / self.rows.max(1)
+            + size_of::<i128>();
+        let values = match told.function {
+            Gathered::Last(limit) | Gathered::First(limit) => {
+                limit.saturating_mul(places).min(pairs as usize)
+            }
+            _ => places,
+        };
+        (values + places + self.rows) * of_row
     }
 
     /// What rows go by, or a part of it, as one array; None if there is none.
@@ -325,36 +350,6 @@ impl Direct<'_> {
         }
         told.lists(lengths, take(values, &UInt32Array::from(all), None)?)
     }
-}
-
-/// What `done` gives for each piece of work, in order; so many threads share them.
-fn side_by_side<W: Sync, T: Send>(
-    work: &[W],
-    threads: usize,
-    done: impl Fn(&W) -> T + Sync,
-) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let run = || {
-        let pieces = std::iter::from_fn(|| {
-            let number = next.fetch_add(1, AtomicOrdering::Relaxed);
-            work.get(number).map(|piece| (number, done(piece)))
-        });
-        pieces.collect::<Vec<_>>()
-    };
-    let mut results = std::thread::scope(|scope| {
-        let others = threads.min(work.len()).saturating_sub(1);
-        let others: Vec<_> = (0..others).map(|_| scope.spawn(run)).collect();
-        let mut results = run();
-        for other in others {
-            match other.join() {
-                Ok(part) => results.extend(part),
-                Err(cause) => std::panic::resume_unwind(cause),
-            }
-        }
-        results
-    });
-    results.sort_unstable_by_key(|(number, _)| *number);
-    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// As values in Arrow's row form compare.

@@ -5,7 +5,7 @@
 //!   right ─▶ partition 0 ─▶ Winners, Kept ─────┤
 //!         ─▶ partition 1 ─▶ Winners, Kept ─────┴▶ merged ─▶ settled ─▶ one row a label, in order
 //! ```
-//! What windows of rows tell is gathered beside, in states of their cells that are merged too.
+//! What windows of rows tell is gathered beside: rows while they are few, else states of cells.
 //! If memory does not hold the labels, `spill` does the same part by part.
 
 use std::sync::Arc;
@@ -83,7 +83,7 @@ pub(super) struct Counts {
     pub windowed: Count,
     /// Matches that became known after the label's time.
     pub unknown: Count,
-    /// What only one thread does: labels by key and time, all streams' rows into one.
+    /// Before rows come: labels by key and time. After the last: all streams in one, and windows.
     arranging: Time,
     settling: Time,
     pub spill: SpillMetrics,
@@ -293,8 +293,10 @@ impl Work {
         let states = Winners::bytes(rule, winning) * streams;
         // Once a stream, and values once more when they are merged.
         let of_right = self.right.schema();
+        let features = &self.terms.features;
+        let groups = window::groups(features);
         let (cuts, of_windows) =
-            window::bytes(&self.terms.features, &labels, &of_right, VALUE_BYTES)?;
+            window::bytes(features, groups.len(), &labels, &of_right, VALUE_BYTES)?;
         memory.try_grow(cuts)?;
         let states = states.saturating_add(of_windows.saturating_mul(streams + 1));
         let taken = Kept::bytes(&self.rows()?, rule, winning, streams);
@@ -305,7 +307,6 @@ impl Work {
             filter.update(filter::expression(&self.terms, &keys, &labels, rows)?)?;
         }
         self.counts.labels.add(rows);
-        let groups = window::groups(&self.terms.features);
         Ok(Arranged { batches, keys: numbers, labels, groups })
     }
 

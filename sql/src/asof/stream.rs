@@ -9,7 +9,7 @@ use datafusion::common::utils::memory::get_record_batch_memory_size;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use futures::StreamExt;
-use kernels::asof::{NOWHERE, Winners, comes_by_key};
+use kernels::asof::{NOWHERE, Winners, by_slot, comes_by_key};
 
 use super::exec::Terms;
 use super::join::{Arranged, Counts, evaluated};
@@ -121,8 +121,11 @@ impl Stream {
         let candidates = slots.iter().enumerate();
         let is_one = |(row, slot): &(usize, &u32)| **slot != NOWHERE && times.is_valid(*row);
         self.counts.candidates.add(candidates.filter(is_one).count());
-        let rows = Rows { batch, slots, instants: &Instants { times, created, sequence } };
-        if !self.terms.features.is_empty() {
+        let has_windows = !self.terms.features.is_empty();
+        let order = (has_windows && !comes_by_key(slots)).then(|| by_slot(slots));
+        let instants = Instants { times, created, sequence };
+        let rows = Rows { batch, slots, order: order.as_deref(), instants: &instants };
+        if has_windows {
             let windowed = self.windows.offer(&rows)?;
             self.counts.windowed.add(windowed);
         }

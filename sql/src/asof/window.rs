@@ -13,9 +13,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema,
 use datafusion::common::{DFSchema, Result as EngineResult, internal_err};
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, ExprSchemable};
-use kernels::asof::{
-    Cursor, Direction, Frame, Instant, Labels, NOWHERE, Rule, Windows, by_slot, comes_by_key,
-};
+use kernels::asof::{Cursor, Direction, Frame, Instant, Labels, NOWHERE, Rule, Windows};
 
 use super::direct::Kept;
 use super::exec::{Side, Terms};
@@ -201,10 +199,11 @@ pub(super) fn groups(features: &[Feature]) -> Vec<Group> {
     groups
 }
 
-/// Bytes that windows, and the states of one stream of rows, may need, about; `value`: those of a
-/// value of unknown length.
+/// Bytes that windows of so many frames, and the states of one stream of rows, may need, about;
+/// `value`: those of a value of unknown length.
 pub(super) fn bytes(
     features: &[Feature],
+    frames: usize,
     labels: &Labels,
     rows: &Schema,
     value: usize,
@@ -217,7 +216,7 @@ pub(super) fn bytes(
         let cell = state + feature.function.value_bytes(value);
         bytes = bytes.saturating_add((2 * places).saturating_mul(cell));
     }
-    Ok((groups(features).len() * places * Windows::BYTES, bytes))
+    Ok((frames * places * Windows::BYTES, bytes))
 }
 
 /// What the rows of a stream have told of the windows.
@@ -302,7 +301,8 @@ impl States {
         let empty_bytes = self.memory.size();
         for (group, kept) in self.arranged.groups.iter().zip(kept) {
             for chunk in kept.chunks() {
-                let placed = placed(&chunk.slots, &chunk.instants, labels, group);
+                let rows = 0..chunk.slots.len() as u32;
+                let placed = placed(rows, (&chunk.slots, &chunk.instants), labels, group);
                 for (feature, columns) in group.features.iter().zip(&chunk.columns) {
                     grow(&self.memory, cells[*feature].offer(columns, &placed)?)?;
                 }
@@ -335,6 +335,10 @@ impl States {
         if let Held::Rows(kept) = &self.held
             && let Some(answers) = self.direct(kept, threads)?
         {
+            // The rows are not needed any more.
+            self.held = Held::Rows(Vec::new());
+            let bytes = answers.iter().map(|answers| answers.get_array_memory_size()).sum();
+            self.memory.try_resize(bytes)?;
             return Ok(answers);
         }
         self.gather()?;
@@ -391,49 +395,53 @@ fn grow(memory: &MemoryReservation, bytes: isize) -> EngineResult<()> {
 pub(super) struct Rows<'a> {
     pub batch: &'a RecordBatch,
     pub slots: &'a [u32],
+    /// Those that have a slot by slot; None: they come by key.
+    pub order: Option<&'a [u32]>,
     pub instants: &'a Instants,
 }
 
 impl Rows<'_> {
-    /// The rows that are in a window of a frame.
-    fn covered(&self, labels: &Labels, frame: &Frame) -> Vec<u32> {
-        let mut cursor = Cursor::default();
-        let times = &self.instants.times;
-        let mut is_in = |row: &u32| {
-            let slot = self.slots[*row as usize];
-            slot != NOWHERE
-                && times.is_valid(*row as usize)
-                && frame.covers(labels, &mut cursor, slot, times.value(*row as usize))
-        };
-        match comes_by_key(self.slots) {
-            true => (0..self.slots.len() as u32).filter(is_in).collect(),
-            false => {
-                let mut rows = by_slot(self.slots);
-                rows.retain(&mut is_in);
-                rows
-            }
+    /// The rows, those of a key together.
+    fn ordered(&self) -> Vec<u32> {
+        match self.order {
+            Some(order) => order.to_vec(),
+            None => (0..self.slots.len() as u32).collect(),
         }
     }
 
+    /// The rows that are in a window of a frame.
+    fn covered(&self, labels: &Labels, frame: &Frame) -> Vec<u32> {
+        let (mut cursor, times) = (Cursor::default(), &self.instants.times);
+        let mut rows = self.ordered();
+        rows.retain(|row| {
+            let row = *row as usize;
+            self.slots[row] != NOWHERE
+                && times.is_valid(row)
+                && frame.covers(labels, &mut cursor, self.slots[row], times.value(row))
+        });
+        rows
+    }
+
+    /// The cells of all rows.
     fn placed(&self, labels: &Labels, group: &Group) -> Vec<Placed> {
-        placed(self.slots, self.instants, labels, group)
+        placed(self.ordered().into_iter(), (self.slots, self.instants), labels, group)
     }
 }
 
-/// The cells of rows of these slots.
-fn placed(slots: &[u32], instants: &Instants, labels: &Labels, group: &Group) -> Vec<Placed> {
+/// The cells of rows with slots and instants.
+fn placed(
+    rows: impl Iterator<Item = u32>,
+    (slots, instants): (&[u32], &Instants),
+    labels: &Labels,
+    group: &Group,
+) -> Vec<Placed> {
     let windows = group.windows(labels);
     let mut placed = Vec::with_capacity(slots.len());
-    let mut place = |row: usize| {
-        if slots[row] == NOWHERE || instants.times.is_null(row) {
-            return;
+    for row in rows.map(|row| row as usize) {
+        if slots[row] != NOWHERE && instants.times.is_valid(row) {
+            let at = instants.at(row);
+            windows.place(labels, slots[row], (at.0, at.1), |cell| placed.push((row, cell, at)));
         }
-        let at = instants.at(row);
-        windows.place(labels, slots[row], (at.0, at.1), |cell| placed.push((row, cell, at)));
-    };
-    match comes_by_key(slots) {
-        true => (0..slots.len()).for_each(place),
-        false => by_slot(slots).into_iter().for_each(|row| place(row as usize)),
     }
     placed
 }

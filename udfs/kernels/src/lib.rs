@@ -6,6 +6,7 @@ pub mod asof;
 pub mod assignment;
 pub mod metrics;
 pub mod models;
+pub mod parallel;
 pub mod simd;
 pub mod statistics;
 pub mod vectors;

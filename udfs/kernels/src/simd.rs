@@ -8,6 +8,3 @@ pub mod lanes;
 pub mod level;
 pub mod moments;
 pub mod nibbles;
-mod prefetch;
-
-pub use prefetch::prefetch;

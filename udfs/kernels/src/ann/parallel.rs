@@ -1,9 +1,9 @@
-//! Work cut into numbered pieces, done by a given number of threads, answered in order: the result
-//! does not depend on how many there are.
+//! How builds and batches of searches share their work, and how they are stopped.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Error;
+use crate::parallel;
 use crate::simd::level::Level;
 
 /// What a build, or a batch of searches, is at.
@@ -40,39 +40,12 @@ impl Work<'_> {
         pieces: usize,
         piece: impl Fn(usize) -> T + Sync,
     ) -> Result<Vec<T>, Error> {
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let stopped = AtomicBool::new(false);
-        let run = || {
-            let mut results = Vec::new();
-            while !stopped.load(Ordering::Relaxed) {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= pieces {
-                    break;
-                }
-                results.push((number, piece(number)));
-                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                if !(self.go_on)(phase, done, pieces) {
-                    stopped.store(true, Ordering::Relaxed);
-                }
-            }
-            results
-        };
-        let mut results = std::thread::scope(|scope| {
-            let others = self.threads.min(pieces).saturating_sub(1);
-            let others: Vec<_> = (0..others).map(|_| scope.spawn(run)).collect();
-            let mut results = run();
-            for other in others {
-                match other.join() {
-                    Ok(part) => results.extend(part),
-                    Err(cause) => std::panic::resume_unwind(cause),
-                }
-            }
-            results
+        let done = AtomicUsize::new(0);
+        let results = parallel::map(self.threads, pieces, |number| {
+            let result = piece(number);
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            (self.go_on)(phase, done, pieces).then_some(result)
         });
-        if stopped.load(Ordering::Relaxed) {
-            return Err(Error::Cancelled);
-        }
-        results.sort_unstable_by_key(|(number, _)| *number);
-        Ok(results.into_iter().map(|(_, result)| result).collect())
+        results.ok_or(Error::Cancelled)
     }
 }

@@ -94,8 +94,7 @@ impl Winners {
         entries.map(|entry| &mut entry.handle).filter(|handle| **handle != EMPTY)
     }
 
-    /// The end of all streams: every place gets the greatest row that its label may
-    /// take.
+    /// The end of all streams: every place gets the greatest row that its label may take.
     pub fn settle(mut self, labels: &Labels) -> Settled {
         for slot in labels.slots() {
             if let Some(entries) = self.backward.get_mut(slot.clone()) {
