@@ -279,15 +279,17 @@ impl Work {
             let guard = self.terms.guard.as_ref().map(|guard| evaluated(guard, batch));
             let guard = guard.transpose()?;
             let guard = guard.as_ref().map(|guard| guard.as_boolean());
-            for (row, time) in times.iter().enumerate() {
-                let passes = guard.is_none_or(|guard| guard.is_valid(row) && guard.value(row));
-                if time.is_none() || !passes {
-                    slots[instants.len()] = NOWHERE;
-                }
-                instants.push(time.unwrap_or_default());
+            let passes = |row: usize| {
+                times.is_valid(row) && guard.is_none_or(|g| g.is_valid(row) && g.value(row))
+            };
+            if times.null_count() > 0 || guard.is_some() {
+                let of_batch = slots.iter_mut().skip(instants.len()).take(times.len());
+                let none = of_batch.enumerate().filter(|(row, _)| !passes(*row));
+                none.for_each(|(_, slot)| *slot = NOWHERE);
             }
+            instants.extend_from_slice(times.values());
         }
-        let labels = Labels::new(slot_count, &slots, &instants);
+        let labels = Labels::new(slot_count, &slots, &instants, self.threads());
         let (rule, nothing) = (self.terms.rule, Labels::default());
         let winning = self.winning(&labels, &nothing);
         let states = Winners::bytes(rule, winning) * streams;
@@ -343,7 +345,7 @@ impl Work {
     ) -> EngineResult<Output> {
         let arranged = Arc::new(arranged);
         let (settled, kept, mut states) = self.matched(&arranged, streams).await?;
-        let threads = self.context.session_config().target_partitions();
+        let threads = self.threads();
         let settling = self.counts.settling.clone();
         // Beside the tasks that answer, so that who waits can be told of a cancel.
         let answers = SpawnedTask::spawn_blocking(move || {
@@ -398,7 +400,16 @@ impl Work {
             None => self.empty(arranged)?,
         };
         let _timer = self.counts.settling.timer();
-        Ok((winners.settle(&arranged.labels), kept, windows))
+        let axis = times::axis(&self.terms.time_type);
+        let bounds = |time: i64| match self.terms.tolerance {
+            Some(tolerance) => tolerance.bounds(time, axis),
+            None => (i64::MIN, i64::MAX),
+        };
+        Ok((winners.settle(&arranged.labels, axis, bounds), kept, windows))
+    }
+
+    fn threads(&self) -> usize {
+        self.context.session_config().target_partitions()
     }
 
     /// A stream that has seen no rows.

@@ -85,7 +85,7 @@ impl Kept {
     }
 
     /// Takes over what another stream has kept.
-    pub fn merge(&mut self, winners: &mut Winners, (mut other, rows): (Winners, Self)) {
+    pub fn merge(&mut self, winners: &mut Winners, (other, rows): (Winners, Self)) {
         self.memory.grow(rows.memory.size());
         let (offset, keeper): (u64, &dyn Keeper) = match (&mut self.rows, rows.rows) {
             (Form::Cells(cells), Form::Cells(other)) => (cells.append(other), cells),
@@ -93,8 +93,7 @@ impl Kept {
             // All streams are of one schema.
             (Form::Cells(_), Form::Batches(_)) | (Form::Batches(_), Form::Cells(_)) => return,
         };
-        other.handles_mut().for_each(|handle| *handle += offset);
-        winners.merge(&other, |held, entry| keeper.comes_after(entry, held));
+        winners.merge(&other, offset, |held, entry| keeper.comes_after(entry, held));
     }
 
     /// All that is kept, to be gathered from, and the memory of it.
@@ -177,11 +176,11 @@ impl Batches {
     /// Copies the rows that are held and drops the others.
     fn compact(&mut self, winners: &mut Winners, memory: &MemoryReservation) -> EngineResult<()> {
         let mut places = Vec::with_capacity(winners.held());
-        for handle in winners.handles_mut() {
-            places.push(place(*handle));
+        winners.renumber(|held| {
+            places.push(place(held));
             let index = places.len() - 1;
-            *handle = self::handle(index / BATCH_ROWS, index % BATCH_ROWS);
-        }
+            handle(index / BATCH_ROWS, index % BATCH_ROWS)
+        });
         let sources: Vec<&RecordBatch> = self.batches.iter().collect();
         let chunks = places.chunks(BATCH_ROWS);
         let batches: Result<Vec<_>, _> =

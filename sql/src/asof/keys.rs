@@ -6,6 +6,7 @@
 
 use datafusion::arrow::array::{Array, ArrayRef, Int64Array};
 use datafusion::arrow::buffer::NullBuffer;
+use datafusion::arrow::compute::{max, min};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{HashMap, Result as EngineResult};
@@ -101,10 +102,9 @@ fn found(columns: &[ArrayRef], slot: impl Fn(i64) -> Option<u32>) -> EngineResul
         }
         last.1
     };
-    Ok(match keys.null_count() {
-        0 => keys.values().iter().map(|key| of(*key)).collect(),
-        _ => keys.iter().map(|key| key.map_or(NOWHERE, &mut of)).collect(),
-    })
+    let mut slots = Vec::with_capacity(keys.len());
+    each(&keys, |key| slots.push(key.map_or(NOWHERE, &mut of)));
+    Ok(slots)
 }
 
 fn integers(batches: &[Vec<ArrayRef>], rows: usize) -> EngineResult<(Keys, Vec<u32>)> {
@@ -113,33 +113,45 @@ fn integers(batches: &[Vec<ArrayRef>], rows: usize) -> EngineResult<(Keys, Vec<u
     let Some(keys) = keys.transpose()? else {
         return datafusion::common::internal_err!("a key changed its type");
     };
-    let known = || keys.iter().flat_map(|keys| keys.iter().flatten());
-    let (first, last) =
-        known().fold((i64::MAX, i64::MIN), |(low, high), key| (low.min(key), high.max(key)));
+    let first = keys.iter().filter_map(min).min().unwrap_or_default();
+    let last = keys.iter().filter_map(max).max().unwrap_or_default();
     let width = last.abs_diff(first);
     let mut slots = Vec::with_capacity(rows);
     let mut count = 0;
-    let all = keys.iter().flat_map(|keys| keys.iter());
-    if first <= last && width < SMALL_RANGE.max(SPARSENESS * rows as u64) {
+    if width < SMALL_RANGE.max(SPARSENESS * rows as u64) {
         // In order of keys: what is kept of rows that come by key is one after the other then.
         let mut close = vec![NOWHERE; width as usize + 1];
-        known().for_each(|key| close[key.abs_diff(first) as usize] = 0);
+        let at = |key: i64| key.abs_diff(first) as usize;
+        keys.iter()
+            .for_each(|keys| each(keys, |key| key.into_iter().for_each(|k| close[at(k)] = 0)));
         for slot in close.iter_mut().filter(|slot| **slot != NOWHERE) {
             *slot = count;
             count += 1;
         }
-        slots.extend(all.map(|key| key.map_or(NOWHERE, |k| close[k.abs_diff(first) as usize])));
+        for keys in &keys {
+            each(keys, |key| slots.push(key.map_or(NOWHERE, |key| close[at(key)])));
+        }
         return Ok((Keys::Close { first, slots: close }, slots));
     }
     let mut map = HashMap::new();
-    slots.extend(all.map(|key| match key {
-        Some(key) => *map.entry(key).or_insert_with(|| {
+    let mut number = |key| {
+        *map.entry(key).or_insert_with(|| {
             count += 1;
             count - 1
-        }),
-        None => NOWHERE,
-    }));
+        })
+    };
+    for keys in &keys {
+        each(keys, |key| slots.push(key.map_or(NOWHERE, &mut number)));
+    }
     Ok((Keys::Integers(map), slots))
+}
+
+/// Each key in order; most often none is NULL.
+fn each(keys: &Int64Array, mut of: impl FnMut(Option<i64>)) {
+    match keys.null_count() {
+        0 => keys.values().iter().for_each(|key| of(Some(*key))),
+        _ => keys.iter().for_each(of),
+    }
 }
 
 fn by_rows(

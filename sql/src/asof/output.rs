@@ -13,13 +13,12 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
-use kernels::asof::{NOWHERE, Settled};
+use kernels::asof::Settled;
 
 use super::exec::Terms;
 use super::join::{Arranged, Counts, failed};
 use super::keep::Gathered;
 use super::node::Kind;
-use super::times;
 
 /// See the module.
 pub(super) struct Output {
@@ -92,19 +91,8 @@ impl Output {
         if !self.terms.takes_rows() {
             return None;
         }
-        let labels = &self.arranged.labels;
-        let place = labels.place(label);
-        if place == NOWHERE {
-            return None;
-        }
-        let axis = times::axis(&self.terms.time_type);
-        let bounds = match self.terms.tolerance {
-            Some(tolerance) => tolerance.bounds(labels.time(place), axis),
-            None => (i64::MIN, i64::MAX),
-        };
-        let found = self.settled.at(labels, place, axis, bounds)?;
-        let known = found.created.is_some_and(|created| created <= labels.time(place));
-        if self.terms.counts_unknown && !known {
+        let found = self.settled.at(self.arranged.labels.place(label))?;
+        if self.terms.counts_unknown && !found.known {
             self.counts.unknown.add(1);
         }
         Some(found.handle)

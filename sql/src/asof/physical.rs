@@ -99,7 +99,10 @@ impl ExtensionPlanner for Joins {
             let created = cast_to(created.clone(), &time_type, of_right)?;
             over(&created, of_right)
         });
-        let rule = rule(operator, node.nearest, (delay, choice.known == Known::Required))?;
+        let known = choice.known == Known::Required;
+        let (direction, strict) = direction(operator, node.nearest, (delay, known))?;
+        let ties = choice.created.is_some() || choice.sequence.is_some();
+        let rule = Rule { direction, strict, ties };
         let rows = right.schema();
         let of_rows = |expression: &Expr| over(expression, of_right);
         let features = features(node, (rule, tolerance, &time_type), &rows, of_rows)?;
@@ -171,8 +174,13 @@ fn cast_to(expression: Expr, to: &DataType, schema: &DFSchema) -> EngineResult<E
     }
 }
 
-/// Of `label operator row`; delay and whether a row must be known count looking backward.
-fn rule(operator: Operator, nearest: bool, (delay, known): (i64, bool)) -> EngineResult<Rule> {
+/// Of `label operator row`, and whether equal times do not match; delay and whether a row must be
+/// known count looking backward.
+fn direction(
+    operator: Operator,
+    nearest: bool,
+    (delay, known): (i64, bool),
+) -> EngineResult<(Direction, bool)> {
     let back = Direction::Backward { delay, known };
     let (direction, strict) = match operator {
         Operator::GtEq => (back, false),
@@ -181,7 +189,7 @@ fn rule(operator: Operator, nearest: bool, (delay, known): (i64, bool)) -> Engin
         Operator::Lt => (Direction::Forward, true),
         other => return internal_err!("an AS OF join goes by {other}"),
     };
-    Ok(Rule { direction: if nearest { Direction::Nearest } else { direction }, strict })
+    Ok((if nearest { Direction::Nearest } else { direction }, strict))
 }
 
 /// The label's side, the operator between, the row's side: the optimizer may have turned it.

@@ -122,7 +122,7 @@ impl Stream {
         let is_one = |(row, slot): &(usize, &u32)| **slot != NOWHERE && times.is_valid(*row);
         self.counts.candidates.add(candidates.filter(is_one).count());
         let has_windows = !self.terms.features.is_empty();
-        let order = (has_windows && !comes_by_key(slots)).then(|| by_slot(slots));
+        let order = (!comes_by_key(slots)).then(|| by_slot(slots));
         let instants = Instants { times, created, sequence };
         let rows = Rows { batch, slots, order: order.as_deref(), instants: &instants };
         if has_windows {
@@ -150,6 +150,7 @@ impl Stream {
             ts: times.values(),
             created: created.as_deref(),
             seq: sequence.as_ref().map(|sequence| sequence.values().as_ref()),
+            order: rows.order,
         };
         self.kept.offer(&mut self.winners, &self.arranged.labels, &offered, payload)
     }

@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
+use crate::parallel;
+
 /// Times that are counted instead of searched.
 const FEW: usize = 32;
+/// Fewer labels are arranged by one thread.
+const PIECE: usize = if cfg!(test) { 4 } else { 1 << 16 };
 
 /// The slot of a label without a key or time, and its place.
 pub const NOWHERE: u32 = u32::MAX;
@@ -26,17 +30,24 @@ pub struct Cursor {
     place: u32,
 }
 
-impl Labels {
-    /// Bytes that a label needs while they are arranged and after.
-    pub const BYTES: usize = 40;
+/// The labels of a range of slots, places being counted from the first of them.
+struct Piece {
+    starts: Vec<u32>,
+    times: Vec<i64>,
+    /// Label and place.
+    places: Vec<(u32, u32)>,
+}
 
-    /// Arranges labels; `slots` are below `slot_count`, or `NOWHERE` for one that matches nothing.
-    /// Both slices are of one length, of fewer than `NOWHERE` labels.
-    pub fn new(slot_count: usize, slots: &[u32], times: &[i64]) -> Self {
-        let mut ends = vec![0u32; slot_count];
-        let is_somewhere = |slot: u32| (slot as usize) < slot_count;
-        for slot in slots.iter().filter(|slot| is_somewhere(**slot)) {
-            ends[*slot as usize] += 1;
+impl Piece {
+    fn new(range: Range<usize>, slots: &[u32], times: &[i64]) -> Self {
+        let first = range.start as u32;
+        // A slot below the first is far beyond the last then.
+        let own = |slot: u32| slot.wrapping_sub(first) as usize;
+        let mut ends = vec![0u32; range.len()];
+        for slot in slots {
+            if let Some(end) = ends.get_mut(own(*slot)) {
+                *end += 1;
+            }
         }
         let mut total = 0;
         for end in &mut ends {
@@ -45,24 +56,22 @@ impl Labels {
         }
         let mut grouped = vec![(0i64, 0u32); total as usize];
         for (label, (slot, time)) in slots.iter().zip(times).enumerate() {
-            if is_somewhere(*slot) {
-                let end = &mut ends[*slot as usize];
+            if let Some(end) = ends.get_mut(own(*slot)) {
                 grouped[*end as usize] = (*time, label as u32);
                 *end += 1;
             }
         }
-        let mut labels = Self {
-            starts: Vec::with_capacity(slot_count + 1),
+        let mut piece = Self {
+            starts: Vec::with_capacity(range.len()),
             times: Vec::with_capacity(grouped.len()),
-            places: vec![NOWHERE; slots.len()],
+            places: Vec::with_capacity(grouped.len()),
         };
         let mut start = 0;
         for end in ends {
-            labels.push_slot(&mut grouped[start..end as usize]);
+            piece.push_slot(&mut grouped[start..end as usize]);
             start = end as usize;
         }
-        labels.starts.push(labels.times.len() as u32);
-        labels
+        piece
     }
 
     /// The next slot's (time, label)s.
@@ -74,8 +83,36 @@ impl Labels {
             if self.times.len() == start || self.times.last() != Some(time) {
                 self.times.push(*time);
             }
-            self.places[*label as usize] = (self.times.len() - 1) as u32;
+            self.places.push((*label, (self.times.len() - 1) as u32));
         }
+    }
+}
+
+impl Labels {
+    /// Bytes that a label needs while they are arranged and after.
+    pub const BYTES: usize = 48;
+
+    /// Arranges labels; `slots` are below `slot_count`, or `NOWHERE` for one that matches nothing.
+    /// Both slices are of one length, of fewer than `NOWHERE` labels.
+    pub fn new(slot_count: usize, slots: &[u32], times: &[i64], threads: usize) -> Self {
+        // Each thread has a range of slots: it looks at all labels, and arranges its own.
+        let pieces = if slots.len() < PIECE { 1 } else { threads.max(1) };
+        let first = |piece: usize| slot_count * piece / pieces;
+        let piece = |piece| Some(Piece::new(first(piece)..first(piece + 1), slots, times));
+        let pieces = parallel::map(threads, pieces, piece).unwrap_or_default();
+        let mut labels = Self { places: vec![NOWHERE; slots.len()], ..Self::default() };
+        labels.starts.reserve(slot_count + 1);
+        labels.times.reserve(pieces.iter().map(|piece| piece.times.len()).sum());
+        for piece in pieces {
+            let offset = labels.times.len() as u32;
+            labels.starts.extend(piece.starts.iter().map(|start| start + offset));
+            labels.times.extend_from_slice(&piece.times);
+            for (label, place) in piece.places {
+                labels.places[label as usize] = place + offset;
+            }
+        }
+        labels.starts.push(labels.times.len() as u32);
+        labels
     }
 
     /// Number of labels.

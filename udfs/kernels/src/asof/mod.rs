@@ -55,6 +55,8 @@ pub struct Rule {
     pub direction: Direction,
     /// `<` in place of `<=`: a row of the label's own time is not taken.
     pub strict: bool,
+    /// Whether rows have `created` or `seq`; if not, what they say is passed over.
+    pub ties: bool,
 }
 
 /// A row of the other side.
@@ -77,6 +79,9 @@ pub struct Rows<'a> {
     pub created: Option<&'a [Option<i64>]>,
     /// See `Row`; None: 0 of all rows.
     pub seq: Option<&'a [i64]>,
+    /// The rows in the order that they are looked at; None: as they are. `by_slot` gives it to rows
+    /// of mixed keys.
+    pub order: Option<&'a [u32]>,
 }
 
 /// Keeps the rows that win a place, under handles of its own; all but `u64::MAX` will do. Rows are

@@ -12,7 +12,7 @@
 
 use std::cmp::Ordering;
 
-use super::winners::{EMPTY, Entry};
+use super::winners::{EMPTY, Entries, Entry};
 use super::{Cursor, Direction, Keeper, Labels, NOWHERE, Row, Rows, Winners};
 
 /// Bits of a slot that rows are ordered by at once.
@@ -23,9 +23,9 @@ impl Rows<'_> {
         self.slots.len().min(self.ts.len())
     }
 
-    fn row(&self, index: usize) -> Row {
+    fn row(&self, index: usize, ts: i64) -> Row {
         Row {
-            ts: self.ts[index],
+            ts,
             created: self.created.and_then(|created| created[index]),
             seq: self.seq.map_or(0, |seq| seq[index]),
         }
@@ -88,10 +88,9 @@ impl Winners {
     pub fn offer(&mut self, labels: &Labels, rows: &Rows<'_>, keeper: &mut impl Keeper) {
         let count = rows.len();
         let (slots, ts) = (&rows.slots[..count], &rows.ts[..count]);
-        if comes_by_key(slots) {
+        let Some(order) = rows.order else {
             return self.ordered(labels, rows, &Ordered { slots, ts, number: |row| row }, keeper);
-        }
-        let order = by_slot(slots);
+        };
         let slots: Vec<u32> = order.iter().map(|row| slots[*row as usize]).collect();
         let ts: Vec<i64> = order.iter().map(|row| ts[*row as usize]).collect();
         let number = |row: usize| order[row] as usize;
@@ -112,7 +111,9 @@ impl Winners {
             Direction::Backward { .. } | Direction::Forward | Direction::Nearest => {
                 let somewhere = |row: &usize| order.slots[*row] != NOWHERE;
                 for row in (0..order.slots.len()).filter(somewhere) {
-                    self.one(labels, rows, (order.number)(row), keeper);
+                    let (slot, index) = (order.slots[row], (order.number)(row));
+                    let row = rows.row(index, order.ts[row]);
+                    self.one(labels, slot, (index, &row), keeper);
                 }
             }
         }
@@ -143,20 +144,28 @@ impl Winners {
                 let time = labels.time(place);
                 let more = order.ts[start..end].iter().take_while(|ts| is_for(**ts, time)).count();
                 start += more.max(1);
-                self.put(place, (order.number)(start - 1), rows, keeper);
+                let index = (order.number)(start - 1);
+                let row = rows.row(index, order.ts[start - 1]);
+                self.put(place, (index, &row), keeper);
             }
             start = end;
         }
     }
 
-    fn one(&mut self, labels: &Labels, rows: &Rows<'_>, index: usize, keeper: &mut impl Keeper) {
-        let (slot, row) = (rows.slots[index], rows.row(index));
+    /// Offers a row, beside its number.
+    fn one(
+        &mut self,
+        labels: &Labels,
+        slot: u32,
+        (index, row): (usize, &Row),
+        keeper: &mut impl Keeper,
+    ) {
         let places = labels.slot(slot);
         if places.is_empty() {
             return;
         }
         if let Some(place) = self.backward_place(labels, slot, row.ts, row.created) {
-            self.put(place, index, rows, keeper);
+            self.put(place, (index, row), keeper);
         }
         if !self.forward.is_empty() {
             let after = !self.rule.strict;
@@ -164,8 +173,9 @@ impl Winners {
             if end > places.start {
                 let place = end as usize - 1;
                 let cell = self.backward.len() + place;
-                let held = &mut self.forward[place];
-                put(held, &row, !row.ts, &mut self.held, (index, cell), keeper);
+                let ranked = Row { ts: !row.ts, ..*row };
+                let won = put(&mut self.forward, place, &ranked, (index, cell), keeper);
+                self.held += usize::from(won);
             }
         }
     }
@@ -201,32 +211,34 @@ impl Winners {
     }
 
     /// Puts a row where it wins looking backward.
-    fn put(&mut self, place: u32, index: usize, rows: &Rows<'_>, keeper: &mut impl Keeper) {
-        let row = rows.row(index);
-        let held = &mut self.backward[place as usize];
-        put(held, &row, row.ts, &mut self.held, (index, place as usize), keeper);
+    fn put(&mut self, place: u32, (index, row): (usize, &Row), keeper: &mut impl Keeper) {
+        let place = place as usize;
+        let won = put(&mut self.backward, place, row, (index, place), keeper);
+        self.held += usize::from(won);
     }
 }
 
-/// Puts a row, given by its number, into a cell if it wins.
+/// Puts a row, given by its number, at a place if it wins, `ts` being its rank; whether nothing was
+/// there before.
 fn put(
-    held: &mut Entry,
+    entries: &mut Entries,
+    place: usize,
     row: &Row,
-    rank: i64,
-    count: &mut usize,
     (index, cell): (usize, usize),
     keeper: &mut impl Keeper,
-) {
-    let mut entry = Entry { rank, created: row.created, seq: row.seq, handle: 0 };
-    let wins = match entry.compare(held) {
+) -> bool {
+    let held = entries.get(place);
+    let mut entry = Entry { rank: row.ts, created: row.created, seq: row.seq, handle: 0 };
+    let wins = match entry.compare(&held) {
         Ordering::Greater => true,
         Ordering::Less => false,
         Ordering::Equal => keeper.is_later(index, held.handle),
     };
-    if wins {
-        let replaced = (held.handle != EMPTY).then_some(held.handle);
-        *count += usize::from(replaced.is_none());
-        entry.handle = keeper.keep(index, cell, replaced);
-        *held = entry;
+    if !wins {
+        return false;
     }
+    let replaced = (held.handle != EMPTY).then_some(held.handle);
+    entry.handle = keeper.keep(index, cell, replaced);
+    entries.set(place, &entry);
+    replaced.is_none()
 }

@@ -16,8 +16,7 @@ pub(super) struct Entry {
     pub handle: u64,
 }
 
-pub(super) const NOTHING: Entry =
-    Entry { rank: i64::MIN, created: None, seq: i64::MIN, handle: EMPTY };
+const NOTHING: Entry = Entry { rank: 0, created: None, seq: 0, handle: EMPTY };
 
 impl Entry {
     /// Against what is held; a place that holds nothing is below all.
@@ -27,29 +26,81 @@ impl Entry {
     }
 }
 
+/// An entry for each place, of rows that are looked for one way.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    /// Rank, and one more than the handle: where all is zero is nothing, so that of memory which
+    /// comes zeroed only what rows win is touched.
+    ranks: Vec<(i64, u64)>,
+    /// `created` and `seq`; empty if rows have none.
+    ties: Vec<(Option<i64>, i64)>,
+}
+
+impl Entries {
+    fn new(places: usize, ties: bool) -> Self {
+        let ties = if ties { places } else { 0 };
+        Self { ranks: vec![(0, 0); places], ties: vec![(None, 0); ties] }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ranks.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.ranks.len()
+    }
+
+    pub fn get(&self, place: usize) -> Entry {
+        let (rank, handle) = self.ranks[place];
+        let (created, seq) = self.ties.get(place).copied().unwrap_or_default();
+        Entry { rank, created, seq, handle: handle.wrapping_sub(1) }
+    }
+
+    pub fn set(&mut self, place: usize, entry: &Entry) {
+        self.ranks[place] = (entry.rank, entry.handle.wrapping_add(1));
+        if let Some(tie) = self.ties.get_mut(place) {
+            *tie = (entry.created, entry.seq);
+        }
+    }
+
+    /// What is held of one slot's places becomes the greatest so far. Rows that agree in time and
+    /// `created` are at one place, so that no two are equal here.
+    fn fill(&mut self, places: impl Iterator<Item = usize>) {
+        let mut greatest = NOTHING;
+        for place in places {
+            let entry = self.get(place);
+            match entry.compare(&greatest) {
+                Ordering::Greater => greatest = entry,
+                Ordering::Less | Ordering::Equal => self.set(place, &greatest),
+            }
+        }
+    }
+}
+
 /// What one stream of rows has won so far. Offered rows may come in any order.
 #[derive(Debug)]
 pub struct Winners {
     pub(super) rule: Rule,
     pub(super) cursor: Cursor,
-    /// One entry a place, of those who look that way; else none.
-    pub(super) backward: Vec<Entry>,
-    pub(super) forward: Vec<Entry>,
+    /// Of those who look that way; else of no places.
+    pub(super) backward: Entries,
+    pub(super) forward: Entries,
     pub(super) held: usize,
 }
 
 /// What a label takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Match {
-    pub ts: i64,
-    pub created: Option<i64>,
     pub handle: u64,
+    /// Whether it was known by the label's time: `created <= t`, which a NULL is not.
+    pub known: bool,
 }
 
 impl Winners {
     /// Nothing won yet.
     pub fn new(rule: Rule, labels: &Labels) -> Self {
-        let entries = |looks: bool| vec![NOTHING; if looks { labels.place_count() } else { 0 }];
+        let entries =
+            |looks: bool| Entries::new(if looks { labels.place_count() } else { 0 }, rule.ties);
         let backward = entries(rule.direction != Direction::Forward);
         let forward = entries(matches!(rule.direction, Direction::Forward | Direction::Nearest));
         Self { rule, cursor: Cursor::default(), backward, forward, held: 0 }
@@ -57,10 +108,11 @@ impl Winners {
 
     /// Bytes that a state needs.
     pub fn bytes(rule: Rule, labels: &Labels) -> usize {
-        Self::cells(rule, labels) * size_of::<Entry>()
+        let ties = if rule.ties { size_of::<(Option<i64>, i64)>() } else { 0 };
+        Self::cells(rule, labels) * (size_of::<(i64, u64)>() + ties)
     }
 
-    /// Handles that are held; one may be held twice when looking both ways.
+    /// Places that hold a row.
     pub fn held(&self) -> usize {
         self.held
     }
@@ -71,84 +123,109 @@ impl Winners {
         ways * labels.place_count()
     }
 
-    /// Takes over what another stream has won over the same labels;
-    /// `is_later(held, other)` decides between rows that agree in all.
-    pub fn merge(&mut self, other: &Self, mut is_later: impl FnMut(u64, u64) -> bool) {
-        let pairs = self.backward.iter_mut().zip(&other.backward);
-        for (held, entry) in pairs.chain(self.forward.iter_mut().zip(&other.forward)) {
-            let wins = match entry.compare(held) {
-                Ordering::Greater => true,
-                Ordering::Less => false,
-                Ordering::Equal => entry.handle != EMPTY && is_later(held.handle, entry.handle),
-            };
-            if wins {
-                self.held += usize::from(held.handle == EMPTY);
-                *held = *entry;
+    /// Takes over what another stream has won over the same labels, its handles being greater by
+    /// `offset` then; `is_later(held, other)` decides between rows that agree in all.
+    pub fn merge(&mut self, other: &Self, offset: u64, mut is_later: impl FnMut(u64, u64) -> bool) {
+        let ways = [(&mut self.backward, &other.backward), (&mut self.forward, &other.forward)];
+        for (entries, others) in ways {
+            for place in 0..others.len() {
+                let mut entry = others.get(place);
+                if entry.handle == EMPTY {
+                    continue;
+                }
+                entry.handle += offset;
+                let held = entries.get(place);
+                let wins = match entry.compare(&held) {
+                    Ordering::Greater => true,
+                    Ordering::Less => false,
+                    Ordering::Equal => is_later(held.handle, entry.handle),
+                };
+                if wins {
+                    self.held += usize::from(held.handle == EMPTY);
+                    entries.set(place, &entry);
+                }
             }
         }
     }
 
-    /// All handles that are held, to be renumbered.
-    pub fn handles_mut(&mut self) -> impl Iterator<Item = &mut u64> {
-        let entries = self.backward.iter_mut().chain(&mut self.forward);
-        entries.map(|entry| &mut entry.handle).filter(|handle| **handle != EMPTY)
-    }
-
-    /// The end of all streams: every place gets the greatest row that its label may take.
-    pub fn settle(mut self, labels: &Labels) -> Settled {
-        for slot in labels.slots() {
-            if let Some(entries) = self.backward.get_mut(slot.clone()) {
-                fill(entries.iter_mut());
-            }
-            if let Some(entries) = self.forward.get_mut(slot) {
-                fill(entries.iter_mut().rev());
+    /// Renumbers all handles that are held.
+    pub fn renumber(&mut self, mut number: impl FnMut(u64) -> u64) {
+        for entries in [&mut self.backward, &mut self.forward] {
+            for (_, handle) in entries.ranks.iter_mut().filter(|(_, handle)| *handle != 0) {
+                *handle = number(*handle - 1) + 1;
             }
         }
-        Settled { backward: self.backward, forward: self.forward }
     }
-}
 
-/// Each entry becomes the greatest so far. Rows that agree in time and `created` are at one place,
-/// so that no two are equal here.
-fn fill<'a>(entries: impl Iterator<Item = &'a mut Entry>) {
-    let mut greatest = NOTHING;
-    for entry in entries {
-        match entry.compare(&greatest) {
-            Ordering::Greater => greatest = *entry,
-            Ordering::Less | Ordering::Equal => *entry = greatest,
-        }
-    }
-}
-
-/// What every label may take.
-#[derive(Debug)]
-pub struct Settled {
-    backward: Vec<Entry>,
-    forward: Vec<Entry>,
-}
-
-impl Settled {
-    /// What the label of `place` takes; its `ts` is from `oldest` to `newest`, both included.
-    pub fn at(
-        &self,
+    /// The end of all streams: every place gets the greatest row that its label may take, of those
+    /// whose `ts` is within `bounds` of the label's time, both included.
+    pub fn settle(
+        mut self,
         labels: &Labels,
-        place: u32,
+        axis: Axis,
+        bounds: impl Fn(i64) -> (i64, i64),
+    ) -> Settled {
+        for slot in labels.slots() {
+            if !self.backward.is_empty() {
+                self.backward.fill(slot.clone());
+            }
+            if !self.forward.is_empty() {
+                self.forward.fill(slot.rev());
+            }
+        }
+        let places = self.backward.len().max(self.forward.len());
+        let mut settled = Settled { handles: vec![EMPTY; places], known: Vec::new() };
+        settled.known.resize(if self.rule.ties { places } else { 0 }, false);
+        for place in 0..places {
+            let time = labels.time(place as u32);
+            if let Some(taken) = self.taken(place, time, axis, bounds(time)) {
+                settled.handles[place] = taken.handle;
+                if let Some(known) = settled.known.get_mut(place) {
+                    *known = taken.created.is_some_and(|created| created <= time);
+                }
+            }
+        }
+        settled
+    }
+
+    /// What a label of `time` takes.
+    fn taken(
+        &self,
+        place: usize,
+        time: i64,
         axis: Axis,
         (oldest, newest): (i64, i64),
-    ) -> Option<Match> {
-        let taken = |entries: &[Entry], ts: fn(i64) -> i64| {
-            let entry = entries.get(place as usize).filter(|entry| entry.handle != EMPTY)?;
-            let Entry { rank, created, handle, .. } = *entry;
-            Some(Match { ts: ts(rank), created, handle })
+    ) -> Option<Entry> {
+        let held = |entries: &Entries| {
+            let entry = (!entries.is_empty()).then(|| entries.get(place));
+            entry.filter(|entry| entry.handle != EMPTY)
         };
-        let backward = taken(&self.backward, |rank| rank).filter(|found| found.ts >= oldest);
-        let forward = taken(&self.forward, |rank| !rank).filter(|found| found.ts <= newest);
+        let backward = held(&self.backward).filter(|found| found.rank >= oldest);
+        let forward = held(&self.forward).filter(|found| !found.rank <= newest);
         match (backward, forward) {
             (Some(early), Some(late)) => {
-                let nearer = axis.is_nearer(labels.time(place), early.ts, late.ts);
+                let nearer = axis.is_nearer(time, early.rank, !late.rank);
                 Some(if nearer { early } else { late })
             }
             (early, late) => early.or(late),
         }
+    }
+}
+
+/// What every label takes.
+#[derive(Debug)]
+pub struct Settled {
+    /// By place; `EMPTY` is nothing.
+    handles: Vec<u64>,
+    /// Empty if rows have no `created`.
+    known: Vec<bool>,
+}
+
+impl Settled {
+    /// What the labels of `place` take.
+    pub fn at(&self, place: u32) -> Option<Match> {
+        let place = place as usize;
+        let handle = self.handles.get(place).copied().filter(|handle| *handle != EMPTY)?;
+        Some(Match { handle, known: self.known.get(place).is_some_and(|known| *known) })
     }
 }

@@ -105,7 +105,7 @@ fn answer(case: &Case) -> Vec<Option<u64>> {
         .map(|(key, t)| if t.is_some() { key.unwrap_or(NOWHERE) } else { NOWHERE })
         .collect();
     let times: Vec<i64> = case.labels.iter().map(|(_, t)| t.unwrap_or(7)).collect();
-    let labels = Labels::new(KEYS as usize, &slots, &times);
+    let labels = Labels::new(KEYS as usize, &slots, &times, case.parts);
     let mut states: Vec<Winners> =
         (0..case.parts).map(|_| Winners::new(case.rule, &labels)).collect();
     for (part, state) in states.iter_mut().enumerate() {
@@ -121,27 +121,41 @@ fn answer(case: &Case) -> Vec<Option<u64>> {
             let created: Vec<Option<i64>> = features().map(|(_, _, created)| created).collect();
             let seq: Vec<i64> = rows.iter().map(|index| *index as i64).collect();
             let (created, seq) = (Some(created.as_slice()), Some(seq.as_slice()));
-            let rows = Rows { slots: &slots, ts: &ts, created, seq };
+            let order = (!comes_by_key(&slots)).then(|| by_slot(&slots));
+            let order = order.as_deref();
+            let rows = Rows { slots: &slots, ts: &ts, created, seq, order };
             state.offer(&labels, &rows, &mut keeper);
-            assert_eq!(state.handles_mut().count(), state.held());
+            assert_eq!(handles(state), state.held());
         }
     }
     let mut whole = states.pop().unwrap();
     for state in states.iter().rev() {
-        whole.merge(state, |_, _| panic!("a tie"));
+        whole.merge(state, 0, |_, _| panic!("a tie"));
     }
-    assert_eq!(whole.handles_mut().count(), whole.held());
-    let settled = whole.settle(&labels);
+    assert_eq!(handles(&mut whole), whole.held());
+    let bounds = |t: i64| match case.tolerance {
+        Some(by) => (Axis::Integer.before(t, by), Axis::Integer.after(t, by)),
+        None => (i64::MIN, i64::MAX),
+    };
+    let settled = whole.settle(&labels, Axis::Integer, bounds);
     let of_label = |label: usize| {
-        let place = labels.place(label);
-        let t = (place != NOWHERE).then(|| labels.time(place))?;
-        let bounds = match case.tolerance {
-            Some(by) => (Axis::Integer.before(t, by), Axis::Integer.after(t, by)),
-            None => (i64::MIN, i64::MAX),
-        };
-        settled.at(&labels, place, Axis::Integer, bounds).map(|found| found.handle)
+        let found = settled.at(labels.place(label))?;
+        let created = case.features[found.handle as usize].2;
+        let known = created.is_some_and(|created| created <= times[label]);
+        assert_eq!(found.known, known);
+        Some(found.handle)
     };
     (0..labels.len()).map(of_label).collect()
+}
+
+/// How many are held.
+fn handles(state: &mut Winners) -> usize {
+    let mut count = 0;
+    state.renumber(|handle| {
+        count += 1;
+        handle
+    });
+    count
 }
 
 const KEYS: u32 = 3;
@@ -191,7 +205,7 @@ fn case() -> impl Strategy<Value = Case> {
             true => Just(order).boxed(),
             false => Just(order).prop_shuffle().boxed(),
         };
-        let rule = Rule { direction, strict };
+        let rule = Rule { direction, strict, ties: true };
         order.prop_map(move |order| {
             let (labels, features) = (labels.clone(), features.clone());
             Case { labels, features, rule, tolerance, parts, order, batch }
@@ -228,20 +242,21 @@ fn agrees_with_the_rule_at_last() {
 
 #[test]
 fn rows_that_agree_in_all_are_decided_by_the_caller() {
-    let labels = Labels::new(1, &[0], &[5]);
-    let rule = Rule { direction: Direction::Backward { delay: 0, known: false }, strict: false };
-    let rows =
-        |count: usize| Rows { slots: &[0, 0][..count], ts: &[5, 5], created: None, seq: None };
+    let labels = Labels::new(1, &[0], &[5], 1);
+    let direction = Direction::Backward { delay: 0, known: false };
+    let rule = Rule { direction, strict: false, ties: false };
+    let (created, seq, order) = (None, None, None);
+    let rows = |count: usize| Rows { slots: &[0, 0][..count], ts: &[5, 5], created, seq, order };
     let mut one = Winners::new(rule, &labels);
     let mut other = Winners::new(rule, &labels);
     for (state, numbers) in [(&mut one, &[1][..]), (&mut other, &[3, 2])] {
         let mut keeper = Numbers::of(numbers, true, 2);
         state.offer(&labels, &rows(numbers.len()), &mut keeper);
     }
-    one.merge(&other, |held, other| other > held);
+    one.merge(&other, 10, |held, other| other > held);
     assert_eq!(one.held(), 1);
-    let found = one.settle(&labels).at(&labels, 0, Axis::Integer, (0, 9)).unwrap();
-    assert_eq!(found, Match { ts: 5, created: None, handle: 3 });
+    let found = one.settle(&labels, Axis::Integer, |_| (0, 9)).at(0);
+    assert_eq!(found, Some(Match { handle: 13, known: false }));
 }
 
 proptest! {
@@ -258,10 +273,10 @@ proptest! {
 
 #[test]
 fn no_labels_take_nothing() {
-    let labels = Labels::new(0, &[NOWHERE, NOWHERE], &[0, 0]);
-    let rule = Rule { direction: Direction::Nearest, strict: false };
+    let labels = Labels::new(0, &[NOWHERE, NOWHERE], &[0, 0], 1);
+    let rule = Rule { direction: Direction::Nearest, strict: false, ties: false };
     let mut winners = Winners::new(rule, &labels);
-    let rows = Rows { slots: &[0], ts: &[1], created: None, seq: None };
+    let rows = Rows { slots: &[0], ts: &[1], created: None, seq: None, order: None };
     winners.offer(&labels, &rows, &mut Numbers::of(&[0], false, 0));
     assert_eq!(winners.held(), 0);
     assert_eq!((labels.len(), labels.place_count(), labels.span()), (2, 0, None));

@@ -102,7 +102,7 @@ fn naive(case: &Case) -> Vec<Answer> {
 
 fn answer(case: &Case) -> Vec<Answer> {
     let (slots, times): (Vec<u32>, Vec<i64>) = case.labels.iter().copied().unzip();
-    let labels = Labels::new(2, &slots, &times);
+    let labels = Labels::new(2, &slots, &times, 2);
     let cuts = Windows::new(&labels, case.frame);
     let mut states = vec![vec![All::default(); cuts.cells()]; case.parts];
     for (turn, number) in case.order.iter().enumerate() {
@@ -207,7 +207,7 @@ proptest! {
 
 #[test]
 fn between_windows_there_is_no_cell() {
-    let labels = Labels::new(1, &[0, 0, 0], &[100, 10, 102]);
+    let labels = Labels::new(1, &[0, 0, 0], &[100, 10, 102], 1);
     let frame = Frame { width: Some(5), gap: 0, excludes_end: false, known: false };
     let windows = Windows::new(&labels, frame);
     // (5, 10], (95, 97], (97, 100], (100, 102]
