@@ -12,11 +12,12 @@ mod side;
 
 use std::cmp::Ordering;
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result as EngineResult;
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use crate::Error;
 use crate::aggregate::Statistic;
@@ -90,26 +91,27 @@ pub fn arm_arguments() -> [Argument; 2] {
 #[derive(Debug)]
 pub struct ArmOptions<O> {
     own: O,
-    control: Option<Arc<str>>,
-    treatment: Option<Arc<str>>,
+    control: Option<SmolStr>,
+    treatment: Option<SmolStr>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Arm<S> {
-    label: Arc<str>,
+    label: SmolStr,
     nulls: u64,
     side: S,
 }
 
-/// The state of a group: its arms in order of appearance.
+/// The state of a group: its arms in order of appearance. The usual two, of short names, are in the
+/// value itself: of a million groups none holds memory of its own for them.
 #[derive(Debug, Clone, Default)]
 pub struct Arms<T: TwoSample> {
-    arms: Vec<Arm<T::Side>>,
+    arms: SmallVec<[Arm<T::Side>; 2]>,
 }
 
 /// A batch with the arm of each row.
 pub struct ArmBatch<'a, T: TwoSample> {
-    labels: Vec<Arc<str>>,
+    labels: Vec<SmolStr>,
     rows: Rows<'a, T>,
 }
 
@@ -122,26 +124,26 @@ enum Rows<'a, T: TwoSample> {
 
 impl<T: TwoSample> Arms<T> {
     /// The arm of a label; usually it stands where its code says.
-    fn arm(&mut self, code: usize, label: &Arc<str>) -> &mut Arm<T::Side> {
-        let holds = |arm: &Arm<T::Side>| Arc::ptr_eq(&arm.label, label) || arm.label == *label;
+    fn arm(&mut self, code: usize, label: &SmolStr) -> &mut Arm<T::Side> {
+        let holds = |arm: &Arm<T::Side>| arm.label == *label;
         let index = match self.arms.get(code) {
             Some(arm) if holds(arm) => code,
             Some(_) | None => self.arms.iter().position(holds).unwrap_or(self.arms.len()),
         };
         if index == self.arms.len() {
-            let label = Arc::clone(label);
+            let label = label.clone();
             self.arms.push(Arm { label, nulls: 0, side: T::Side::default() });
         }
         &mut self.arms[index]
     }
 
     fn named(&self, name: &str) -> Option<&Arm<T::Side>> {
-        self.arms.iter().find(|arm| *arm.label == *name)
+        self.arms.iter().find(|arm| arm.label == name)
     }
 
     /// The arms that count as control and treatment.
     fn pair(&self, options: &ArmOptions<T::Options>) -> [Option<&Arm<T::Side>>; 2] {
-        let mut labels: Vec<&str> = self.arms.iter().map(|arm| &*arm.label).collect();
+        let mut labels: Vec<&str> = self.arms.iter().map(|arm| arm.label.as_str()).collect();
         labels.sort_by(|a, b| by_name(a, b));
         let treatment = options.treatment.as_deref();
         let control = options.control.as_deref().or_else(|| {
@@ -179,11 +181,10 @@ impl<T: TwoSample> Statistic for Arms<T> {
     }
 
     fn options(given: &Given) -> EngineResult<Self::Options> {
-        let [control, treatment]: [Option<Arc<str>>; 2] = match T::fixed_arms() {
-            Some(arms) => arms.map(|arm| Some(Arc::from(arm))),
-            None => {
-                [given.text("control")?.map(Arc::from), given.text("treatment")?.map(Arc::from)]
-            }
+        let [control, treatment]: [Option<SmolStr>; 2] = match T::fixed_arms() {
+            Some(arms) => arms.map(|arm| Some(SmolStr::new(arm))),
+            None => [given.text("control")?, given.text("treatment")?]
+                .map(|name| name.map(SmolStr::new)),
         };
         if control.is_some() && control == treatment {
             return Err(Error::InvalidArgument {
@@ -203,7 +204,7 @@ impl<T: TwoSample> Statistic for Arms<T> {
         let mut labels = Vec::new();
         let only = match (&options.control, &options.treatment) {
             (Some(control), Some(treatment)) => {
-                labels = vec![Arc::clone(control), Arc::clone(treatment)];
+                labels = vec![control.clone(), treatment.clone()];
                 true
             }
             (_, _) => false,
@@ -212,7 +213,7 @@ impl<T: TwoSample> Statistic for Arms<T> {
             let [control, treatment] = [0, 1].map(|place| T::summed(&columns[place], &options.own));
             let names = T::fixed_arms().unwrap_or(["control", "treatment"]);
             let rows = Rows::Summed([control?, treatment?]);
-            return Ok(ArmBatch { labels: names.map(Arc::from).into(), rows });
+            return Ok(ArmBatch { labels: names.map(SmolStr::new).into(), rows });
         }
         let codes = codes(&columns[T::ARM], &mut labels, only);
         if labels.len() > ARMS {
@@ -235,8 +236,11 @@ impl<T: TwoSample> Statistic for Arms<T> {
                     rows.iter().for_each(|row| arm.side.merge(sides[*row as usize].clone()));
                 }
             }
-            (Rows::Single(own, codes), [row]) => {
-                self.push_arm(own, labels, codes[*row as usize], rows);
+            // One row, or all of one side of a comparison.
+            (Rows::Single(own, codes), [first, ..])
+                if rows.iter().all(|row| codes[*row as usize] == codes[*first as usize]) =>
+            {
+                self.push_arm(own, labels, codes[*first as usize], rows);
             }
             (Rows::Single(own, codes), rows) => {
                 let mut sorted = vec![Vec::new(); labels.len()];
@@ -272,7 +276,7 @@ impl<T: TwoSample> Statistic for Arms<T> {
         let mut state = Self::default();
         while !bytes.is_empty() {
             let label = take_slice(&mut bytes)?;
-            let label = Arc::from(std::str::from_utf8(label).ok()?);
+            let label = SmolStr::new(std::str::from_utf8(label).ok()?);
             let nulls = take_u64(&mut bytes)?;
             let side = T::Side::decode(take_slice(&mut bytes)?)?;
             state.arms.push(Arm { label, nulls, side });
@@ -281,8 +285,10 @@ impl<T: TwoSample> Statistic for Arms<T> {
     }
 
     fn heap(&self) -> usize {
-        let sides = self.arms.iter().map(|arm| arm.label.len() + arm.side.heap());
-        self.arms.capacity() * size_of::<Arm<T::Side>>() + sides.sum::<usize>()
+        let label = |label: &SmolStr| if label.is_heap_allocated() { label.len() } else { 0 };
+        let sides = self.arms.iter().map(|arm| label(&arm.label) + arm.side.heap());
+        let spilled = if self.arms.spilled() { self.arms.capacity() } else { 0 };
+        spilled * size_of::<Arm<T::Side>>() + sides.sum::<usize>()
     }
 
     fn finish(&self, options: &Self::Options, output: &mut Output) {
@@ -304,7 +310,7 @@ impl<T: TwoSample> Statistic for Arms<T> {
 }
 
 impl<T: TwoSample> Arms<T> {
-    fn push_arm(&mut self, batch: &T::Batch<'_>, labels: &[Arc<str>], code: u16, rows: &[u32]) {
+    fn push_arm(&mut self, batch: &T::Batch<'_>, labels: &[SmolStr], code: u16, rows: &[u32]) {
         if let Some(label) = labels.get(code as usize) {
             let arm = self.arm(code as usize, label);
             arm.nulls += T::push(&mut arm.side, batch, rows);

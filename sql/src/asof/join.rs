@@ -273,22 +273,7 @@ impl Work {
         let (numbers, mut slots) = Keys::number(&keys, rows)?;
         memory.try_grow(numbers.bytes())?;
         let slot_count = numbers.slot_count(&slots);
-        let mut instants = Vec::with_capacity(rows);
-        for batch in &batches {
-            let times = times::ticks(&evaluated(&self.terms.time.0, batch)?)?;
-            let guard = self.terms.guard.as_ref().map(|guard| evaluated(guard, batch));
-            let guard = guard.transpose()?;
-            let guard = guard.as_ref().map(|guard| guard.as_boolean());
-            let passes = |row: usize| {
-                times.is_valid(row) && guard.is_none_or(|g| g.is_valid(row) && g.value(row))
-            };
-            if times.null_count() > 0 || guard.is_some() {
-                let of_batch = slots.iter_mut().skip(instants.len()).take(times.len());
-                let none = of_batch.enumerate().filter(|(row, _)| !passes(*row));
-                none.for_each(|(_, slot)| *slot = NOWHERE);
-            }
-            instants.extend_from_slice(times.values());
-        }
+        let instants = self.instants(&batches, &mut slots)?;
         let labels = Labels::new(slot_count, &slots, &instants, self.threads());
         let (rule, nothing) = (self.terms.rule, Labels::default());
         let winning = self.winning(&labels, &nothing);
@@ -310,6 +295,27 @@ impl Work {
         }
         self.counts.labels.add(rows);
         Ok(Arranged { batches, keys: numbers, labels, groups })
+    }
+
+    /// The times of labels; one that has none, or that may not match, loses its slot.
+    fn instants(&self, batches: &[RecordBatch], slots: &mut [u32]) -> EngineResult<Vec<i64>> {
+        let mut instants = Vec::with_capacity(slots.len());
+        for batch in batches {
+            let times = times::ticks(&evaluated(&self.terms.time.0, batch)?)?;
+            let guard = self.terms.guard.as_ref().map(|guard| evaluated(guard, batch));
+            let guard = guard.transpose()?;
+            let guard = guard.as_ref().map(|guard| guard.as_boolean());
+            let passes = |row: usize| {
+                times.is_valid(row) && guard.is_none_or(|g| g.is_valid(row) && g.value(row))
+            };
+            if times.null_count() > 0 || guard.is_some() {
+                let of_batch = slots[instants.len()..].iter_mut().take(times.len());
+                let none = of_batch.enumerate().filter(|(row, _)| !passes(*row));
+                none.for_each(|(_, slot)| *slot = NOWHERE);
+            }
+            instants.extend_from_slice(times.values());
+        }
+        Ok(instants)
     }
 
     /// The labels for which rows are kept.

@@ -99,10 +99,7 @@ impl ExtensionPlanner for Joins {
             let created = cast_to(created.clone(), &time_type, of_right)?;
             over(&created, of_right)
         });
-        let known = choice.known == Known::Required;
-        let (direction, strict) = direction(operator, node.nearest, (delay, known))?;
-        let ties = choice.created.is_some() || choice.sequence.is_some();
-        let rule = Rule { direction, strict, ties };
+        let rule = rule(node, operator, delay)?;
         let rows = right.schema();
         let of_rows = |expression: &Expr| over(expression, of_right);
         let features = features(node, (rule, tolerance, &time_type), &rows, of_rows)?;
@@ -174,14 +171,11 @@ fn cast_to(expression: Expr, to: &DataType, schema: &DFSchema) -> EngineResult<E
     }
 }
 
-/// Of `label operator row`, and whether equal times do not match; delay and whether a row must be
-/// known count looking backward.
-fn direction(
-    operator: Operator,
-    nearest: bool,
-    (delay, known): (i64, bool),
-) -> EngineResult<(Direction, bool)> {
-    let back = Direction::Backward { delay, known };
+/// Of `label operator row`; delay and whether a row must be known count looking backward.
+fn rule(node: &AsOf, operator: Operator, delay: i64) -> EngineResult<Rule> {
+    let choice = &node.choice;
+    let ties = choice.created.is_some() || choice.sequence.is_some();
+    let back = Direction::Backward { delay, known: choice.known == Known::Required };
     let (direction, strict) = match operator {
         Operator::GtEq => (back, false),
         Operator::Gt => (back, true),
@@ -189,7 +183,8 @@ fn direction(
         Operator::Lt => (Direction::Forward, true),
         other => return internal_err!("an AS OF join goes by {other}"),
     };
-    Ok((if nearest { Direction::Nearest } else { direction }, strict))
+    let direction = if node.nearest { Direction::Nearest } else { direction };
+    Ok(Rule { direction, strict, ties })
 }
 
 /// The label's side, the operator between, the row's side: the optimizer may have turned it.

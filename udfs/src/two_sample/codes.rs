@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
+use smol_str::SmolStr;
 
 /// A variant column with more values than this is something else, an identifier perhaps.
 pub(super) const ARMS: usize = 1_000;
@@ -42,9 +42,9 @@ impl<A: Copy + Eq + Hash> Known<A> {
 }
 
 /// The code of each row's arm; labels not yet known are added unless `only` the known ones count.
-pub(super) fn codes(column: &ArrayRef, labels: &mut Vec<Arc<str>>, only: bool) -> Vec<u16> {
+pub(super) fn codes(column: &ArrayRef, labels: &mut Vec<SmolStr>, only: bool) -> Vec<u16> {
     let given = labels.clone();
-    let known = given.iter().map(|label| &**label).zip(0u16..);
+    let known = given.iter().map(SmolStr::as_str).zip(0u16..);
     match column.data_type() {
         DataType::Int64 => {
             let known = known.filter_map(|(label, code)| Some((label.parse().ok()?, code)));
@@ -61,7 +61,7 @@ pub(super) fn codes(column: &ArrayRef, labels: &mut Vec<Arc<str>>, only: bool) -
 fn coded<A: Copy + Eq + Hash + ToString>(
     arms: impl Iterator<Item = Option<A>>,
     mut known: Known<A>,
-    labels: &mut Vec<Arc<str>>,
+    labels: &mut Vec<SmolStr>,
     only: bool,
 ) -> Vec<u16> {
     let code = |arm| {
@@ -73,7 +73,7 @@ fn coded<A: Copy + Eq + Hash + ToString>(
             return NO_ARM;
         }
         let code = labels.len() as u16;
-        labels.push(Arc::from(arm.to_string()));
+        labels.push(SmolStr::from(arm.to_string()));
         known.insert(arm, code);
         code
     };

@@ -72,10 +72,10 @@ impl<T: TwoSample> Statistic for Each<T> {
     fn finish(&self, options: &Self::Options, output: &mut Output) {
         let empty = Arm::default();
         let [control, _] = self.0.pair(options);
-        let control_label = control.map(|arm| &*arm.label);
+        let control_label = control.map(|arm| arm.label.as_str());
         let control = control.unwrap_or(&empty);
         let mut others: Vec<&Arm<T::Side>> = self.0.arms.iter().collect();
-        others.retain(|arm| Some(&*arm.label) != control_label);
+        others.retain(|arm| Some(arm.label.as_str()) != control_label);
         if let Some(only) = &options.treatment {
             others.retain(|arm| arm.label == *only);
         }
@@ -90,7 +90,7 @@ impl<T: TwoSample> Statistic for Each<T> {
             };
             T::finish(&pair, &options.own, &mut rows);
         }
-        let labels = StringArray::from_iter_values(others.iter().map(|arm| &*arm.label));
+        let labels = StringArray::from_iter_values(others.iter().map(|arm| arm.label.as_str()));
         output.rows(widened(rows, labels));
     }
 }

@@ -2,14 +2,18 @@
 //! quantiles need.
 //!
 //! A number becomes an unsigned key in the same order (sign bit flipped, negatives inverted; -0.0
-//! is 0.0), so that one sort of integers serves every rank statistic. While there are few distinct
+//! is 0.0), so that one sort of integers serves every rank statistic: the standard one, which is twice
+//! as fast here as a radix sort of 8 or 11 bits (10 million keys). While there are few distinct
 //! values (money full of zeros, counts) the sample is a list of (key, count) and does not grow with
 //! its rows.
+
+use hashbrown::HashMap;
 
 /// As long as a sample has no more distinct values than this, it keeps counts.
 const DISTINCT: usize = 65_536;
 /// Keys that wait before they are counted.
 const PENDING: usize = 65_536;
+
 /// The key of a number: unsigned, in the order of the numbers.
 pub fn key(value: f64) -> u64 {
     // Adding zero turns -0.0 into 0.0.
@@ -25,51 +29,72 @@ pub fn value(key: u64) -> f64 {
 /// A growing sample. NaN and infinities are the caller's to count.
 #[derive(Debug, Clone, Default)]
 pub struct Sample {
-    /// Distinct keys in order with their counts.
-    counted: Vec<(u64, u64)>,
+    /// Distinct keys with their counts.
+    counted: HashMap<u64, u64>,
     /// Keys in any order.
     loose: Vec<u64>,
     /// The distinct values were too many: everything further stays loose.
     many: bool,
+    rows: u64,
 }
 
 impl Sample {
     /// Adds one value.
     pub fn push(&mut self, value: f64) {
-        self.loose.push(key(value));
-        if !self.many && self.loose.len() >= PENDING {
-            self.count_loose();
+        let key = key(value);
+        self.rows += 1;
+        if !self.many && !self.counted.is_empty() {
+            return self.add(key, 1);
         }
+        self.loose.push(key);
+        self.count_loose();
+    }
+
+    fn add(&mut self, key: u64, count: u64) {
+        *self.counted.entry(key).or_default() += count;
+        self.many |= self.counted.len() > DISTINCT;
     }
 
     /// Adds the values of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.loose.extend(&other.loose);
-        self.counted = united(&self.counted, &other.counted);
+        other.counted.iter().for_each(|(key, count)| self.add(*key, *count));
         self.many |= other.many;
-        if !self.many && self.loose.len() >= PENDING {
-            self.count_loose();
-        }
+        self.rows += other.rows;
+        self.count_loose();
     }
 
     /// Number of values.
     pub fn count(&self) -> u64 {
-        self.loose.len() as u64 + self.counted.iter().map(|(_, count)| count).sum::<u64>()
+        self.rows
     }
 
     /// Bytes held.
     pub fn size(&self) -> usize {
-        self.counted.capacity() * 16 + self.loose.capacity() * 8
+        self.counted.allocation_size() + self.loose.capacity() * size_of::<u64>()
     }
 
+    /// Once many wait, they are counted, unless too many of them are distinct.
     fn count_loose(&mut self) {
-        self.many |= runs(&sorted(self.loose.clone())).count() > DISTINCT / 2;
-        if self.many {
+        if self.many || self.loose.len() < PENDING {
             return;
         }
-        let loose: Vec<(u64, u64)> = runs(&sorted(std::mem::take(&mut self.loose))).collect();
-        self.counted = united(&self.counted, &loose);
-        self.many = self.counted.len() > DISTINCT;
+        let mut counted = HashMap::new();
+        for key in &self.loose {
+            *counted.entry(*key).or_default() += 1;
+            if counted.len() > DISTINCT / 2 {
+                self.many = true;
+                return;
+            }
+        }
+        self.loose = Vec::new();
+        counted.into_iter().for_each(|(key, count)| self.add(key, count));
+    }
+
+    fn counted(&self) -> Vec<(u64, u64)> {
+        let mut counted: Vec<_> = self.counted.iter().map(|(key, count)| (*key, *count)).collect();
+        counted.sort_unstable();
+        counted
     }
 
     /// The distinct values in order with their counts.
@@ -77,32 +102,24 @@ impl Sample {
         let mut keys = self.loose.clone();
         // Samples that were stored come in order: this sort only merges them.
         keys.sort();
-        Ranked { counted: self.counted.clone(), keys }
+        Ranked { counted: self.counted(), keys }
     }
 
-    /// The counted part and the loose keys in order, for storing.
-    pub fn parts(&self) -> (&[(u64, u64)], Vec<u64>) {
-        (&self.counted, sorted(self.loose.clone()))
+    /// The counted part and the loose keys, both in order, for storing.
+    pub fn parts(&self) -> (Vec<(u64, u64)>, Vec<u64>) {
+        let mut loose = self.loose.clone();
+        loose.sort_unstable();
+        (self.counted(), loose)
     }
 
-    /// A sample from stored parts; `counted` may come in any order.
-    pub fn of_parts(mut counted: Vec<(u64, u64)>, loose: Vec<u64>) -> Self {
-        counted.sort_unstable();
-        let many = counted.len() > DISTINCT;
-        Self { counted: united(&counted, &[]), loose, many }
+    /// A sample from stored parts, in any order.
+    pub fn of_parts(counted: Vec<(u64, u64)>, loose: Vec<u64>) -> Self {
+        let rows = loose.len() as u64 + counted.iter().map(|(_, count)| count).sum::<u64>();
+        let mut sample = Self { loose, rows, ..Self::default() };
+        sample.counted.reserve(counted.len());
+        counted.into_iter().for_each(|(key, count)| sample.add(key, count));
+        sample
     }
-}
-
-/// The standard sort of integers: twice as fast here as a radix sort of 8 or 11 bits (10 million
-/// keys).
-fn sorted(mut keys: Vec<u64>) -> Vec<u64> {
-    keys.sort_unstable();
-    keys
-}
-
-/// Equal neighbours together.
-fn runs(sorted: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
-    sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64))
 }
 
 /// Two ordered lists as one.

@@ -112,7 +112,7 @@ fn many_and_few_distinct_values_rank_alike() {
         assert_eq!(flat(ranked(&values)), sorted);
         assert_eq!(flat(halves.ranked()), sorted);
         let (counted, loose) = halves.parts();
-        let stored = Sample::of_parts(counted.to_vec(), loose);
+        let stored = Sample::of_parts(counted, loose);
         assert_eq!(flat(stored.ranked()), sorted);
         let places = [0, 1, 9_999, 250_000, 299_999, u64::MAX];
         let expected = places.map(|place| sorted[place.min(299_999) as usize]);
