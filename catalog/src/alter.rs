@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::columns;
 use crate::ddl::{self, NewColumn, TableChange};
 use crate::error::{Error, Result};
-use crate::model::{Column, Constraint, PartitionKey, Table};
+use crate::model::{Column, Constraint, MODEL_KEY, PartitionKey, Table};
 
 pub fn undefined_column(table: &str, column: &str) -> Error {
     Error::UndefinedColumn { table: table.to_owned(), column: column.to_owned() }
@@ -75,6 +75,13 @@ pub fn alter(table: &mut Table, change: &TableChange) -> Result<()> {
             table.sort_by.clone_from(keys);
         }
         TableChange::SetPartitionedBy(by) => table.partition_by = partition_keys(table, by)?,
+        TableChange::SetModel { name, model } => {
+            let column = column_mut(table, name)?;
+            let mut metadata = column.field.metadata().clone();
+            metadata.remove(MODEL_KEY);
+            metadata.extend(model.iter().map(|model| (MODEL_KEY.to_owned(), model.clone())));
+            column.field = Arc::new(column.field.as_ref().clone().with_metadata(metadata));
+        }
         TableChange::SetComment(comment) => table.comment.clone_from(comment),
         TableChange::SetColumnComment { name, comment } => {
             column_mut(table, name)?.comment.clone_from(comment);

@@ -14,7 +14,7 @@ use kernels::vectors::Kind;
 use serde_json::{Value as Json, json};
 
 use crate::error::{Error, Result};
-use crate::model::{Column, TYPE_KEY, VIEW_COLUMN_OF};
+use crate::model::{Column, MODEL_KEY, TYPE_KEY, VIEW_COLUMN_OF};
 use crate::types;
 
 /// Column tag that holds the length of a vector.
@@ -194,6 +194,8 @@ fn type_tags(field: &Field) -> Result<Tags> {
     let mut tags = Tags::new();
     if let DataType::FixedSizeList(_, length) = field.data_type() {
         tags.insert(VECTOR_TAG.to_owned(), length.to_string());
+        let model = field.metadata().get_key_value(MODEL_KEY);
+        tags.extend(model.map(|(key, model)| (key.clone(), model.clone())));
         return Ok(tags);
     }
     let half = (*field.data_type() == DataType::Float16).then_some(Kind::Half.name());
@@ -220,8 +222,10 @@ fn field(
         let data_type = DataType::FixedSizeList(Arc::new(part), length);
         let name_of = types::VectorType::of(&data_type).map(types::VectorType::name);
         let spelling = name_of.map(|name_of| (TYPE_KEY.to_owned(), name_of));
-        let spelling = spelling.into_iter().collect();
-        return Ok(Field::new(name, data_type, nullable).with_metadata(spelling));
+        let model = tags.get_key_value(MODEL_KEY);
+        let model = model.map(|(key, model)| (key.clone(), model.clone()));
+        let metadata = spelling.into_iter().chain(model).collect();
+        return Ok(Field::new(name, data_type, nullable).with_metadata(metadata));
     }
     let field = match (type_name, parts.first()) {
         ("list", Some(part)) if is_of_vector(part) => {

@@ -95,6 +95,11 @@ pub enum TableChange {
     SetSortedBy(Vec<SortKey>),
     /// Column and transform.
     SetPartitionedBy(Vec<(String, String)>),
+    /// The model version whose vectors a column has from now on, see `MODEL_KEY`.
+    SetModel {
+        name: String,
+        model: Option<String>,
+    },
     SetComment(Option<String>),
     SetColumnComment {
         name: String,

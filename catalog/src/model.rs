@@ -38,6 +38,9 @@ pub const SEQUENCE_COLUMN: &str = "__sextant_sequence";
 /// Arrow field metadata: the Postgres spelling of a type that Arrow cannot tell apart (`uuid`,
 /// `jsonb`, `vector(3)`, `varchar(20)`, …).
 pub const TYPE_KEY: &str = "sextant.type";
+/// Field metadata: the model version that vectors are of, its name and the folder that tells it
+/// from all others. A column made by a query keeps it.
+pub const MODEL_KEY: &str = "sextant.model";
 
 /// Kind of the definitions that hold owners and grants, named by the object's uuid: they go when
 /// the object goes.

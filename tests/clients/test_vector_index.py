@@ -85,21 +85,26 @@ def check(connection, data, operators, queries=40, category=None, least=0.94, us
     assert ("NearestExec" in plan(connection, sql, text(query))) == uses
 
 
+@pytest.mark.parametrize("include", ["", "INCLUDE (category)"])
 @pytest.mark.parametrize("operators", MEASURES)
-def test_recall_and_filters(items, operators):
+def test_recall_and_filters(items, operators, include):
     data = Data(1)
     load(items, data, ROWS)
-    items.execute(f"CREATE INDEX emb ON items USING ivf (embedding {operators})")
+    items.execute(f"CREATE INDEX emb ON items USING ivf (embedding {operators}) {include}")
+    nearest = f"SELECT id FROM items WHERE category = 3 ORDER BY embedding {MEASURES[operators][0]} %s LIMIT 5"
+    shown = plan(items, nearest, text(data.vectors(1)[0]))
+    assert ("filtered by included columns" in shown) == bool(include)
     check(items, data, operators)
     check(items, data, operators, category=3)
     items.execute("SET enable_indexscan = off")
     check(items, data, operators, least=1.0, uses=False)
 
 
-def test_changes_count_at_once(items):
+@pytest.mark.parametrize("include", ["", "INCLUDE (category)"])
+def test_changes_count_at_once(items, include):
     data = Data(2)
     load(items, data, ROWS)
-    items.execute("CREATE INDEX emb ON items USING ivf (embedding vector_l2_ops)")
+    items.execute(f"CREATE INDEX emb ON items USING ivf (embedding vector_l2_ops) {include}")
     for step in range(6):
         with items.transaction():
             for id, category, vector in data.fresh(3):

@@ -100,6 +100,8 @@ pub struct TableIndex {
     pub of: VectorIndex,
     /// The place of the column in the table.
     pub column: usize,
+    /// The places of the columns that filters ask without reading the table.
+    pub included: Vec<usize>,
     pub dimension: usize,
     /// Of the column; a segment has floats.
     pub kind: Kind,
@@ -197,16 +199,18 @@ impl SegmentFile {
 /// The vector indexes of a table, as a state has them.
 pub fn of_table(lake: &Arc<Lake>, state: &State, table: &Table) -> Vec<TableIndex> {
     let of = |constraint: &Constraint| {
-        let Constraint::Index(Index { name, vectors: Some(of), keys, .. }) = constraint else {
+        let Constraint::Index(Index { name, vectors: Some(of), keys, included, .. }) = constraint
+        else {
             return None;
         };
-        let id = keys.first()?.column;
-        let column = table.columns.iter().position(|column| column.id == id)?;
+        let place = |id: i64| table.columns.iter().position(|column| column.id == id);
+        let column = place(keys.first()?.column)?;
+        let included = included.iter().filter_map(|id| place(*id)).collect();
         let vectors = VectorType::of(table.columns[column].field.data_type())?;
         let (dimension, kind) = (vectors.dimension?, vectors.kind);
         let segments = Arc::new(Segments::of(state, &of.uuid)?);
         let (name, of, lake) = (name.clone(), of.clone(), Arc::clone(lake));
-        Some(TableIndex { name, of, column, dimension, kind, segments, lake })
+        Some(TableIndex { name, of, column, included, dimension, kind, segments, lake })
     };
     table.constraints.iter().filter_map(of).collect()
 }

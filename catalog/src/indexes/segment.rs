@@ -1,4 +1,5 @@
-//! A segment's object, opened: its head, the lists that have been fetched, vectors row by row.
+//! A segment's object, opened: its head, the lists that have been fetched, vectors row by row; and
+//! columns that the index includes, once a filter has asked them.
 //!
 //! ```text
 //!   row 0 | row 1 | …  padding to 64 | head | lists        a row: dimension × f32, CRC-32
@@ -7,11 +8,14 @@
 //! Opening takes the head; a first search fetches the lists that it will probably read in one wave
 //! of requests, and those that it wants besides in another. Every part is checked as it comes.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::DataType;
 use kernels::ann::{self, Found, Head, ListSource, Query, Scratch};
 use kernels::simd::level::Level;
 use kernels::vectors::Bitmap;
@@ -21,6 +25,7 @@ use object_store::path::Path;
 use super::SegmentFile;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
+use crate::model::FileId;
 use crate::storage;
 
 /// Waves of requests that one search makes at most; after as many it wants nothing new.
@@ -32,8 +37,12 @@ pub struct Segment {
     pub(super) file: SegmentFile,
     head: Head,
     lists: Vec<OnceLock<Bytes>>,
+    columns: Mutex<HashMap<Columns, Arc<[RecordBatch]>>>,
     held: AtomicU64,
 }
+
+/// Columns, by id and as what they are read, of a file that a segment covers.
+pub(crate) type Columns = (FileId, Vec<(i64, DataType)>);
 
 impl Segment {
     pub(super) async fn open(lake: &Lake, file: &SegmentFile) -> Result<Self> {
@@ -43,7 +52,26 @@ impl Segment {
         let head = Head::open(&bytes).map_err(|error| failed(&file.path, &error))?;
         let lists = head.list_rows().map(|_| OnceLock::new()).collect();
         let held = AtomicU64::new(file.head_bytes);
-        Ok(Self { file: file.clone(), head, lists, held })
+        Ok(Self { file: file.clone(), head, lists, columns: Mutex::default(), held })
+    }
+
+    /// What it is in the catalog.
+    pub fn file(&self) -> &SegmentFile {
+        &self.file
+    }
+
+    /// Columns of a file that are in memory, row by row as in the file.
+    pub(crate) fn held_columns(&self, of: &Columns) -> Option<Arc<[RecordBatch]>> {
+        self.columns.lock().unwrap_or_else(PoisonError::into_inner).get(of).cloned()
+    }
+
+    /// Keeps them there.
+    pub(crate) fn hold_columns(&self, of: Columns, rows: Arc<[RecordBatch]>) {
+        let bytes: usize = rows.iter().map(RecordBatch::get_array_memory_size).sum();
+        let mut held = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.insert(of, rows).is_none() {
+            self.held.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
     }
 
     /// What a search needs before it has any list.

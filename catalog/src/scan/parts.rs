@@ -4,17 +4,20 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::Statistics;
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileGroup;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use datafusion::physical_plan::ExecutionPlan;
+use futures::TryStreamExt;
 use kernels::vectors::Bitmap;
 
 use super::{LakeTable, partitioned};
-use crate::indexes::{SegmentFile, TableIndex};
+use crate::indexes::{Segment, SegmentFile, TableIndex};
 use crate::model::{DataFile, TableRows};
 
 impl LakeTable {
@@ -64,6 +67,40 @@ impl LakeTable {
         (hidden.ones() > 0).then_some(hidden)
     }
 
+    /// Columns, given by their places, of the rows that a segment covers, file by file with the
+    /// number of each one's first row. They stay in memory with the segment. Of files that are gone
+    /// there are none, rows that were deleted are there.
+    pub async fn included(
+        &self,
+        context: &Arc<TaskContext>,
+        segment: &Segment,
+        projection: &[usize],
+    ) -> Result<Vec<(u64, Arc<[RecordBatch]>)>> {
+        let column = |place: &usize| {
+            let column = &self.table.columns[*place];
+            (column.id, column.field.data_type().clone())
+        };
+        let columns: Vec<_> = projection.iter().map(column).collect();
+        let mut all = Vec::new();
+        for (covered, first) in segment.file().numbered() {
+            let Some(file) = self.file(covered.file) else { continue };
+            let of = (covered.file, columns.clone());
+            let rows = match segment.held_columns(&of) {
+                Some(rows) => rows,
+                None => {
+                    let files = vec![partitioned(file, false)?];
+                    let rows: Vec<_> =
+                        self.rows_of(context, files, projection)?.try_collect().await?;
+                    let rows: Arc<[RecordBatch]> = rows.into();
+                    segment.hold_columns(of, Arc::clone(&rows));
+                    rows
+                }
+            };
+            all.push((first, rows));
+        }
+        Ok(all)
+    }
+
     fn file(&self, id: i64) -> Option<&Arc<DataFile>> {
         self.rows.files.iter().find(|file| file.id == id)
     }
@@ -90,6 +127,16 @@ impl LakeTable {
                 files.push(file.with_extension(ParquetRowSelection::new(selection)));
             }
         }
+        self.rows_of(context, files, projection)
+    }
+
+    /// The rows of files one after the other.
+    fn rows_of(
+        &self,
+        context: &Arc<TaskContext>,
+        files: Vec<PartitionedFile>,
+        projection: &[usize],
+    ) -> Result<SendableRecordBatchStream> {
         let unknown = Statistics::new_unknown(&self.table.arrow_schema());
         let place = (context.runtime_env(), context.session_config().options().as_ref());
         let groups = vec![FileGroup::new(files)];

@@ -16,6 +16,8 @@ use kernels::asof::Keeper;
 
 use super::keep::{handle, place};
 
+/// Cells that are written column by column while they are near at hand.
+const TOGETHER: usize = 1024;
 /// Bits of a cell's first word.
 const MOST_COLUMNS: usize = 64;
 
@@ -236,7 +238,7 @@ impl Cells {
         }
         let (mut won, mut arena) =
             (std::mem::take(&mut self.won), std::mem::take(&mut self.arenas[0]));
-        self.write(&won, &mut arena);
+        won.chunks(TOGETHER).for_each(|won| self.write(won, &mut arena));
         won.clear();
         (self.won, self.arenas[0]) = (won, arena);
     }

@@ -193,7 +193,7 @@ fn comparable(columns: &[ArrayRef]) -> EngineResult<Vec<ArrayRef>> {
 }
 
 /// Rows in which any key is NULL.
-fn nulls(columns: &[ArrayRef]) -> Option<NullBuffer> {
+pub(super) fn nulls(columns: &[ArrayRef]) -> Option<NullBuffer> {
     let of = |column: &ArrayRef| match column.data_type() {
         DataType::Null => Some(NullBuffer::new_null(column.len())),
         _ => column.logical_nulls(),

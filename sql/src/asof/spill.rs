@@ -89,13 +89,15 @@ impl Parts {
         Self { manager, keys, files, waiting: vec![Vec::new(); PARTS], next }
     }
 
-    /// Cuts a batch up.
+    /// Cuts a batch up. Where a key is NULL nothing matches: such labels go anywhere, not all to one
+    /// part, and such rows nowhere.
     pub fn write(&mut self, batch: &RecordBatch) -> EngineResult<()> {
         let rows = batch.num_rows();
         let keys = self.keys.iter().map(|key| times::comparable(&evaluated(key, batch)?));
         let keys = keys.collect::<EngineResult<Vec<ArrayRef>>>()?;
         let mut hashes = vec![0; rows];
         create_hashes(&keys, &RandomState::with_seed(SEED), &mut hashes)?;
+        let nulls = super::keys::nulls(&keys);
         let mut columns = batch.columns().to_vec();
         if let Some(next) = &mut self.next {
             let end = *next + rows as i64;
@@ -105,7 +107,11 @@ impl Parts {
         let batch = RecordBatch::try_new(Arc::clone(self.manager.schema()), columns)?;
         let mut places = vec![Vec::new(); PARTS];
         for (row, hash) in hashes.into_iter().enumerate() {
-            places[(hash % PARTS as u64) as usize].push(row as u32);
+            match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                false => places[(hash % PARTS as u64) as usize].push(row as u32),
+                true if self.next.is_some() => places[row % PARTS].push(row as u32),
+                true => {}
+            }
         }
         for (part, places) in places.into_iter().enumerate().filter(|(_, p)| !p.is_empty()) {
             let rows = take_record_batch(&batch, &UInt32Array::from(places))?;

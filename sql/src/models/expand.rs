@@ -151,7 +151,8 @@ fn rewritten(part: &Expr, versions: &Versions, functions: &mut Overrides) -> Res
     }
     if !functions.iter().any(|(known, _)| *known == name) {
         let model = (Arc::clone(opened), call.asked, with);
-        functions.push((name.clone(), Given::Function(scoring(name.clone(), model, answer))));
+        functions
+            .push((name.clone(), Given::Function(scoring((name.clone(), shown), model, answer))));
         for (name, function) in opened.transform.functions() {
             if functions.iter().all(|(known, _)| known != name) {
                 functions.push((name.clone(), function.clone()));

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use catalog::TYPE_KEY;
+use catalog::{MODEL_KEY, TYPE_KEY};
 use datafusion::arrow::array::{ArrayRef, Float64Array, ListArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
@@ -25,6 +25,8 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 struct Scoring {
     name: String,
+    /// See `MODEL_KEY`.
+    version: String,
     model: Arc<Opened>,
     asked: Asked,
     with: With,
@@ -33,14 +35,15 @@ struct Scoring {
     signature: Signature,
 }
 
-/// The function that a call becomes; `name` is shown in plans.
+/// The function that a call becomes; `name` is shown in plans, `version` is the model's name.
 pub(super) fn scoring(
-    name: String,
+    (name, version): (String, &str),
     (model, asked, with): (Arc<Opened>, Asked, With),
     (answer, tag): (DataType, Option<String>),
 ) -> Arc<ScalarUDF> {
     let signature = Signature::variadic_any(Volatility::Immutable);
-    Arc::new(ScalarUDF::from(Scoring { name, model, asked, with, answer, tag, signature }))
+    let version = format!("{version} {}", model.folder);
+    Arc::new(ScalarUDF::from(Scoring { name, version, model, asked, with, answer, tag, signature }))
 }
 
 impl PartialEq for Scoring {
@@ -73,8 +76,9 @@ impl ScalarUDFImpl for Scoring {
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> EngineResult<FieldRef> {
         let tag = self.tag.iter().map(|tag| (TYPE_KEY.to_owned(), tag.clone()));
+        let version = self.asked.embeds().then(|| (MODEL_KEY.to_owned(), self.version.clone()));
         let field = Field::new(&self.name, self.answer.clone(), true);
-        Ok(Arc::new(field.with_metadata(tag.collect())))
+        Ok(Arc::new(field.with_metadata(tag.chain(version).collect())))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {

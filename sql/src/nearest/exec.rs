@@ -7,15 +7,14 @@
 //! of the index, a segment cannot be read, too few rows were found for NULLs to stay out, or more
 //! rows than were taken may be at the k-th distance and something decides between them.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use catalog::LakeTable;
 use catalog::indexes::{Segment, SegmentFile, TableIndex, candidates};
-use catalog::{FileId, LakeTable};
 use datafusion::arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, RecordBatch};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float32Type, Int64Type, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Float32Type, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -34,6 +33,7 @@ use kernels::ann::{Effort, Query};
 use kernels::simd::level::Level;
 use kernels::vectors::{Bitmap, Neighbour, Visible, distance, parse};
 
+use super::matching::Matching;
 use super::searches::Searches;
 use crate::Notice;
 
@@ -45,8 +45,8 @@ pub struct NearestExec {
     whole: Arc<dyn ExecutionPlan>,
     /// The scan of what no segment covers.
     pending: Arc<dyn ExecutionPlan>,
-    /// Addresses of the covered rows that pass the filters; none without filters.
-    matching: Option<Arc<dyn ExecutionPlan>>,
+    /// None without filters.
+    matching: Option<Matching>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -82,7 +82,7 @@ impl NearestExec {
         search: Search,
         whole: Arc<dyn ExecutionPlan>,
         pending: Arc<dyn ExecutionPlan>,
-        matching: Option<Arc<dyn ExecutionPlan>>,
+        matching: Option<Matching>,
     ) -> Self {
         let properties = Arc::new(PlanProperties::new(
             EquivalenceProperties::new(whole.schema()),
@@ -102,7 +102,11 @@ impl DisplayAs for NearestExec {
         write!(f, "NearestExec: index={}, {}", index.name, index.operators())?;
         write!(f, ", k={k}, recall={recall:.3}, segments={segments}")?;
         write!(f, ", indexed_rows={}", index.segments.indexed())?;
-        f.write_str(if self.matching.is_some() { ", filtered" } else { "" })
+        f.write_str(match self.matching {
+            None => "",
+            Some(Matching::Scanned(_)) => ", filtered",
+            Some(Matching::Included(..)) => ", filtered by included columns",
+        })
     }
 }
 
@@ -116,7 +120,8 @@ impl ExecutionPlan for NearestExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        [&self.pending].into_iter().chain(&self.matching).collect()
+        let scan = self.matching.as_ref().and_then(Matching::scan);
+        [&self.pending].into_iter().chain(scan).collect()
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -127,7 +132,12 @@ impl ExecutionPlan for NearestExec {
         &self,
         visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
     ) -> EngineResult<TreeNodeRecursion> {
-        visit(&self.search.query)
+        match (visit(&self.search.query)?, &self.matching) {
+            (TreeNodeRecursion::Continue, Some(Matching::Included(predicate, _))) => {
+                visit(predicate)
+            }
+            (visited, _) => Ok(visited),
+        }
     }
 
     fn with_new_children(
@@ -135,11 +145,13 @@ impl ExecutionPlan for NearestExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let mut children = children.into_iter();
+        let pending = children.next().unwrap_or_else(|| Arc::clone(&self.pending));
+        let scan = children.next().map(Matching::Scanned);
         Ok(Arc::new(Self {
             search: Arc::clone(&self.search),
             whole: Arc::clone(&self.whole),
-            pending: children.next().unwrap_or_else(|| Arc::clone(&self.pending)),
-            matching: children.next(),
+            pending,
+            matching: scan.or_else(|| self.matching.clone()),
             properties: Arc::clone(&self.properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }))
@@ -184,7 +196,7 @@ struct Run {
     search: Arc<Search>,
     whole: Arc<dyn ExecutionPlan>,
     pending: Arc<dyn ExecutionPlan>,
-    matching: Option<Arc<dyn ExecutionPlan>>,
+    matching: Option<Matching>,
     memory: MemoryReservation,
     counts: Counts,
     schema: SchemaRef,
@@ -245,7 +257,7 @@ impl Run {
     /// The rows to read of each segment; None if the whole table must be.
     async fn picked(&self, vector: &[f32]) -> Result<Option<Vec<Picked>>, (usize, Failed)> {
         let files = &self.search.index.segments.segments;
-        let visible = self.visible().await.map_err(|error| (0, Failed::Engine(error)))?;
+        let visible = self.visible().await?;
         let wanted = candidates(self.search.k);
         let mut found: Vec<(usize, Neighbour)> = Vec::new();
         for (number, file) in files.iter().enumerate() {
@@ -318,33 +330,13 @@ impl Run {
     }
 
     /// The rows of each segment that pass the filters; None without filters.
-    async fn visible(&self) -> EngineResult<Option<Vec<Bitmap>>> {
+    async fn visible(&self) -> Result<Option<Vec<Bitmap>>, (usize, Failed)> {
         let Some(matching) = &self.matching else { return Ok(None) };
-        let files = &self.search.index.segments.segments;
-        let mut places: HashMap<FileId, (usize, u64)> = HashMap::new();
-        for (number, segment) in files.iter().enumerate() {
-            places.extend(segment.numbered().map(|(of, first)| (of.file, (number, first))));
-        }
-        let rows = files.iter().map(|segment| segment.rows() as usize);
-        self.memory.try_grow(rows.clone().sum::<usize>() / 8)?;
-        let mut visible: Vec<Bitmap> = rows.map(Bitmap::new).collect();
-        let mut batches = execute_stream(Arc::clone(matching), Arc::clone(&self.context))?;
-        while let Some(batch) = batches.next().await {
-            let batch = batch?;
-            let width = batch.num_columns();
-            let of = batch.column(width - 2).as_primitive::<Int64Type>().values();
-            let positions = batch.column(width - 1).as_primitive::<Int64Type>().values();
-            let mut last = None;
-            for (file, position) in of.iter().zip(positions) {
-                if last.is_none_or(|(known, _)| known != *file) {
-                    last = places.get(file).map(|place| (*file, *place));
-                }
-                let Some((_, (segment, first))) = last else { continue };
-                let number = first + position.unsigned_abs();
-                visible[segment].insert(u32::try_from(number).unwrap_or(u32::MAX));
-            }
-            self.counts.matching.add(batch.num_rows());
-        }
+        let rows = self.search.index.segments.segments.iter().map(|segment| segment.rows());
+        let bytes = rows.sum::<u64>() as usize / 8;
+        self.memory.try_grow(bytes).map_err(|error| (0, Failed::Engine(error)))?;
+        let visible = matching.rows(&self.search, &self.context).await?;
+        self.counts.matching.add(visible.iter().map(Bitmap::ones).sum());
         Ok(Some(visible))
     }
 
@@ -404,7 +396,7 @@ impl Run {
 }
 
 /// Why a search failed.
-enum Failed {
+pub(super) enum Failed {
     Catalog(catalog::Error),
     Engine(DataFusionError),
 }

@@ -20,6 +20,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use super::each::{NearestToEach, metric};
 use super::each_exec::{NearestToEachExec, Terms};
 use super::exec::{NearestExec, Search};
+use super::matching::Matching;
 use super::node::Nearest;
 use super::searches::Searches;
 
@@ -132,13 +133,13 @@ impl Planner<'_> {
         Ok(Arc::new(NearestToEachExec::new(left, right, terms, schema)))
     }
 
-    /// The addresses of the covered rows that pass the filters, in the last two columns.
+    /// By what the index includes, if that is all that the filter asks.
     async fn matching(
         &self,
         table: &LakeTable,
         node: &Nearest,
         filter: Expr,
-    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+    ) -> EngineResult<Matching> {
         let covered = table.covered(&node.index.0);
         let schema = covered.schema();
         let mut columns = Vec::new();
@@ -146,6 +147,12 @@ impl Planner<'_> {
             columns.push(schema.index_of(&column.name)?);
         }
         columns.sort_unstable();
+        if columns.iter().all(|column| node.index.0.included.contains(column)) {
+            let over = schema.project(&columns)?.to_dfschema()?;
+            let predicate =
+                self.planner.create_physical_expr(&filter, &over, self.session, self.context)?;
+            return Ok(Matching::Included(predicate, columns));
+        }
         columns.push(schema.index_of(FILE_COLUMN)?);
         columns.push(schema.index_of(POSITION_COLUMN)?);
         let filters = [filter.clone()];
@@ -153,7 +160,7 @@ impl Planner<'_> {
         let over = rows.schema().as_ref().clone().to_dfschema()?;
         let predicate =
             self.planner.create_physical_expr(&filter, &over, self.session, self.context)?;
-        Ok(Arc::new(FilterExec::try_new(predicate, rows)?))
+        Ok(Matching::Scanned(Arc::new(FilterExec::try_new(predicate, rows)?)))
     }
 }
 

@@ -155,6 +155,10 @@ impl<'a> Rules<'a> {
     ) -> EngineResult<Expr> {
         let from = value.get_type(schema).unwrap_or(DataType::Null);
         assign::check(&from, field)?;
+        let kept = field.metadata().get(catalog::MODEL_KEY).map(String::as_str);
+        if kept.is_some() {
+            vectors::of_one_model(kept, vectors::model(&value, schema).as_deref())?;
+        }
         let tagged = tag(&value, schema);
         let kind = field.metadata().get(TYPE_KEY).and_then(|tag| references::kind(tag));
         if let (Some(kind), true) = (kind, is_text(&from))

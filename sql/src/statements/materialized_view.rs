@@ -3,10 +3,10 @@
 //! Other readers of the lake see a table. A refresh replaces its rows in one commit, so that
 //! readers go on with the old ones until then: CONCURRENTLY is how it always is.
 
-use catalog::{Relation, StoredQuery, TableChange};
+use catalog::{MODEL_KEY, Relation, StoredQuery, TableChange};
 use datafusion::sql::sqlparser::ast::{CreateView, ObjectName};
 
-use super::{Context, create_table, create_view, drop};
+use super::{Context, create_table, create_view, drop, truncate};
 use crate::changes::{self, Change};
 use crate::error::{Error, Result};
 use crate::names::folded;
@@ -75,6 +75,11 @@ pub(super) async fn refresh(
         transaction.alter_table(&place.schema, &place.name, change)?;
     }
     if let Some(plan) = filled {
+        let model = |index: usize| {
+            let field = plan.schema().fields().get(index)?;
+            field.metadata().get(MODEL_KEY).cloned()
+        };
+        truncate::set_models(transaction, &place, &table, model)?;
         let table = super::current(context, &place)?;
         if plan.schema().fields().len() < table.columns.len() {
             let message = format!(

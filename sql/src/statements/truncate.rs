@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::{Relation, Table};
+use catalog::{MODEL_KEY, Relation, Table, TableChange, Transaction};
 use datafusion::sql::sqlparser::ast::{Truncate, TruncateIdentityOption};
 
 use super::{Context, sequence};
@@ -16,7 +16,9 @@ pub(super) async fn run(context: &mut Context<'_>, truncate: &Truncate) -> Resul
             let found = Found::Relation(Relation::Table(Arc::clone(&table)));
             let needed = Privileges::TRUNCATE;
             context.environment.require(context.lakes, &place, &found, needed)?;
-            context.lakes.of(&place).truncate(table.id);
+            let transaction = context.lakes.of(&place);
+            transaction.truncate(table.id);
+            set_models(transaction, &place, &table, |_| None)?;
             if truncate.identity == Some(TruncateIdentityOption::Restart) {
                 context.environment.must_own(context.lakes, &place, &found)?;
                 restart(context, &place, &table).await?;
@@ -24,6 +26,23 @@ pub(super) async fn run(context: &mut Context<'_>, truncate: &Truncate) -> Resul
         }
     }
     Ok("TRUNCATE TABLE".into())
+}
+
+/// Of which model version the vectors in each column are from now on: it is empty.
+pub(super) fn set_models(
+    transaction: &mut Transaction,
+    place: &Place,
+    table: &Table,
+    model: impl Fn(usize) -> Option<String>,
+) -> Result<()> {
+    for (index, column) in table.columns.iter().enumerate() {
+        let model = model(index);
+        if column.field.metadata().get(MODEL_KEY) != model.as_ref() {
+            let change = TableChange::SetModel { name: column.name.clone(), model };
+            transaction.alter_table(&place.schema, &place.name, change)?;
+        }
+    }
+    Ok(())
 }
 
 /// Numbers are given outside of transactions: a rollback does not undo it.

@@ -271,12 +271,15 @@ async fn check(random: &mut Random, size: u64, memory_bytes: usize) -> usize {
     let mut case = case(random, size);
     if memory_bytes < 1 << 30 {
         // What has no keys, or too few, has no parts that could be smaller.
-        let spread = |rows: &mut Rows| {
-            rows.iter_mut().enumerate().for_each(|(row, of)| of.0 = of.0.map(|_| row as i64 / 3));
+        let spread = |rows: &mut Rows, most: i64| {
+            let key = |row: usize| Some(row as i64 / 3).filter(|key| *key < most);
+            rows.iter_mut().enumerate().for_each(|(row, of)| of.0 = of.0.and(key(row)));
         };
         case.keys = case.keys.max(1);
-        spread(&mut case.labels);
-        spread(&mut case.rows);
+        // Labels without a key have parts of their own, too.
+        let most = [i64::MAX, 20, 0][random.below(3) as usize];
+        spread(&mut case.labels, most);
+        spread(&mut case.rows, i64::MAX);
     }
     let partitions = [1, 2, 8][random.below(3) as usize];
     let context = context(partitions, memory_bytes);
@@ -313,7 +316,7 @@ async fn larger_joins_agree_with_the_rule() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn joins_on_disk_agree_with_the_rule() {
     let (mut random, mut spills) = (Random(3), 0);
-    for _ in 0..25 {
+    for _ in 0..40 {
         spills += check(&mut random, 5000, 1 << 20).await;
     }
     assert!(spills > 0, "nothing was spilled");

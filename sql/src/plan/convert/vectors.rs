@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use catalog::MODEL_KEY;
 use catalog::types::VectorType;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::Transformed;
@@ -111,10 +112,16 @@ impl Rules<'_> {
 
 /// A call of `sum` or `avg` with the function that it is of.
 ///
-/// Errors: 42846 for casts that there are not.
+/// Errors: 42846 for casts that there are not, 55000 for distances between vectors of two models.
 pub(super) fn settled(expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
-    if let Expr::Cast(cast) = &expression {
-        check(cast, schema)?;
+    match &expression {
+        Expr::Cast(cast) => check(cast, schema)?,
+        Expr::ScalarFunction(call) if is_distance(call.name()) => {
+            if let [left, right] = call.args.as_slice() {
+                of_one_model(model(left, schema).as_deref(), model(right, schema).as_deref())?;
+            }
+        }
+        _ => {}
     }
     match with_function(&expression, schema) {
         None => Ok(Transformed::no(expression)),
@@ -123,6 +130,39 @@ pub(super) fn settled(expression: Expr, schema: &DFSchema) -> EngineResult<Trans
             Ok(Transformed::yes(call.alias_if_changed(name)?))
         }
     }
+}
+
+fn is_distance(function: &str) -> bool {
+    let distances = ["cosine_distance", "inner_product", "l1_distance", "l2_distance"];
+    distances.contains(&function) || function == "negative_inner_product"
+}
+
+/// The model version that a value's vectors are of.
+pub(super) fn model(value: &Expr, schema: &DFSchema) -> Option<String> {
+    match value {
+        Expr::Cast(cast) => model(&cast.expr, schema),
+        value => value.to_field(schema).ok()?.1.metadata().get(MODEL_KEY).cloned(),
+    }
+}
+
+/// Refuses vectors of two versions of a model, or of two models, side by side: nothing is near to
+/// anything then.
+pub(super) fn of_one_model(one: Option<&str>, other: Option<&str>) -> EngineResult<()> {
+    let (Some((one, of)), Some((other, from))) =
+        (one.and_then(|m| m.rsplit_once(' ')), other.and_then(|m| m.rsplit_once(' ')))
+    else {
+        return Ok(());
+    };
+    if of == from {
+        return Ok(());
+    }
+    let message = format!("vectors of model {one} do not go with those of {other}");
+    Err(Error::new("55000", message)
+        .with_hint(
+            "Ask for both of one version, as in embed_user(id, 'name@1'); or make the stored \
+             vectors anew (TRUNCATE forgets which version they were of).",
+        )
+        .into())
 }
 
 fn with_function(call: &Expr, schema: &DFSchema) -> Option<Expr> {
