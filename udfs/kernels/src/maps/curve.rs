@@ -21,8 +21,7 @@ impl Curve {
     pub fn fit(min_dist: f64, spread: f64) -> Self {
         let distance = |point: usize| 3.0 * spread * point as f64 / (POINTS - 1) as f64;
         let wanted = |x: f64| if x < min_dist { 1.0 } else { (-(x - min_dist) / spread).exp() };
-        let points: Vec<(f64, f64)> =
-            (0..POINTS).map(distance).map(|x| (x, wanted(x))).collect();
+        let points: Vec<(f64, f64)> = (0..POINTS).map(distance).map(|x| (x, wanted(x))).collect();
         let (mut curve, mut damping) = (Self { a: 1.0, b: 1.0 }, 1e-3);
         let mut error = curve.error(&points);
         for _ in 0..STEPS {

@@ -133,3 +133,64 @@ pub(super) fn smooth(distances: &[f32], target: f64, mean: f64) -> (f64, f64) {
     }
     (rho, ((low + high) / 2.0).max(least))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Distances to five others, and ρ and σ of umap-learn 0.5.12's `smooth_knn_dist(rows, 6)`.
+    const REFERENCE: [([f32; 5], f64, f64); 5] = [
+        ([1.0, 2.0, 3.0, 4.0, 5.0], 1.0, 2.429016),
+        ([2.0, 2.5, 2.75, 10.0, 100.0], 2.0, 2.426758),
+        ([0.125, 0.25, 0.375, 0.5, 0.5], 0.125, 0.282391),
+        ([0.0, 1.0, 2.0, 4.0, 8.0], 1.0, 1.337524),
+        ([3.0, 3.0, 4.0, 5.0, 9.0], 3.0, 1.125000),
+    ];
+
+    #[test]
+    fn distances_are_smooth_as_in_umap_learn() {
+        for (distances, rho, sigma) in REFERENCE {
+            let found = smooth(&distances, 6f64.log2(), 1.0);
+            assert_eq!(found.0, rho, "{distances:?}");
+            assert!((found.1 - sigma).abs() < 1e-3 * sigma, "{distances:?}: {found:?}");
+            let weight = |d: &f32| (-(f64::from(*d) - rho).max(0.0) / found.1).exp();
+            let sum: f64 = distances.iter().map(weight).sum();
+            assert!((sum - 6f64.log2()).abs() < 1e-4, "{distances:?}: {sum}");
+        }
+    }
+
+    /// Where all weights are 1 no σ gives the sum: the least one is taken.
+    #[test]
+    fn equal_distances_have_the_least_sigma() {
+        assert_eq!(smooth(&[0.0; 5], 6f64.log2(), 2.0), (0.0, 2.0 * LEAST_SHARE));
+        assert_eq!(smooth(&[1.0; 5], 6f64.log2(), 2.0), (1.0, LEAST_SHARE));
+        assert_eq!(smooth(&[0.0; 5], 6f64.log2(), 0.0), (0.0, 0.0));
+    }
+
+    /// w + w' - w·w' of every pair, from a full matrix.
+    #[test]
+    fn weights_are_those_of_a_full_matrix() {
+        let ends = vec![1, 2, 0, 2, 3, 0, 2, 1];
+        let distances = vec![1.0, 3.0, 1.0, 2.0, 0.5, 3.0, 0.5, 4.0];
+        let near = Near { width: 2, ends, distances };
+        let one_sided = one_sided(near.clone());
+        let mut full = [[0.0f32; 4]; 4];
+        for (row, weights) in full.iter_mut().enumerate() {
+            one_sided.edges(row).for_each(|(end, weight)| weights[end as usize] = weight);
+        }
+        let graph = Graph::new(near);
+        assert_eq!(graph.rows(), 4);
+        for row in 0..4 {
+            let mut found = [0.0f32; 4];
+            graph.edges(row).for_each(|(end, weight)| found[end as usize] = weight);
+            let union = |end: usize| {
+                let (a, b) = (full[row][end], full[end][row]);
+                a + b - a * b
+            };
+            let expected: [f32; 4] = std::array::from_fn(union);
+            assert_eq!(found, expected, "{row}");
+            let range = graph.starts[row]..graph.starts[row + 1];
+            assert!(graph.ends[range].is_sorted_by(|a, b| a < b));
+        }
+    }
+}

@@ -44,6 +44,9 @@ use crate::vectors;
 pub const NEIGHBOURS: usize = 200;
 pub const EPOCHS: usize = 10_000;
 
+/// The scale of the map: how far near points may be off each other.
+const SPREAD: f64 = 1.0;
+
 /// What near means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nearness {
@@ -60,9 +63,8 @@ pub struct Options {
     pub nearness: Nearness,
     /// Rows that are near, the row itself counted: few show detail, many the whole.
     pub neighbours: usize,
-    /// How near points may come, in units of `spread`.
+    /// How near points may come.
     pub min_dist: f64,
-    pub spread: f64,
     /// By the number of rows when `None`.
     pub epochs: Option<usize>,
     pub seed: u64,
@@ -71,7 +73,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let nearness = Nearness::L2;
-        Self { nearness, neighbours: 15, min_dist: 0.1, spread: 1.0, epochs: None, seed: 0 }
+        Self { nearness, neighbours: 15, min_dist: 0.1, epochs: None, seed: 0 }
     }
 }
 
@@ -144,11 +146,8 @@ impl Options {
         if !(2..=NEIGHBOURS).contains(&self.neighbours) {
             return wrong("neighbours", "from 2 to 200");
         }
-        if !(self.spread > 0.0 && self.spread <= 1e3) {
-            return wrong("spread", "greater than 0 and at most 1000");
-        }
-        if !(self.min_dist >= 0.0 && self.min_dist <= self.spread) {
-            return wrong("min_dist", "from 0 to the spread, which is 1 if not given");
+        if !(0.0..=1.0).contains(&self.min_dist) {
+            return wrong("min_dist", "from 0 to 1");
         }
         if self.epochs.is_some_and(|epochs| !(1..=EPOCHS).contains(&epochs)) {
             return wrong("epochs", "from 1 to 10000");
@@ -212,7 +211,7 @@ pub fn map(
         drop(rows);
         let graph = graph::Graph::new(near);
         let start = start::smoothed(start, &graph, options.seed);
-        let curve = Curve::fit(options.min_dist, options.spread);
+        let curve = Curve::fit(options.min_dist, SPREAD);
         layout::settle(start, &graph, curve, options, work)
     })
 }

@@ -172,3 +172,50 @@ fn refused(error: ann::Error) -> Error {
         other => Error::Index(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ann::Random;
+
+    fn rows(count: usize, dimension: usize) -> Vec<f32> {
+        let mut random = Random::new(3);
+        // Few values, so that rows are equal now and then.
+        (0..count * dimension).map(|_| random.below(40) as f32).collect()
+    }
+
+    fn check(near: &Near, rows: usize, width: usize) {
+        assert_eq!((near.width, near.ends.len()), (width, rows * width));
+        let each = near.ends.chunks(width).zip(near.distances.chunks(width));
+        for (row, (ends, distances)) in each.enumerate() {
+            assert!(distances.is_sorted());
+            let mut ends = ends.to_vec();
+            ends.sort_unstable();
+            ends.dedup();
+            assert!(ends.len() == width && ends.binary_search(&(row as u32)).is_err(), "{row}");
+        }
+    }
+
+    #[test]
+    fn an_index_finds_nearly_what_all_pairs_give() {
+        let (all, dimension) = (rows(6000, 6), 6);
+        let rows = Rows::single(&all, dimension).unwrap();
+        let exact = exact(rows, 15, &Work::alone()).unwrap();
+        let found = by_index(rows, (15, 0), &Work::alone()).unwrap();
+        check(&exact, 6000, 14);
+        check(&found, 6000, 14);
+        let near = exact.distances.chunks(14).zip(found.distances.chunks(14));
+        let hits: usize = near.map(|(a, b)| b.iter().filter(|d| **d <= a[13]).count()).sum();
+        assert!(hits as f64 >= 0.94 * found.ends.len() as f64, "{hits}");
+    }
+
+    #[test]
+    fn a_row_is_no_neighbour_of_its_own_where_many_are_equal() {
+        let all = [vec![1.0f32; 80], rows(10, 2)].concat();
+        let rows = Rows::single(&all, 2).unwrap();
+        check(&exact(rows, 15, &Work::alone()).unwrap(), 50, 14);
+        let options = Options { neighbours: 100, ..Options::default() };
+        check(&find(&all, 2, &options, &Work::alone()).unwrap(), 50, 49);
+        assert!(find(&all[..2], 2, &options, &Work::alone()).unwrap().ends.is_empty());
+    }
+}
