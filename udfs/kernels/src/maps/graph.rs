@@ -13,7 +13,7 @@ const LEAST_SHARE: f64 = 1e-3;
 
 /// A symmetric graph without loops: the edges of row `i` are `starts[i]..starts[i + 1]`, their ends
 /// ascending.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Graph {
     pub starts: Vec<usize>,
     pub ends: Vec<u32>,
@@ -25,7 +25,9 @@ impl Graph {
     pub fn new(near: Near) -> Self {
         let one_sided = one_sided(near);
         let reversed = one_sided.reversed();
-        let mut graph = Self { starts: vec![0], ..Self::default() };
+        let most = one_sided.ends.len() + reversed.ends.len();
+        let (ends, weights) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let mut graph = Self { starts: vec![0], ends, weights };
         for row in 0..one_sided.rows() {
             let (mut mine, mut theirs) =
                 (one_sided.edges(row).peekable(), reversed.edges(row).peekable());
@@ -81,24 +83,22 @@ impl Graph {
 /// What each row thinks of its neighbours.
 fn one_sided(near: Near) -> Graph {
     let Near { width, mut ends, mut distances } = near;
-    let rows = ends.len() / width.max(1);
+    let rows = ends.len() / width;
     let target = ((width + 1) as f64).log2();
     let total: f64 = distances.iter().map(|distance| f64::from(*distance)).sum();
     let mean = total / distances.len().max(1) as f64;
     let mut order: Vec<(u32, f32)> = Vec::with_capacity(width);
-    if width > 0 {
-        for (ends, row) in ends.chunks_exact_mut(width).zip(distances.chunks_exact_mut(width)) {
-            let (rho, sigma) = smooth(row, target, mean);
-            let weight = |distance: f32| {
-                let over = f64::from(distance) - rho;
-                if over <= 0.0 || sigma == 0.0 { 1.0 } else { (-over / sigma).exp() as f32 }
-            };
-            order.clear();
-            order.extend(ends.iter().copied().zip(row.iter().map(|distance| weight(*distance))));
-            order.sort_unstable_by_key(|edge| edge.0);
-            for ((end, weight), edge) in ends.iter_mut().zip(row).zip(&order) {
-                (*end, *weight) = *edge;
-            }
+    for (ends, row) in ends.chunks_exact_mut(width).zip(distances.chunks_exact_mut(width)) {
+        let (rho, sigma) = smooth(row, target, mean);
+        let weight = |distance: f32| {
+            let over = f64::from(distance) - rho;
+            if over <= 0.0 || sigma == 0.0 { 1.0 } else { (-over / sigma).exp() as f32 }
+        };
+        order.clear();
+        order.extend(ends.iter().copied().zip(row.iter().map(|distance| weight(*distance))));
+        order.sort_unstable_by_key(|edge| edge.0);
+        for ((end, weight), edge) in ends.iter_mut().zip(row).zip(&order) {
+            (*end, *weight) = *edge;
         }
     }
     Graph { starts: (0..=rows).map(|row| row * width).collect(), ends, weights: distances }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   rows ─▶ nearest rows ─▶ w = exp(-(d - ρ) / σ), w ∪ w' = w + w' - w·w' ─▶ a weighted graph
-//!   principal axes, smoothed over the graph ─▶ a start
+//!   principal axes ─▶ a start
 //!   epochs: edges pull their ends together, random rows push each other off ─▶ x, y
 //! ```
 //!
@@ -171,7 +171,8 @@ pub fn memory_bytes(rows: usize, dimension: usize, options: &Options, threads: u
         Nearness::Angle => rows.saturating_mul(dimension + 1).saturating_mul(4),
     };
     let search = neighbours::memory_bytes(rows, dimension, options.neighbours, threads);
-    graph.saturating_add(copied).saturating_add(search)
+    let sample = rows.min(start::SAMPLE).saturating_mul(dimension * 4);
+    graph.saturating_add(copied).saturating_add(search).saturating_add(sample)
 }
 
 /// A place for each row of a row-major matrix.
@@ -194,6 +195,9 @@ pub fn map(
     if let Some(row) = rows.chunks_exact(dimension).position(|row| !is_finite(row)) {
         return Err(vectors::Error::NotFinite { row }.into());
     }
+    if count < 2 {
+        return Ok(vec![[0.0; 2]; count]);
+    }
     let (rows, dimension) = match options.nearness {
         Nearness::L2 => (Cow::Borrowed(rows), dimension),
         Nearness::Angle => {
@@ -206,14 +210,11 @@ pub fn map(
         // Of unit vectors: |u - v|² / 2 is one less their cosine.
         near.distances.iter_mut().for_each(|distance| *distance *= *distance / 2.0);
     }
-    with_threads(work.threads, || {
-        let start = start::principal(&rows, dimension, options.seed);
-        drop(rows);
-        let graph = graph::Graph::new(near);
-        let start = start::smoothed(start, &graph, options.seed);
-        let curve = Curve::fit(options.min_dist, SPREAD);
-        layout::settle(start, &graph, curve, options, work)
-    })
+    let start = start::principal(&rows, dimension, options.seed);
+    drop(rows);
+    let graph = graph::Graph::new(near);
+    let curve = Curve::fit(options.min_dist, SPREAD);
+    with_threads(work.threads, || layout::settle(start, &graph, curve, options, work))
 }
 
 /// Rows of unit length. If there are zero vectors, these are a further axis: at right angles to

@@ -19,8 +19,8 @@ const RECALL: f32 = 0.95;
 /// Rows that an index takes at once, and queries that it answers at once.
 const CHUNK: usize = 16_384;
 
-/// For each row `width` others, nearest first: row-major ends and distances.
-#[derive(Debug, Clone, Default)]
+/// For each row `width` others, at least one, nearest first: row-major ends and distances.
+#[derive(Debug, Clone)]
 pub(super) struct Near {
     pub width: usize,
     pub ends: Vec<u32>,
@@ -29,7 +29,7 @@ pub(super) struct Near {
 
 /// Bytes at most at once, beside the answer.
 pub(super) fn memory_bytes(rows: usize, dimension: usize, k: usize, threads: usize) -> usize {
-    let queries = TOGETHER * threads.max(1) * (k * 2 + 256) * 24;
+    let queries = TOGETHER * threads.max(1) * ((k * 2 + 256) * 24 + dimension * 12);
     if is_exact(rows, dimension) {
         return queries;
     }
@@ -39,7 +39,7 @@ pub(super) fn memory_bytes(rows: usize, dimension: usize, k: usize, threads: usi
     index.saturating_add(sample).saturating_add(queries).saturating_add(CHUNK * k * 64)
 }
 
-/// The neighbours: one less than `Options::neighbours`, or all others where there are fewer.
+/// The neighbours of rows, of which there are two at least: one less than `Options::neighbours`, or all others where there are fewer.
 ///
 /// # Errors
 /// `Cancelled`.
@@ -51,9 +51,6 @@ pub(super) fn find(
 ) -> Result<Near, Error> {
     let rows = Rows::single(rows, dimension)?;
     let k = options.neighbours.min(rows.len());
-    if k < 2 {
-        return Ok(Near::default());
-    }
     match is_exact(rows.len(), dimension) {
         true => exact(rows, k, work),
         false => by_index(rows, (k, options.seed), work),
@@ -216,6 +213,6 @@ mod tests {
         check(&exact(rows, 15, &Work::alone()).unwrap(), 50, 14);
         let options = Options { neighbours: 100, ..Options::default() };
         check(&find(&all, 2, &options, &Work::alone()).unwrap(), 50, 49);
-        assert!(find(&all[..2], 2, &options, &Work::alone()).unwrap().ends.is_empty());
+        check(&find(&all[..4], 2, &options, &Work::alone()).unwrap(), 2, 1);
     }
 }

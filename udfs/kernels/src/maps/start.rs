@@ -1,29 +1,23 @@
-//! Where points start: on the two principal axes of the rows, drawn together along the graph.
+//! Where points start: on the two principal axes of the rows.
 //!
 //! The axes are found by iterating on a subspace (Halko, Martinsson and Tropp 2011): no matrix of
-//! dimension by dimension is made. Smoothing puts a cluster that the axes have spread over others
-//! in one place, from where pulling need not carry it through them piece by piece.
+//! dimension by dimension is made. Drawing neighbours together before the epochs, as a spectral
+//! start does, made maps neither more trustworthy nor their clusters more whole.
 
-use super::graph::Graph;
 use crate::ann::Random;
 use crate::ann::eigen;
-use crate::models::parallel::{cut, each, ranges};
 
 /// Rows that axes are found by, at even steps.
-const SAMPLE: usize = 8192;
+pub(super) const SAMPLE: usize = 8192;
 /// Vectors of the subspace, and rounds.
 const VECTORS: usize = 4;
 const ROUNDS: usize = 12;
-/// Rounds of smoothing.
-const SMOOTHING: usize = 20;
 /// How far from the middle the farthest point starts.
 const REACH: f32 = 10.0;
 /// Equal points would never part: none pushes another off without a direction.
 const JITTER: f32 = 1e-3;
-/// Points of a piece of work.
-const PIECE: usize = 4096;
 
-/// The places of the rows on their two principal axes.
+/// The places of the rows on their two principal axes, scaled; no two are the same.
 pub(super) fn principal(rows: &[f32], dimension: usize, seed: u64) -> Vec<[f32; 2]> {
     let count = rows.len() / dimension;
     let seen = count.min(SAMPLE);
@@ -40,7 +34,10 @@ pub(super) fn principal(rows: &[f32], dimension: usize, seed: u64) -> Vec<[f32; 
     let along = |row: &[f32], axis: &[f32]| -> f32 {
         row.iter().zip(&mean).zip(axis).map(|((x, mean), axis)| (x - mean) * axis).sum()
     };
-    rows.chunks_exact(dimension).map(|row| [along(row, &first), along(row, &second)]).collect()
+    let place = |row: &[f32]| [along(row, &first), along(row, &second)];
+    let mut places: Vec<[f32; 2]> = rows.chunks_exact(dimension).map(place).collect();
+    scaled(&mut places, seed);
+    places
 }
 
 /// The two axes of centred rows; zeros where there is none.
@@ -102,41 +99,15 @@ fn orthonormal(vectors: &mut [Vec<f32>]) {
     }
 }
 
-/// The start: smoothed, scaled, and no two points in one place.
-pub(super) fn smoothed(start: Vec<[f32; 2]>, graph: &Graph, seed: u64) -> Vec<[f32; 2]> {
-    let mut before = start;
-    let mut after = before.clone();
-    let pieces = ranges(before.len(), before.len().div_ceil(PIECE));
-    for _ in 0..SMOOTHING {
-        each(cut(&mut after, 1, &pieces), |piece, places| {
-            for (row, place) in pieces[piece].clone().zip(places) {
-                *place = mean_of_neighbours(&before, graph, row);
-            }
-        });
-        std::mem::swap(&mut before, &mut after);
-    }
-    let greatest = before.as_flattened().iter().fold(0.0f32, |most, x| most.max(x.abs()));
+/// Scales the places, and puts no two of them in one.
+fn scaled(places: &mut [[f32; 2]], seed: u64) {
+    let greatest = places.as_flattened().iter().fold(0.0f32, |most, x| most.max(x.abs()));
     let factor = if greatest > 0.0 { REACH / greatest } else { 0.0 };
+    // Past the range of a float for axes that are all but points.
     let factor = if factor.is_finite() { factor } else { 0.0 };
-    let mut random = Random::new(seed ^ 0x5851_f42d_4c95_7f2d);
-    for x in before.as_flattened_mut() {
+    let mut random = Random::new(!seed);
+    for x in places.as_flattened_mut() {
         let jitter = (random.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0) * JITTER;
         *x = *x * factor + jitter;
-    }
-    before
-}
-
-/// Half where it is, half where its neighbours are.
-fn mean_of_neighbours(places: &[[f32; 2]], graph: &Graph, row: usize) -> [f32; 2] {
-    let [mut x, mut y] = [0.0; 2];
-    let mut total = 0.0;
-    for (end, weight) in graph.edges(row) {
-        let [of_x, of_y] = places[end as usize];
-        (x, y, total) = (x + weight * of_x, y + weight * of_y, total + weight);
-    }
-    let [own_x, own_y] = places[row];
-    match total > 0.0 {
-        true => [(own_x + x / total) / 2.0, (own_y + y / total) / 2.0],
-        false => [own_x, own_y],
     }
 }

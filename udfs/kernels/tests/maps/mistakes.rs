@@ -38,7 +38,7 @@ fn rows_are_checked() {
 #[test]
 fn a_map_can_be_ended() {
     for rows in [2000, 20_500] {
-        let (rows, _) = clusters(rows, 4, 5, 1);
+        let rows = clusters(rows, 4, 5, 1);
         for at in [Phase::Neighbours, Phase::Layout] {
             let options = Options { epochs: Some(2), ..Options::default() };
             let go_on = |phase, _, _| phase != at;

@@ -29,17 +29,16 @@ fn trustworthiness(rows: &[f32], dimension: usize, places: &[[f32; 2]], k: usize
 
 #[test]
 fn neighbours_stay_neighbours() {
-    let (rows, of) = clusters(900, 16, 9, 5);
+    let rows = clusters(900, 16, 9, 5);
     let places = map(&rows, 16, &Options::default(), &Work::alone()).unwrap();
     let trust = trustworthiness(&rows, 16, &places, 15);
-    println!("TRUST {trust}"); assert!(trust > 0.0, "{trust}");
-    assert_eq!(of.len(), places.len());
+    assert!(trust > 0.985, "{trust}");
 }
 
 /// Clusters that are far apart are apart in the map, with nothing between them.
 #[test]
 fn far_clusters_do_not_mix() {
-    let (mut rows, _) = clusters(600, 8, 1, 2);
+    let mut rows = clusters(600, 8, 1, 2);
     for (row, values) in rows.chunks_mut(8).enumerate() {
         values[row % 3] += 1000.0;
     }

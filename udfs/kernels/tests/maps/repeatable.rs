@@ -14,7 +14,7 @@ fn mapped(rows: &[f32], dimension: usize, options: &Options, threads: usize) -> 
 fn a_map_is_the_same_on_any_number_of_threads() {
     for nearness in [Nearness::L2, Nearness::Angle] {
         let options = Options { nearness, epochs: Some(50), seed: 9, ..Options::default() };
-        let (rows, _) = clusters(5000, 12, 7, 1);
+        let rows = clusters(5000, 12, 7, 1);
         let one = mapped(&rows, 12, &options, 1);
         assert!(one == mapped(&rows, 12, &options, 2) && one == mapped(&rows, 12, &options, 8));
         assert!(one != mapped(&rows, 12, &Options { seed: 10, ..options }, 2));
@@ -25,7 +25,7 @@ fn a_map_is_the_same_on_any_number_of_threads() {
 #[test]
 fn so_is_one_of_many_rows() {
     let options = Options { neighbours: 5, epochs: Some(3), ..Options::default() };
-    let (rows, _) = clusters(21_000, 4, 30, 1);
+    let rows = clusters(21_000, 4, 30, 1);
     let one = mapped(&rows, 4, &options, 1);
     assert!(one == mapped(&rows, 4, &options, 2) && one == mapped(&rows, 4, &options, 8));
 }
@@ -34,7 +34,7 @@ fn so_is_one_of_many_rows() {
 #[test]
 fn lengths_do_not_count_by_angle() {
     let options = Options { nearness: Nearness::Angle, epochs: Some(50), ..Options::default() };
-    let (rows, _) = clusters(500, 12, 7, 1);
+    let rows = clusters(500, 12, 7, 1);
     let mut scaled = rows.clone();
     for (row, values) in scaled.chunks_mut(12).enumerate() {
         values.iter_mut().for_each(|x| *x *= 2f32.powi(row as i32 % 9 - 4));
