@@ -6,11 +6,11 @@
 //!       embedding => 'v',         a column; the index's, else the first vector
 //!       neighbours => 15,         rows that are near, itself counted
 //!       min_dist => 0.1,          how near points may come, from 0 to 1
-//!       metric => 'l2',           or cosine, inner_product; the index's own if there is one
+//!       metric => 'l2',           or cosine, inner_product; without it the index's own
 //!       epochs => 200, seed => 0)
 //!   ─▶ key, x, y
 //! ```
-//! Rows without a vector are left out; a NULL key stays. Inner products are mapped as cosines, since
+//! Rows without a vector are left out; a NULL key stays. Inner products are mapped as cosines, as
 //! they are no distance. It reads the source as the statement's own queries do, with the same
 //! rights, and computes when it is executed.
 

@@ -15,8 +15,8 @@
 //! rows that pass. Deleted rows are hidden; an index has what its snapshot had.
 //!
 //! A NULL query, one of another dimension, a segment that is damaged: the table is read whole.
-//! Many queries at once, as LATERAL has them, are a join of their own (`each`). `embedding_map` lays
-//! all vectors out in the plane.
+//! Many queries at once, as LATERAL has them, are a join of their own (`each`). `embedding_map`
+//! lays all vectors out in the plane.
 
 mod ann_topk;
 mod each;

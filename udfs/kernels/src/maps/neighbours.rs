@@ -39,7 +39,8 @@ pub(super) fn memory_bytes(rows: usize, dimension: usize, k: usize, threads: usi
     index.saturating_add(sample).saturating_add(queries).saturating_add(CHUNK * k * 64)
 }
 
-/// The neighbours of rows, of which there are two at least: one less than `Options::neighbours`, or all others where there are fewer.
+/// The neighbours of rows, of which there are two at least: one less than `Options::neighbours`, or
+/// all others where there are fewer.
 ///
 /// # Errors
 /// `Cancelled`.
