@@ -41,7 +41,7 @@ def main():
     import umap
 
     for kind in sys.argv[1:] or ["digits", "clustered", "text"]:
-        rows, metric = digits() if kind == "digits" else (getattr(ann, kind)(20_000, 128, 0)[0], "cosine")
+        rows, metric = digits() if kind == "digits" else (getattr(ann, kind)(20_000, 128, 1)[0], "cosine")
         rows = np.ascontiguousarray(rows, "<f4")
         truth = Truth(rows, metric)
         warm = np.random.default_rng(0).normal(size=(5000, rows.shape[1])).astype("f4")

@@ -211,7 +211,7 @@ impl Read {
         // and in order; the order.
         memory.try_grow(keys.get_array_memory_size() * 4 + values.len() * 8 + there.len() * 8)?;
         let mut vectors = Vec::with_capacity(values.len());
-        for row in there.values() {
+        for row in there.values().iter() {
             let vector = &values[range(column, *row as usize)];
             let dimension = *self.dimension.get_or_insert(vector.len());
             if vector.len() != dimension {

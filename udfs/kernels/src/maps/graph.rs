@@ -180,11 +180,11 @@ mod tests {
         }
         let graph = Graph::new(near);
         assert_eq!(graph.rows(), 4);
-        for row in 0..4 {
+        for (row, weights) in full.iter().enumerate() {
             let mut found = [0.0f32; 4];
             graph.edges(row).for_each(|(end, weight)| found[end as usize] = weight);
             let union = |end: usize| {
-                let (a, b) = (full[row][end], full[end][row]);
+                let (a, b) = (weights[end], full[end][row]);
                 a + b - a * b
             };
             let expected: [f32; 4] = std::array::from_fn(union);
