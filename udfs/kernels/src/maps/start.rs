@@ -2,7 +2,7 @@
 //!
 //! The axes are found by iterating on a subspace (Halko, Martinsson and Tropp 2011): no matrix of
 //! dimension by dimension is made. Drawing neighbours together before the epochs, as a spectral
-//! start does, made maps neither more trustworthy nor their clusters more whole.
+//! start does, made maps of clusters neither more trustworthy nor their clusters more whole.
 
 use crate::ann::Random;
 use crate::ann::eigen;
