@@ -125,7 +125,7 @@ pub(super) struct Found {
     pub place: Place,
     pub table: Arc<Table>,
     /// The column's place in the table.
-    column: usize,
+    pub column: usize,
     pub of: VectorIndex,
 }
 

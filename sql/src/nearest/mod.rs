@@ -15,11 +15,14 @@
 //! rows that pass; columns that the index includes stay in memory for that, others are scanned. Deleted rows are hidden; an index has what its snapshot had.
 //!
 //! A NULL query, one of another dimension, a segment that is damaged: the table is read whole.
-//! Many queries at once, as LATERAL has them, are a join of their own (`each`).
+//! Many queries at once, as LATERAL has them, are a join of their own (`each`). `embedding_map`
+//! lays all vectors out in the plane.
 
 mod ann_topk;
 mod each;
 mod each_exec;
+mod embedding_map;
+mod embedding_map_exec;
 mod exec;
 mod matching;
 mod node;
@@ -33,6 +36,7 @@ mod told;
 pub(crate) use ann_topk::expand;
 pub(crate) use each::{is_each, to_each};
 pub use each_exec::NearestToEachExec;
+pub(crate) use embedding_map::{NAME as EMBEDDING_MAP, load as embedding_map};
 pub use exec::NearestExec;
 pub(crate) use of_index::load as of_index;
 pub(crate) use physical::Searching;
@@ -46,7 +50,7 @@ type Listed = (&'static str, &'static [&'static str], &'static str);
 
 /// The relations: name, arguments, what each is for.
 pub(crate) fn listed() -> impl Iterator<Item = Listed> {
-    [ann_topk::listed()].into_iter().chain(of_index::LISTED)
+    [ann_topk::listed(), embedding_map::LISTED].into_iter().chain(of_index::LISTED)
 }
 
 /// The name of a relation that is loaded before planning: of the index itself, not of its rows.

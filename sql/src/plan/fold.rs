@@ -1,5 +1,5 @@
 //! Table factors that need waiting for before planning: old versions, files, training sets,
-//! features, measurements of indexes and models.
+//! features, measurements of indexes and models, maps.
 //!
 //! `t VERSION AS OF 3` and `read_parquet('…')` become plain names that end in `MARK` and a number;
 //! the number says which entry of the list they stand for. `get_features(…)` keeps its keys, which
@@ -35,6 +35,8 @@ pub(crate) enum Special {
     OfIndex(&'static str, Call),
     /// `evaluate('model', 'query', …)`.
     Evaluation(Call),
+    /// `embedding_map('query, table or index', …)`.
+    Map(Call),
 }
 
 /// Folds every special table factor in `statement`.
@@ -54,7 +56,8 @@ pub(crate) fn training_sets(statement: &mut Statement) -> Result<Vec<Call>> {
         | Special::Files { .. }
         | Special::Features(_)
         | Special::OfIndex(..)
-        | Special::Evaluation(_) => None,
+        | Special::Evaluation(_)
+        | Special::Map(_) => None,
     };
     Ok(special_tables(statement)?.into_iter().filter_map(call).collect())
 }
@@ -149,6 +152,7 @@ fn special(factor: &mut TableFactor) -> Result<Option<Special>> {
         }
         None if function == "training_set" => Special::TrainingSet(call(&function, arguments)?),
         None if function == models::EVALUATE => Special::Evaluation(call(&function, arguments)?),
+        None if function == nearest::EMBEDDING_MAP => Special::Map(call(&function, arguments)?),
         None if function == "get_features" => Special::Features(call(&function, arguments)?),
         None if let Some(name) = nearest::is_of_index(&function) => {
             Special::OfIndex(name, call(name, arguments)?)

@@ -219,6 +219,10 @@ impl Loader<'_> {
                 // On the heap: it plans queries of its own.
                 Box::pin(crate::models::evaluate(self.environment, self.lakes, call)).await
             }
+            Special::Map(call) => {
+                let (environment, lakes) = (self.environment, self.lakes);
+                Box::pin(crate::nearest::embedding_map(environment, lakes, call, self.depth)).await
+            }
             Special::Features(call) => {
                 get_features(self.environment, self.lakes, call, self.depth).await
             }

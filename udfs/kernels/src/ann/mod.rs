@@ -28,7 +28,7 @@ mod candidates;
 mod clusters;
 mod coarse;
 mod codes;
-mod eigen;
+pub(crate) mod eigen;
 mod format;
 mod list;
 mod model;

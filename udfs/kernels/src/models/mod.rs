@@ -5,7 +5,7 @@ pub mod als;
 pub mod gbdt;
 pub mod linear;
 pub mod link;
-mod parallel;
+pub(crate) mod parallel;
 mod ragged;
 pub mod ranking_eval;
 mod refused;

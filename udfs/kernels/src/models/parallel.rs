@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 /// Does `work` with a pool of so many threads, in which `each` shares its parts.
-pub(super) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     match rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build() {
         Ok(pool) if threads > 1 => pool.install(work),
         _ => work(),
@@ -16,7 +16,7 @@ pub(super) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + S
 
 /// `work(0, part)`, `work(1, part)`, … at the same time, as far as there are threads; returns when
 /// all are done. What a part computes must not depend on how the work was cut.
-pub(super) fn each<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) {
+pub(crate) fn each<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) {
     let mut parts = parts.into_iter().enumerate();
     let first = parts.next();
     if parts.len() == 0 {
@@ -34,13 +34,13 @@ pub(super) fn each<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) {
 }
 
 /// `0..count` cut into `parts` ranges that differ by one at most.
-pub(super) fn ranges(count: usize, parts: usize) -> Vec<Range<usize>> {
+pub(crate) fn ranges(count: usize, parts: usize) -> Vec<Range<usize>> {
     let parts = parts.max(1);
     (0..parts).map(|part| count * part / parts..count * (part + 1) / parts).collect()
 }
 
 /// Cuts a matrix of `width` columns at ranges of rows that follow one another.
-pub(super) fn cut<'a, T>(
+pub(crate) fn cut<'a, T>(
     all: &'a mut [T],
     width: usize,
     ranges: &[Range<usize>],
