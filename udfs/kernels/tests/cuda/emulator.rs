@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use kernels::cuda::{Device, Job, Kernel, Launch, Machine, Options, Product, Unavailable};
 
@@ -23,6 +23,8 @@ pub struct Controls {
     /// Bytes that were written, columns among them.
     pub written: AtomicUsize,
     pub allocated: AtomicUsize,
+    /// What was read last: the keys of a search.
+    pub last_read: Mutex<Vec<u8>>,
 }
 
 pub struct Emulator {
@@ -168,6 +170,7 @@ impl Machine for Emulator {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), Unavailable> {
         self.say(b'r', &[address, bytes.len() as u64]);
         self.hear(bytes);
+        *self.controls.last_read.lock().unwrap() = bytes.to_vec();
         Ok(())
     }
 

@@ -183,6 +183,53 @@ fn rows_of_half_floats() {
     }
 }
 
+/// What `bounds.rs` calls the nearness, in double precision, and what its rounding is a part of.
+fn nearness(metric: Metric, query: &[f32], row: &[f32]) -> (f64, f64) {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    let (product, square) = (dot(query, row), dot(row, row));
+    let lengths = (dot(query, query) * square).sqrt();
+    match metric {
+        Metric::L2 => (product - square / 2.0, lengths + square),
+        Metric::Cosine => (product / lengths, 1.0),
+        _ => (product, lengths),
+    }
+}
+
+/// Of every row the device says no less than it is, and little more.
+#[test]
+fn every_row_is_bounded_closely() {
+    let (device, controls) = device(1 << 30);
+    for (segment, (dimension, size)) in
+        [(3, 1.0), (40, 1e-4), (40, 1e4), (300, 1.0)].into_iter().enumerate()
+    {
+        let mut all = numbers(400 * dimension, 21);
+        let grown = |row: usize| 1.02f32.powi(row as i32 - 200);
+        let rows = all.chunks_exact_mut(dimension).enumerate();
+        rows.for_each(|(row, values)| values.iter_mut().for_each(|x| *x *= size * grown(row)));
+        let chunks = [Rows::single(&all, dimension).unwrap()];
+        for (metric, count) in METRICS.into_iter().flat_map(|metric| [(metric, 3), (metric, 10)]) {
+            let queries = numbers(count * dimension, 22);
+            let search = search(metric, &chunks, Visible::default());
+            let search = Search { segment: segment as u64, ..search };
+            check(&device, &search, &all, &queries, 400);
+            let keys = controls.last_read.lock().unwrap().clone();
+            assert_eq!(keys.len(), count * 400 * 8);
+            for (place, key) in keys.as_chunks::<8>().0.iter().enumerate() {
+                let key = u64::from_le_bytes(*key);
+                let (ordered, row) = ((key >> 32) as u32, !(key as u32) as usize);
+                let bits = if ordered >> 31 == 1 { ordered ^ 1 << 31 } else { !ordered };
+                let query = place / 400 * dimension..(place / 400 + 1) * dimension;
+                let row = &all[row * dimension..(row + 1) * dimension];
+                let (truth, unit) = nearness(metric, &queries[query], row);
+                let over = (f64::from(f32::from_bits(bits)) - truth) / unit;
+                assert!((0.0..0.002).contains(&over), "{metric:?} {dimension} {size}: {over}");
+            }
+        }
+    }
+}
+
 fn property(device: &Device, all: &[f32], queries: &[f32], k: usize, share: u32) {
     let deleted: Bitmap = (0..20).collect();
     let filter: Bitmap = (0..700).filter(|row| share > 0 && row % share == 0).collect();
