@@ -8,4 +8,5 @@ mod cuda {
     mod exact;
     mod faults;
     mod resident;
+    mod stand_in;
 }

@@ -43,7 +43,7 @@ pub struct Blas {
 }
 
 fn failed(error: result::CublasError) -> Unavailable {
-    Unavailable::new(format!("cuBLASLt failed: {error}"))
+    Unavailable::new(format!("cuBLASLt failed: {:?}", error.0))
 }
 
 impl Blas {

@@ -94,7 +94,7 @@ fn write(file: &Path, cubin: &[u8]) -> std::io::Result<()> {
 }
 
 fn failed(what: &str, error: result::NvrtcError) -> Unavailable {
-    Unavailable::new(format!("the compiler of CUDA kernels (NVRTC) failed to {what}: {error}"))
+    Unavailable::new(format!("the CUDA compiler (libnvrtc) failed to {what}: {:?}", error.0))
 }
 
 /// A program that is destroyed whatever happens.

@@ -1,11 +1,7 @@
 // A machine for the kernels, driven through a pipe: memory, launches and products, one command at a
 // time. Answers follow commands that read. `emulator.rs` is the other end.
 
-#include "shim.h"
-
-#include "../../src/cuda/device.cu"
-#include "../../src/cuda/scan.cu"
-#include "../../src/cuda/select.cu"
+#include "run.h"
 
 static void take(void* to, size_t bytes) {
     if (fread(to, 1, bytes, stdin) != bytes) exit(0);
@@ -21,52 +17,11 @@ static void give(const void* from, size_t bytes) {
     fflush(stdout);
 }
 
-template <int QUERIES, int LANES>
-static void scan(const Job& job) {
-    SHARED(float4, shared);
-    place_queries<QUERIES>(job, shared);
-    scan_rows<QUERIES, LANES>(job, shared);
-}
-
-template <int QUERIES>
-static void (*scan_of(unsigned lanes))(const Job&) {
-    switch (lanes) {
-        case 1: return scan<QUERIES, 1>;
-        case 2: return scan<QUERIES, 2>;
-        case 4: return scan<QUERIES, 4>;
-        case 8: return scan<QUERIES, 8>;
-        case 16: return scan<QUERIES, 16>;
-        case 32: return scan<QUERIES, 32>;
-    }
-    return nullptr;
-}
-
-static void (*scan_of(unsigned queries, unsigned lanes))(const Job&) {
-    switch (queries) {
-        case 1: return scan_of<1>(lanes);
-        case 2: return scan_of<2>(lanes);
-        case 4: return scan_of<4>(lanes);
-        case 8: return scan_of<8>(lanes);
-    }
-    return nullptr;
-}
-
 static void launch() {
     unsigned kernel = take<unsigned>(), queries = take<unsigned>(), lanes = take<unsigned>();
     unsigned across = take<unsigned>(), down = take<unsigned>(), threads = take<unsigned>();
     unsigned shared = take<unsigned>();
-    Job job = take<Job>();
-    if (kernel == 0) {
-        auto scan = scan_of(queries, lanes);
-        if (!scan) abort();
-        emulated.run(across, down, threads, shared, [&] { scan(job); });
-    } else if (kernel == 1) {
-        emulated.run(across, down, threads, shared, [&] { gate_rows(job); });
-    } else {
-        // Fewer threads than on a device take more turns for the same.
-        static Pass pass;
-        emulated.run(across, down, min(threads, 64u), shared, [&] { select_keys(job, &pass); });
-    }
+    run((Kernel)kernel, queries, lanes, across, down, threads, shared, take<Job>());
 }
 
 static void multiply() {
@@ -74,18 +29,7 @@ static void multiply() {
     unsigned width = take<unsigned>(), rows_count = take<unsigned>();
     unsigned queries_count = take<unsigned>();
     auto out = (float*)take<u64>();
-    unsigned stride = take<unsigned>();
-    std::vector<float> query(width), row(width);
-    for (unsigned r = 0; r < rows_count; r++) {
-        for (unsigned i = 0; i < width; i++) row[i] = half_value(rows[(size_t)r * width + i]);
-        for (unsigned q = 0; q < queries_count; q++) {
-            float sum = 0;
-            for (unsigned i = 0; i < width; i++) {
-                sum += row[i] * half_value(queries[(size_t)q * width + i]);
-            }
-            out[(size_t)q * stride + r] = sum;
-        }
-    }
+    product(rows, queries, width, rows_count, queries_count, out, take<unsigned>());
 }
 
 int main() {

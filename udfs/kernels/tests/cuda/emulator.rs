@@ -35,34 +35,36 @@ pub struct Emulator {
     controls: Arc<Controls>,
 }
 
-/// Compiles the emulator, once for each state of its sources; the sanitizers see what is read or
-/// written where nothing is.
-fn program() -> PathBuf {
+/// What a source of this folder is compiled to, once for each state of all sources.
+pub fn compiled(source: &str, options: &[&str]) -> PathBuf {
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = kernels.join("tests/cuda");
     let mut hash = DefaultHasher::new();
-    let sources = ["src/cuda/device.cu", "src/cuda/scan.cu", "src/cuda/select.cu"];
-    for source in sources.into_iter().chain(["tests/cuda/shim.h", "tests/cuda/emulator.cpp"]) {
-        fs::read(kernels.join(source)).unwrap().hash(&mut hash);
+    options.hash(&mut hash);
+    let sources =
+        ["device.cu", "scan.cu", "select.cu"].map(|name| kernels.join("src/cuda").join(name));
+    let shared = ["shim.h", "run.h", source].map(|name| here.join(name));
+    for file in sources.iter().chain(&shared) {
+        fs::read(file).unwrap().hash(&mut hash);
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let program = folder.join(format!("emulator-{:016x}", hash.finish()));
+    let program = folder.join(format!("{source}-{:016x}", hash.finish()));
     if program.exists() {
         return program;
     }
     // Tests are processes that do this at the same time.
-    let own = folder.join(format!("emulator-of-{}", std::process::id()));
-    let sanitizers: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-recover"];
-    for sanitizers in [sanitizers, &[]] {
-        let mut compiler = Command::new(std::env::var("CXX").unwrap_or("c++".to_owned()));
-        compiler.args(["-std=c++17", "-O1", "-g", "-w"]).args(sanitizers).arg("-o").arg(&own);
-        let made = compiler.arg(kernels.join("tests/cuda/emulator.cpp")).output().unwrap();
-        if made.status.success() {
-            fs::rename(&own, &program).unwrap();
-            return program;
-        }
-        eprintln!("{sanitizers:?}: {}", String::from_utf8_lossy(&made.stderr));
-    }
-    panic!("the emulator does not compile");
+    let own = folder.join(format!("{source}-of-{}", std::process::id()));
+    let mut compiler = Command::new(std::env::var("CXX").unwrap_or("c++".to_owned()));
+    compiler.args(["-std=c++17", "-O1", "-g", "-w"]).args(options).arg("-o").arg(&own);
+    let made = compiler.arg(here.join(source)).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    fs::rename(&own, &program).unwrap();
+    program
+}
+
+/// With sanitizers, which see what is read or written where nothing is.
+fn program() -> PathBuf {
+    compiled("emulator.cpp", &["-fsanitize=address,undefined", "-fno-sanitize-recover"])
 }
 
 impl Emulator {
