@@ -155,6 +155,24 @@ fn first_line(program: &Program) -> String {
 mod tests {
     use super::*;
 
+    /// Where NVRTC is found; `tests/clients/test_cuda.py` always has it.
+    #[test]
+    fn kernels_compile() {
+        let scan = Kernel::Scan { queries: 8, lanes: 32 };
+        for (kernel, name) in [(scan, "scan"), (Kernel::Gate, "gate"), (Kernel::Select, "select")] {
+            let cubin = match module(kernel, ("sm_90", 0), None) {
+                Ok(cubin) => cubin,
+                Err(error) if check().is_err() => return eprintln!("skipped: {error}"),
+                Err(error) => panic!("{error}"),
+            };
+            let section = format!(".text.{name}\0");
+            assert!(cubin.starts_with(b"\x7fELF"));
+            assert!(cubin.windows(section.len()).any(|part| part == section.as_bytes()));
+            let wrong = module(kernel, ("sm_1", 0), None).unwrap_err().to_string();
+            assert!(wrong.contains("failed to compile: NVRTC_ERROR_INVALID_OPTION"), "{wrong}");
+        }
+    }
+
     #[test]
     fn files_are_read_only_when_whole() {
         let folder = std::env::temp_dir().join(format!("cubins-{}", std::process::id()));
