@@ -1,7 +1,8 @@
 //! Checks the search on a GPU against the CPU and measures it; needs nothing but this binary.
 //!
 //! ```text
-//!   cargo run --release -p kernels --example cuda -- [k=100] [rows=10000000] [cubins=FOLDER] [check]
+//!   cargo run --release -p kernels --example cuda -- \
+//!       [k=100] [rows=10000000] [cubins=FOLDER] [check]
 //! ```
 //!
 //! First 1,000,000 rows of 128 and of 256 dimensions: every row and distance against the CPU's, to

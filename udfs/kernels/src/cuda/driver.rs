@@ -41,7 +41,7 @@ const SYMBOLS: [&str; 20] = [
     "cuGetErrorString",
 ];
 
-/// The least compute capability: fused loads and 16-byte copies of the kernels are tried from it on.
+/// The least compute capability: what the kernels are compiled for in the tests begins with it.
 const LEAST_MAJOR: i32 = 8;
 
 /// A device with its context, its kernels and its products.
