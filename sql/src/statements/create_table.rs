@@ -181,8 +181,10 @@ fn new_column(name: &str, field: Field) -> NewColumn {
 /// The type that a query's column is stored as.
 pub fn storable(field: &Field) -> Field {
     if let Some(of) = VectorType::of(field.data_type()) {
-        let tag = [(catalog::TYPE_KEY.to_owned(), of.name())].into();
-        return Field::new(field.name(), of.data_type(), true).with_metadata(tag);
+        let mut metadata = field.metadata().clone();
+        metadata.retain(|key, _| key == catalog::MODEL_KEY);
+        metadata.insert(catalog::TYPE_KEY.to_owned(), of.name());
+        return Field::new(field.name(), of.data_type(), true).with_metadata(metadata);
     }
     let stored = match field.data_type() {
         DataType::Null | DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,

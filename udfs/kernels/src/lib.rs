@@ -4,6 +4,7 @@
 pub mod ann;
 pub mod asof;
 pub mod assignment;
+pub mod cuda;
 pub mod maps;
 pub mod metrics;
 pub mod models;

@@ -24,6 +24,11 @@ impl Bitmap {
         self.ones
     }
 
+    /// The bits, as `from_words` takes them.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     #[inline(always)]
     pub fn contains(&self, row: u32) -> bool {
         let word = self.words.get(row as usize / 64).copied().unwrap_or(0);
