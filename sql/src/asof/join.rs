@@ -176,6 +176,8 @@ impl Work {
             batches.iter().try_for_each(|batch| parts.write(batch))?;
             spilled.push((partition, parts));
         }
+        // All of them are on disk now, those of partitions that had fitted too.
+        memory.free();
         spilled.sort_by_key(|(partition, _)| *partition);
         let parts = spilled.into_iter().map(|(_, parts)| parts.finish());
         spill::joined(self, parts.collect::<EngineResult<Vec<_>>>()?).await

@@ -89,8 +89,8 @@ impl Parts {
         Self { manager, keys, files, waiting: vec![Vec::new(); PARTS], next }
     }
 
-    /// Cuts a batch up. Where a key is NULL nothing matches: such labels go anywhere, not all to one
-    /// part, and such rows nowhere.
+    /// Cuts a batch up. Where a key is NULL nothing matches: such labels go anywhere, not all to
+    /// one part, and such rows nowhere.
     pub fn write(&mut self, batch: &RecordBatch) -> EngineResult<()> {
         let rows = batch.num_rows();
         let keys = self.keys.iter().map(|key| times::comparable(&evaluated(key, batch)?));

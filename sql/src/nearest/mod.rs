@@ -12,7 +12,8 @@
 //! that no segment covers. What stands above computes distances from the vectors themselves,
 //! filters and orders as ever, so that a wrong row cannot come out, and the recall of the index is
 //! all that differs from an exact answer. Filters are asked first, and the index looks among the
-//! rows that pass; columns that the index includes stay in memory for that, others are scanned. Deleted rows are hidden; an index has what its snapshot had.
+//! rows that pass; columns that the index includes stay in memory for that, others are scanned.
+//! Deleted rows are hidden; an index has what its snapshot had.
 //!
 //! A NULL query, one of another dimension, a segment that is damaged: the table is read whole.
 //! Many queries at once, as LATERAL has them, are a join of their own (`each`). `embedding_map`

@@ -3,9 +3,9 @@
 //!
 //! A number becomes an unsigned key in the same order (sign bit flipped, negatives inverted; -0.0
 //! is 0.0), so that one sort of integers serves every rank statistic: the standard one, which is
-//! twice as fast here as a radix sort of 8 or 11 bits (10 million keys). While there are few distinct
-//! values (money full of zeros, counts) the sample is a list of (key, count) and does not grow with
-//! its rows.
+//! twice as fast here as a radix sort of 8 or 11 bits (10 million keys). While there are few
+//! distinct values (money full of zeros, counts) the sample has a count for each, found by hash,
+//! and does not grow with its rows.
 
 use hashbrown::HashMap;
 
