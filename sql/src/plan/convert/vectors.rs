@@ -116,7 +116,7 @@ impl Rules<'_> {
 pub(super) fn settled(expression: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
     match &expression {
         Expr::Cast(cast) => check(cast, schema)?,
-        Expr::ScalarFunction(call) if is_distance(call.name()) => {
+        Expr::ScalarFunction(call) if DISTANCES.contains(&call.name()) => {
             if let [left, right] = call.args.as_slice() {
                 of_one_model(model(left, schema).as_deref(), model(right, schema).as_deref())?;
             }
@@ -132,10 +132,9 @@ pub(super) fn settled(expression: Expr, schema: &DFSchema) -> EngineResult<Trans
     }
 }
 
-fn is_distance(function: &str) -> bool {
-    let distances = ["cosine_distance", "inner_product", "l1_distance", "l2_distance"];
-    distances.contains(&function) || function == "negative_inner_product"
-}
+/// What says how near two vectors are.
+const DISTANCES: [&str; 5] =
+    ["cosine_distance", "inner_product", "l1_distance", "l2_distance", "negative_inner_product"];
 
 /// The model version that a value's vectors are of.
 pub(super) fn model(value: &Expr, schema: &DFSchema) -> Option<String> {
