@@ -14,7 +14,7 @@ pub fn columns(rows: u64) -> Vec<Vec<f64>> {
 
 /// The names of the models of a kind.
 pub fn names(start: &str) -> Vec<String> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference/trees");
+    let folder = PathBuf::from("tests/reference/trees");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
     let names = files.filter_map(|name| Some(name.to_str()?.strip_suffix(".expected")?.to_owned()));
     let mut names: Vec<String> = names.filter(|name| name.starts_with(start)).collect();

@@ -33,6 +33,6 @@ pub fn columns_from(first: u64, rows: u64, known: bool) -> Vec<Vec<f64>> {
 
 /// A file of `reference/trees`.
 pub fn file(name: &str) -> String {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference/trees");
+    let folder = PathBuf::from("tests/reference/trees");
     fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
