@@ -98,6 +98,7 @@ impl Engine {
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = sql::asof::optimizer_rules();
     rules.push(Arc::new(sql::nearest::NearestRule));
+    rules.push(Arc::new(udfs::SharedRanks::default()));
     rules
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Work {
     pub checked: BTreeSet<ObjectId>,
     /// Relations that queries kept here name: one that is dropped or renamed elsewhere conflicts.
     pub named: BTreeSet<ObjectId>,
+    /// Definitions that something kept here was made of, by kind and name: a change conflicts.
+    pub copied: BTreeSet<(String, String)>,
     /// Relations whose name is given up here: a query kept elsewhere that names one conflicts.
     pub given_up: Vec<GivenUp>,
 }
@@ -74,6 +76,7 @@ impl Transaction {
             overlays: HashMap::new(),
             checked: BTreeSet::new(),
             named: BTreeSet::new(),
+            copied: BTreeSet::new(),
             given_up: Vec::new(),
         };
         let reading = lake.reading(base.snapshot.id);
@@ -433,6 +436,11 @@ impl Transaction {
     /// A query that is kept names this relation: it must be there under its name at commit.
     pub fn query_names(&mut self, relation: ObjectId) {
         self.work.named.insert(relation);
+    }
+
+    /// Something is kept that was made of this definition: it must be the same at commit.
+    pub fn copies_definition(&mut self, kind: &str, name: &str) {
+        self.work.copied.insert((kind.to_owned(), name.to_owned()));
     }
 
     /// The relation leaves its name: no query that names it may have been kept since the base.

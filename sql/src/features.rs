@@ -151,6 +151,12 @@ impl FeatureView {
         Ok(transaction.define(VIEW, &key(schema, name), body, true)?)
     }
 
+    /// Keeps what is under one name under another too; the view was brought there by a rename.
+    pub fn keep_moved(self, transaction: &mut Transaction, from: &Place, to: &Place) -> Result<()> {
+        transaction.copies_definition(VIEW, &key(&from.schema, &from.name));
+        Self { moved: true, ..self }.keep(transaction, &to.schema, &to.name)
+    }
+
     /// The definition that keeps it under a name, with other texts in it.
     pub fn rewritten(&self, schema: &str, name: &str) -> Option<Rewritten> {
         let body = serde_json::to_value(self).ok()?;

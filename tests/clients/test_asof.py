@@ -7,6 +7,7 @@ The rule in its naive form says what is right; where DuckDB's ASOF JOIN means th
 import random
 
 import duckdb
+import psycopg
 import pyarrow
 import pytest
 
@@ -115,3 +116,29 @@ def test_duckdb_agrees(servers, tmp_path):
             shown = "l.n" if "SEMI" in join or "ANTI" in join else "l.n, f.n"
             query = f"SELECT {shown} FROM l {join} f ON l.k = f.k AND l.t {operator} f.ts ORDER BY l.n"
             assert connection.execute(query).fetchall() == duck.execute(query).fetchall(), query
+
+
+@pytest.mark.parametrize(
+    ("join", "state", "place"),
+    [
+        ("ASOF JOIN r MATCH_CONDITION (l.t = r.t) ON l.k = r.k", "42601", "l.t = r.t"),
+        ("ASOF JOIN r MATCH_CONDITION (l.t >= r.k) ON l.k = r.k", "42883", "l.t >= r.k"),
+        ("ASOF JOIN r MATCH_CONDITION (l.t >= r.x) ON l.k = r.k", "42883", "l.t >= r.x"),
+        ("ASOF JOIN r MATCH_CONDITION (l.t >= r.t) ON l.k = r.t", "42883", "l.k = r.t"),
+        ("ASOF JOIN r ON l.k = r.k", "42809", "r ON"),
+        ("ASOF JOIN r MATCH_CONDITION (l.t >= r.t) ON l.x > r.x", "0A000", "l.x > r.x"),
+    ],
+)
+def test_a_malformed_join_is_told_with_its_place(server, join, state, place):
+    with server.connect() as connection:
+        for table in "lr":
+            connection.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
+            connection.execute(f"CREATE TABLE {table} (k text, t timestamp, x float8)")
+        statement = f"SELECT l.k, r.x FROM l {join}"
+        with pytest.raises(psycopg.Error) as raised:
+            connection.execute(statement)
+        told = raised.value.diag
+        assert (told.sqlstate, bool(told.message_hint)) == (state, True)
+        assert int(told.statement_position) == statement.index(place) + 1
+        for table in "lr":
+            connection.execute(f"DROP TABLE {table}")

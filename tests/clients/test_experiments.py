@@ -142,3 +142,21 @@ def test_a_stop_is_seen_everywhere_at_once_and_for_ever(server):
             assert one(again, "select ab_assign('e', 1)") == (None,)
             events = again.execute("select event, role from ml.experiment_events").fetchall()
             assert events == [("create", "ann"), ("start", "ann"), ("stop", "ann")]
+
+
+def test_tests_on_ranks_share_a_sort(server):
+    """What is asked of the same rows is planned once; what differs in rows is not."""
+    calls = "ab_mannwhitney(x, x > {}), ks_test(x, x > {}), wasserstein(x, x > {})"
+    with server.connect() as connection:
+
+        def aggregated(*bounds):
+            query = f"EXPLAIN SELECT {calls.format(*bounds)} FROM (VALUES (1.0::float8), (5.0)) s(x)"
+            lines = [line for (plan,) in connection.execute(query).fetchall() for line in plan.split("\n")]
+            return "\n".join(line for line in lines if "Aggregate" in line)
+
+        together = aggregated(3, 3, 3)
+        assert "rank_statistics" in together and "wasserstein" not in together
+        apart = aggregated(3, 4, 2)
+        assert "rank_statistics" not in apart and "wasserstein" in apart
+        two = aggregated(3, 3, 4)
+        assert "rank_statistics" in two and "wasserstein" in two

@@ -173,6 +173,48 @@ def test_a_view_follows_two_renames_at_once(two_under_one):
     one.execute("DROP VIEW left_side_now, right_side_now CASCADE")
 
 
+@pytest.fixture
+def versioned(pair):
+    """A feature view whose older version alone reads `kept`."""
+    one, other = pair
+    one.execute("CREATE TABLE heard (id int, at timestamp)")
+    one.execute("INSERT INTO heard VALUES (1, '2024-01-01')")
+    for extra in ("", ", (SELECT count(*) FROM kept) AS n", ", 5 AS n"):
+        one.execute(f"CREATE OR REPLACE FEATURE VIEW f KEY (id) TIMESTAMP at AS SELECT id, at{extra} FROM heard")
+    one.execute("CREATE FEATURE SERVICE older AS f@2")
+    yield one, other
+    for connection in pair:
+        connection.execute("ROLLBACK")
+    one.execute("DROP FEATURE SERVICE IF EXISTS older")
+    one.execute("DROP VIEW IF EXISTS f, g CASCADE")
+    one.execute("DROP TABLE IF EXISTS heard, held CASCADE")
+
+
+@pytest.mark.parametrize("change", ["RENAME TO g", "SET (feature_ttl = '3 days')"])
+@pytest.mark.parametrize("view_is_first", [True, False])
+def test_an_older_version_follows_while_its_view_changes(versioned, change, view_is_first):
+    """Who comes second may have to begin again; no version keeps a name that is gone."""
+    one, other = versioned
+    for connection, statement in ((one, f"ALTER VIEW f {change}"), (other, "ALTER TABLE kept RENAME TO held")):
+        connection.execute("BEGIN")
+        connection.execute(statement)
+    first, second = (one, other) if view_is_first else (other, one)
+    first.execute("COMMIT")
+    try:
+        second.execute("COMMIT")
+    except psycopg.errors.SerializationFailure:
+        assert not view_is_first
+        again = f"ALTER VIEW f {change}"
+        second.execute(again)
+    labels = "'SELECT 1 AS id, TIMESTAMP ''2024-01-02'' AS ts'"
+    query = f"SELECT n FROM training_set({labels}, 'older', label_time => 'ts')"
+    if "RENAME" in change:
+        texts = one.execute("SELECT query FROM ml.feature_views WHERE view_name = 'g' AND version = 2").fetchall()
+        assert [("held" in text, "kept" in text.replace("AS kept", "")) for (text,) in texts] == [(True, False)]
+    else:
+        assert one.execute(query).fetchall() == [(2,)]
+
+
 def test_a_view_that_was_replaced_meanwhile_is_not_dropped_with_others(two_under_one):
     one, other = two_under_one
     other.execute(SWAP.format("right_side"))

@@ -3,6 +3,7 @@
 //! Options may be given by position or by name (`alpha => 0.1`). One that is left out before
 //! another is NULL, and NULL stands for the default.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
@@ -250,6 +251,7 @@ fn sql_name(of: &DataType) -> String {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Values<'a> {
     Expressions(&'a [Arc<dyn PhysicalExpr>]),
     Columns(&'a [ColumnarValue]),
@@ -265,6 +267,25 @@ impl Given<'_> {
     /// The name of the function, for messages.
     pub fn function(&self) -> &'static str {
         self.call.name
+    }
+
+    /// Reads the call as one of another function: the same columns, so many of them, and a part
+    /// of the arguments as that function's options.
+    pub fn part<T>(
+        &self,
+        call: &Call,
+        columns: usize,
+        options: Range<usize>,
+        read: impl FnOnce(&Given<'_>) -> T,
+    ) -> T {
+        fn taken<V: Clone>(all: &[V], columns: usize, options: Range<usize>) -> Vec<V> {
+            let options = all.iter().take(options.end).skip(options.start);
+            all.iter().take(columns).chain(options).cloned().collect()
+        }
+        match self.values {
+            Values::Expressions(all) => read(&call.given(&taken(all, columns, options))),
+            Values::Columns(all) => read(&call.given_values(&taken(all, columns, options))),
+        }
     }
 
     /// None if it was left out or NULL.

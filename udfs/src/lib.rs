@@ -24,6 +24,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub use arguments::{Argument, Call, Doc};
+pub use drift::SharedRanks;
 pub use error::Error;
 
 /// A function and its reference entry.

@@ -35,6 +35,8 @@ pub enum Type {
     Picks,
     /// an array of rows of this shape
     Rows(fn() -> Shape),
+    /// a row of this shape
+    Row(fn() -> Shape),
 }
 
 impl Type {
@@ -52,6 +54,7 @@ impl Type {
             Self::State => DataType::Binary,
             Self::Picks => list(DataType::Struct(pick_fields())),
             Self::Rows(shape) => list(DataType::Struct(fields(&shape()))),
+            Self::Row(shape) => DataType::Struct(fields(&shape())),
         }
     }
 
@@ -69,6 +72,7 @@ impl Type {
                 Builder::Picks(ListBuilder::new(StructBuilder::from_fields(pick_fields(), 0)))
             }
             Self::Rows(shape) => Builder::Rows { shape, parts: Vec::new() },
+            Self::Row(shape) => Builder::Row(Output::new(shape())),
         }
     }
 }
@@ -102,6 +106,7 @@ enum Builder {
     State(BinaryBuilder),
     Picks(ListBuilder<StructBuilder>),
     Rows { shape: fn() -> Shape, parts: Vec<EngineResult<ArrayRef>> },
+    Row(Output),
 }
 
 fn pick_fields() -> Fields {
@@ -219,6 +224,14 @@ impl Output {
         self
     }
 
+    /// The next field is a row, whose fields are to be written.
+    pub fn row(&mut self, write: impl FnOnce(&mut Self)) -> &mut Self {
+        if let Some(Builder::Row(row)) = self.builder() {
+            write(row);
+        }
+        self
+    }
+
     /// The next field is a state.
     pub fn state(&mut self, value: Option<&[u8]>) -> &mut Self {
         if let Some(Builder::State(builder)) = self.builder() {
@@ -251,6 +264,7 @@ impl Builder {
             Self::Texts(mut builder) => ArrayBuilder::finish(&mut builder),
             Self::State(mut builder) => ArrayBuilder::finish(&mut builder),
             Self::Picks(mut builder) => ArrayBuilder::finish(&mut builder),
+            Self::Row(row) => return row.finish(),
             Self::Rows { shape, parts } => {
                 return rows(&shape(), &parts.into_iter().collect::<EngineResult<Vec<_>>>()?);
             }

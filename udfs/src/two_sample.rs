@@ -95,6 +95,13 @@ pub struct ArmOptions<O> {
     treatment: Option<SmolStr>,
 }
 
+impl<O> ArmOptions<O> {
+    /// Of all arms that there are.
+    pub fn of_all(own: O) -> Self {
+        Self { own, control: None, treatment: None }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct Arm<S> {
     label: SmolStr,
@@ -142,7 +149,7 @@ impl<T: TwoSample> Arms<T> {
     }
 
     /// The arms that count as control and treatment.
-    fn pair(&self, options: &ArmOptions<T::Options>) -> [Option<&Arm<T::Side>>; 2] {
+    fn pair<O>(&self, options: &ArmOptions<O>) -> [Option<&Arm<T::Side>>; 2] {
         let mut labels: Vec<&str> = self.arms.iter().map(|arm| arm.label.as_str()).collect();
         labels.sort_by(|a, b| by_name(a, b));
         let treatment = options.treatment.as_deref();
@@ -292,6 +299,17 @@ impl<T: TwoSample> Statistic for Arms<T> {
     }
 
     fn finish(&self, options: &Self::Options, output: &mut Output) {
+        self.answer::<T>(options, output);
+    }
+}
+
+impl<T: TwoSample> Arms<T> {
+    /// Writes the answer of a comparison that keeps the same of each arm.
+    pub fn answer<U: TwoSample<Side = T::Side>>(
+        &self,
+        options: &ArmOptions<U::Options>,
+        output: &mut Output,
+    ) {
         let empty = Arm::default();
         let named = options.control.is_some() && options.treatment.is_some();
         let ambiguous = !named && self.arms.len() > 2;
@@ -305,11 +323,17 @@ impl<T: TwoSample> Statistic for Arms<T> {
             nulls: control.nulls + treatment.nulls,
             ambiguous,
         };
-        T::finish(&pair, &options.own, output);
+        U::finish(&pair, &options.own, output);
     }
-}
 
-impl<T: TwoSample> Arms<T> {
+    /// What is kept of each arm, in another form.
+    pub fn with_sides(mut self, change: impl Fn(T::Side) -> T::Side) -> Self {
+        for arm in &mut self.arms {
+            arm.side = change(std::mem::take(&mut arm.side));
+        }
+        self
+    }
+
     fn push_arm(&mut self, batch: &T::Batch<'_>, labels: &[SmolStr], code: u16, rows: &[u32]) {
         if let Some(label) = labels.get(code as usize) {
             let arm = self.arm(code as usize, label);

@@ -12,7 +12,8 @@ use crate::ddl::Operation;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::model::{
-    FileId, INLINED, ObjectId, PROVISIONAL, Relation, Schema, State, Table, TableRows, View,
+    Definition, FileId, INLINED, ObjectId, PROVISIONAL, Relation, Schema, State, Table, TableRows,
+    View,
 };
 use crate::transaction::{GivenUp, Work};
 
@@ -46,6 +47,8 @@ pub(super) async fn check(lake: &Lake, base: &State, newest: &State, work: &Work
         }
     }
     work.named.iter().try_for_each(|id| check_named(base, newest, *id))?;
+    let same = |(kind, name): &(String, String)| check_definition(base, newest, kind, name);
+    work.copied.iter().try_for_each(same)?;
     work.given_up.iter().try_for_each(|given_up| check_given_up(base, newest, given_up))
 }
 
@@ -262,12 +265,18 @@ fn same_schema(old: &Arc<Schema>, new: &Arc<Schema>, contents: bool) -> bool {
 
 fn check_definition(base: &State, newest: &State, kind: &str, name: &str) -> Result<()> {
     let key = (kind.to_owned(), name.to_owned());
-    let version = |state: &State| {
-        let definition = state.definitions.get(&key)?;
-        Some((definition.id, definition.begin_snapshot))
+    let same = match (base.definitions.get(&key), newest.definitions.get(&key)) {
+        (Some(old), Some(new)) => Arc::ptr_eq(old, new) || same_definition(old, new),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     };
-    if version(base) == version(newest) {
+    if same {
         return Ok(());
     }
     Err(concurrent(&format!("change of {kind}"), name))
+}
+
+/// A definition that follows what it reads to another name keeps its snapshot.
+fn same_definition(old: &Definition, new: &Definition) -> bool {
+    old.id == new.id && old.begin_snapshot == new.begin_snapshot && old.body == new.body
 }

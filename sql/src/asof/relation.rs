@@ -9,6 +9,7 @@
 //! | anything else of both      | not supported                                              |
 
 use datafusion::common::{Column, DFSchema, Result as EngineResult};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
@@ -77,8 +78,7 @@ fn planned(
     let mut sides = Sides { left: left.schema(), right: right.schema(), ..Sides::empty() };
     if let Some(condition) = terms.condition {
         let place = place(&condition);
-        let condition = context.sql_to_expr(condition, &schema)?;
-        sides.set_match(condition, place)?;
+        sides.set_match(expression(condition, &schema, context)?, place)?;
     }
     sides.constrain(constraint, &schema, context)?;
     let place_of_right = place(&of_right);
@@ -266,7 +266,7 @@ impl Sides<'_> {
             JoinConstraint::Natural => Err(Error::unsupported("NATURAL ASOF JOIN").into()),
             JoinConstraint::On(on) => {
                 let place = place(&on);
-                let conditions = split_conjunction_owned(context.sql_to_expr(on, schema)?);
+                let conditions = split_conjunction_owned(expression(on, schema, context)?);
                 conditions.into_iter().try_for_each(|condition| self.add(condition, place))
             }
             JoinConstraint::Using(columns) => self.using(&columns, context),
@@ -342,6 +342,25 @@ fn column(schema: &DFSchema, name: &str, side: &str, place: Place) -> Result<Exp
             Err(Error::new("42702", message).at_place(place))
         }
     }
+}
+
+/// A condition; what is wrong with it is told with the condition's place, if with none of its own.
+fn expression(
+    condition: ast::Expr,
+    schema: &DFSchema,
+    context: &mut dyn RelationPlannerContext,
+) -> EngineResult<Expr> {
+    let place = place(&condition);
+    context.sql_to_expr(condition, schema).map_err(|error| match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(error) if matches!(*error, Error::Statement { place: None, position: None, .. }) => {
+                error.at_place(place).into()
+            }
+            Ok(error) => (*error).into(),
+            Err(inner) => DataFusionError::External(inner),
+        },
+        error => error,
+    })
 }
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {

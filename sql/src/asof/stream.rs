@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::{concat_batches, filter_record_batch};
+use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::{concat, filter_record_batch};
 use datafusion::common::Result as EngineResult;
 use datafusion::common::utils::memory::get_record_batch_memory_size;
 use datafusion::execution::SendableRecordBatchStream;
@@ -61,21 +61,32 @@ impl Waiting {
         if batch.num_rows() == 0 {
             return Ok(false);
         }
-        // Once as it is, and once when all are put together.
-        let bytes = 2 * get_record_batch_memory_size(&batch);
+        // Once as it is, and one column once more when all are put together.
+        let bytes = get_record_batch_memory_size(&batch);
+        let bytes = bytes + bytes / batch.num_columns().max(1);
         let fits = self.memory.try_grow(bytes).is_ok();
         self.slots.extend(slots.iter().filter(|slot| is_one(slot)));
         self.batches.push(batch);
         let enough = self.slots.len() >= MOST_ROWS.min(OF_EACH.saturating_mul(keys));
-        Ok(enough || !fits || self.memory.size() > 2 * MOST_BYTES)
+        Ok(enough || !fits || self.memory.size() > MOST_BYTES)
     }
 
-    /// All that wait, as one batch.
+    /// All that wait, as one batch. Column by column, whose parts are let go of at once.
     fn take(&mut self) -> EngineResult<Option<(RecordBatch, Vec<u32>)>> {
-        let Some(first) = self.batches.first() else { return Ok(None) };
-        let whole = concat_batches(&first.schema(), &self.batches)?;
-        self.batches.clear();
+        let Some(schema) = self.batches.first().map(RecordBatch::schema) else { return Ok(None) };
+        let mut columns = vec![Vec::with_capacity(self.batches.len()); schema.fields().len()];
+        for batch in self.batches.drain(..) {
+            let (_, arrays, _) = batch.into_parts();
+            columns.iter_mut().zip(arrays).for_each(|(parts, array)| parts.push(array));
+        }
+        let whole = columns.into_iter().map(|parts| {
+            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+            concat(&parts)
+        });
+        let columns = whole.collect::<Result<Vec<_>, _>>()?;
         self.memory.free();
+        let options = RecordBatchOptions::new().with_row_count(Some(self.slots.len()));
+        let whole = RecordBatch::try_new_with_options(schema, columns, &options)?;
         Ok(Some((whole, std::mem::take(&mut self.slots))))
     }
 }

@@ -277,7 +277,12 @@ pub(super) async fn rows(
 ) -> Result<(Version, Rows)> {
     let parts = [of.schema.clone(), of.view.clone()];
     let state = lakes.main.state();
-    let undefined = || environment.undefined(lakes, &parts);
+    let undefined = || {
+        let message =
+            format!("the service's feature view \"{}.{}\" does not exist", of.schema, of.view);
+        Error::new("42704", message)
+            .with_hint("Make it again, or CREATE OR REPLACE FEATURE SERVICE without it.")
+    };
     let (place, found) = environment.find(lakes, &parts)?.ok_or_else(undefined)?;
     let Found::Relation(Relation::View(view)) = &found else {
         return Err(Error::new("42809", format!("\"{}\" is not a feature view", of.view)));

@@ -399,8 +399,7 @@ pub(super) fn renamed(context: &mut Context<'_>, from: &Place, to: &Place) -> Re
     if from.temp || view_at(context, to).map_or(true, |view| view.uuid != kept.view) {
         return Ok(());
     }
-    let kept = FeatureView { moved: true, ..kept };
-    kept.keep(&mut context.lakes.main, &to.schema, &to.name)
+    kept.keep_moved(&mut context.lakes.main, from, to)
 }
 
 /// The view goes, and with it the rows that are kept of it and what a rename brought here.

@@ -14,6 +14,8 @@ mod ks_test;
 mod l_infinity;
 mod profile;
 mod psi;
+mod rank_statistics;
+mod shared_ranks;
 mod tv_distance;
 mod wasserstein;
 
@@ -21,6 +23,8 @@ use crate::Function;
 use crate::aggregate::aggregate as of;
 use crate::two_sample::Arms;
 use bins::Bins;
+
+pub use shared_ranks::SharedRanks;
 
 /// The functions of this stage.
 pub fn functions() -> Vec<Function> {
@@ -36,6 +40,7 @@ pub fn functions() -> Vec<Function> {
         of::<Arms<ks_test::KsTest>>(),
         of::<Arms<Bins<l_infinity::LInfinity>>>(),
         of::<Arms<Bins<psi::Psi>>>(),
+        of::<rank_statistics::RankStatistics>(),
         of::<Arms<Bins<tv_distance::TotalVariation>>>(),
         of::<Arms<wasserstein::Wasserstein>>(),
     ]

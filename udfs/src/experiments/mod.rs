@@ -29,6 +29,8 @@ use crate::Function;
 use crate::aggregate::aggregate as of;
 use crate::two_sample::{Arms, Each};
 
+pub(crate) use ab_mannwhitney::{MannWhitney, RankOptions};
+
 /// The functions of this stage.
 pub fn functions() -> Vec<Function> {
     vec![

@@ -91,6 +91,12 @@ impl Sample {
         counted.into_iter().for_each(|(key, count)| self.add(key, count));
     }
 
+    /// The same sample in order, which is ranked without sorting it again.
+    pub fn in_order(mut self) -> Self {
+        self.loose.sort();
+        self
+    }
+
     fn counted(&self) -> Vec<(u64, u64)> {
         let mut counted: Vec<_> = self.counted.iter().map(|(key, count)| (*key, *count)).collect();
         counted.sort_unstable();
