@@ -17,6 +17,7 @@ pub(crate) mod json;
 mod keywords;
 mod like_escape;
 mod make;
+pub(crate) mod metric;
 pub(crate) mod number;
 mod only_value;
 pub(crate) mod ordered;
@@ -70,6 +71,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         finite::function(),
         interval::age(),
         like_escape::function(),
+        metric::function(),
         number::div(),
         number::width_bucket(),
         series::function(),

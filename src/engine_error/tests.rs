@@ -42,6 +42,17 @@ fn names_come_with_a_near_one() {
     assert_eq!(error.hint(), Some(hint));
 }
 
+#[test]
+fn an_aggregate_of_no_such_type_is_told_as_any_function() {
+    let text = "Function 'sum' user-defined coercion failed with: Internal error: Function 'sum' \
+        failed to match any signature, errors: Error during planning: Function 'sum' requires \
+        Decimal, but received String (DataType: Utf8).,Error during planning: Function 'sum' \
+        requires Int64, but received String (DataType: Utf8)";
+    let error = from_plan(text);
+    assert_eq!((error.sqlstate, error.message()), ("42883", "function sum(text) does not exist"));
+    assert_eq!(error.hint(), Some(NO_MATCH));
+}
+
 // Messages of PostgreSQL 15 for the same casts.
 #[test]
 fn casts_name_the_type() {

@@ -56,6 +56,12 @@ fn types(text: &str) -> Option<String> {
         let arguments: Vec<String> = listed(arguments).into_iter().map(type_name).collect();
         return Some(format!("function {name}({}) does not exist", arguments.join(", ")));
     }
+    if let Some(function) = between(text, "Function '", "' user-defined coercion failed") {
+        let of = text.split_once("(DataType: ")?.1;
+        let end = [of.find("),"), of.find(").")].into_iter().flatten().min();
+        let of = type_name(&of[..end.unwrap_or(of.len())]);
+        return Some(format!("function {function}({of}) does not exist"));
+    }
     let not_boolean = |of: &str, what: &str| {
         Some(format!("argument of {what} must be type boolean, not type {}", type_name(of)))
     };

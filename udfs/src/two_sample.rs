@@ -59,6 +59,10 @@ pub trait TwoSample: Debug + Default + Clone + Send + Sync + 'static {
     fn summed(_: &ArrayRef, _: &Self::Options) -> EngineResult<Vec<Self::Side>> {
         Ok(Vec::new())
     }
+    /// Whether two arms that were summed up elsewhere can be compared.
+    fn check_summed(_control: &Self::Side, _treatment: &Self::Side) -> EngineResult<()> {
+        Ok(())
+    }
     /// Writes the answer's fields.
     fn finish(pair: &Pair<'_, Self>, options: &Self::Options, output: &mut Output);
     /// The arms' names, if they are not the caller's to choose.
@@ -218,8 +222,10 @@ impl<T: TwoSample> Statistic for Arms<T> {
         };
         if matches!(columns[T::ARM].data_type(), DataType::Binary | DataType::List(_)) {
             let [control, treatment] = [0, 1].map(|place| T::summed(&columns[place], &options.own));
+            let (control, treatment) = (control?, treatment?);
+            control.iter().zip(&treatment).try_for_each(|(c, t)| T::check_summed(c, t))?;
             let names = T::fixed_arms().unwrap_or(["control", "treatment"]);
-            let rows = Rows::Summed([control?, treatment?]);
+            let rows = Rows::Summed([control, treatment]);
             return Ok(ArmBatch { labels: names.map(SmolStr::new).into(), rows });
         }
         let codes = codes(&columns[T::ARM], &mut labels, only);

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
 
 use crate::error::{Error, near_names};
 use crate::parse::EXCLUDE_CURRENT;
+use crate::system::own_functions;
 use crate::types::shown;
 
 /// What the planner makes itself, or reads as a column when it has no parentheses.
@@ -36,7 +37,12 @@ pub(super) fn function<'n>(
     }
     let any = TypeSignature::OneOf(vec![TypeSignature::Nullary, TypeSignature::VariadicAny]);
     let signature = Signature::new(any, Volatility::Volatile);
-    let (name, near) = (name.to_owned(), near_names(name, names));
+    let is_relation = own_functions::relations().any(|relation| relation.name == name);
+    let near = match is_relation {
+        true => Some(format!("It answers rows: SELECT * FROM {name}(…).")),
+        false => near_names(name, names),
+    };
+    let name = name.to_owned();
     Some(Arc::new(ScalarUDF::from(Missing { name, near, signature })))
 }
 

@@ -7,6 +7,7 @@
 //!   q = Σ w (d - pooled_diff)², chi-square with q_df degrees of freedom under one effect
 
 use super::arguments::{Arguments, quoted};
+use super::units::summed;
 use crate::error::Result;
 
 pub(super) const ARGUMENTS: &[&str] =
@@ -35,8 +36,9 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
     let units = match arguments.text("unit")? {
         None => format!("SELECT {day} AS day, {variant} AS variant, {metric} AS y FROM {table}"),
         Some(unit) => format!(
-            "SELECT {day} AS day, {variant} AS variant, sum({metric}) AS y FROM {table} \
-             GROUP BY {unit}, 1, 2"
+            "SELECT {day} AS day, {variant} AS variant, {sum} AS y FROM {table} \
+             GROUP BY {unit}, 1, 2",
+            sum = summed(&metric),
         ),
     };
     let fields: Vec<String> =

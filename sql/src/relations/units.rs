@@ -2,6 +2,7 @@
 
 use super::arguments::Arguments;
 use crate::error::{Error, Result};
+use crate::functions::metric::METRIC;
 use crate::parse::Metric;
 
 /// One row per unit and arm with its sums, or the rows themselves without a unit.
@@ -12,7 +13,7 @@ pub(super) fn units(
 ) -> Result<String> {
     let unit = arguments.text("unit")?;
     let sum = |text: &str| match unit {
-        Some(_) => format!("sum({text})"),
+        Some(_) => summed(text),
         None => text.to_string(),
     };
     let mut columns = vec![format!("{} AS variant", arguments.required("variant")?)];
@@ -34,6 +35,11 @@ pub(super) fn units(
     };
     let table = arguments.relation("table")?;
     Ok(format!("SELECT {} FROM {table}{grouping}", columns.join(", ")))
+}
+
+/// The sum of a metric, which may be a boolean.
+pub(super) fn summed(metric: &str) -> String {
+    format!("sum(\"{METRIC}\"({metric}))")
 }
 
 /// The start of the call that compares every arm with control in a metric.

@@ -409,6 +409,17 @@ impl<D: Distance> TwoSample for Bins<D> {
         rows.iter().map(side).collect()
     }
 
+    fn check_summed(reference: &Sampled, current: &Sampled) -> EngineResult<()> {
+        let (bins, given) = (reference.counts.len(), current.counts.len());
+        // An array that is NULL or empty is a side without rows.
+        if bins == given || bins == 0 || given == 0 {
+            return Ok(());
+        }
+        let allowed = format!("of the same bins: {bins} in the reference");
+        let given = format!("{given} in the current ones");
+        Err(Error::InvalidArgument { name: "counts", allowed, given }.into())
+    }
+
     fn finish(pair: &Pair<'_, Self>, options: &Self::Options, output: &mut Output) {
         let binned = options.bin([pair.control, pair.treatment]);
         let [reference, current] = &binned.all;
