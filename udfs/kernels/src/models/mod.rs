@@ -2,11 +2,12 @@
 //! users took.
 
 pub mod als;
+pub mod dcn;
 pub mod gbdt;
 pub mod linear;
 pub mod link;
-pub(crate) mod parallel;
 mod nets;
+pub(crate) mod parallel;
 mod ragged;
 pub mod ranking_eval;
 mod refused;
