@@ -13,7 +13,7 @@ pub fn next(state: &mut u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// Columns of two numbers, two categories (of 2 and of 5 codes) and a number that says nothing.
+/// Columns of two numbers, two categories (of 2 and of 4 codes) and a number that says nothing.
 pub struct Made {
     pub columns: [Vec<f64>; 5],
     pub labels: Vec<f64>,
@@ -37,7 +37,7 @@ impl Made {
         for _ in 0..rows {
             let mut even = || (next(&mut seed) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
             let (a, b, rest, noise) = (even(), even(), even(), even());
-            let (c, d) = (next(&mut seed) % 2, next(&mut seed) % 5);
+            let (c, d) = (next(&mut seed) % 2, next(&mut seed) % 4);
             let is = match rule {
                 Rule::Sides => a * b > 0.0,
                 Rule::Codes => c == d % 2,
