@@ -2,8 +2,8 @@
 
     python benches/peers/gbdt.py [threads] [sets]           1 all
 
-    GBDT_BINARY   the release example: cargo build --release -p kernels --example gbdt
-    GBDT_DATA     the folder of the parquet files; a set whose file is not there is skipped
+    TABULAR_BINARY   the release example: cargo build --release -p kernels --example tabular
+    TABULAR_DATA     the folder of the parquet files; a set whose file is not there is skipped
 
 Needs lightgbm, pandas, pyarrow and scikit-learn beside `requirements.txt`.
 
@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 
-BINARY = os.environ.get("GBDT_BINARY", "target/release/examples/gbdt")
-DATA = os.environ.get("GBDT_DATA", "../shared/data")
+BINARY = os.environ.get("TABULAR_BINARY", "target/release/examples/tabular")
+DATA = os.environ.get("TABULAR_DATA", "../shared/data")
 
 
 def lending():
@@ -134,7 +134,7 @@ def compare(name, table, label, objective, options, threads):
     values, label = values[order], label[order]
     options = {"num_iterations": 100, "num_leaves": 31, "learning_rate": 0.1, **options}
     with tempfile.TemporaryDirectory() as folder:
-        ours = Ours(folder, values, label, kinds, training, objective, options, sizes, threads)
+        ours = Ours("gbdt", folder, (values, label, kinds, training), objective, options, threads, sizes)
         peer = Peer(values, label, kinds, training, objective, options, sizes, threads)
         for _ in range(2):
             ours.train()
@@ -186,7 +186,8 @@ def quality(objective, label, predicted, group):
 
 
 class Ours:
-    def __init__(self, folder, values, label, kinds, training, objective, options, sizes, threads):
+    def __init__(self, model, folder, rows, objective, options, threads, sizes=None):
+        values, label, kinds, training = rows
         path = lambda name: os.path.join(folder, name)
         values.T.astype("<f8").tofile(path("values"))
         label.astype("<f8").tofile(path("labels"))
@@ -194,7 +195,7 @@ class Ours:
         if sizes is not None:
             sizes.astype("<f8").tofile(path("groups"))
             extra.append("groups=" + path("groups"))
-        self.words = [BINARY, path("values"), path("labels"), kinds, str(training), path("out"), str(threads),
+        self.words = [BINARY, model, path("values"), path("labels"), kinds, str(training), path("out"), str(threads),
                       objective, *extra]
         self.out, self.seconds, self.scored = path("out"), float("inf"), 0.0
         self.classes = int(objective.split(":")[1]) if ":" in objective else None

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use catalog::apart;
 use catalog::registry::{Told, Training};
 use datafusion::execution::memory_pool::MemoryReservation;
+use kernels::models::dcn;
 use kernels::models::gbdt::{self, Objective, Parameters};
 use kernels::models::linear;
 use kernels::models::trees::{self, Scorer};
+use kernels::simd::level::Level;
 
 use super::features::Columns;
 use super::library::Tabular;
@@ -22,6 +24,7 @@ pub(super) enum Learner {
     Linear(linear::Options),
     Logistic(linear::Options),
     Trees { objective: Option<&'static str>, parameters: Box<Parameters> },
+    Dcn { objective: Option<&'static str>, options: Box<dcn::Options> },
 }
 
 /// A part of the rows as numbers.
@@ -61,7 +64,11 @@ impl Learner {
 
     /// Whether rows held out stop it early.
     pub fn stops(&self) -> bool {
-        matches!(self, Self::Trees { parameters, .. } if parameters.early_stopping_rounds > 0)
+        match self {
+            Self::Linear(_) | Self::Logistic(_) => false,
+            Self::Trees { parameters, .. } => parameters.early_stopping_rounds > 0,
+            Self::Dcn { options, .. } => options.early_stop,
+        }
     }
 }
 
@@ -94,6 +101,20 @@ impl Fitting<'_> {
                 self.memory.try_grow(bytes)?;
                 let parts = (Arc::clone(training), Arc::clone(validation));
                 let fitted = self.trees(parameters, parts).await;
+                self.memory.shrink(bytes);
+                fitted
+            }
+            Learner::Dcn { options, .. } => {
+                let objective = match self.target {
+                    Target::Number => dcn::Objective::Regression,
+                    Target::Classes { .. } => dcn::Objective::Binary,
+                };
+                let options = dcn::Options { objective, ..options.as_ref().clone() };
+                let held = validation.labels.len();
+                let bytes = dcn::memory_bytes(&training.rows(&training.features()), held, &options);
+                self.memory.try_grow(bytes)?;
+                let parts = (Arc::clone(training), Arc::clone(validation));
+                let fitted = self.dcn(options, parts).await;
                 self.memory.shrink(bytes);
                 fitted
             }
@@ -155,6 +176,31 @@ impl Fitting<'_> {
         let scorer = Scorer::new(trained.forest).map_err(unsound)?;
         Ok(Fitted { form: Form::Trees, weights, model: Tabular::Trees(scorer), told })
     }
+
+    async fn dcn(
+        &self,
+        options: dcn::Options,
+        (training, validation): (Arc<Part>, Arc<Part>),
+    ) -> Result<Fitted> {
+        let (threads, watched) = (self.threads, Arc::clone(self.watched));
+        let trained = apart(move |stopped| {
+            let watch = |at: dcn::Progress| {
+                let (done, total, loss) = (at.epoch as u64, at.epochs as u64, at.loss);
+                let loss = loss.map(f64::from);
+                go_on(&watched, Told { phase: "training", done, total, loss }, stopped)
+            };
+            let work = dcn::Work { level: Level::best(), threads, watch: &watch };
+            let features = [&training, &validation].map(|part| part.features());
+            let held = (!validation.labels.is_empty()).then(|| validation.rows(&features[1]));
+            dcn::train(&options, &training.rows(&features[0]), held.as_ref(), &work)
+        });
+        let trained = trained.await?.map_err(|error| refused(&error, self.names))?;
+        let (best, all) = (trained.epochs, trained.losses.len());
+        let stopped = !trained.held.is_empty();
+        let told = stopped.then(|| format!("the weights of epoch {best} of {all} are kept"));
+        let (weights, model) = (trained.model.to_bytes(), Tabular::Dcn(Box::new(trained.model)));
+        Ok(Fitted { form: Form::Dcn, weights, model, told })
+    }
 }
 
 impl Fitted {
@@ -166,6 +212,10 @@ impl Fitted {
 }
 
 impl Part {
+    fn rows<'a>(&'a self, features: &'a [dcn::Feature<'a>]) -> dcn::Rows<'a> {
+        dcn::Rows { features, labels: &self.labels, weights: self.weights.as_deref() }
+    }
+
     fn features(&self) -> Vec<gbdt::Feature<'_>> {
         let columns = self.columns.values.iter().zip(&self.columns.categorical);
         columns
@@ -195,7 +245,7 @@ fn chosen(objective: Option<&str>, target: &Target) -> Objective {
 }
 
 /// A kernel's refusal in SQL's words.
-fn refused(error: &gbdt::Error, names: &[String]) -> Error {
+pub(super) fn refused(error: &gbdt::Error, names: &[String]) -> Error {
     use gbdt::Error as Refused;
     let name = |feature: &usize| names.get(*feature).map_or("", String::as_str);
     match error {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use catalog::Lake;
 use catalog::registry::damaged;
+use kernels::models::dcn;
 use kernels::models::linear::Linear;
 use kernels::models::link::Link;
 use kernels::models::trees::{self, Forest, Scorer};
 use kernels::models::{als, two_tower};
+use kernels::simd::level::Level;
 
 use super::Version;
 use super::features::{Encoder, Feature, Kind, Layout};
@@ -41,6 +43,7 @@ pub(super) enum Engine {
 pub(super) enum Tabular {
     Linear(Linear),
     Trees(Scorer),
+    Dcn(Box<dcn::Model>),
 }
 
 #[derive(Debug)]
@@ -55,11 +58,13 @@ impl Tabular {
         let outputs = match self {
             Self::Linear(model) => model.outputs(),
             Self::Trees(scorer) => scorer.forest().outputs(),
+            Self::Dcn(_) => 1,
         };
         let mut out = vec![0.0; rows * outputs];
         match self {
             Self::Linear(model) => model.predict(columns, &mut out)?,
             Self::Trees(scorer) => scorer.predict(columns, &mut out)?,
+            Self::Dcn(model) => model.predict(Level::best(), columns, &mut out)?,
         }
         match (target.outputs(), outputs) {
             // Trained elsewhere on two classes as on several: the second is the positive one.
@@ -146,6 +151,10 @@ fn tabular(form: Form, weights: &[u8]) -> Result<Tabular> {
         Form::Trees => scorer(trees::read_own(text(weights)?)),
         Form::LightGbm => scorer(trees::read_lightgbm(text(weights)?)),
         Form::XgBoost => scorer(trees::read_xgboost(text(weights)?)),
+        Form::Dcn => {
+            let model = dcn::Model::from_bytes(weights).map(|model| Tabular::Dcn(Box::new(model)));
+            model.ok_or_else(|| Error::new("22000", "they are corrupted"))
+        }
         Form::TwoTower | Form::Als => Err(Error::new("22000", "they are of another kind")),
     }
 }

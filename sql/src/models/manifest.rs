@@ -40,6 +40,7 @@ pub(super) enum Form {
     Trees,
     LightGbm,
     XgBoost,
+    Dcn,
     TwoTower,
     Als,
 }

@@ -87,6 +87,11 @@ impl Given {
         }
     }
 
+    /// A number as kernels of single precision take it.
+    pub fn single(&mut self, name: &'static str, default: f32) -> Result<f32> {
+        self.number(name, f64::from(default)).map(|number| number as f32)
+    }
+
     pub fn whole(&mut self, name: &'static str, default: usize) -> Result<usize> {
         match self.take(name) {
             None => Ok(default),
@@ -117,6 +122,22 @@ impl Given {
         };
         let numbers: Option<Vec<f64>> = items.iter().map(number).collect();
         numbers.ok_or_else(|| wrong(name, value, "an array of numbers"))
+    }
+
+    /// Widths of hidden layers.
+    pub fn widths(&mut self, name: &'static str, default: &[usize]) -> Result<Vec<usize>> {
+        if !self.has(name) {
+            self.known.insert(name);
+            return Ok(default.to_vec());
+        }
+        let width = |width: f64| match width >= 1.0 && width.fract() == 0.0 {
+            true => Ok(width as usize),
+            false => Err(Error::new(
+                "22023",
+                format!("option \"{name}\" must hold whole numbers of at least 1, not {width}"),
+            )),
+        };
+        self.numbers(name)?.into_iter().map(width).collect()
     }
 
     /// A part from 0 to under 1.

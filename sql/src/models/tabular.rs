@@ -1,4 +1,4 @@
-//! Models of rows with a label: linear, logistic, boosted trees.
+//! Models of rows with a label: linear, logistic, boosted trees, deep and cross networks.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,12 +10,13 @@ use catalog::registry::Training;
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Field;
 use datafusion::execution::memory_pool::MemoryReservation;
+use kernels::models::dcn;
 use kernels::models::gbdt::{Objective, Parameters};
 use kernels::models::linear;
 
 use super::data::{Rows, column, kept};
 use super::features::{Encoder, Feature, Layout, numbers};
-use super::fit::{Fitted, Fitting, Learner, Part};
+use super::fit::{Fitted, Fitting, Learner, Part, refused};
 use super::manifest::{Body, Manifest};
 use super::measure::metrics;
 use super::options::Given;
@@ -86,6 +87,10 @@ impl Options {
         let learner = match kind {
             "linear" => Learner::Linear(linear_options(linear::Family::Regression, given)?),
             "logistic" => Learner::Logistic(linear_options(linear::Family::Binary, given)?),
+            "dcn" => Learner::Dcn {
+                objective: given.one_of("objective", &OBJECTIVES[..2])?,
+                options: Box::new(dcn_options(given)?),
+            },
             _ => Learner::Trees {
                 objective: given.one_of("objective", &OBJECTIVES)?,
                 parameters: Box::new(parameters(given)?),
@@ -129,6 +134,27 @@ fn linear_options(family: linear::Family, given: &mut Given) -> Result<linear::O
         tolerance: given.number("tolerance", default.tolerance)?,
         family,
     })
+}
+
+fn dcn_options(given: &mut Given) -> Result<dcn::Options> {
+    // What it is for is known with the labels.
+    let d = dcn::Options::new(dcn::Objective::Binary);
+    let options = dcn::Options {
+        cross_layers: given.whole("cross_layers", d.cross_layers)?,
+        rank: given.whole("rank", d.rank)?,
+        layers: given.widths("layers", &d.layers)?,
+        dim: given.whole("dim", d.dim)?,
+        epochs: given.whole("epochs", d.epochs)?,
+        batch_size: given.whole("batch_size", d.batch_size)?,
+        learning_rate: given.single("learning_rate", d.learning_rate)?,
+        l2: given.single("l2", d.l2)?,
+        category_dropout: given.single("category_dropout", d.category_dropout)?,
+        early_stop: given.flag("early_stop", d.early_stop)?,
+        seed: given.whole("seed", 0)? as u64,
+        ..d
+    };
+    options.check().map_err(|error| refused(&error, &[]))?;
+    Ok(options)
 }
 
 fn parameters(given: &mut Given) -> Result<Parameters> {
@@ -269,7 +295,7 @@ async fn prepare(
     let transform = draft.fit(environment, lakes, &training, memory).await?;
     let features = transform.apply(environment, lakes, &parts.rows, memory).await?;
     let layout = match options.learner {
-        Learner::Trees { .. } => Layout::Codes,
+        Learner::Trees { .. } | Learner::Dcn { .. } => Layout::Codes,
         Learner::Linear(_) | Learner::Logistic(_) => Layout::Indicators,
     };
     let learned = features.schema();
@@ -302,19 +328,31 @@ fn target(learner: &Learner, field: &Field, labels: &ArrayRef, grouped: bool) ->
                     .with_hint("It names the column whose rows are ranked among themselves."))
             }
             Some("regression" | "lambdarank") => Ok(Target::Number),
-            Some("binary") => match classes()? {
-                Target::Classes { values, .. } if values.len() > 2 => {
-                    let message = format!("label \"{}\" has {} values", field.name(), values.len());
-                    Err(Error::new("22000", message)
-                        .with_hint("objective = 'multiclass' tells apart more than two."))
-                }
-                two => Ok(two),
-            },
+            Some("binary") => two_classes(
+                field,
+                classes()?,
+                "objective = 'multiclass' tells apart more than two.",
+            ),
             Some(_) => classes(),
             // Numbers are predicted as numbers, all else as classes.
             None if field.data_type().is_numeric() => Ok(Target::Number),
             None => classes(),
         },
+        Learner::Dcn { objective, .. } => match objective {
+            Some("regression") => Ok(Target::Number),
+            None if field.data_type().is_numeric() => Ok(Target::Number),
+            _ => two_classes(field, classes()?, "A gbdt or a logistic model tells apart more."),
+        },
+    }
+}
+
+fn two_classes(field: &Field, target: Target, hint: &str) -> Result<Target> {
+    match &target {
+        Target::Classes { values, .. } if values.len() > 2 => {
+            let message = format!("label \"{}\" has {} values", field.name(), values.len());
+            Err(Error::new("22000", message).with_hint(hint))
+        }
+        _ => Ok(target),
     }
 }
 

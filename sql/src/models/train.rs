@@ -16,7 +16,7 @@ use crate::parse::TransformItem;
 use crate::plan::{Environment, Lakes};
 
 /// Every type of model.
-pub(super) const KINDS: [&str; 5] = ["linear", "logistic", "gbdt", "two_tower", "als"];
+pub(super) const KINDS: [&str; 6] = ["linear", "logistic", "gbdt", "dcn", "two_tower", "als"];
 
 /// What CREATE MODEL says.
 pub(crate) struct Asked<'a> {

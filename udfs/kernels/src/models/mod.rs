@@ -2,9 +2,11 @@
 //! users took.
 
 pub mod als;
+pub mod dcn;
 pub mod gbdt;
 pub mod linear;
 pub mod link;
+mod nets;
 pub(crate) mod parallel;
 mod ragged;
 pub mod ranking_eval;
@@ -14,3 +16,4 @@ mod tensors;
 mod text;
 pub mod trees;
 pub mod two_tower;
+pub mod work;

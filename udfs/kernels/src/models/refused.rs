@@ -62,3 +62,34 @@ impl std::fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Whether there are rows, and columns of features (given by their lengths) and weights for each.
+///
+/// # Errors
+/// `NoRows`, `TooManyRows`, `NoFeatures`, `Lengths` and `Weight`.
+pub(super) fn check_rows(
+    features: impl Iterator<Item = usize>,
+    rows: usize,
+    weights: Option<&[f64]>,
+) -> Result<(), Error> {
+    if rows == 0 {
+        return Err(Error::NoRows);
+    }
+    if rows > i32::MAX as usize {
+        return Err(Error::TooManyRows);
+    }
+    let mut features = features.map(|length| ("a feature", length)).peekable();
+    if features.peek().is_none() {
+        return Err(Error::NoFeatures);
+    }
+    for (what, found) in features.chain(weights.map(|weights| ("weights", weights.len()))) {
+        if found != rows {
+            return Err(Error::Lengths { what, found, rows });
+        }
+    }
+    let bad = |weights: &[f64]| weights.iter().position(|w| !w.is_finite() || *w < 0.0);
+    match weights.and_then(bad) {
+        Some(row) => Err(Error::Weight { row }),
+        None => Ok(()),
+    }
+}

@@ -9,6 +9,7 @@ use super::grow::Grower;
 use super::quantised::Quantised;
 use super::{Error, Feature, Parameters, Part};
 use crate::ann::Random;
+use crate::models::refused::check_rows;
 use crate::models::trees::{Forest, Tree};
 
 /// How far training is.
@@ -108,30 +109,11 @@ fn check(
     training: bool,
 ) -> Result<(), Error> {
     let rows = part.labels.len();
-    if rows == 0 {
-        return Err(Error::NoRows);
-    }
-    if rows > i32::MAX as usize {
-        return Err(Error::TooManyRows);
-    }
-    if features == 0 {
-        return Err(Error::NoFeatures);
-    }
     if part.features.len() != features {
         let found = part.features.len();
         return Err(Error::Lengths { what: "features", found, rows });
     }
-    let columns = part.features.iter().map(|feature| ("a feature", feature.values().len()));
-    let weights = part.weights.map(|weights| ("weights", weights.len()));
-    for (what, found) in columns.chain(weights) {
-        if found != rows {
-            return Err(Error::Lengths { what, found, rows });
-        }
-    }
-    let bad = |weights: &[f64]| weights.iter().position(|w| !w.is_finite() || *w < 0.0);
-    if let Some(row) = part.weights.and_then(bad) {
-        return Err(Error::Weight { row });
-    }
+    check_rows(part.features.iter().map(|feature| feature.values().len()), rows, part.weights)?;
     parameters.objective.check_groups(part)?;
     parameters.objective.check_labels(part, training)
 }

@@ -7,6 +7,7 @@ use super::minimise::minimise;
 use super::squares::regression;
 use super::{Error, Family, Linear, Options};
 use crate::models::link::{Link, softmax};
+use crate::models::refused::check_rows;
 
 /// Threads to train with, and whom to tell iteration and loss; `Break` ends it with `Cancelled`.
 #[derive(Clone, Copy)]
@@ -101,26 +102,11 @@ pub fn train(
 ) -> Result<Fitted, Error> {
     options.check()?;
     let rows = labels.len();
-    if rows == 0 {
-        return Err(Error::NoRows);
-    }
-    if columns.is_empty() {
-        return Err(Error::NoFeatures);
-    }
-    let lengths = columns.iter().map(|column| ("a feature", column.len()));
-    for (what, found) in lengths.chain(weights.map(|weights| ("weights", weights.len()))) {
-        if found != rows {
-            return Err(Error::Lengths { what, found, rows });
-        }
-    }
+    check_rows(columns.iter().map(|column| column.len()), rows, weights)?;
     for (feature, column) in columns.iter().enumerate() {
         if let Some(row) = column.iter().position(|value| !value.is_finite()) {
             return Err(Error::Value { feature, row });
         }
-    }
-    let bad = |weights: &[f64]| weights.iter().position(|w| !w.is_finite() || *w < 0.0);
-    if let Some(row) = weights.and_then(bad) {
-        return Err(Error::Weight { row });
     }
     options.family.check_labels(labels)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(run.threads.max(1)).build();

@@ -5,8 +5,9 @@
 //! means included, comes from the rows that it is given: those held out leave no trace.
 
 use super::Error;
-use super::features::{Encoder, Feature, Lists, Token, spread};
+use super::features::{Encoder, Feature, Lists, spread};
 use super::options::{Options, Split};
+use crate::models::nets::Token;
 use crate::models::ragged::Ragged;
 
 /// What a model is trained on: one example a row, all columns equally long.

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::Error;
 use super::data::Schema;
-use super::features::{Encoder, Keys, Kind, Token};
-use super::layers::{Layer, Layers};
+use super::features::{Encoder, Keys, Kind};
+use super::layers::Layers;
 use super::model::{Known, Model};
-use super::rows::{Parameters, padded};
 use super::step::Net;
+use crate::models::nets::Token;
+use crate::models::nets::rows::{Parameters, padded, wide};
 use crate::models::ragged::Ragged;
 use crate::models::tensors::{File, Writer};
 
@@ -62,7 +63,7 @@ impl Model {
             }
         }
         for (tower, layers) in [("user", &self.net.user), ("item", &self.net.item)] {
-            layers.write(tower, *dim, &mut writer);
+            layers.write(tower, &mut writer);
         }
         writer.finish(&self.description())
     }
@@ -196,63 +197,4 @@ fn known(file: &File<'_>, name: &str) -> Option<Known> {
     };
     let keys = file.list(&format!("{name}.keys"))?;
     Some(Known { keys, entries: Ragged { ends, values }, histories })
-}
-
-/// Rows of `dim` floats padded to whole lanes, when there are as many as there should be.
-fn wide(rows: &[f32], dim: usize, count: usize) -> Option<Vec<f32>> {
-    if rows.len() != dim.checked_mul(count)? {
-        return None;
-    }
-    let width = padded(dim);
-    let mut all = vec![0.0; count.checked_mul(width)?];
-    for (wide, row) in all.chunks_exact_mut(width).zip(rows.chunks_exact(dim)) {
-        wide[..dim].copy_from_slice(row);
-    }
-    Some(all)
-}
-
-impl Layers {
-    fn write(&self, tower: &str, dim: usize, writer: &mut Writer) {
-        let sizes = sizes(dim, &self.widths());
-        for (place, (layer, size)) in self.0.iter().zip(sizes).enumerate() {
-            let rows = layer.weights.values.chunks_exact(layer.inputs).take(size[1]);
-            let rows = rows.flat_map(|row| &row[..size[0]]).copied();
-            writer.add(&format!("{tower}_layers.{place}.weights"), &[size[1], size[0]], rows);
-            let biases = &layer.biases.values[..size[1]];
-            writer.list(&format!("{tower}_layers.{place}.biases"), biases);
-        }
-    }
-
-    fn read(tower: &str, dim: usize, widths: &[usize], file: &File<'_>) -> Option<Self> {
-        let layers = sizes(dim, widths).into_iter().enumerate().map(|(place, size)| {
-            let weights: Vec<f32> = file.list(&format!("{tower}_layers.{place}.weights"))?;
-            let mut biases: Vec<f32> = file.list(&format!("{tower}_layers.{place}.biases"))?;
-            let (inputs, outputs) = (padded(size[0]), padded(size[1]));
-            let mut values = wide(&weights, size[0], size[1])?;
-            values.resize(inputs * outputs, 0.0);
-            if biases.len() != size[1] {
-                return None;
-            }
-            biases.resize(outputs, 0.0);
-            let weights = Parameters { values, ..Parameters::default() };
-            let biases = Parameters { values: biases, ..Parameters::default() };
-            Some(Layer { inputs, outputs, width: size[1], weights, biases })
-        });
-        layers.collect::<Option<_>>().map(Self)
-    }
-
-    /// Widths of the hidden layers.
-    fn widths(&self) -> Vec<usize> {
-        let hidden = self.0.iter().map(|layer| layer.width);
-        hidden.take(self.0.len().saturating_sub(1)).collect()
-    }
-}
-
-/// Inputs and outputs of each layer.
-fn sizes(dim: usize, widths: &[usize]) -> Vec<[usize; 2]> {
-    if widths.is_empty() {
-        return Vec::new();
-    }
-    let sizes: Vec<usize> = [dim].iter().chain(widths).chain([&dim]).copied().collect();
-    sizes.windows(2).map(|pair| [pair[0], pair[1]]).collect()
 }

@@ -1,9 +1,7 @@
 //! Features as rows of the table: which rows a value stands for, and with what coefficients.
 
 use super::Error;
-
-/// A row of the table and its coefficient.
-pub(super) type Token = (u32, f32);
+use crate::models::nets::Token;
 
 /// Lists, one after the other: row `r` holds `keys[ends[r - 1]..ends[r]]`. NULL is an empty list.
 #[derive(Debug, Clone, Copy)]

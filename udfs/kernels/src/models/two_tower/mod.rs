@@ -31,10 +31,9 @@ mod loss;
 mod model;
 mod negatives;
 mod options;
-mod rows;
 mod step;
-mod table;
 mod train;
+mod units;
 
 #[cfg(test)]
 mod tests;

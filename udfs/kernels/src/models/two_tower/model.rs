@@ -2,11 +2,13 @@
 
 use super::Error;
 use super::data::{Data, Schema};
-use super::features::{Encoder, Keys, Kind, Token, Value};
+use super::features::{Encoder, Keys, Kind, Value};
 use super::layers::Layers;
 use super::options::Options;
-use super::rows::{Combine, normalise};
 use super::step::{Net, item_tokens, weigh};
+use super::units::normalise;
+use crate::models::nets::Token;
+use crate::models::nets::rows::Combine;
 use crate::models::parallel::{cut, each, ranges};
 use crate::models::ragged::Ragged;
 use crate::simd::level::Level;

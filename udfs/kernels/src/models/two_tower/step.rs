@@ -9,13 +9,16 @@
 
 use super::batch::Batch;
 use super::data::{Data, Row, Schema};
-use super::features::{Token, spread};
+use super::features::spread;
 use super::layers::Layers;
 use super::loss::Softmax;
 use super::options::Options;
-use super::rows::{Adam, Combine, Parameters, denormalise, normalise};
-use super::table::{Shard, shards, update};
+use super::units::{denormalise, normalise};
 use crate::ann::Random;
+use crate::models::nets::layers::{Gradient, turn};
+use crate::models::nets::rows::{Adam, Combine, Parameters};
+use crate::models::nets::table::{Shard, shards, update};
+use crate::models::nets::{Token, unit};
 use crate::models::parallel::{cut, each, ranges};
 use crate::models::ragged::Ragged;
 use crate::simd::level::{LANES, Level};
@@ -172,7 +175,7 @@ impl Step {
     }
 
     /// Gradients by the sums of all rows, and by the layers of both towers.
-    pub fn backward(&mut self, given: Given<'_>, net: &Net, batch: &Batch) -> [Layered; 2] {
+    pub fn backward(&mut self, given: Given<'_>, net: &Net, batch: &Batch) -> [Vec<Gradient>; 2] {
         let (examples, columns, width) = (batch.rows.len(), batch.items.len(), net.width);
         let Given { level, threads, .. } = given;
         let (users, items) = self.units.split_at(examples * width);
@@ -195,32 +198,6 @@ impl Step {
             net.item.backward(level, threads, item_sums, item_hidden, item_gradients),
         ]
     }
-}
-
-/// Gradients of layers' weights and biases, the last layer first.
-pub(super) type Layered = Vec<(Vec<f32>, Vec<f32>)>;
-
-/// Columns `range` of a matrix of `stride` columns, as rows.
-pub(super) fn turn(all: &[f32], stride: usize, range: std::ops::Range<usize>, out: &mut Vec<f32>) {
-    let rows = all.len() / stride;
-    out.clear();
-    out.resize(rows * range.len(), 0.0);
-    // Sixteen of both at a time stay in the first cache.
-    for first in (0..rows).step_by(LANES) {
-        for left in range.clone().step_by(LANES) {
-            for row in first..(first + LANES).min(rows) {
-                let from = &all[row * stride + left..row * stride + (left + LANES).min(range.end)];
-                for (column, x) in from.iter().enumerate() {
-                    out[(left - range.start + column) * rows + row] = *x;
-                }
-            }
-        }
-    }
-}
-
-/// From 0 to under 1.
-fn unit(random: u64) -> f32 {
-    (random >> 40) as f32 / 16_777_216.0
 }
 
 /// An item: itself or, without a number, the unknown one, and its features.

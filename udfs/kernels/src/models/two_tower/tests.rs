@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use super::batch::Batch;
 use super::data::Data;
-use super::features::Token;
 use super::layers::Layers;
 use super::loss::exp;
 use super::negatives::expected;
-use super::rows::{Parameters, padded};
 use super::step::{Given, Net, Step};
 use super::{Column, Examples, Feature, Lists, LogQ, Options};
 use crate::ann::Random;
+use crate::models::nets::Token;
+use crate::models::nets::rows::{Parameters, padded};
 use crate::models::ragged::Ragged;
 use crate::simd::level::Level;
 
@@ -81,10 +81,10 @@ fn random_net(data: &Data, options: &Options, seed: u64) -> Net {
             let inputs = layer.inputs;
             // The padding stays zero.
             let used = options.layers.first().copied().unwrap_or(0).max(options.dim);
-            for row in layer.weights.values.chunks_exact_mut(inputs).take(layer.width) {
+            for row in layer.weights.values.chunks_exact_mut(inputs).take(layer.size[1]) {
                 row[..options.dim.min(used).min(inputs)].fill_with(&mut number);
             }
-            layer.biases.values[..layer.width].fill_with(&mut number);
+            layer.biases.values[..layer.size[1]].fill_with(&mut number);
         }
         layers
     };

@@ -3,14 +3,15 @@
 use super::batch::Batch;
 use super::data::{Data, Examples, Schema};
 use super::features::spread;
-use super::layers::{Layers, even};
+use super::layers::Layers;
 use super::model::Model;
 use super::negatives::hardest;
 use super::options::Options;
-use super::rows::{Adam, Parameters, padded};
 use super::step::{Given, Net, Step, item_tokens};
 use super::{Error, Progress, Work};
 use crate::ann::Random;
+use crate::models::nets::even;
+use crate::models::nets::rows::{Adam, Parameters, padded};
 use crate::models::parallel::with_threads;
 use crate::models::ragged::Ragged;
 use crate::models::ranking_eval::{Ranking, evaluate};

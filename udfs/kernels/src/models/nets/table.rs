@@ -3,7 +3,7 @@
 //! Each thread owns a range of rows. It sorts the inputs' tokens by row and sums a row's gradient
 //! in the order of the inputs, so that the bits do not depend on how rows are shared out.
 
-use super::features::Token;
+use super::Token;
 use super::rows::{Adam, Parameters, combine};
 use crate::models::parallel::{cut, each};
 use crate::models::ragged::Ragged;
@@ -12,7 +12,7 @@ use crate::simd::level::{Kernel, Level};
 
 /// A range of rows of the table, and memory to sort tokens in.
 #[derive(Debug, Default)]
-pub(super) struct Shard {
+pub(crate) struct Shard {
     first: u32,
     /// For each row of the range how many tokens, then where its tokens end; zeros between steps.
     counts: Vec<u32>,
@@ -22,7 +22,7 @@ pub(super) struct Shard {
 }
 
 /// Ranges of the table's rows with about equally many of the tokens of `inputs`.
-pub(super) fn shards(inputs: &[&Ragged<Token>], rows: usize, count: usize) -> Vec<Shard> {
+pub(crate) fn shards(inputs: &[&Ragged<Token>], rows: usize, count: usize) -> Vec<Shard> {
     let mut tokens: Vec<u32> =
         inputs.iter().flat_map(|part| part.values.iter().map(|token| token.0)).collect();
     tokens.sort_unstable();
@@ -41,7 +41,7 @@ pub(super) fn shards(inputs: &[&Ragged<Token>], rows: usize, count: usize) -> Ve
 
 /// Moves all rows that `inputs` touch against their gradients: `gradients` are those of the sums,
 /// in the order of the inputs.
-pub(super) fn update(
+pub(crate) fn update(
     level: Level,
     adam: Adam,
     (inputs, gradients): (&[&Ragged<Token>], &[f32]),

@@ -1,8 +1,6 @@
-//! What is done to rows of floats: sums of table rows, unit length, Adam.
-//!
-//! Rows are padded with zeros to whole lanes, which every operation here leaves zeros.
+//! What is done to rows of floats: sums of table rows, products, Adam.
 
-use super::features::Token;
+use super::Token;
 use crate::simd::lanes::Lanes;
 use crate::simd::level::{Kernel, LANES, Level};
 
@@ -10,13 +8,26 @@ use crate::simd::level::{Kernel, LANES, Level};
 const BLOCK: usize = 4;
 
 /// Floats of a row that holds `dim` of them.
-pub(super) fn padded(dim: usize) -> usize {
+pub(crate) fn padded(dim: usize) -> usize {
     dim.next_multiple_of(LANES)
+}
+
+/// Rows of `dim` floats padded to whole lanes, when there are `count` of them.
+pub(crate) fn wide(rows: &[f32], dim: usize, count: usize) -> Option<Vec<f32>> {
+    if rows.len() != dim.checked_mul(count)? {
+        return None;
+    }
+    let width = padded(dim);
+    let mut all = vec![0.0; count.checked_mul(width)?];
+    for (wide, row) in all.chunks_exact_mut(width).zip(rows.chunks_exact(dim)) {
+        wide[..dim].copy_from_slice(row);
+    }
+    Some(all)
 }
 
 /// `out = Σ c · rows[i]` over tokens (i, c).
 #[inline(always)]
-pub(super) fn combine<L: Lanes>(tokens: &[Token], rows: &[f32], out: &mut [f32]) {
+pub(crate) fn combine<L: Lanes>(tokens: &[Token], rows: &[f32], out: &mut [f32]) {
     let (rows, out) = (rows.as_chunks::<LANES>().0, out.as_chunks_mut::<LANES>().0);
     let width = out.len();
     let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
@@ -49,7 +60,7 @@ fn sum<L: Lanes, const N: usize>(
 }
 
 /// `combine` for each row of tokens that `ends` cut.
-pub(super) struct Combine<'a> {
+pub(crate) struct Combine<'a> {
     pub tokens: &'a [Token],
     pub ends: &'a [u64],
     pub table: &'a [f32],
@@ -72,77 +83,12 @@ impl Kernel for Combine<'_> {
 
 /// Sums of products of two rows.
 #[inline(always)]
-fn dot<L: Lanes>(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot<L: Lanes>(a: &[f32], b: &[f32]) -> f32 {
     let mut sum = L::splat(0.0);
     for (a, b) in a.as_chunks().0.iter().zip(b.as_chunks().0) {
         sum = L::load(a).multiply_add(L::load(b), sum);
     }
     sum.total()
-}
-
-/// Makes rows unit length and says how long they were; a row of zeros stays.
-pub(super) fn normalise(level: Level, width: usize, rows: &mut [f32], lengths: &mut Vec<f32>) {
-    level.run(Normalise { width, rows, lengths });
-}
-
-struct Normalise<'a> {
-    width: usize,
-    rows: &'a mut [f32],
-    lengths: &'a mut Vec<f32>,
-}
-
-impl Kernel for Normalise<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        self.lengths.clear();
-        for row in self.rows.chunks_exact_mut(self.width) {
-            // Scaled first, so that no square leaves the range of a float.
-            let greatest = row.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-            if greatest == 0.0 {
-                self.lengths.push(0.0);
-                continue;
-            }
-            row.iter_mut().for_each(|x| *x /= greatest);
-            let length = dot::<L>(row, row).sqrt();
-            row.iter_mut().for_each(|x| *x /= length);
-            self.lengths.push(length * greatest);
-        }
-    }
-}
-
-/// Turns gradients of unit rows v into those of the rows x that they were made of:
-/// (g - v ⟨v, g⟩) / |x|.
-pub(super) fn denormalise(
-    level: Level,
-    width: usize,
-    units: &[f32],
-    lengths: &[f32],
-    rows: &mut [f32],
-) {
-    level.run(Denormalise { width, units, lengths, rows });
-}
-
-struct Denormalise<'a> {
-    width: usize,
-    units: &'a [f32],
-    lengths: &'a [f32],
-    rows: &'a mut [f32],
-}
-
-impl Kernel for Denormalise<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        let units = self.units.chunks_exact(self.width).zip(self.lengths);
-        for (row, (unit, length)) in self.rows.chunks_exact_mut(self.width).zip(units) {
-            let along = dot::<L>(unit, row);
-            let share = if *length > 0.0 { 1.0 / length } else { 0.0 };
-            row.iter_mut().zip(unit).for_each(|(g, v)| *g = (*g - v * along) * share);
-        }
-    }
 }
 
 const DECAY: f32 = 0.9;
@@ -151,9 +97,10 @@ const SMALLEST: f32 = 1e-8;
 
 /// Adam (Kingma and Ba, arXiv 1412.6980) for one step: its rate with both corrections of bias.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Adam {
+pub(crate) struct Adam {
     rate: f32,
     square_share: f32,
+    l2: f32,
 }
 
 impl Adam {
@@ -165,7 +112,13 @@ impl Adam {
         Self {
             rate: (f64::from(learning_rate) / share) as f32,
             square_share: (1.0 / square_share) as f32,
+            l2: 0.0,
         }
+    }
+
+    /// The same with a penalty of l2/2 times the square of each value.
+    pub fn with_l2(self, l2: f32) -> Self {
+        Self { l2, ..self }
     }
 
     /// Moves values against their gradients.
@@ -179,6 +132,7 @@ impl Adam {
     ) {
         let moments = means.iter_mut().zip(squares);
         for ((x, g), (mean, square)) in values.iter_mut().zip(gradient).zip(moments) {
+            let g = g + self.l2 * *x;
             *mean = DECAY * *mean + (1.0 - DECAY) * g;
             *square = SQUARE_DECAY * *square + (1.0 - SQUARE_DECAY) * g * g;
             *x -= self.rate * *mean / ((*square * self.square_share).sqrt() + SMALLEST);
@@ -188,7 +142,7 @@ impl Adam {
 
 /// Values, and Adam's moments of them.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Parameters {
+pub(crate) struct Parameters {
     pub values: Vec<f32>,
     pub means: Vec<f32>,
     pub squares: Vec<f32>,
