@@ -3,6 +3,7 @@
 
 pub mod als;
 pub mod gbdt;
+pub mod held_out;
 pub mod linear;
 pub mod link;
 pub(crate) mod parallel;

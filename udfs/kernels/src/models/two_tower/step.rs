@@ -9,13 +9,14 @@
 
 use super::batch::Batch;
 use super::data::{Data, Row, Schema};
-use super::features::{Token, spread};
+use super::features::Token;
 use super::layers::Layers;
 use super::loss::Softmax;
 use super::options::Options;
 use super::rows::{Adam, Combine, Parameters, denormalise, normalise};
 use super::table::{Shard, shards, update};
 use crate::ann::Random;
+use crate::models::held_out::spread;
 use crate::models::parallel::{cut, each, ranges};
 use crate::models::ragged::Ragged;
 use crate::simd::level::{LANES, Level};

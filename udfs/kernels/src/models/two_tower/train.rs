@@ -2,7 +2,6 @@
 
 use super::batch::Batch;
 use super::data::{Data, Examples, Schema};
-use super::features::spread;
 use super::layers::{Layers, even};
 use super::model::Model;
 use super::negatives::hardest;
@@ -11,6 +10,7 @@ use super::rows::{Adam, Parameters, padded};
 use super::step::{Given, Net, Step, item_tokens};
 use super::{Error, Progress, Work};
 use crate::ann::Random;
+use crate::models::held_out::spread;
 use crate::models::parallel::with_threads;
 use crate::models::ragged::Ragged;
 use crate::models::ranking_eval::{Ranking, evaluate};
