@@ -28,6 +28,7 @@ mod manifest;
 mod measure;
 mod options;
 mod outputs;
+mod progress;
 mod reference;
 mod retrieval;
 mod retrieval_trials;
@@ -56,6 +57,7 @@ pub(crate) use evaluate::{NAME as EVALUATE, evaluate};
 pub(crate) use expand::{called, cast, expand, replace};
 pub(crate) use library::imported;
 pub(crate) use options::Given;
+pub use progress::{Stage, UnderWay};
 pub(crate) use reference::{find, undefined};
 pub(crate) use train::{Asked, Trained, train};
 
