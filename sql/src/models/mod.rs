@@ -29,6 +29,7 @@ mod measure;
 mod options;
 mod outputs;
 mod progress;
+mod rank;
 mod reference;
 mod retrieval;
 mod retrieval_trials;
@@ -58,6 +59,7 @@ pub(crate) use expand::{called, cast, expand, replace};
 pub(crate) use library::imported;
 pub(crate) use options::Given;
 pub use progress::{Stage, UnderWay};
+pub(crate) use rank::expand as rank_items;
 pub(crate) use reference::{find, undefined};
 pub(crate) use train::{Asked, Trained, train};
 
