@@ -12,6 +12,7 @@ mod identity;
 mod isolation;
 mod live;
 mod plans;
+mod progress;
 mod retry;
 mod statements;
 mod temp;
@@ -26,6 +27,7 @@ use chrono::{DateTime, Utc};
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use sql::features::Leaks;
+use sql::models::UnderWay;
 use sql::nearest::Searches;
 use sql::plan::Lakes;
 use sql::system::functions::{Connection, Seen};
@@ -42,6 +44,7 @@ use statements::Statements;
 
 pub use identity::{Login, SharedWho, Who};
 pub(crate) use plans::Planned;
+pub use progress::Progress;
 pub use statements::{Named, same_columns};
 
 /// Something the client is told beside the answer.
@@ -178,9 +181,9 @@ impl Session {
             leaks: Arc::default(),
             searches: Arc::default(),
         };
-        let (leaks, searches) = (Arc::clone(&session.leaks), Arc::clone(&session.searches));
-        session.engine.config_mut().set_extension(leaks);
-        session.engine.config_mut().set_extension(searches);
+        session.engine.config_mut().set_extension(Arc::clone(&session.leaks));
+        session.engine.config_mut().set_extension(Arc::clone(&session.searches));
+        session.engine.config_mut().set_extension(Arc::new(UnderWay::default()));
         let (settings, who) = (Arc::clone(&session.settings), Arc::clone(&session.who));
         let own = functions::of_session(&session.server, &who, &session.database, pid, &settings);
         let path = move || {

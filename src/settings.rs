@@ -117,6 +117,7 @@ const KNOWN: &[Known] = &[
         "How long VACUUM leaves files that no snapshot needs any more.",
     ),
     known("sextant.now", "", Kind::Time, "Fixed time that now() answers; empty: the clock."),
+    known("sextant.progress_interval", "2s", Kind::Duration, "Pause before a line of progress."),
     known(
         "sextant.recall",
         "",

@@ -41,7 +41,14 @@ pub(crate) struct Cache {
 pub struct Training {
     pub schema: String,
     pub model: String,
-    told: Mutex<Told>,
+    told: Mutex<(Option<Run>, Told)>,
+}
+
+/// One of the trainings of a search for options, from 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Run {
+    pub number: u64,
+    pub of: u64,
 }
 
 /// How far a training is.
@@ -59,11 +66,16 @@ pub struct Told {
 impl Training {
     /// Says how far it is.
     pub fn tell(&self, told: Told) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).1 = told;
+    }
+
+    /// Says which run of a search begins; None: there is none, or no more.
+    pub fn runs(&self, run: Option<Run>) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).0 = run;
     }
 
     /// What was said last.
-    pub fn told(&self) -> Told {
+    pub fn told(&self) -> (Option<Run>, Told) {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ pub mod error;
 mod experiments;
 pub mod features;
 pub mod functions;
-mod models;
+pub mod models;
 pub mod names;
 pub mod nearest;
 pub mod parse;

@@ -184,6 +184,7 @@ pub(crate) async fn plan_at_depth(
     let (mut statement, mut overrides) = (statement, overrides);
     Box::pin(crate::relations::expand(environment, lakes, &mut statement)).await?;
     crate::nearest::expand(environment, lakes, &mut statement)?;
+    Box::pin(crate::models::rank_items(environment, lakes, &mut statement)).await?;
     names::assign(&mut statement);
     let models = Box::pin(crate::models::expand(environment, lakes, &mut statement));
     overrides.extend(models.await?);

@@ -57,7 +57,7 @@ pub struct Connection {
     pub(super) out: BytesMut,
     pub(super) portals: HashMap<String, Portal>,
     pub(super) watch: Watch,
-    writer: WriteHalf<Box<dyn Stream>>,
+    pub(super) writer: WriteHalf<Box<dyn Stream>>,
     pub(super) messages: mpsc::Receiver<Result<Message, Error>>,
     /// The message after the one in work, if it had to be known.
     pub(super) next: Option<Result<Message, Error>>,
@@ -271,8 +271,7 @@ impl Connection {
         prepared: &Prepared,
         deadline: Option<tokio::time::Instant>,
     ) -> Result<Option<String>, Halt> {
-        let Self { session, watch, .. } = self;
-        let outcome = watch.over(deadline, session.execute(prepared, vec![])).await?;
+        let outcome = self.run_statement(prepared, vec![], deadline).await?;
         self.notices();
         match outcome {
             Outcome::Empty => Ok(None),

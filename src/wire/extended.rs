@@ -272,9 +272,7 @@ impl Connection {
         if prepared.changes() && !self.sync_follows().await? {
             self.session.more_follows();
         }
-        let Self { session, watch, .. } = self;
-        let work = session.execute(prepared, portal.parameters.clone());
-        let outcome = watch.over(deadline, work).await?;
+        let outcome = self.run_statement(prepared, portal.parameters.clone(), deadline).await?;
         self.notices();
         let tag = match outcome {
             Outcome::Empty => None,

@@ -20,6 +20,7 @@ mod extended;
 mod message;
 mod number;
 pub(crate) mod output;
+mod progress;
 mod reply;
 mod rows;
 mod sasl;

@@ -224,6 +224,55 @@ def test_a_killed_training_leaves_nothing(server, tmp_path):
             connection.execute("select predict('long', a => 1, b => 1)")
 
 
+def heard(server, statement, *settings, **how):
+    """What a client is told of a statement, each with the seconds to its end."""
+    lines = []
+    with server.connect() as connection:
+        for setting in settings:
+            connection.execute(setting)
+        connection.add_notice_handler(
+            lambda notice: lines.append((time.monotonic(), notice.message_primary))
+        )
+        connection.execute(statement, **how)
+        end = time.monotonic()
+    return [(end - at, line) for at, line in lines]
+
+
+TRAIN = "select train('told', 'select i % 97 as a, i % 89 as b, (i * 7919) % 101 as y from generate_series(1, 20000) s(i)', options => '{\"model_type\": \"gbdt\", \"label\": \"y\", \"num_iterations\": 300}')"
+SEARCH = """create or replace model told options (model_type = 'als', user_key = 'u', item_key = 'i',
+    sweeps = 40, dim = candidates(32, 48)) as select x % 500 as u, (x * 7919) % 1009 as i
+    from generate_series(1, 20000) s(x)"""
+
+
+@pytest.mark.parametrize("how", [{}, {"prepare": True}])
+def test_who_waits_for_a_training_hears_how_far_it_is(server, how):
+    """Pauses are made short here, so that nobody needs to wait: each is twice the one before."""
+    *progress, (_, last) = heard(server, TRAIN, "set sextant.progress_interval = '1ms'", **how)
+    assert last.startswith('model "told" version 1, ')
+    assert progress and len(progress) < 20
+    lines = [line for _, line in progress]
+    assert all(line.startswith('model "told": ') for line in lines)
+    done = [int(line.split(" of 300")[0].split()[-1]) for line in lines if " of 300" in line]
+    assert done and done == sorted(done)
+    # Not all at once at the end.
+    assert progress[0][0] > progress[-1][0]
+    assert len(heard(server, TRAIN, "set sextant.progress_interval = 0", **how)) == 1
+
+
+def test_trials_are_told_apart(server):
+    lines = [line for _, line in heard(server, SEARCH, "set sextant.progress_interval = '1ms'")]
+    assert any("trial run 1 of 2, training, " in line for line in lines)
+    assert not any(" to go" in line for line in lines if "trial run" in line)
+
+
+def test_a_short_training_is_silent_and_so_is_who_does_not_ask(server):
+    short = """create or replace model short options (model_type = 'linear', label = 'y')
+        as select i as x, 2 * i as y from generate_series(1, 50) s(i)"""
+    assert [line.split(",")[0] for _, line in heard(server, short)] == ['model "short" version 1']
+    settings = ["set sextant.progress_interval = '1ms'", "set client_min_messages = warning"]
+    assert heard(server, SEARCH, *settings) == []
+
+
 def test_two_trainings_of_one_name_are_two_versions(server):
     create = """create or replace model m options (model_type = 'gbdt', label = 'y')
         as select i % 7 as x, i % 5 as y from generate_series(1, 5000) s(i)"""

@@ -1,8 +1,8 @@
 //! Models of retrieval on held-out pairs: the whole catalogue ranked for each user.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use catalog::{Transaction, apart};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
@@ -13,9 +13,9 @@ use kernels::vectors::{Panels, Rows, Top};
 use super::Version;
 use super::data;
 use super::evaluate::{Asked, Found, mean_of, slices, source};
+use super::interactions::keys;
 use super::library::{Engine, Opened, Retrieval};
 use super::measure::Measure;
-use super::retrieval::keys;
 use super::vectors::of_user;
 use crate::error::{Error, Result};
 use crate::functions::identifier;
@@ -23,7 +23,7 @@ use crate::parse;
 use crate::plan::{Environment, Lakes};
 
 /// Who should get what, and who had what: keys by user.
-type Pairs = BTreeMap<u64, HashSet<u64>>;
+pub(super) type Pairs = BTreeMap<u64, HashSet<u64>>;
 
 /// The lists of users that are measured together.
 struct Lists {
@@ -60,19 +60,30 @@ pub(super) async fn evaluate(
     for (slice, rows) in slices(held.num_rows(), &sliced)? {
         relevant.push((slice, pairs(held, (&user, &item), Some(&rows))?));
     }
-    let longest = measures.iter().filter_map(|measure| measure.k).max().unwrap_or(1);
-    let longest =
-        if measures.iter().any(|measure| measure.k.is_none()) { usize::MAX } else { longest };
     let (opened, samples) = (Arc::clone(opened), asked.samples);
     let found = apart(move |stopped| {
         let Engine::Retrieval { model, .. } = &opened.engine else { return Some(Vec::new()) };
-        let users = relevant.iter().flat_map(|(_, pairs)| pairs.keys().copied());
-        let users: Vec<u64> =
-            users.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
-        let lists = best(model, &users, &seen, longest, &|| !stopped.load(Ordering::Relaxed))?;
-        Some(measured(&Lists { lists, relevant }, &measures, &seen, samples))
+        ranked(model, relevant, &seen, (&measures, samples), stopped)
     });
     found.await?.ok_or_else(|| Error::new("57014", "canceling statement due to user request"))
+}
+
+/// Measures of what users of each slice should get, with intervals of so many samples; None:
+/// nobody waits any more.
+pub(super) fn ranked(
+    model: &Retrieval,
+    relevant: Vec<(Option<String>, Pairs)>,
+    seen: &Pairs,
+    (measures, samples): (&[Measure], usize),
+    stopped: &AtomicBool,
+) -> Option<Vec<Found>> {
+    let longest = measures.iter().filter_map(|measure| measure.k).max().unwrap_or(1);
+    let longest =
+        if measures.iter().any(|measure| measure.k.is_none()) { usize::MAX } else { longest };
+    let users = relevant.iter().flat_map(|(_, pairs)| pairs.keys().copied());
+    let users: Vec<u64> = users.collect::<BTreeSet<_>>().into_iter().collect();
+    let lists = best(model, &users, seen, longest, &|| !stopped.load(Ordering::Relaxed))?;
+    Some(measured(&Lists { lists, relevant }, measures, seen, samples))
 }
 
 /// Who had what: as the call says, or else the rows of the training, which are read as they were.

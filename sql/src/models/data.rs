@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use catalog::registry::{Told, Training};
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::compute::{concat_batches, filter_record_batch};
+use datafusion::arrow::array::{RecordBatch, UInt64Array};
+use datafusion::arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use datafusion::arrow::datatypes::Schema;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::execute_stream;
@@ -70,6 +70,12 @@ pub(super) fn kept(batch: &RecordBatch, keep: &[bool]) -> Result<RecordBatch> {
         return Ok(batch.clone());
     }
     filter_record_batch(batch, &keep.to_vec().into()).map_err(|error| Error::Engine(error.into()))
+}
+
+/// The rows of these numbers, in their order.
+pub(super) fn taken(batch: &RecordBatch, rows: impl Iterator<Item = u64>) -> Result<RecordBatch> {
+    let rows = UInt64Array::from_iter_values(rows);
+    take_record_batch(batch, &rows).map_err(|error| Error::Engine(error.into()))
 }
 
 /// The place of a column that an option names.

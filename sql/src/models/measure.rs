@@ -236,6 +236,21 @@ impl Yardstick {
         Ok(Self { measure, ranks })
     }
 
+    /// Of lists that come without scores.
+    ///
+    /// # Errors
+    /// 22023 for a name of none.
+    pub fn of_lists(name: &str) -> Result<Self> {
+        let mut measures = Measure::of_lists(&[name.to_owned()], &[])?;
+        let measure = measures.pop();
+        let measure = measure.ok_or_else(|| Error::new("XX000", "a metric is gone"))?;
+        Ok(Self { measure, ranks: true })
+    }
+
+    pub fn measure(&self) -> &Measure {
+        &self.measure
+    }
+
     /// Of a part; None where it says nothing.
     pub fn value(
         &self,

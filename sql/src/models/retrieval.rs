@@ -1,46 +1,45 @@
 //! Models of retrieval: two towers, and implicit matrix factorisation.
-//!
-//! Keys are integers or text. In the towers text, booleans and whole numbers are categories, other
-//! numbers are numbers, arrays are lists of categories.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::apart;
 use catalog::registry::{Told, Training};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
-use datafusion::arrow::compute::{cast, take_record_batch};
-use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
-use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use kernels::models::held_out::Split;
 use kernels::models::{als, two_tower};
 use kernels::simd::level::Level;
-use twox_hash::XxHash64;
 
-use super::data::{Rows, column, kept};
-use super::features::{numbers, texts};
-use super::manifest::{Body, Form, Manifest, Side, Taken};
+use super::data::Rows;
+use super::interactions::{Columns, Named, Values, usable};
+use super::library::Retrieval;
+use super::manifest::{Body, Form, Manifest, Side};
 use super::options::Given;
-use super::split::in_order;
+use super::retrieval_trials::{self as trials, Best, HeldOut};
 use super::train::{Trained, go_on};
-use super::transform::Draft;
+use super::transform::{Draft, Transform};
+use super::trials::Searched;
 use crate::error::{Error, Result};
 use crate::parse::TransformItem;
 use crate::plan::{Environment, Lakes};
 
 /// What a training is told.
-pub(super) struct Options {
-    user_key: String,
-    item_key: String,
-    label: Option<String>,
-    weight: Option<String>,
-    time: Option<String>,
-    history: Option<String>,
-    user_features: Vec<String>,
-    item_features: Vec<String>,
+struct Options {
+    named: Named,
     learner: Learner,
+    /// Of a search; without one only early stopping holds rows out.
+    held_out: HeldOut,
 }
 
-enum Learner {
+/// Options, and those of trials where some are searched for.
+pub(super) struct Asked {
+    options: Options,
+    searched: Option<Searched<Learner>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Learner {
     TwoTower(Box<two_tower::Options>),
     Als(als::Options),
 }
@@ -54,8 +53,21 @@ impl Learner {
     }
 }
 
+impl Asked {
+    /// # Errors
+    /// 42704 and 22023 for options, those that a trial would draw too.
+    pub fn read(kind: &'static str, given: &mut Given) -> Result<Self> {
+        let read = |given: &mut Given, searches| Options::read(kind, given, searches);
+        let (options, searched) = Searched::read(kind, given, read, |options| options.learner)?;
+        if let Some(searched) = &searched {
+            trials::yardstick(&searched.search)?;
+        }
+        Ok(Self { options, searched })
+    }
+}
+
 impl Options {
-    pub fn read(kind: &str, given: &mut Given) -> Result<Self> {
+    fn read(kind: &str, given: &mut Given, searches: bool) -> Result<Self> {
         let mut key = |name: &'static str| {
             given.text(name)?.ok_or_else(|| {
                 Error::new("22023", format!("option \"{name}\" is missing"))
@@ -68,7 +80,7 @@ impl Options {
             true => Learner::TwoTower(Box::new(two_tower_options(given)?)),
             false => Learner::Als(als_options(given)?),
         };
-        let mut options = Self {
+        let mut named = Named {
             user_key,
             item_key,
             label: given.text("label")?,
@@ -77,23 +89,34 @@ impl Options {
             history: None,
             user_features: Vec::new(),
             item_features: Vec::new(),
-            learner,
         };
-        if two_tower {
-            options.time = given.text("time")?;
-            options.history = given.text("history")?;
-            options.user_features = given.texts("user_features")?;
-            options.item_features = given.texts("item_features")?;
+        if two_tower || searches {
+            named.time = given.text("time")?;
         }
-        Ok(options)
+        if two_tower {
+            named.history = given.text("history")?;
+            named.user_features = given.texts("user_features")?;
+            named.item_features = given.texts("item_features")?;
+        }
+        let mut held_out = HeldOut::default();
+        if searches {
+            held_out.split = split(given)?;
+            held_out.test = given.share("test_fraction", held_out.test)?;
+            held_out.validation = given.share("validation_fraction", held_out.validation)?;
+            held_out.seed = given.whole("seed", SEED)? as u64;
+        }
+        Ok(Self { named, learner, held_out })
     }
+}
 
-    /// Columns that are no features.
-    fn others(&self) -> Vec<String> {
-        let named = [&self.label, &self.weight, &self.time, &self.history];
-        let keys = [self.user_key.clone(), self.item_key.clone()];
-        named.into_iter().flatten().cloned().chain(keys).collect()
-    }
+/// Where none is given.
+const SEED: usize = 42;
+
+fn split(given: &mut Given) -> Result<Split> {
+    Ok(match given.one_of("split", &["last", "random"])? {
+        Some("random") => Split::Random,
+        _ => Split::Last,
+    })
 }
 
 fn two_tower_options(given: &mut Given) -> Result<two_tower::Options> {
@@ -113,16 +136,13 @@ fn two_tower_options(given: &mut Given) -> Result<two_tower::Options> {
         layers: layers.collect(),
         negatives: given.whole("negatives", d.negatives)?,
         hard_negatives: given.whole("hard_negatives", d.hard_negatives)?,
-        split: match given.one_of("split", &["last", "random"])? {
-            Some("random") => two_tower::Split::Random,
-            _ => two_tower::Split::Last,
-        },
+        split: split(given)?,
         test_fraction: given.share("test_fraction", d.test_fraction)?,
         early_stop: given.flag("early_stop", d.early_stop)?,
         history_limit: given.whole("history_limit", d.history_limit)?,
         history_dropout: given.number("history_dropout", 0.2)? as f32,
         id_dropout: given.number("id_dropout", 0.02)? as f32,
-        seed: given.whole("seed", 42)? as u64,
+        seed: given.whole("seed", SEED)? as u64,
     };
     options.check().map_err(|error| refused(&error))?;
     Ok(options)
@@ -135,7 +155,7 @@ fn als_options(given: &mut Given) -> Result<als::Options> {
         regularisation: given.number("regularisation", d.regularisation)?,
         unobserved_weight: given.number("unobserved_weight", d.unobserved_weight)?,
         sweeps: given.whole("sweeps", d.sweeps)?,
-        seed: given.whole("seed", 42)? as u64,
+        seed: given.whole("seed", SEED)? as u64,
     };
     options.check().map_err(|error| refused(&error))?;
     Ok(options)
@@ -146,318 +166,148 @@ pub(super) fn refused(error: &two_tower::Error) -> Error {
     Error::new(error.sqlstate(), error.to_string())
 }
 
-/// A column as a tower takes it.
-enum Values {
-    Category(Vec<Option<u64>>),
-    Number(Vec<f32>),
-    List { ends: Vec<usize>, keys: Vec<u64> },
-}
-
-/// All columns of a training, in the order of the rows.
-struct Columns {
-    users: Vec<u64>,
-    items: Vec<u64>,
-    times: Option<Vec<i64>>,
-    weights: Option<Vec<f32>>,
-    history: Option<Values>,
-    user: Vec<(String, Values)>,
-    item: Vec<(String, Values)>,
-}
-
 pub(super) async fn train(
     environment: &Environment,
     lakes: &Lakes,
-    (items, options, training): (Option<&[TransformItem]>, Options, Arc<Training>),
+    (items, asked, watched): (Option<&[TransformItem]>, Asked, Arc<Training>),
     (rows, ordered): (Rows, bool),
 ) -> Result<Trained> {
-    let Rows { batch, memory } = rows;
+    // The rows' memory is held until all is done.
+    let Rows { batch, memory: _held } = rows;
+    let Asked { options: Options { named, learner, held_out }, searched } = asked;
     let mut told = Vec::new();
-    let batch = usable(&options, (&batch, ordered), &mut told)?;
-    let draft = Draft::new(items, &batch.schema(), &options.others())?;
-    let draft = draft.only(&[&options.user_features[..], &options.item_features[..]].concat())?;
-    let transform = draft.fit(environment, lakes, &batch, &memory).await?;
-    let features = match transform.names().is_empty() {
-        true => None,
-        false => Some(transform.apply(environment, lakes, &batch, &memory).await?),
+    let batch = usable(&named, (&batch, ordered), &mut told)?;
+    let draft = Draft::new(items, &batch.schema(), &named.others())?.only(&named.features())?;
+    let teaching = Teaching { environment, lakes, draft, named: &named, watched };
+    let best = match searched {
+        None => Best::from(learner),
+        Some(searched) => trials::best(&teaching, &batch, &held_out, searched, &mut told).await?,
     };
-    let columns = Columns::read(&options, &batch, features.as_ref())?;
-    let key_type = |key: &str| match batch.column_by_name(key).map(|column| column.data_type()) {
+    let lesson = teaching.lesson(&batch).await?;
+    let columns = &lesson.columns;
+    let side = |key: &String, features: &[(String, Values)]| Side {
+        key: key.clone(),
+        key_type: key_type(&batch, key),
+        features: features.iter().map(|(name, values)| (name.clone(), values.taken())).collect(),
+    };
+    let user = side(&named.user_key, &columns.user);
+    let item = side(&named.item_key, &columns.item);
+    let rows = columns.picks.users.len() as u64;
+    let Learned { model, metrics, epochs } = teaching.learn(&best.learner, &lesson).await?;
+    told.extend(epochs.map(|epochs| format!("trained for {epochs} epochs")));
+    let Best { learner, chosen, trials, tested } = best;
+    let (test_rows, metrics) = tested.unwrap_or((0, metrics));
+    let (form, weights) = match model {
+        Retrieval::TwoTower(model) => (Form::TwoTower, model.to_bytes()),
+        Retrieval::Als(model) => (Form::Als, model.to_bytes()),
+    };
+    let body = Body::Retrieval { form, user, item, history: named.history.clone() };
+    let manifest = Manifest::new(lesson.transform.stored, body, &weights, Vec::new());
+    let kind = learner.kind();
+    Ok(Trained { manifest, weights, kind, rows, test_rows, metrics, told, chosen, trials })
+}
+
+fn key_type(batch: &RecordBatch, key: &str) -> String {
+    match batch.column_by_name(key).map(|column| column.data_type()) {
         Some(of) if of.is_integer() => "bigint".to_owned(),
         _ => "text".to_owned(),
-    };
-    let side = |key: &str, named: &[(String, Values)]| Side {
-        key: key.to_owned(),
-        key_type: key_type(key),
-        features: named.iter().map(|(name, values)| (name.clone(), values.taken())).collect(),
-    };
-    let user = side(&options.user_key, &columns.user);
-    let item = side(&options.item_key, &columns.item);
-    let rows = columns.users.len() as u64;
-    let threads = environment.engine.config().target_partitions();
-    let kind = options.learner.kind();
-    let Learned { form, weights, metrics, epochs } =
-        learn(options.learner, columns, threads, (&memory, training)).await?;
-    told.extend(epochs.map(|epochs| format!("trained for {epochs} epochs")));
-    let body = Body::Retrieval { form, user, item, history: options.history };
-    let manifest = Manifest::new(transform.stored, body, &weights, Vec::new());
-    let (chosen, trials) = (BTreeMap::new(), Vec::new());
-    Ok(Trained { manifest, weights, kind, rows, test_rows: 0, metrics, told, chosen, trials })
+    }
+}
+
+/// What every training of a statement has.
+pub(super) struct Teaching<'a> {
+    environment: &'a Environment,
+    lakes: &'a Lakes,
+    draft: Draft,
+    pub named: &'a Named,
+    pub watched: Arc<Training>,
+}
+
+/// Rows to learn from. Their transform has learned from them and no others.
+pub(super) struct Lesson {
+    transform: Transform,
+    columns: Arc<Columns>,
+    memory: MemoryReservation,
 }
 
 /// What came of a training.
-struct Learned {
-    form: Form,
-    weights: Vec<u8>,
+pub(super) struct Learned {
+    pub model: Retrieval,
+    /// On what early stopping has held out, before the last training on all rows.
     metrics: BTreeMap<String, f64>,
     epochs: Option<usize>,
 }
 
-async fn learn(
-    learner: Learner,
-    columns: Columns,
-    threads: usize,
-    (memory, training): (&MemoryReservation, Arc<Training>),
-) -> Result<Learned> {
-    let told = |progress: two_tower::Progress| Told {
+impl Teaching<'_> {
+    /// Memory for what is dropped before the training ends.
+    pub fn memory(&self) -> MemoryReservation {
+        let pool = &self.environment.engine.runtime_env().memory_pool;
+        MemoryConsumer::new("CreateModel").register(pool)
+    }
+
+    pub async fn lesson(&self, rows: &RecordBatch) -> Result<Lesson> {
+        let (environment, lakes, memory) = (self.environment, self.lakes, self.memory());
+        memory.try_grow(rows.get_array_memory_size())?;
+        let transform = self.draft.clone().fit(environment, lakes, rows, &memory).await?;
+        let features = match transform.names().is_empty() {
+            true => None,
+            false => Some(transform.apply(environment, lakes, rows, &memory).await?),
+        };
+        let columns = Arc::new(Columns::read(self.named, rows, features.as_ref())?);
+        Ok(Lesson { transform, columns, memory })
+    }
+
+    pub async fn learn(&self, learner: &Learner, lesson: &Lesson) -> Result<Learned> {
+        let threads = self.environment.engine.config().target_partitions();
+        let columns = &lesson.columns;
+        let bytes = match learner {
+            Learner::TwoTower(of) => columns.with(|rows| two_tower::memory_bytes(rows, of)),
+            Learner::Als(of) => columns.interactions(|rows| als::memory_bytes(rows, of, threads)),
+        };
+        lesson.memory.try_grow(bytes)?;
+        let (watched, columns) = (Arc::clone(&self.watched), Arc::clone(columns));
+        let learner = learner.clone();
+        let learned = apart(move |stopped| -> Result<Learned, two_tower::Error> {
+            let watch = |progress| go_on(&watched, told(progress), stopped);
+            let level = Level::best();
+            match &learner {
+                Learner::TwoTower(of) => {
+                    let work = two_tower::Work { level, threads, watch: &watch };
+                    let trained = columns.with(|rows| two_tower::train(rows, of, &work))?;
+                    Ok(Learned::towers(trained))
+                }
+                Learner::Als(of) => {
+                    let work = als::Work { level, threads, watch: &watch };
+                    let model = columns.interactions(|rows| als::train(rows, of, &work))?;
+                    let (model, metrics) = (Retrieval::Als(model), BTreeMap::new());
+                    Ok(Learned { model, metrics, epochs: None })
+                }
+            }
+        });
+        let learned = learned.await;
+        lesson.memory.shrink(bytes);
+        learned?.map_err(|error| refused(&error))
+    }
+}
+
+impl Learned {
+    fn towers(trained: two_tower::Training) -> Self {
+        let best = trained.epochs.checked_sub(1).and_then(|at| trained.held.get(at));
+        let of = |best: &two_tower::Held| {
+            [("recall@100", best.recall_at_100), ("ndcg@100", best.ndcg_at_100)]
+        };
+        let metrics = best.map(of).into_iter().flatten();
+        let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).collect();
+        let model = Retrieval::TwoTower(Box::new(trained.model));
+        Self { model, metrics, epochs: Some(trained.epochs) }
+    }
+}
+
+fn told(progress: two_tower::Progress) -> Told {
+    Told {
         phase: if progress.held_out { "training, rows held out" } else { "training" },
         done: progress.epoch as u64,
         total: progress.epochs as u64,
         loss: progress.loss.map(f64::from),
-    };
-    match learner {
-        Learner::TwoTower(of) => {
-            memory.try_grow(columns.with(|examples| two_tower::memory_bytes(examples, &of)))?;
-            let trained = apart(move |stopped| {
-                let watch = |progress| go_on(&training, told(progress), stopped);
-                let work = two_tower::Work { level: Level::best(), threads, watch: &watch };
-                columns.with(|examples| two_tower::train(examples, &of, &work))
-            });
-            let trained = trained.await?.map_err(|error| refused(&error))?;
-            // Of the last of each user, before the last training on all rows.
-            let best = trained.epochs.checked_sub(1).and_then(|at| trained.held.get(at));
-            let of = |best: &two_tower::Held| {
-                [("recall@100", best.recall_at_100), ("ndcg@100", best.ndcg_at_100)]
-            };
-            let metrics = best.map(of).into_iter().flatten();
-            let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).collect();
-            let (epochs, weights) = (Some(trained.epochs), trained.model.to_bytes());
-            Ok(Learned { form: Form::TwoTower, weights, metrics, epochs })
-        }
-        Learner::Als(of) => {
-            let bytes = columns.interactions(|rows| als::memory_bytes(rows, &of, threads));
-            memory.try_grow(bytes)?;
-            let trained = apart(move |stopped| {
-                let watch = |progress| go_on(&training, told(progress), stopped);
-                let work = als::Work { level: Level::best(), threads, watch: &watch };
-                columns.interactions(|rows| als::train(rows, &of, &work))
-            });
-            let model = trained.await?.map_err(|error| refused(&error))?;
-            let (weights, metrics) = (model.to_bytes(), BTreeMap::new());
-            Ok(Learned { form: Form::Als, weights, metrics, epochs: None })
-        }
-    }
-}
-
-/// Rows with both keys, by time; in the query's order if there is one, or else in their own.
-fn usable(
-    options: &Options,
-    (batch, ordered): (&RecordBatch, bool),
-    told: &mut Vec<String>,
-) -> Result<RecordBatch> {
-    let user = column(batch, "user_key", &options.user_key)?;
-    let item = column(batch, "item_key", &options.item_key)?;
-    let has = |row: usize| batch.column(user).is_valid(row) && batch.column(item).is_valid(row);
-    let keep: Vec<bool> = (0..batch.num_rows()).map(has).collect();
-    let lacking = keep.iter().filter(|keep| !**keep).count();
-    if lacking > 0 {
-        told.push(format!("{lacking} rows without a key were left out"));
-    }
-    let batch = kept(batch, &keep)?;
-    let batch = if ordered { batch } else { in_order(&batch, 0)? };
-    let Some(time) = &options.time else { return Ok(batch) };
-    let times = times(batch.column(column(&batch, "time", time)?))?;
-    let mut order: Vec<usize> = (0..times.len()).collect();
-    // Equal times stay as they are.
-    order.sort_by_key(|row| times[*row]);
-    let order = UInt64Array::from_iter_values(order.into_iter().map(|row| row as u64));
-    take_record_batch(&batch, &order).map_err(|error| Error::Engine(error.into()))
-}
-
-impl Columns {
-    fn read(
-        options: &Options,
-        batch: &RecordBatch,
-        features: Option<&RecordBatch>,
-    ) -> Result<Self> {
-        let key = |option: &str, name: &str| -> Result<Vec<u64>> {
-            let column = column(batch, option, name)?;
-            let keys = keys(name, batch.column(column))?;
-            Ok(keys.into_iter().map(Option::unwrap_or_default).collect())
-        };
-        let named = |option: &str, name: &Option<String>| -> Result<Option<&ArrayRef>> {
-            let Some(name) = name else { return Ok(None) };
-            Ok(Some(batch.column(column(batch, option, name)?)))
-        };
-        let side = |names: &[String]| -> Result<Vec<(String, Values)>> {
-            let of = |name: &String| {
-                let found = features.and_then(|features| features.column_by_name(name));
-                let found = found.ok_or_else(|| {
-                    Error::new("42703", format!("feature \"{name}\" does not exist"))
-                })?;
-                Ok((name.clone(), values(name, found)?))
-            };
-            names.iter().map(of).collect()
-        };
-        let history = match (&options.history, named("history", &options.history)?) {
-            (Some(name), Some(column)) => match values(name, column)? {
-                list @ Values::List { .. } => Some(list),
-                _ => {
-                    let message = format!("history \"{name}\" is no array of keys");
-                    return Err(Error::new("42804", message));
-                }
-            },
-            _ => None,
-        };
-        Ok(Self {
-            users: key("user_key", &options.user_key)?,
-            items: key("item_key", &options.item_key)?,
-            times: named("time", &options.time)?.map(times).transpose()?,
-            weights: weights(named("label", &options.label)?, named("weight", &options.weight)?)?,
-            history,
-            user: side(&options.user_features)?,
-            item: side(&options.item_features)?,
-        })
-    }
-
-    fn with<T>(&self, ask: impl FnOnce(&two_tower::Examples<'_>) -> T) -> T {
-        let (user, item) = (listed(&self.user), listed(&self.item));
-        ask(&two_tower::Examples {
-            users: &self.users,
-            items: &self.items,
-            times: self.times.as_deref(),
-            weights: self.weights.as_deref(),
-            history: self.history.as_ref().and_then(Values::lists),
-            user_features: &user,
-            item_features: &item,
-        })
-    }
-
-    fn interactions<T>(&self, ask: impl FnOnce(&als::Interactions<'_>) -> T) -> T {
-        let (users, items, weights) = (&self.users, &self.items, self.weights.as_deref());
-        ask(&als::Interactions { users, items, weights })
-    }
-}
-
-fn listed(side: &[(String, Values)]) -> Vec<two_tower::Feature<'_>> {
-    side.iter()
-        .map(|(name, values)| two_tower::Feature { name, buckets: None, column: values.column() })
-        .collect()
-}
-
-impl Values {
-    fn taken(&self) -> Taken {
-        match self {
-            Self::Category(_) => Taken::Category,
-            Self::Number(_) => Taken::Number,
-            Self::List { .. } => Taken::List,
-        }
-    }
-
-    fn lists(&self) -> Option<two_tower::Lists<'_>> {
-        match self {
-            Self::List { ends, keys } => Some(two_tower::Lists { ends, keys }),
-            Self::Category(_) | Self::Number(_) => None,
-        }
-    }
-
-    fn column(&self) -> two_tower::Column<'_> {
-        match self {
-            Self::Category(keys) => two_tower::Column::Category(keys),
-            Self::Number(values) => two_tower::Column::Number(values),
-            Self::List { ends, keys } => two_tower::Column::List(two_tower::Lists { ends, keys }),
-        }
-    }
-}
-
-/// Keys: whole numbers as they are, text by its hash.
-///
-/// # Errors
-/// 42804 for other types.
-pub(super) fn keys(name: &str, column: &ArrayRef) -> Result<Vec<Option<u64>>> {
-    let engine = |error| Error::Engine(datafusion::error::DataFusionError::from(error));
-    match column.data_type() {
-        of if of.is_integer() || *of == DataType::Boolean => {
-            let whole = cast(column, &DataType::Int64).map_err(engine)?;
-            let whole = whole.as_primitive::<Int64Type>().iter();
-            Ok(whole.map(|key| key.map(|key| key as u64)).collect())
-        }
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => {
-            let texts = texts(column)?;
-            let hash = |text: &str| XxHash64::oneshot(0, text.as_bytes());
-            Ok(texts.as_string::<i32>().iter().map(|text| text.map(hash)).collect())
-        }
-        _ => {
-            let message = format!("\"{name}\" is no key: keys are integers or text");
-            Err(Error::new("42804", message))
-        }
-    }
-}
-
-/// Numbers of a tower, NaN where NULL.
-pub(super) fn floats(column: &ArrayRef) -> Result<Vec<f32>> {
-    Ok(numbers(column)?.into_iter().map(|value| value as f32).collect())
-}
-
-/// Lists of keys, one after the other; NULL is an empty list, a NULL in a list is left out.
-pub(super) fn lists(name: &str, column: &ArrayRef) -> Result<(Vec<usize>, Vec<u64>)> {
-    let list = match column.data_type() {
-        DataType::List(_) => column.as_list::<i32>().clone(),
-        _ => return Err(Error::new("42804", format!("\"{name}\" is no array of keys"))),
-    };
-    let (mut ends, mut all) = (Vec::with_capacity(list.len()), Vec::new());
-    for row in 0..list.len() {
-        if list.is_valid(row) {
-            all.extend(keys(name, &list.value(row))?.into_iter().flatten());
-        }
-        ends.push(all.len());
-    }
-    Ok((ends, all))
-}
-
-fn values(name: &str, column: &ArrayRef) -> Result<Values> {
-    match column.data_type() {
-        of if of.is_floating() || of.is_decimal() => Ok(Values::Number(floats(column)?)),
-        DataType::List(_) => {
-            let (ends, keys) = lists(name, column)?;
-            Ok(Values::List { ends, keys })
-        }
-        _ => Ok(Values::Category(keys(name, column)?)),
-    }
-}
-
-/// Microseconds, or the numbers themselves; NULL comes first.
-fn times(column: &ArrayRef) -> Result<Vec<i64>> {
-    let engine = |error| Error::Engine(datafusion::error::DataFusionError::from(error));
-    let whole = match column.data_type() {
-        DataType::Date32 => cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)),
-        _ => Ok(column.clone()),
-    };
-    let whole = whole.and_then(|column| cast(&column, &DataType::Int64)).map_err(engine)?;
-    Ok(whole.as_primitive::<Int64Type>().iter().map(|time| time.unwrap_or(i64::MIN)).collect())
-}
-
-/// What rows count for: a label that does not hold makes a row one that was shown and not taken.
-fn weights(label: Option<&ArrayRef>, weight: Option<&ArrayRef>) -> Result<Option<Vec<f32>>> {
-    let positive = label.map(|label| {
-        Ok::<_, Error>(numbers(label)?.into_iter().map(|label| f32::from(label > 0.0)))
-    });
-    match (positive.transpose()?, weight) {
-        (None, None) => Ok(None),
-        (Some(positive), None) => Ok(Some(positive.collect())),
-        (None, Some(weight)) => Ok(Some(floats(weight)?)),
-        (Some(positive), Some(weight)) => {
-            let both = positive.zip(floats(weight)?);
-            Ok(Some(both.map(|(positive, weight)| positive * weight).collect()))
-        }
     }
 }

@@ -20,19 +20,16 @@ use super::fit::{Fitted, Fitting, Learner, Part, refused};
 use super::manifest::{Body, Manifest};
 use super::measure::metrics;
 use super::options::Given;
-use super::search::Search;
 use super::split::{By, Parts, split};
 use super::statistics::statistics;
 use super::target::{Target, labelled};
 use super::train::Trained;
 use super::transform::{Draft, Transform};
-use super::trials::{self, Searched, Tried};
+use super::trials::{self, LEAST_ROWS, Searched};
 use crate::error::{Error, Result};
 use crate::parse::TransformItem;
 use crate::plan::{Environment, Lakes};
 
-/// Rows that a trial learns from at least.
-const LEAST_ROWS: usize = 100;
 const OBJECTIVES: [&str; 4] = ["regression", "binary", "multiclass", "lambdarank"];
 
 /// What a training is told.
@@ -53,32 +50,16 @@ pub(super) struct Options {
 /// Options, and those of trials where some are searched for.
 pub(super) struct Asked {
     options: Options,
-    searched: Option<Searched>,
+    searched: Option<Searched<Learner>>,
 }
 
 impl Asked {
     /// # Errors
     /// 42704 and 22023 for options, those that a trial would draw too.
     pub fn read(kind: &'static str, given: &mut Given) -> Result<Self> {
-        let Some(search) = Search::take(given)? else {
-            let options = Options::read(kind, given, false)?;
-            given.check(kind)?;
-            return Ok(Self { options, searched: None });
-        };
-        let trial = |number| -> Result<_> {
-            let (mut own, drawn) = search.drawn(given, number);
-            let options = Options::read(kind, &mut own, true)?;
-            own.check(kind)?;
-            Ok((options, drawn))
-        };
-        // All else than the learner is the same in every trial.
-        let (options, _) = trial(0)?;
-        let tried = (0..search.trials()).map(|number| {
-            let (Options { learner, .. }, drawn) = trial(number)?;
-            Ok(Tried { drawn, learner })
-        });
-        let tried = tried.collect::<Result<_>>()?;
-        Ok(Self { options, searched: Some(Searched { search, tried }) })
+        let read = |given: &mut Given, searches| Options::read(kind, given, searches);
+        let (options, searched) = Searched::read(kind, given, read, |options| options.learner)?;
+        Ok(Self { options, searched })
     }
 }
 

@@ -87,19 +87,10 @@ pub(crate) async fn train(
     let ordered = query.order_by.is_some();
     match kind {
         "two_tower" | "als" => {
-            if let Some((name, value)) = given.searched().next() {
-                let what = format!("a search for options of models of type \"{kind}\"");
-                return Err(Error::unsupported(what)
-                    .with_detail(format!("Option \"{name}\" is {value}."))
-                    .with_hint(
-                        "Train a version with each value, and compare them by evaluate().",
-                    ));
-            }
-            let options = retrieval::Options::read(kind, &mut given)?;
-            given.check(kind)?;
+            let asked = retrieval::Asked::read(kind, &mut given)?;
             let rows = data::collect(environment, lakes, query, Some(&training)).await?;
             let rows = (rows, ordered);
-            retrieval::train(environment, lakes, (transform, options, training), rows).await
+            retrieval::train(environment, lakes, (transform, asked, training), rows).await
         }
         _ => {
             let asked = tabular::Asked::read(kind, &mut given)?;

@@ -70,6 +70,7 @@ impl std::fmt::Debug for Transform {
 }
 
 /// A call of a fitted function, taken out of its expression.
+#[derive(Clone)]
 struct Call {
     function: String,
     argument: Expr,
@@ -77,6 +78,7 @@ struct Call {
 }
 
 /// A transform that has not learned yet.
+#[derive(Clone)]
 pub(super) struct Draft {
     items: Vec<(String, Expr)>,
     calls: Vec<Call>,

@@ -11,10 +11,11 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use kernels::models::two_tower::{self, Value};
 use kernels::simd::level::Level;
 
+use super::interactions::{floats, keys, lists};
 use super::library::Retrieval;
 use super::manifest::{Side, Taken};
 use super::outputs::{Asked, With};
-use super::retrieval::{floats, keys, lists, refused};
+use super::retrieval::refused;
 use crate::error::{Error, Result};
 
 /// A feature's values.

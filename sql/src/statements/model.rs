@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use catalog::Transaction;
-use catalog::registry::new_folder;
+use catalog::registry::{Training, new_folder};
 use datafusion::object_store::ObjectStoreExt;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::access::{Object, Privileges};
 use crate::error::{Error, Result, near_names};
 use crate::functions::identifier;
 use crate::models::{
-    self, Asked, CANDIDATE, CHAMPION, Event, Given, Model, Trained, Version, undefined,
+    self, Asked, CANDIDATE, CHAMPION, Event, Given, Model, Trained, UnderWay, Version, undefined,
 };
 use crate::names::folded;
 use crate::parse::{CreateModel, ModelSource, OfModel, OptionValue, TransformItem};
@@ -60,7 +60,7 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
     let trained = match &create.source {
         ModelSource::Query(query) => {
             let (transform, query) = (create.transform.as_deref(), query.as_ref().clone());
-            let training = context.environment.lake.begin_training(&place.schema, &place.name);
+            let training = begin_training(context, &place);
             let asked = Asked { transform, given, query, training };
             models::train(context.environment, context.lakes, asked).await?
         }
@@ -111,6 +111,15 @@ async fn create(context: &mut Context<'_>, create: &CreateModel, text: &str) -> 
             Err(error)
         }
     }
+}
+
+/// A training that those who watch can see.
+fn begin_training(context: &Context<'_>, place: &Place) -> Arc<Training> {
+    let training = context.environment.lake.begin_training(&place.schema, &place.name);
+    if let Some(under_way) = context.environment.engine.config().get_extension::<UnderWay>() {
+        under_way.begin(&training);
+    }
+    training
 }
 
 /// The model that there is, if another version of it may be made.

@@ -73,6 +73,8 @@ pub(super) const TRAININGS: Columns = &[
     ("done", 'l'),
     ("total", 'l'),
     ("loss", 'd'),
+    ("trial", 'l'),
+    ("trials", 'l'),
 ];
 
 /// Numbers of versions fit, as they count from 1.
@@ -98,7 +100,7 @@ fn time(rfc3339: &str) -> Cell {
 }
 
 fn under_way(training: &Training) -> Vec<Cell> {
-    let Told { phase, done, total, loss } = training.told();
+    let (run, Told { phase, done, total, loss }) = training.told();
     vec![
         training.schema.as_str().into(),
         training.model.as_str().into(),
@@ -106,6 +108,8 @@ fn under_way(training: &Training) -> Vec<Cell> {
         long(done),
         if total == 0 { Cell::Null } else { long(total) },
         loss.map_or(Cell::Null, Cell::Float),
+        run.map_or(Cell::Null, |run| long(run.number)),
+        run.map_or(Cell::Null, |run| long(run.of)),
     ]
 }
 

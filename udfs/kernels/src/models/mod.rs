@@ -4,6 +4,7 @@
 pub mod als;
 pub mod dcn;
 pub mod gbdt;
+pub mod held_out;
 pub mod linear;
 pub mod link;
 mod nets;

@@ -5,8 +5,9 @@
 //! means included, comes from the rows that it is given: those held out leave no trace.
 
 use super::Error;
-use super::features::{Encoder, Feature, Lists, spread};
-use super::options::{Options, Split};
+use super::features::{Encoder, Feature, Lists};
+use super::options::Options;
+use crate::models::held_out::hold_out;
 use crate::models::nets::Token;
 use crate::models::ragged::Ragged;
 
@@ -70,29 +71,9 @@ impl Examples<'_> {
 
     /// Rows to learn from and rows held out, both in order.
     pub(super) fn split(&self, options: &Options) -> (Vec<u32>, Vec<u32>) {
-        let order = self.in_order();
-        let mut by_user: Vec<(u64, u64, u32)> = Vec::new();
-        for (place, row) in order.iter().enumerate() {
-            let rank = match options.split {
-                Split::Last => place as u64,
-                Split::Random => spread(options.seed ^ spread(u64::from(*row))),
-            };
-            if self.weight(*row as usize) > 0.0 {
-                by_user.push((self.users[*row as usize], rank, place as u32));
-            }
-        }
-        by_user.sort_unstable();
-        let mut held = vec![false; order.len()];
-        for rows in by_user.chunk_by(|a, b| a.0 == b.0) {
-            let count = (rows.len() as f64 * options.test_fraction).ceil() as usize;
-            let count = if rows.len() < 3 { 0 } else { count.min(rows.len() - 1) };
-            rows[rows.len() - count..].iter().for_each(|row| held[row.2 as usize] = true);
-        }
-        let pick = |wanted: bool| {
-            let rows = order.iter().zip(&held).filter(|(_, held)| **held == wanted);
-            rows.map(|(row, _)| *row).collect()
-        };
-        (pick(false), pick(true))
+        let counts = |row: u32| self.weight(row as usize) > 0.0;
+        let how = (options.split, options.test_fraction, options.seed);
+        hold_out(&self.in_order(), self.users, counts, how)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Features as rows of the table: which rows a value stands for, and with what coefficients.
 
 use super::Error;
+use crate::models::held_out::spread;
 use crate::models::nets::Token;
 
 /// Lists, one after the other: row `r` holds `keys[ends[r - 1]..ends[r]]`. NULL is an empty list.
@@ -227,12 +228,4 @@ impl Encoder {
         let share = 1.0 / (count as f32).sqrt();
         list.iter().filter(known).for_each(|key| self.category(*key, share, out));
     }
-}
-
-/// A bijection of 64 bits in which every input bit moves every output bit (MurmurHash3's finaliser,
-/// public domain).
-pub(super) fn spread(mut x: u64) -> u64 {
-    x = (x ^ (x >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    x ^ (x >> 33)
 }

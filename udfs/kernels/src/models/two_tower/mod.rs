@@ -41,7 +41,8 @@ mod tests;
 pub use data::Examples;
 pub use features::{Column, Feature, Lists, Value};
 pub use model::Model;
-pub use options::{LogQ, Options, Split};
+pub use options::{LogQ, Options};
 pub use train::{Held, Training, memory_bytes, train};
 
+pub use super::held_out::Split;
 pub use super::retrieval::{Error, Progress, Work};

@@ -1,6 +1,7 @@
 //! What a training may be told, and what it does when it is not.
 
 use super::Error;
+use crate::models::held_out::Split;
 
 /// How logits make up for items coming up as negatives as often as they are popular.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,15 +12,6 @@ pub enum LogQ {
     /// Negatives only, and the example's own item is not among what they are drawn from: it is
     /// always there, so its logit stands for itself (Khrylchenko et al., arXiv 2507.09331).
     Corrected,
-}
-
-/// Which rows early stopping is measured on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
-    /// The last of each user, by time.
-    Last,
-    /// Of each user any, by the seed.
-    Random,
 }
 
 /// Options of a training, with the defaults of `CREATE MODEL`.
@@ -44,6 +36,7 @@ pub struct Options {
     /// For each example, the items that the model as it stands likes best out of a sample of the
     /// catalogue; from the second epoch on.
     pub hard_negatives: usize,
+    /// Which rows early stopping is measured on.
     pub split: Split,
     /// Share of each user's rows that early stopping holds out, rounded up; of users with less
     /// than three rows none.

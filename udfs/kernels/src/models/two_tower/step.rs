@@ -9,12 +9,12 @@
 
 use super::batch::Batch;
 use super::data::{Data, Row, Schema};
-use super::features::spread;
 use super::layers::Layers;
 use super::loss::Softmax;
 use super::options::Options;
 use super::units::{denormalise, normalise};
 use crate::ann::Random;
+use crate::models::held_out::spread;
 use crate::models::nets::layers::{Gradient, turn};
 use crate::models::nets::rows::{Adam, Combine, Parameters};
 use crate::models::nets::table::{Shard, shards, update};

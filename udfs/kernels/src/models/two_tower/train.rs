@@ -2,7 +2,6 @@
 
 use super::batch::Batch;
 use super::data::{Data, Examples, Schema};
-use super::features::spread;
 use super::layers::Layers;
 use super::model::Model;
 use super::negatives::hardest;
@@ -10,6 +9,7 @@ use super::options::Options;
 use super::step::{Given, Net, Step, item_tokens};
 use super::{Error, Progress, Work};
 use crate::ann::Random;
+use crate::models::held_out::spread;
 use crate::models::nets::even;
 use crate::models::nets::rows::{Adam, Parameters, padded};
 use crate::models::parallel::with_threads;
