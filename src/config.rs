@@ -22,6 +22,8 @@ pub struct Config {
     pub database: String,
     /// Memory of all queries together, bytes. Default 2 GB, at least 16 MB.
     pub memory_limit_bytes: usize,
+    /// Vectors on a GPU, bytes; the host keeps twice as many for them. Default: the memory limit.
+    pub gpu_memory_limit_bytes: usize,
     /// Worker threads and partitions of a plan. Default: the cores; 1 to 1024.
     pub threads: usize,
     /// PEM file of the certificate chain; with `tls_key` it switches TLS on.
@@ -75,6 +77,9 @@ pub struct Options {
     /// Memory of all queries together, as 512MB or 2GB [default: 2GB]
     #[arg(long, env = "SEXTANT_MEMORY_LIMIT", value_name = "SIZE")]
     pub memory_limit: Option<String>,
+    /// Memory of vectors on a GPU, twice as much beside it [default: the memory limit]
+    #[arg(long, env = "SEXTANT_GPU_MEMORY_LIMIT", value_name = "SIZE")]
+    pub gpu_memory_limit: Option<String>,
     /// Worker threads [default: number of cores]
     #[arg(long, env = "SEXTANT_THREADS", value_name = "N")]
     #[serde(default, deserialize_with = "text_or_number")]
@@ -155,6 +160,7 @@ impl Default for Config {
             catalog: None,
             database: "sextant".into(),
             memory_limit_bytes: 2 << 30,
+            gpu_memory_limit_bytes: 2 << 30,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             tls_cert: None,
             tls_key: None,
@@ -183,6 +189,7 @@ impl Options {
             catalog: self.catalog.or(file.catalog),
             database: self.database.or(file.database),
             memory_limit: self.memory_limit.or(file.memory_limit),
+            gpu_memory_limit: self.gpu_memory_limit.or(file.gpu_memory_limit),
             threads: self.threads.or(file.threads),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
@@ -226,8 +233,11 @@ impl Options {
         }
         let least = 16 << 20;
         let memory = size("memory-limit", self.memory_limit, default.memory_limit_bytes as u64)?;
+        let gpu = size("gpu-memory-limit", self.gpu_memory_limit, memory)?;
         let temp = size("temp-limit", self.temp_limit, default.temp_limit_bytes)?;
-        for (name, bytes) in [("memory-limit", memory), ("temp-limit", temp)] {
+        for (name, bytes) in
+            [("memory-limit", memory), ("gpu-memory-limit", gpu), ("temp-limit", temp)]
+        {
             if bytes < least {
                 return Err(invalid(format!("{name} must be at least 16MB")));
             }
@@ -250,6 +260,7 @@ impl Options {
             catalog: self.catalog,
             database,
             memory_limit_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+            gpu_memory_limit_bytes: usize::try_from(gpu).unwrap_or(usize::MAX),
             threads,
             tls_cert: self.tls_cert,
             tls_key: self.tls_key,
@@ -364,6 +375,7 @@ mod tests {
         let config = load(text, flags).unwrap();
         assert_eq!(config.database, "flag");
         assert_eq!(config.memory_limit_bytes, 512 << 20);
+        assert_eq!(config.gpu_memory_limit_bytes, 512 << 20);
         assert_eq!((config.threads, config.max_connections), (3, 100));
     }
 
@@ -374,6 +386,7 @@ mod tests {
             ("\nthreads = 0\n", "threads: \"0\" is not a number from 1 to 1024"),
             ("memory-limit = \"lots\"\n", "memory-limit: \"lots\" is not a size"),
             ("memory-limit = \"1kB\"\n", "memory-limit must be at least 16MB"),
+            ("gpu-memory-limit = \"1kB\"\n", "gpu-memory-limit must be at least 16MB"),
             ("listen = \"nowhere\"\n", "is not an address"),
             ("tls-cert = \"a.pem\"\n", "go together"),
         ] {

@@ -1,5 +1,6 @@
 //! The DataFusion state that connections start from, and what Postgres has that it does not.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::catalog::MemoryCatalogProviderList;
@@ -14,6 +15,7 @@ use datafusion_pg_catalog::sql::rules::{
     CurrentUserVariableToSessionUserFunctionCall, RewriteArrayAnyAllOperation,
     RewritePgCatalogOperator, SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
+use sql::nearest::Gpu;
 
 use crate::Error;
 use crate::config::Config;
@@ -32,12 +34,14 @@ impl Engine {
     /// Built once, when the server starts.
     pub fn new(runtime: Arc<RuntimeEnv>, config: &Config) -> Result<Self, Error> {
         let (database, memory_limit) = (&config.database, config.memory_limit_bytes);
+        let gpu = Arc::new(gpu(config));
         let mut config = SessionConfig::new()
             .with_target_partitions(config.threads)
             .with_batch_size(BATCH_ROWS)
             .with_information_schema(false)
             .with_create_default_catalog_and_schema(false)
             .with_default_catalog_and_schema(database, "public");
+        config.set_extension(gpu);
         let options = config.options_mut();
         options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
         options.sql_parser.map_string_types_to_utf8view = false;
@@ -92,6 +96,13 @@ impl Engine {
     pub fn rewrite(&self, statement: Statement) -> Statement {
         self.rules.iter().fold(statement, |s, rule| rule.rewrite(s))
     }
+}
+
+/// The GPU of all connections; its kernels are kept where the server has a folder of its own.
+fn gpu(config: &Config) -> Gpu {
+    let local = !config.data.contains("://");
+    let kernels = local.then(|| Path::new(&config.data).join("cubins"));
+    Gpu::new(kernels, config.gpu_memory_limit_bytes, config.threads)
 }
 
 /// The engine's rules and ours.

@@ -118,7 +118,7 @@ pub(crate) async fn run(
     };
     let mut told = sql::features::told(&logical);
     let optimized = environment.engine.optimize(&logical)?;
-    told.extend(sql::nearest::told(&optimized));
+    told.extend(sql::nearest::told(&optimized, &environment.engine).await);
     let planner = environment.engine.query_planner();
     let physical = planner.create_physical_plan(&optimized, &environment.engine).await?;
     let planned = started.elapsed();

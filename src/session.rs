@@ -214,6 +214,7 @@ impl Session {
         prepared: &Prepared,
         parameters: Vec<ScalarValue>,
     ) -> Result<Outcome, Error> {
+        self.searches.begin();
         let outcome = self.execute_now(prepared, parameters).await;
         self.moment += 1;
         outcome

@@ -2,6 +2,7 @@
 //!
 //! SET inside a transaction that rolls back is undone; SET LOCAL ends with the transaction.
 
+mod durations;
 mod messages;
 mod searches;
 
@@ -12,6 +13,7 @@ use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 
 use crate::Error;
+use durations::{duration_text, milliseconds};
 
 /// A setting that exists: name, default, how its value is checked, description.
 struct Known {
@@ -34,6 +36,8 @@ enum Kind {
     Share,
     /// How grave a message is.
     Severity,
+    /// Where exact searches run.
+    Device,
     /// Told to clients, but not to be changed.
     ReadOnly,
     TimeZone,
@@ -110,6 +114,7 @@ const KNOWN: &[Known] = &[
     ),
     known("server_version_num", "150000", Kind::ReadOnly, "The same as a number."),
     known("session_authorization", "", Kind::ReadOnly, "The connection's user."),
+    known("sextant.device", "auto", Kind::Device, "Where exact searches run: auto, cpu or gpu."),
     known(
         "sextant.file_retention",
         "1d",
@@ -366,6 +371,8 @@ impl Settings {
             },
             Kind::Severity => messages::severity(value)
                 .ok_or_else(|| invalid().with_hint(messages::AVAILABLE)),
+            Kind::Device => searches::device(value)
+                .ok_or_else(|| invalid().with_hint(searches::DEVICES_AVAILABLE)),
             Kind::ReadOnly => {
                 let message = format!("parameter \"{name}\" cannot be changed");
                 Err(Error::new("55P02", message))
@@ -405,37 +412,6 @@ fn boolean(value: &str) -> Option<&'static str> {
         "on" | "true" | "t" | "yes" | "y" | "1" => Some("on"),
         "off" | "false" | "f" | "no" | "n" | "0" => Some("off"),
         _ => None,
-    }
-}
-
-/// `5000`, `1.5s`, `2 min`.
-fn milliseconds(value: &str) -> Option<u64> {
-    let value = value.trim();
-    let digits = value.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(value.len());
-    let number: f64 = value.get(..digits)?.parse().ok()?;
-    let scale = match value.get(digits..)?.trim() {
-        "us" => 0.001,
-        "" | "ms" => 1.0,
-        "s" => 1e3,
-        "min" => 60e3,
-        "h" => 3600e3,
-        "d" => 86_400e3,
-        _ => return None,
-    };
-    let scaled = (number * scale).round();
-    (scaled <= LONGEST_MS).then_some(scaled as u64)
-}
-
-/// What Postgres has room for times a thousand, milliseconds: 68 years.
-const LONGEST_MS: f64 = 2_147_483_647e3;
-
-/// A duration as Postgres shows it: in the largest unit that leaves no rest.
-fn duration_text(milliseconds: u64) -> String {
-    let units = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)];
-    match units.into_iter().find(|(_, scale)| milliseconds.is_multiple_of(*scale)) {
-        _ if milliseconds == 0 => "0".to_owned(),
-        Some((unit, scale)) => format!("{}{unit}", milliseconds / scale),
-        None => format!("{milliseconds}ms"),
     }
 }
 

@@ -138,6 +138,7 @@ impl Session {
         statement: &Statement,
         types: &[Option<DataType>],
     ) -> Result<Prepared, Error> {
+        self.searches.begin();
         if types.is_empty()
             && let Some(prepared) = self.kept.get(&statement.text)
         {

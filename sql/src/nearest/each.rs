@@ -62,7 +62,8 @@ pub(crate) fn to_each(plan: LogicalPlan, order: &[SortExpr], k: Expr) -> EngineR
         return Ok(plan);
     }
     let (filters, order) = (Vec::new(), Ok(()));
-    let wanted = Wanted { key: key.expr.clone(), filters, k, order, ties: false };
+    let key = key.expr.clone();
+    let wanted = Wanted { key, filters, k, order, ties: false, function: None };
     Ok(descend(&plan, wanted)?.unwrap_or(plan))
 }
 
@@ -111,6 +112,11 @@ impl NearestToEach {
     ) -> EngineResult<Self> {
         let schema = build_join_schema(left.schema(), right.schema(), &JoinType::Inner)?.into();
         Ok(Self { left, right, query, column, k, function, schema })
+    }
+
+    /// The same with another right side, of the same columns.
+    pub fn over(&self, right: LogicalPlan) -> Self {
+        Self { right, ..self.clone() }
     }
 }
 

@@ -1,5 +1,8 @@
 //! The operator of `NearestToEach`: the left side is held, the right side streams by in chunks.
 //!
+//! Where a GPU searches an index (`Queries::OfEach`), the right side has only those rows that are
+//! near to some left row, and those that no segment covers; the rest is the same.
+//!
 //! Of the right side those rows are kept that are among the nearest of some left row so far. Rows
 //! without a vector, and those that a left row without one is to have, are kept too, as many as may
 //! be asked for: their distances are NULL, and come last.
@@ -25,6 +28,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kernels::simd::level::Level;
 use kernels::vectors::{self, Bitmap, Metric, Neighbour, Rows, Scan, Visible, nearest_to_each};
 
+use super::query::OfEach;
+
 /// Rows of the right side that are compared at once, and left rows of a step: between steps others
 /// get their turn.
 const CHUNK_ROWS: usize = 16 * 1024;
@@ -36,6 +41,8 @@ pub(super) struct Terms {
     pub query: Arc<dyn PhysicalExpr>,
     pub column: Arc<dyn PhysicalExpr>,
     pub metric: Metric,
+    /// Where the search that is the right side takes its queries from.
+    pub queries: Option<Arc<OfEach>>,
     /// How many rows to give of each.
     pub wanted: usize,
 }
@@ -71,7 +78,7 @@ impl NearestToEachExec {
 
 impl DisplayAs for NearestToEachExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        let Terms { query, column, metric, wanted } = &self.terms;
+        let Terms { query, column, metric, wanted, .. } = &self.terms;
         write!(f, "NearestToEachExec: {column} near {query}, {metric:?}, rows_of_each={wanted}")
     }
 }
@@ -116,7 +123,7 @@ impl ExecutionPlan for NearestToEachExec {
         context: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
         let left = self.left.execute(0, Arc::clone(&context))?;
-        let right = self.right.execute(0, Arc::clone(&context))?;
+        let right = (Arc::clone(&self.right), Arc::clone(&context));
         let memory = MemoryConsumer::new("NearestToEach").register(context.memory_pool());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let rows = joined(left, right, self.terms.clone(), Arc::clone(&self.schema), memory);
@@ -162,7 +169,7 @@ impl Joined {
 
 async fn joined(
     left: SendableRecordBatchStream,
-    mut right: SendableRecordBatchStream,
+    (right, context): (Arc<dyn ExecutionPlan>, Arc<TaskContext>),
     terms: Terms,
     schema: SchemaRef,
     memory: MemoryReservation,
@@ -171,6 +178,11 @@ async fn joined(
     let left: Vec<RecordBatch> = left.try_collect().await?;
     let left = concat_batches(&of_left, &left)?;
     let (queries, asked) = matrix(&terms.query, &left)?;
+    if let Some(of_each) = &terms.queries {
+        of_each.give((asked.len() == left.num_rows()).then(|| queries.clone()));
+    }
+    // Not before it is known what a search on this side is to look for.
+    let mut right = right.execute(0, context)?;
     let of_right = right.schema();
     let mut kept = Kept::new(asked.len(), RecordBatch::new_empty(Arc::clone(&of_right)));
     let mut chunk = Vec::new();

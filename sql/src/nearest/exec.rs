@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use catalog::LakeTable;
 use catalog::indexes::{Segment, SegmentFile, TableIndex, candidates};
-use datafusion::arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, RecordBatch};
+use datafusion::arrow::array::{Array, FixedSizeListArray, Float32Array, RecordBatch};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float32Type, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -30,12 +30,18 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use kernels::ann::{Effort, Query};
+use kernels::cuda::Unavailable;
 use kernels::simd::level::Level;
-use kernels::vectors::{Bitmap, Neighbour, Visible, distance, parse};
+use kernels::vectors::{Bitmap, Neighbour, Visible, distance};
 
+use super::gpu::{Asked, Gpu};
 use super::matching::Matching;
+use super::query::{OfEach, Queries};
 use super::searches::Searches;
 use crate::Notice;
+
+/// An index that is asked for more than this part of its rows reads as much as a scan.
+pub(super) const MOST_SHARE: u64 = 8;
 
 /// See the module.
 #[derive(Debug)]
@@ -58,14 +64,15 @@ pub(super) struct Search {
     pub index: Arc<TableIndex>,
     /// The columns that come out, of the table.
     pub projection: Vec<usize>,
-    /// Over no columns.
-    pub query: Arc<dyn PhysicalExpr>,
+    pub queries: Queries,
     pub k: usize,
     /// Whether rows without a vector count, as the farthest.
     pub nulls: bool,
     /// Whether all rows at the k-th one's distance are wanted.
     pub ties: bool,
     pub recall: f64,
+    /// The name of the GPU that searches in the place of the index: exactly.
+    pub device: Option<String>,
 }
 
 /// What a search took.
@@ -75,6 +82,8 @@ struct Counts {
     scanned: Count,
     refined: Count,
     matching: Count,
+    /// Segments that the GPU has answered for.
+    on_device: Count,
 }
 
 impl NearestExec {
@@ -93,15 +102,26 @@ impl NearestExec {
         let metrics = ExecutionPlanMetricsSet::new();
         Self { search: Arc::new(search), whole, pending, matching, properties, metrics }
     }
+
+    /// Where the join above gives what is searched for.
+    pub(super) fn of_each(&self) -> Option<Arc<OfEach>> {
+        match &self.search.queries {
+            Queries::OfEach(queries) => Some(Arc::clone(queries)),
+            Queries::One(_) => None,
+        }
+    }
 }
 
 impl DisplayAs for NearestExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        let Search { index, k, recall, .. } = self.search.as_ref();
+        let Search { index, k, recall, device, .. } = self.search.as_ref();
         let segments = index.segments.segments.len();
         write!(f, "NearestExec: index={}, {}", index.name, index.operators())?;
         write!(f, ", k={k}, recall={recall:.3}, segments={segments}")?;
         write!(f, ", indexed_rows={}", index.segments.indexed())?;
+        if let Some(device) = device {
+            write!(f, ", exact on {device}")?;
+        }
         f.write_str(match self.matching {
             None => "",
             Some(Matching::Scanned(_)) => ", filtered",
@@ -132,7 +152,11 @@ impl ExecutionPlan for NearestExec {
         &self,
         visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
     ) -> EngineResult<TreeNodeRecursion> {
-        match (visit(&self.search.query)?, &self.matching) {
+        let visited = match &self.search.queries {
+            Queries::One(query) => visit(query)?,
+            Queries::OfEach(_) => TreeNodeRecursion::Continue,
+        };
+        match (visited, &self.matching) {
             (TreeNodeRecursion::Continue, Some(Matching::Included(predicate, _))) => {
                 visit(predicate)
             }
@@ -174,6 +198,7 @@ impl ExecutionPlan for NearestExec {
                 scanned: count("scanned"),
                 refined: count("refined"),
                 matching: count("matching"),
+                on_device: count("on_device"),
             },
             schema: self.whole.schema(),
             context,
@@ -203,30 +228,35 @@ struct Run {
     context: Arc<TaskContext>,
 }
 
+/// A row that was found, of a segment.
+type Found = (usize, Neighbour);
+
 /// Rows of a segment that were found: numbers, ascending.
 type Picked = (usize, Vec<u32>);
 
 impl Run {
     async fn rows(self) -> EngineResult<SendableRecordBatchStream> {
         let whole = || execute_stream(Arc::clone(&self.whole), Arc::clone(&self.context));
-        let Some(vector) = vector(&self.search.query, &self.search.index)? else {
-            return whole();
+        let Some(queries) = self.search.queries.vectors(&self.search.index)? else {
+            let error = declined("there is a query without a vector");
+            return self.given_up(0, error).and_then(|()| whole());
         };
         let mut batches = Vec::new();
-        match self.picked(&vector).await {
+        match self.picked(&queries).await {
             Ok(Some(picked)) => {
-                if self.search.ties && self.may_go_on(&vector, &picked).await? {
+                let asks_ties = self.search.ties && self.search.device.is_none();
+                if asks_ties && self.may_go_on(&queries, &picked).await? {
                     return whole();
                 }
                 for (segment, numbers) in picked {
                     match self.read(segment, &numbers).await {
                         Ok(read) => batches.extend(read),
-                        Err(error) => return self.damaged(segment, error).and_then(|()| whole()),
+                        Err(error) => return self.given_up(segment, error).and_then(|()| whole()),
                     }
                 }
             }
             Ok(None) => return whole(),
-            Err((segment, error)) => return self.damaged(segment, error).and_then(|()| whole()),
+            Err((segment, error)) => return self.given_up(segment, error).and_then(|()| whole()),
         }
         self.search.index.lake.trim_segments();
         let pending = execute_stream(Arc::clone(&self.pending), Arc::clone(&self.context))?;
@@ -234,18 +264,28 @@ impl Run {
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, found.chain(pending))))
     }
 
-    /// A segment that cannot be read is told of, and the table is read whole; else the error.
-    fn damaged(&self, segment: usize, error: Failed) -> EngineResult<()> {
+    /// A segment that cannot be read, or a GPU that does not answer, is told of, and the table is
+    /// read whole; else the error.
+    fn given_up(&self, segment: usize, error: Failed) -> EngineResult<()> {
+        let searches = self.context.session_config().get_extension::<Searches>();
         let error = match error {
             Failed::Catalog(error) => error,
             Failed::Engine(error) => return Err(error),
+            Failed::Device(reason) => {
+                if let Some(searches) = searches
+                    && self.search.device.is_some()
+                {
+                    searches.decline(&reason);
+                }
+                return Ok(());
+            }
         };
         let index = &self.search.index;
         if !index.lake.note_damage(&index.segments.segments[segment], &error) {
             return Err(DataFusionError::External(Box::new(error)));
         }
         tracing::warn!(index = index.name, %error, "a segment cannot be read");
-        if let Some(searches) = self.context.session_config().get_extension::<Searches>() {
+        if let Some(searches) = searches {
             let message = format!("index \"{}\" cannot be read: {error}", index.name);
             let hint = "The table was scanned; upkeep or REINDEX builds the index anew.";
             let warning = Notice::warning("XX002", message);
@@ -255,42 +295,51 @@ impl Run {
     }
 
     /// The rows to read of each segment; None if the whole table must be.
-    async fn picked(&self, vector: &[f32]) -> Result<Option<Vec<Picked>>, (usize, Failed)> {
-        let files = &self.search.index.segments.segments;
+    async fn picked(&self, queries: &[f32]) -> Result<Option<Vec<Picked>>, (usize, Failed)> {
+        let index = &self.search.index;
+        let files = &index.segments.segments;
         let visible = self.visible().await?;
-        let wanted = candidates(self.search.k);
-        let mut found: Vec<(usize, Neighbour)> = Vec::new();
+        let (k, wanted) = (self.search.k, candidates(self.search.k));
+        let mut found: Vec<Vec<Found>> = vec![Vec::new(); queries.len() / index.dimension];
+        let bytes = found.len().saturating_mul(wanted * files.len() * size_of::<Found>());
+        self.memory.try_grow(bytes).map_err(|error| (0, Failed::Engine(error)))?;
         for (number, file) in files.iter().enumerate() {
             let hidden = self.search.table.hidden(file);
-            let visible = Visible {
-                filter: visible.as_ref().map(|visible| &visible[number]),
-                deleted: hidden.as_ref(),
-            };
-            let query = Query {
-                vector,
-                k: wanted,
-                effort: Effort::Recall(self.search.recall as f32),
-                visible,
-                vectors: None,
-            };
-            let near = self.near(file, &query).await.map_err(|e| (number, Failed::Catalog(e)))?;
-            found.extend(near.into_iter().map(|neighbour| (number, neighbour)));
+            let filter = visible.as_ref().map(|visible| &visible[number]);
+            let visible = Visible { filter, deleted: hidden.as_ref() };
+            let near = self.near(file, queries, visible).await.map_err(|e| (number, e))?;
+            for (found, near) in found.iter_mut().zip(near) {
+                found.extend(near.into_iter().map(|neighbour| (number, neighbour)));
+            }
         }
         let has_nulls = self.search.nulls && files.iter().any(|file| file.nulls > 0);
-        if found.len() < self.search.k && has_nulls {
-            return Ok(None);
-        }
-        found.sort_by(|(s, a), (t, b)| {
-            let same = || (s, a.key).cmp(&(t, b.key));
-            a.distance.total_cmp(&b.distance).then_with(same)
-        });
-        found.truncate(wanted);
         let mut picked: Vec<Picked> = (0..files.len()).map(|number| (number, Vec::new())).collect();
-        for (segment, neighbour) in found {
-            picked[segment].1.extend(u32::try_from(neighbour.key));
+        for mut found in found {
+            if found.len() < k && has_nulls {
+                return Ok(None);
+            }
+            let of = |(segment, near): &Found| Neighbour { key: *segment as u64, ..*near };
+            found.sort_by(|a, b| of(a).order(&of(b)).then(a.1.key.cmp(&b.1.key)));
+            found.truncate(wanted);
+            if self.search.device.is_some() && !is_decided(&found, k, wanted) {
+                return Err((0, declined("too many rows are at the distance of the last")));
+            }
+            for (segment, neighbour) in found {
+                picked[segment].1.extend(u32::try_from(neighbour.key));
+            }
+        }
+        for (_, numbers) in &mut picked {
+            numbers.sort_unstable();
+            numbers.dedup();
         }
         picked.retain(|(_, numbers)| !numbers.is_empty());
-        picked.iter_mut().for_each(|(_, numbers)| numbers.sort_unstable());
+        if self.search.device.is_some() {
+            let rows = picked.iter().map(|(_, numbers)| numbers.len() as u64).sum::<u64>();
+            if rows.saturating_mul(MOST_SHARE) > index.segments.indexed() && rows > wanted as u64 {
+                return Err((0, declined("a scan reads the rows that are near to any as quickly")));
+            }
+            self.counts.on_device.add(files.len());
+        }
         Ok(Some(picked))
     }
 
@@ -315,18 +364,35 @@ impl Run {
         Ok(full && k > 0 && distances.get(k - 1) == distances.last())
     }
 
+    /// The nearest rows of a segment to each query.
     async fn near(
         &self,
         file: &SegmentFile,
-        query: &Query<'_>,
-    ) -> Result<Vec<Neighbour>, catalog::Error> {
-        let lake = &self.search.index.lake;
-        let segment = lake.segment(file).await?;
-        let found = segment.nearest(lake, query).await?;
+        queries: &[f32],
+        visible: Visible<'_>,
+    ) -> Result<Vec<Vec<Neighbour>>, Failed> {
+        let Search { index, k, recall, device, .. } = self.search.as_ref();
+        let k = candidates(*k);
+        let segment = index.lake.segment(file).await.map_err(Failed::Catalog)?;
+        if device.is_some() {
+            let gpu = self.context.session_config().get_extension::<Gpu>();
+            let gpu = gpu.ok_or_else(|| declined("it is gone"))?;
+            let asked = Asked {
+                metric: index.of.measure.metric(),
+                queries: queries.to_vec(),
+                k,
+                filter: visible.filter.cloned(),
+                deleted: visible.deleted.cloned(),
+            };
+            return gpu.nearest((&index.lake, &segment), asked).await;
+        }
+        let effort = Effort::Recall(*recall as f32);
+        let query = Query { vector: queries, k, effort, visible, vectors: None };
+        let found = segment.nearest(&index.lake, &query).await.map_err(Failed::Catalog)?;
         self.counts.lists.add(found.report.lists);
         self.counts.scanned.add(found.report.scanned);
         self.counts.refined.add(found.report.refined);
-        Ok(found.neighbours)
+        Ok(vec![found.neighbours])
     }
 
     /// The rows of each segment that pass the filters; None without filters.
@@ -395,39 +461,20 @@ impl Run {
     }
 }
 
+/// Whether the `k` nearest by the order above are among exact ones: it has distances in double
+/// precision, which tell more apart, and other keys, but nothing before what is nearer here.
+fn is_decided(found: &[Found], k: usize, wanted: usize) -> bool {
+    let distance = |place: usize| found.get(place).map(|(_, near)| near.distance);
+    found.len() < wanted || k == 0 || distance(k - 1) < distance(wanted - 1)
+}
+
+fn declined(reason: &str) -> Failed {
+    Failed::Device(Unavailable::new(reason))
+}
+
 /// Why a search failed.
 pub(super) enum Failed {
+    Device(Unavailable),
     Catalog(catalog::Error),
     Engine(DataFusionError),
-}
-
-/// The query as a vector of a dimension; None if it is none, which whoever computes distances says.
-fn vector(query: &Arc<dyn PhysicalExpr>, index: &TableIndex) -> EngineResult<Option<Vec<f32>>> {
-    let (dimension, kind) = (index.dimension, index.kind);
-    let options = datafusion::arrow::record_batch::RecordBatchOptions::new();
-    let one = options.with_row_count(Some(1));
-    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &one)?;
-    let value = query.evaluate(&row)?.into_array(1)?;
-    if value.is_null(0) {
-        return Ok(None);
-    }
-    let elements = match value.data_type() {
-        DataType::FixedSizeList(..) => value.as_fixed_size_list().value(0),
-        DataType::List(_) => value.as_list::<i32>().value(0),
-        DataType::Utf8 => {
-            let vector = parse(kind, value.as_string::<i32>().value(0), Some(dimension));
-            return Ok(vector.ok().filter(|vector| has_size(vector)));
-        }
-        _ => return Ok(None),
-    };
-    let elements = cast(&elements, &DataType::Float32)?;
-    let elements = elements.as_primitive::<Float32Type>();
-    let fits =
-        elements.len() == dimension && elements.null_count() == 0 && has_size(elements.values());
-    Ok(fits.then(|| elements.values().to_vec()))
-}
-
-/// Whether a vector's length, squared, is a float: the index has no distances from longer ones.
-fn has_size(vector: &[f32]) -> bool {
-    vector.iter().map(|x| x * x).sum::<f32>().is_finite()
 }

@@ -15,6 +15,9 @@
 //! rows that pass; columns that the index includes stay in memory for that, others are scanned.
 //! Deleted rows are hidden; an index has what its snapshot had.
 //!
+//! A recall of 1 is a scan, but where the server has a GPU: it searches all vectors of the segments
+//! (`gpu`), and the rows are those of the scan.
+//!
 //! A NULL query, one of another dimension, a segment that is damaged: the table is read whole.
 //! Many queries at once, as LATERAL has them, are a join of their own (`each`). `embedding_map`
 //! lays all vectors out in the plane.
@@ -25,10 +28,12 @@ mod each_exec;
 mod embedding_map;
 mod embedding_map_exec;
 mod exec;
+mod gpu;
 mod matching;
 mod node;
 mod of_index;
 mod physical;
+mod query;
 mod recall;
 mod rule;
 mod searches;
@@ -39,11 +44,12 @@ pub(crate) use each::{is_each, to_each};
 pub use each_exec::NearestToEachExec;
 pub(crate) use embedding_map::{NAME as EMBEDDING_MAP, load as embedding_map};
 pub use exec::NearestExec;
+pub use gpu::Gpu;
 pub(crate) use of_index::load as of_index;
 pub(crate) use physical::Searching;
 pub(crate) use recall::with_recall;
 pub use rule::NearestRule;
-pub use searches::{Searches, Wanted};
+pub use searches::{Processor, Searches, Wanted};
 pub use told::told;
 
 /// Name, arguments, what it is for.

@@ -16,8 +16,10 @@ pub(super) struct Nearest {
     /// The scan of the whole table.
     pub input: LogicalPlan,
     pub index: Named,
-    /// What rows are to be near to.
+    /// What rows are to be near to; NULL where a join above says it.
     pub query: Expr,
+    /// Whether a join does, of whose left side each row is to have its nearest.
+    pub each: bool,
     /// How many of those that pass the filters.
     pub k: Expr,
     /// Over the scan's columns; they are asked above too.
@@ -95,7 +97,6 @@ impl UserDefinedLogicalNodeCore for Nearest {
         let Ok([input]) = <[LogicalPlan; 1]>::try_from(inputs) else {
             return internal_err!("a search of nearest rows has one input");
         };
-        let (index, nulls, ties, recall) = (self.index.clone(), self.nulls, self.ties, self.recall);
-        Ok(Self { input, index, query, k, filters: exprs.collect(), nulls, ties, recall })
+        Ok(Self { input, query, k, filters: exprs.collect(), ..self.clone() })
     }
 }

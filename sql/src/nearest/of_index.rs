@@ -1,5 +1,6 @@
 //! `ann_recall('index', sample => 200, k => 10, recall => 0.95)`: the recall that the index gives,
-//! measured on a sample of live rows; `ann_prewarm('index')`: fetches all of it.
+//! measured on a sample of live rows; `ann_prewarm('index')`: fetches all of it, and its vectors
+//! where a GPU searches them.
 
 use std::sync::Arc;
 
@@ -8,8 +9,13 @@ use catalog::{LakeTable, Relation};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::TableSource;
+use datafusion::prelude::SessionConfig;
+use kernels::cuda::Unavailable;
 
 use super::ann_topk::{Found, find};
+use super::exec::Failed;
+use super::gpu;
+use super::searches::Searches;
 use crate::access::Privileges;
 use crate::error::{Error, Result};
 use crate::features::Call;
@@ -64,7 +70,7 @@ pub(crate) async fn load(
     let found = find(environment, lakes, &name)?;
     let (table, index) = opened(environment, lakes, &found).await?;
     let rows = match function == PREWARM {
-        true => batch(PREWARM_COLUMNS, vec![prewarmed(&index).await?])?,
+        true => batch(PREWARM_COLUMNS, vec![prewarmed(environment, &index).await?])?,
         false => {
             let sample = whole(function, "sample", argument("sample")?, (200, MOST_SAMPLED))?;
             let k = whole(function, "k", argument("k")?, (10, MOST_FOUND))?;
@@ -130,13 +136,39 @@ async fn opened(
     Ok((table.clone(), index.ok_or_else(gone)?.clone()))
 }
 
-async fn prewarmed(index: &TableIndex) -> Result<Vec<Cell>> {
+async fn prewarmed(environment: &Environment, index: &TableIndex) -> Result<Vec<Cell>> {
     let mut bytes = 0;
     for file in &index.segments.segments {
         bytes += index.lake.segment(file).await?.hold_all(&index.lake).await?;
     }
     index.lake.trim_segments();
+    if let Err(reason) = held_by_gpu(environment.engine.config(), index).await?
+        && let Some(searches) = environment.engine.config().get_extension::<Searches>()
+    {
+        searches.decline(&reason);
+    }
     let segments = index.segments.segments.len() as i64;
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     Ok(vec![index.name.as_str().into(), segments.into(), bytes.into()])
+}
+
+/// Brings all segments to the GPU; or says why there is none for them.
+async fn held_by_gpu(
+    config: &SessionConfig,
+    index: &TableIndex,
+) -> Result<std::result::Result<(), Unavailable>> {
+    let (gpu, _) = match gpu::offered(config, index).await {
+        Ok(offered) => offered,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    for file in &index.segments.segments {
+        let segment = index.lake.segment(file).await?;
+        match gpu.hold((&index.lake, &segment), index.of.measure.metric()).await {
+            Ok(()) => {}
+            Err(Failed::Device(reason)) => return Ok(Err(reason)),
+            Err(Failed::Catalog(error)) => return Err(error.into()),
+            Err(Failed::Engine(error)) => return Err(error.into()),
+        }
+    }
+    Ok(Ok(()))
 }

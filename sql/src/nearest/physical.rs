@@ -16,16 +16,17 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::CrossJoinExec;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use datafusion::prelude::SessionConfig;
 
 use super::each::{NearestToEach, metric};
 use super::each_exec::{NearestToEachExec, Terms};
-use super::exec::{NearestExec, Search};
+use super::exec::{MOST_SHARE, NearestExec, Search};
+use super::gpu;
 use super::matching::Matching;
 use super::node::Nearest;
+use super::query::{OfEach, Queries};
 use super::searches::Searches;
 
-/// An index that is asked for more than this part of its rows reads as much as a scan.
-const MOST_SHARE: u64 = 8;
 /// Rows of each that are gathered without making all pairs.
 const MOST_OF_EACH: u64 = 10_000;
 
@@ -71,15 +72,10 @@ impl Planner<'_> {
         let Some(table) = provider.downcast_ref::<LakeTable>() else {
             return Ok(Some(Arc::clone(input)));
         };
-        let searches = self.session.config().get_extension::<Searches>();
-        let wanted = searches.map(|searches| searches.wanted()).unwrap_or_default();
         let index = &node.index.0;
-        let recall = wanted.recall(node.recall.map(f64::from_bits), index.of.recall);
-        let k = number(&node.k).unwrap_or(u64::MAX);
-        let few = k.saturating_mul(MOST_SHARE) <= index.segments.indexed();
-        if !wanted.indexes || recall >= 1.0 || !few {
+        let Ok(Way { k, recall, device }) = way(self.session.config(), node).await else {
             return Ok(Some(Arc::clone(input)));
-        }
+        };
         let filters = unnormalize_cols(node.filters.iter().cloned());
         let all: Vec<usize> = (0..input.schema().fields().len()).collect();
         let projection = scan.projection.clone().unwrap_or(all);
@@ -89,21 +85,25 @@ impl Planner<'_> {
             Some(filter) => Some(self.matching(table, node, filter).await?),
             None => None,
         };
-        let query = self.planner.create_physical_expr(
-            &node.query,
-            &DFSchema::empty(),
-            self.session,
-            self.context,
-        )?;
+        let queries = match node.each {
+            true => Queries::OfEach(Arc::default()),
+            false => Queries::One(self.planner.create_physical_expr(
+                &node.query,
+                &DFSchema::empty(),
+                self.session,
+                self.context,
+            )?),
+        };
         let search = Search {
             table: table.clone(),
             index: Arc::clone(index),
             projection,
-            query,
-            k: k as usize,
+            queries,
+            k,
             nulls: node.nulls,
             ties: node.ties,
             recall,
+            device,
         };
         Ok(Some(Arc::new(NearestExec::new(search, Arc::clone(input), pending, matching))))
     }
@@ -127,6 +127,7 @@ impl Planner<'_> {
             query: over(&node.query, node.left.schema())?,
             column: over(&node.column, node.right.schema())?,
             metric,
+            queries: of_each(&right),
             wanted: candidates(k as usize),
         };
         let schema = Arc::clone(node.schema().inner());
@@ -162,6 +163,55 @@ impl Planner<'_> {
             self.planner.create_physical_expr(&filter, &over, self.session, self.context)?;
         Ok(Matching::Scanned(Arc::new(FilterExec::try_new(predicate, rows)?)))
     }
+}
+
+/// Where the search below a join of nearest rows takes the vectors of the left side from.
+fn of_each(right: &Arc<dyn ExecutionPlan>) -> Option<Arc<OfEach>> {
+    if let Some(search) = right.downcast_ref::<NearestExec>() {
+        return search.of_each();
+    }
+    match right.children().as_slice() {
+        [input] => of_each(input),
+        _ => None,
+    }
+}
+
+/// How an index is searched.
+pub(super) struct Way {
+    k: usize,
+    recall: f64,
+    /// The name of the GPU that searches exactly.
+    device: Option<String>,
+}
+
+/// The way of a search; or why the table is scanned in its place, of which those who asked for the
+/// GPU are told.
+pub(super) async fn way(config: &SessionConfig, node: &Nearest) -> Result<Way, String> {
+    let searches = config.get_extension::<Searches>();
+    let wanted = searches.as_ref().map(|searches| searches.wanted()).unwrap_or_default();
+    let index = &node.index.0;
+    let recall = wanted.recall(node.recall.map(f64::from_bits), index.of.recall);
+    let k = number(&node.k).unwrap_or(u64::MAX);
+    if !wanted.indexes {
+        return Err("enable_indexscan is off".to_owned());
+    }
+    if k.saturating_mul(MOST_SHARE) > index.segments.indexed() {
+        return Err("so many rows are found by a scan as quickly".to_owned());
+    }
+    let k = k as usize;
+    if recall < 1.0 {
+        return Ok(Way { k, recall, device: None });
+    }
+    let offered = gpu::offered(config, index).await;
+    offered.map(|(_, name)| Way { k, recall, device: Some(name) }).map_err(|reason| {
+        if let Some(searches) = searches {
+            searches.decline(&reason);
+        }
+        match node.each {
+            true => "LATERAL compares all pairs".to_owned(),
+            false => "the query asks for an exact scan".to_owned(),
+        }
+    })
 }
 
 /// A number of rows, once it is known; the optimizer leaves what it has computed its old name.

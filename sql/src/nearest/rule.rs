@@ -10,7 +10,7 @@ use std::sync::Arc;
 use catalog::LakeTable;
 use catalog::indexes::{LEAST_INDEXED, TableIndex};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, DFSchema, Result as EngineResult};
+use datafusion::common::{Column, DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::split_conjunction;
@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::each::NearestToEach;
 use super::node::{Named, Nearest};
 use super::recall;
 
@@ -47,6 +48,10 @@ impl OptimizerRule for NearestRule {
                 None => None,
             },
             LogicalPlan::Limit(limit) => limited(limit)?,
+            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref() {
+                Some(each) => of_each(each)?,
+                None => None,
+            },
             _ => None,
         };
         Ok(new.map_or_else(|| Transformed::no(plan), Transformed::yes))
@@ -55,6 +60,10 @@ impl OptimizerRule for NearestRule {
 
 /// Why an index that there is cannot be used.
 pub(super) type Unused = String;
+
+pub(super) fn unused(index: &str, reason: &str) -> Unused {
+    format!("Index \"{index}\" is not used: {reason}")
+}
 
 /// A limit that is not known yet, over a sort that is to give so many rows.
 fn limited(limit: &Limit) -> EngineResult<Option<LogicalPlan>> {
@@ -66,6 +75,21 @@ fn limited(limit: &Limit) -> EngineResult<Option<LogicalPlan>> {
     let Some(input) = below_projections(&limit.input, &k)? else { return Ok(None) };
     let new = Limit { input: Arc::new(input), ..limit.clone() };
     Ok(Some(LogicalPlan::Limit(new)))
+}
+
+/// The join of each row's nearest over a search, where an index has the scan of the right side.
+fn of_each(each: &NearestToEach) -> EngineResult<Option<LogicalPlan>> {
+    let wanted = Wanted {
+        key: each.column.clone(),
+        filters: Vec::new(),
+        k: each.k.clone(),
+        order: Ok(()),
+        ties: false,
+        function: Some(each.function.clone()),
+    };
+    let Ok(right) = descend(&each.right, wanted)? else { return Ok(None) };
+    let node = Arc::new(each.over(right));
+    Ok(Some(LogicalPlan::Extension(Extension { node })))
 }
 
 fn below_projections(plan: &LogicalPlan, k: &Expr) -> EngineResult<Option<LogicalPlan>> {
@@ -90,7 +114,7 @@ pub(super) fn sorted(sort: &Sort, k: Expr) -> EngineResult<Result<LogicalPlan, U
         (true, true) => Err("rows without a vector come first"),
     };
     let ties = sort.expr.len() > 1;
-    let wanted = Wanted { key: expr.clone(), filters: Vec::new(), k, order, ties };
+    let wanted = Wanted { key: expr.clone(), filters: Vec::new(), k, order, ties, function: None };
     let input = match descend(&sort.input, wanted)? {
         Ok(input) => Arc::new(input),
         Err(unused) => return Ok(Err(unused)),
@@ -107,6 +131,8 @@ pub(super) struct Wanted {
     pub order: Result<(), &'static str>,
     /// Whether something decides between rows at one distance.
     pub ties: bool,
+    /// The distance, where the key is only the column: each row of a join's left side has a query.
+    pub function: Option<String>,
 }
 
 impl Wanted {
@@ -173,14 +199,19 @@ fn searched(scan: &TableScan, wanted: Wanted) -> EngineResult<Result<LogicalPlan
     let provider = source_as_provider(&scan.source)?;
     let Some(table) = provider.downcast_ref::<LakeTable>() else { return Ok(Err(String::new())) };
     let schema = &scan.projected_schema;
-    let Some(order) = Order::of(&wanted.key, schema) else { return Ok(Err(String::new())) };
+    let each = wanted.function.as_deref();
+    let order = match each {
+        Some(function) => Order::of_each(function, &wanted.key, schema),
+        None => Order::of(&wanted.key, schema),
+    };
+    let Some(order) = order else { return Ok(Err(String::new())) };
     let of_column = |index: &&TableIndex| {
         let column = &table.table().columns[index.column];
         column.name == order.column.name
     };
     let indexes: Vec<&TableIndex> = table.indexes().iter().filter(of_column).collect();
     let Some(some) = indexes.first() else { return Ok(Err(String::new())) };
-    let unused = |reason: &str| Ok(Err(format!("Index \"{}\" is not used: {reason}", some.name)));
+    let unused = |reason: &str| Ok(Err(unused(&some.name, reason)));
     let of_measure = |index: &&&TableIndex| index.of.measure.function() == order.function;
     let Some(index) = indexes.iter().find(of_measure) else {
         let operators = some.operators();
@@ -192,7 +223,7 @@ fn searched(scan: &TableScan, wanted: Wanted) -> EngineResult<Result<LogicalPlan
     if index.segments.indexed() < LEAST_INDEXED {
         return unused("it has few rows or none yet, and the table is scanned as quickly");
     }
-    if scan.fetch.is_some() || order.recall == Some(1.0) {
+    if scan.fetch.is_some() {
         return unused("the query asks for an exact scan");
     }
     let is_plain = |filter: &Expr| {
@@ -214,6 +245,7 @@ fn searched(scan: &TableScan, wanted: Wanted) -> EngineResult<Result<LogicalPlan
         input: LogicalPlan::TableScan(scan.clone()),
         index: Named(Arc::new((**index).clone())),
         query: order.query.clone(),
+        each: each.is_some(),
         k: wanted.k,
         filters,
         nulls: there.is_empty(),
@@ -222,6 +254,9 @@ fn searched(scan: &TableScan, wanted: Wanted) -> EngineResult<Result<LogicalPlan
     };
     Ok(Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
 }
+
+/// What a search has in the place of a query where a join gives them.
+static NO_QUERY: Expr = Expr::Literal(ScalarValue::Null, None);
 
 /// An order by the distance of a column to a vector.
 pub(super) struct Order<'a> {
@@ -235,6 +270,16 @@ impl<'a> Order<'a> {
     /// To a vector that is the same for every row.
     fn of(key: &'a Expr, schema: &DFSchema) -> Option<Self> {
         Self::over(key, schema, is_constant)
+    }
+
+    /// To other vectors for each row of a join's left side: all of the nearest are asked for.
+    fn of_each(function: &'a str, key: &'a Expr, schema: &DFSchema) -> Option<Self> {
+        match unaliased(key) {
+            Expr::Column(column) if schema.has_column(column) => {
+                Some(Self { function, column, query: &NO_QUERY, recall: Some(1.0) })
+            }
+            _ => None,
+        }
     }
 
     /// Of a column of `schema` to what is a query.

@@ -1,6 +1,9 @@
 //! What a session says of searches, and what they have to tell it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kernels::cuda::Unavailable;
 
 use crate::Notice;
 
@@ -11,10 +14,23 @@ const EF_SEARCH: f64 = 40.0;
 const PROBES: f64 = 1.0;
 
 /// Operators find it in the session's configuration.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Searches {
     wanted: Mutex<Wanted>,
     warnings: Mutex<Vec<Notice>>,
+    /// Whether the statement at hand has been told why the GPU does not search.
+    has_declined: AtomicBool,
+}
+
+/// `sextant.device`: where exact searches of indexes run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Processor {
+    /// On the GPU where there is one.
+    #[default]
+    Any,
+    Cpu,
+    /// On the GPU; where it cannot, the client is told why.
+    Gpu,
 }
 
 /// The session's settings.
@@ -28,11 +44,14 @@ pub struct Wanted {
     pub ef_search: Option<f64>,
     /// `ivfflat.probes`.
     pub probes: Option<f64>,
+    /// `sextant.device`.
+    pub processor: Processor,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { indexes: true, recall: None, ef_search: None, probes: None }
+        let processor = Processor::default();
+        Self { indexes: true, recall: None, ef_search: None, probes: None, processor }
     }
 }
 
@@ -50,31 +69,42 @@ impl Wanted {
     }
 }
 
-impl Default for Searches {
-    fn default() -> Self {
-        Self { wanted: Mutex::default(), warnings: Mutex::default() }
-    }
-}
-
 impl Searches {
     /// What the settings say now.
     pub fn wanted(&self) -> Wanted {
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.wanted)
     }
 
     /// The settings have changed.
     pub fn want(&self, wanted: Wanted) {
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        *locked(&self.wanted) = wanted;
     }
 
     pub(super) fn warn(&self, warning: Notice) {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+        locked(&self.warnings).push(warning);
+    }
+
+    /// A statement is planned, or run.
+    pub fn begin(&self) {
+        self.has_declined.store(false, Ordering::Relaxed);
+    }
+
+    /// The CPU searches in the place of the GPU; told of once a statement, if that was asked for.
+    pub(super) fn decline(&self, reason: &Unavailable) {
+        let is_asked = self.wanted().processor == Processor::Gpu;
+        if is_asked && !self.has_declined.swap(true, Ordering::Relaxed) {
+            self.warn(Notice::notice(format!("the CPU searches, not the GPU: {reason}")));
+        }
     }
 
     /// What there is to tell, once.
     pub fn take(&self) -> Vec<Notice> {
-        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *locked(&self.warnings))
     }
+}
+
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -96,5 +126,22 @@ mod tests {
         let own = Wanted { recall: Some(0.99), ..wider };
         assert!(near(own.recall(None, 0.95), 0.99));
         assert!(near(Wanted { probes: Some(1e9), ..usual }.recall(None, 0.95), MOST_RECALL));
+    }
+
+    #[test]
+    fn who_asks_for_the_gpu_is_told_once_why_it_did_not_search() {
+        let searches = Searches::default();
+        let told = |processor: Processor| {
+            searches.want(Wanted { processor, ..Wanted::default() });
+            searches.begin();
+            searches.decline(&Unavailable::new("it is gone"));
+            let told = searches.take();
+            searches.decline(&Unavailable::new("it is full"));
+            assert!(searches.take().is_empty());
+            told.into_iter().map(|notice| (notice.severity, notice.message)).collect::<Vec<_>>()
+        };
+        assert!(told(Processor::Any).is_empty() && told(Processor::Cpu).is_empty());
+        let message = "the CPU searches, not the GPU: it is gone".to_owned();
+        assert_eq!(told(Processor::Gpu), [("NOTICE", message)]);
     }
 }

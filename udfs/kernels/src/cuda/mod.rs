@@ -43,6 +43,7 @@ use settle::{Few, settle};
 
 pub use job::{Job, Size, Terms};
 pub use machine::{Kernel, Launch, Machine, Product, Unavailable};
+pub use resident::column_bytes;
 
 /// Rows that are asked for beyond `k` and a half of it.
 const SPARE: usize = 64;

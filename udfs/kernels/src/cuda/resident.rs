@@ -17,6 +17,16 @@ const MOST_ROWS: usize = 1 << 31;
 /// Rows that the host scores for every query; with more of them the device is no help.
 const MOST_APART: usize = 4096;
 
+/// Bytes that so many rows take on a device.
+pub fn column_bytes(rows: usize, dimension: usize) -> usize {
+    rows.saturating_mul(row_bytes(dimension) + size_of::<Size>())
+}
+
+/// Bytes of a row's half floats.
+fn row_bytes(dimension: usize) -> usize {
+    units(dimension) * UNIT * size_of::<u16>()
+}
+
 /// A column on the device.
 #[derive(Debug)]
 pub struct Resident {
@@ -107,15 +117,14 @@ impl Residents {
         if count >= MOST_ROWS {
             return Err(Unavailable::new(format!("{count} rows are too many for the device")));
         }
-        let row_bytes = units(dimension) * UNIT * size_of::<u16>();
-        let total = count * (row_bytes + size_of::<Size>());
+        let total = column_bytes(count, dimension);
         if total > self.most_bytes {
             let (needed, most) = (total.div_ceil(1 << 20), self.most_bytes >> 20);
             let reason = format!("{needed} MB of vectors are over the device's limit of {most} MB");
             return Err(Unavailable::new(reason));
         }
         while self.bytes() + total > self.most_bytes && self.drop_oldest(machine, segment) {}
-        let rows = self.allocate(machine, count * row_bytes, segment)?;
+        let rows = self.allocate(machine, count * row_bytes(dimension), segment)?;
         let sizes = match self.allocate(machine, count * size_of::<Size>(), segment) {
             Ok(sizes) => sizes,
             Err(error) => {
@@ -178,7 +187,7 @@ impl Resident {
         chunks: &[Rows<'_>],
         (level, threads): (Level, usize),
     ) -> Result<(), Unavailable> {
-        let row_bytes = (units(self.dimension) * UNIT * size_of::<u16>()) as u64;
+        let row_bytes = row_bytes(self.dimension) as u64;
         let mut first = 0u64;
         for chunk in chunks {
             for start in (0..chunk.len()).step_by(STRETCH) {

@@ -46,6 +46,12 @@ impl Bitmap {
         self.words[word] |= bit;
     }
 
+    /// The rows that are in both sets.
+    pub fn and(&self, other: &Self) -> Self {
+        let words = self.words.iter().zip(&other.words).map(|(a, b)| a & b);
+        Self::from_words(words.collect())
+    }
+
     /// The rows of the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().enumerate().flat_map(|(i, word)| {
@@ -107,5 +113,7 @@ mod tests {
         assert_eq!(same.ones(), 5);
         let visible = Visible { filter: Some(&bitmap), deleted: Some(&same) };
         assert!(!visible.contains(64) && visible.at_most(3) == 3);
+        let both = bitmap.and(&[1, 64, 65].into_iter().collect());
+        assert_eq!((both.iter().collect::<Vec<_>>(), both.ones()), (vec![64, 65], 2));
     }
 }
