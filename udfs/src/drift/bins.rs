@@ -12,11 +12,12 @@ use std::marker::PhantomData;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::error::Result as EngineResult;
-use kernels::statistics::divergence::{Fill, empty_bins, psi_critical};
+use kernels::statistics::divergence::{empty_bins, psi_critical};
 use kernels::statistics::histogram::{
     bin_of, counts_of, edges_rise, evidently_edges, quantile_edges, uniform_edges,
 };
 
+use super::fill::is_evidently;
 use crate::Error;
 use crate::arguments::{Argument, Call, Doc, Given, Kind, option, required};
 use crate::bytes::{put_slice, take_numbers, take_slice, take_u64};
@@ -452,40 +453,6 @@ impl<D: Distance> TwoSample for Bins<D> {
 
 /// More bins than this are a mistake.
 const MOST_BINS: i64 = 100_000;
-
-/// The argument of what stands for an empty bin.
-pub fn fill_argument() -> Argument {
-    option(
-        "fill",
-        Kind::Text,
-        "an empty bin counts as: 'half' a row (default), 'clamp', 'add', 'evidently' or 'none'",
-    )
-}
-
-/// Reads it.
-pub fn fill(given: &Given) -> EngineResult<Fill> {
-    match is_evidently(given)? && given.text("fill")?.is_none() {
-        true => Ok(Fill::Evidently),
-        false => given.choice("fill", &FILLS),
-    }
-}
-
-fn is_evidently(given: &Given) -> EngineResult<bool> {
-    given.choice("compat", &[("none", false), ("evidently", true)])
-}
-
-const FILLS: [(&str, Fill); 5] = [
-    ("half", Fill::Half),
-    ("clamp", Fill::Clamp),
-    ("add", Fill::Add),
-    ("evidently", Fill::Evidently),
-    ("none", Fill::None),
-];
-
-/// The word for a fill.
-pub fn fill_name(fill: Fill) -> &'static str {
-    FILLS.iter().find(|(_, known)| *known == fill).map_or("", |(name, _)| name)
-}
 
 /// Above the threshold, and more than chance gives at these sizes: 2 js ≈ psi / 4 and so on differ
 /// by constants only, so one chi-square test on the counts guards them all.

@@ -6,6 +6,7 @@ mod chi2_test;
 mod drift_profile_of;
 mod drift_summary;
 mod estimate_performance;
+mod fill;
 mod hellinger;
 mod js_distance;
 mod js_divergence;

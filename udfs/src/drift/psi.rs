@@ -3,7 +3,8 @@
 use datafusion::error::Result as EngineResult;
 use kernels::statistics::divergence::{Divergence, Fill, divergence};
 
-use super::bins::{Binned, Distance, critical, fill, fill_argument, fill_name};
+use super::bins::{Binned, Distance, critical};
+use super::fill::{fill, fill_argument, fill_name};
 use crate::arguments::{Argument, Doc, Given};
 use crate::output::{Output, Shape, Type};
 
