@@ -204,8 +204,7 @@ def test_an_older_version_follows_while_its_view_changes(versioned, change, view
         second.execute("COMMIT")
     except psycopg.errors.SerializationFailure:
         assert not view_is_first
-        again = f"ALTER VIEW f {change}"
-        second.execute(again)
+        second.execute(f"ALTER VIEW f {change}")
     labels = "'SELECT 1 AS id, TIMESTAMP ''2024-01-02'' AS ts'"
     query = f"SELECT n FROM training_set({labels}, 'older', label_time => 'ts')"
     if "RENAME" in change:

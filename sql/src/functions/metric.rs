@@ -1,4 +1,5 @@
-//! A metric as something to add up: a boolean is 0 or 1, anything else is what it is.
+//! A metric as something to add up: a boolean is 0 or 1, anything else is what it is; NULL
+//! stays NULL.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result as EngineResult;
