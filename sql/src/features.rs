@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::experiments::EXPERIMENT;
-use crate::plan::{self, Place, SEPARATOR, key};
+use crate::plan::{self, Environment, Lakes, Place, SEPARATOR, key};
 
 pub use get_features::FeatureRelations;
 pub(crate) use get_features::load as get_features;
@@ -259,6 +259,23 @@ impl FeatureService {
     pub fn forget(transaction: &mut Transaction, place: &Place) -> Result<()> {
         Ok(transaction.undefine(SERVICE, &key(&place.schema, &place.name))?)
     }
+}
+
+/// The place of the service that a text names.
+///
+/// # Errors
+/// 42704 if there is none.
+pub(crate) fn service_at(environment: &Environment, lakes: &Lakes, name: &str) -> Result<Place> {
+    training_set::service(environment, lakes, name).map(|(place, _)| place)
+}
+
+/// The names by which a service tells its views apart.
+///
+/// # Errors
+/// As `service_at`.
+pub(crate) fn aliases(environment: &Environment, lakes: &Lakes, name: &str) -> Result<Vec<String>> {
+    let (_, service) = training_set::service(environment, lakes, name)?;
+    Ok(service.views.into_iter().map(|view| view.alias).collect())
 }
 
 /// Every feature service: schema, name, definition.

@@ -19,10 +19,14 @@ use super::library::{Engine, Opened, open};
 use super::outputs::{Asked, With};
 use super::reference::Reference;
 use super::scoring::scoring;
+use super::user_service::{UserService, key_in};
 use super::{CHAMPION, models};
 use crate::error::{Error, Result};
 use crate::parse;
 use crate::plan::{self, Environment, Given, Lakes, Overrides};
+
+/// The argument that is a user's history, unless the model's option names another.
+pub(super) const HISTORY: &str = "history";
 
 /// Versions by what calls name them, None where they name none.
 type Versions = BTreeMap<Option<Reference>, Version>;
@@ -31,6 +35,8 @@ struct Version {
     /// `public.m@3`, for plans and messages.
     shown: String,
     opened: Arc<Opened>,
+    /// Of a model with a feature service for users: whether this knows who is asked for.
+    found: Option<Expr>,
 }
 
 /// Rewrites the calls; gives the functions that they have become.
@@ -50,11 +56,15 @@ pub(crate) async fn expand(
     }
     let mut versions = Versions::new();
     for call in calls {
-        if versions.contains_key(&call.model) {
-            continue;
+        if !versions.contains_key(&call.model) {
+            let version = version(environment, lakes, &call).await?;
+            versions.insert(call.model.clone(), version);
         }
-        let version = version(environment, lakes, &call).await?;
-        versions.insert(call.model, version);
+        if let Some(version) = versions.get_mut(&call.model)
+            && let Some(service) = service(&call, &version.opened)?
+        {
+            version.found = Some(service.found(environment, lakes)?);
+        }
     }
     replace(statement, |part| rewritten(part, &versions, &mut functions))?;
     Ok(functions)
@@ -105,7 +115,7 @@ async fn version(environment: &Environment, lakes: &Lakes, call: &Call) -> Resul
     let (place, version) = reference.resolve(environment, lakes)?;
     let opened = open(&environment.lake, &version).await?;
     let shown = format!("{}.{}@{}", place.schema, place.name, version.number);
-    Ok(Version { shown, opened })
+    Ok(Version { shown, opened, found: None })
 }
 
 /// The only model of users and items whose schema is in the search path.
@@ -139,14 +149,15 @@ fn rewritten(part: &Expr, versions: &Versions, functions: &mut Overrides) -> Res
     let Expr::Function(function) = part else { return Ok(None) };
     let Some(mut call) = Call::read(function)? else { return Ok(None) };
     let Some(version) = versions.get(&call.model) else { return Ok(None) };
-    let Version { shown, opened } = version;
+    let Version { shown, opened, .. } = version;
     let answer = call.asked.answer(shown, opened)?;
-    let (arguments, with) = match &opened.engine {
-        Engine::Tabular { .. } => (of_row(&mut call, version)?, With::default()),
+    let (arguments, with, of_service) = match &opened.engine {
+        Engine::Tabular { .. } => (of_row(&mut call, version)?, With::default(), None),
         Engine::Retrieval { .. } => of_side(&mut call, version)?,
     };
     let mut name = format!("{}[{shown}]", call.asked.function());
-    for (given, word) in [(with.features, " with features"), (with.history, " with history")] {
+    let words = [(with.features, " with features"), (with.history, " with history")];
+    for (given, word) in words.into_iter().chain([(with.service, " now")]) {
         name.push_str(if given { word } else { "" });
     }
     if !functions.iter().any(|(known, _)| *known == name) {
@@ -159,7 +170,15 @@ fn rewritten(part: &Expr, versions: &Versions, functions: &mut Overrides) -> Res
             }
         }
     }
-    Ok(Some(called(function, &name, arguments)))
+    let vector = called(function, &name, arguments);
+    match (&opened.engine, of_service) {
+        (Engine::Retrieval { user, user_service: Some(service), .. }, Some(key))
+            if key != key_in(&user.key) =>
+        {
+            service.query(&vector, &key, (&user.key, &user.key_type)).map(Some)
+        }
+        _ => Ok(Some(vector)),
+    }
 }
 
 /// All features.
@@ -172,8 +191,19 @@ fn of_row(call: &mut Call, version: &Version) -> Result<Vec<Expr>> {
     transform.over(&features, &call.arguments)
 }
 
-/// The key, and features and history where they are given.
-fn of_side(call: &mut Call, version: &Version) -> Result<(Vec<Expr>, With)> {
+/// The feature service that has what a call of a user does not give.
+fn service<'a>(call: &Call, model: &'a Opened) -> Result<Option<&'a UserService>> {
+    let Engine::Retrieval { user, user_service: Some(service), .. } = &model.engine else {
+        return Ok(None);
+    };
+    let features: Vec<&str> = user.features.iter().map(|(name, _)| name.as_str()).collect();
+    let given = call.has(&model.transform.inputs_of(&features)?);
+    Ok((call.asked == Asked::User && !given).then_some(service))
+}
+
+/// The key, and features and history where they are given; and the key that a feature service is
+/// asked for, if these are its values.
+fn of_side(call: &mut Call, version: &Version) -> Result<(Vec<Expr>, With, Option<Expr>)> {
     let Engine::Retrieval { user, item, history, .. } = &version.opened.engine else {
         return Err(Error::new("XX000", "the model is of another kind"));
     };
@@ -182,12 +212,21 @@ fn of_side(call: &mut Call, version: &Version) -> Result<(Vec<Expr>, With)> {
     let transform = &version.opened.transform;
     let features: Vec<&str> = side.features.iter().map(|(name, _)| name.as_str()).collect();
     let inputs = transform.inputs_of(&features)?;
-    let mut with = With { features: call.has(&inputs), history: false };
+    let history = history.as_deref().unwrap_or(HISTORY);
+    let mut of_service = None;
+    if let Some(service) = service(call, &version.opened)? {
+        of_service = call.key.take().or_else(|| call.arguments.get(&side.key).cloned());
+        if of_service.is_none() {
+            call.check(&version.shown, std::slice::from_ref(&side.key))?;
+        }
+        service.fill(call, &side.key, (&inputs, history));
+    }
+    let mut with =
+        With { features: call.has(&inputs), history: false, service: of_service.is_some() };
     if with.features {
         call.fill(&inputs);
         call.check(&version.shown, &inputs)?;
     }
-    let history = history.as_deref().unwrap_or("history");
     let history = if is_user { call.arguments.get(history).cloned() } else { None };
     let key = call.key.take().or_else(|| call.arguments.get(&side.key).cloned());
     if key.is_none() && !with.features && history.is_none() {
@@ -202,7 +241,10 @@ fn of_side(call: &mut Call, version: &Version) -> Result<(Vec<Expr>, With)> {
         with.history = true;
         arguments.push(cast(history, &format!("{}[]", item.key_type))?);
     }
-    Ok((arguments, with))
+    if with.service {
+        arguments.extend(version.found.clone());
+    }
+    Ok((arguments, with, of_service))
 }
 
 /// A value as one of a type, which a parameter then has.

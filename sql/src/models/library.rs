@@ -17,6 +17,7 @@ use super::manifest::{Body, Form, Manifest, Side, digest};
 use super::target::{ClassType, Target};
 use super::train::Trained;
 use super::transform::{Draft, Input, Stored, Transform};
+use super::user_service::UserService;
 use crate::error::{Error, Result};
 
 /// The names of a version's objects.
@@ -35,8 +36,19 @@ pub(super) struct Opened {
 /// What predicts.
 #[derive(Debug)]
 pub(super) enum Engine {
-    Tabular { model: Tabular, encoder: Encoder, target: Target, ranks: bool },
-    Retrieval { model: Retrieval, user: Side, item: Side, history: Option<String> },
+    Tabular {
+        model: Tabular,
+        encoder: Encoder,
+        target: Target,
+        ranks: bool,
+    },
+    Retrieval {
+        model: Retrieval,
+        user: Side,
+        item: Side,
+        history: Option<String>,
+        user_service: Option<UserService>,
+    },
 }
 
 #[derive(Debug)]
@@ -123,8 +135,9 @@ impl Opened {
                 target,
                 ranks,
             },
-            Body::Retrieval { form, user, item, history } => {
-                Engine::Retrieval { model: retrieval(form, weights)?, user, item, history }
+            Body::Retrieval { form, user, item, history, user_service } => {
+                let model = retrieval(form, weights)?;
+                Engine::Retrieval { model, user, item, history, user_service }
             }
         };
         Ok(Self { folder: folder.to_owned(), transform, engine })

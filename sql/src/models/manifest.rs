@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::features::{Feature, Layout};
 use super::target::Target;
 use super::transform::Stored;
+use super::user_service::UserService;
 use crate::error::{Error, Result};
 
 /// Of the manifest's form.
@@ -29,7 +30,14 @@ pub(super) enum Body {
     /// Features in columns, a prediction for each row.
     Tabular { form: Form, layout: Layout, features: Vec<Feature>, target: Target, ranks: bool },
     /// Vectors of users and items.
-    Retrieval { form: Form, user: Side, item: Side, history: Option<String> },
+    Retrieval {
+        form: Form,
+        user: Side,
+        item: Side,
+        history: Option<String>,
+        #[serde(default)]
+        user_service: Option<UserService>,
+    },
 }
 
 /// How the weights are written.

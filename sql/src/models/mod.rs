@@ -43,6 +43,7 @@ mod target;
 mod train;
 mod transform;
 mod trials;
+mod user_service;
 mod vectors;
 
 use std::collections::BTreeMap;

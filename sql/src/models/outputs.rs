@@ -28,6 +28,8 @@ pub(super) enum Asked {
 pub(super) struct With {
     pub features: bool,
     pub history: bool,
+    /// Both come from a service, and with them whether it knows the user.
+    pub service: bool,
 }
 
 impl Asked {

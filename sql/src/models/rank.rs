@@ -24,10 +24,11 @@ use datafusion::sql::sqlparser::ast::{
     Visit, VisitMut, Visitor, VisitorMut, visit_expressions_mut,
 };
 
-use super::expand::cast;
+use super::expand::{HISTORY, cast};
 use super::library::{Engine, Opened, open};
 use super::manifest::Side;
 use super::reference::Reference;
+use super::user_service::{UserService, key_in};
 use crate::error::{Error, Result, near_names};
 use crate::functions::{identifier, literal};
 use crate::names::folded;
@@ -204,13 +205,15 @@ impl Call {
         let items = self.given.remove("items").ok_or_else(|| self.needs("items"))?;
         let mut places = Places::default();
         let scored = match &model.engine {
-            Engine::Retrieval { user, item, history, .. } => {
+            Engine::Retrieval { user, item, history, user_service, .. } => {
                 let features: Vec<&str> =
                     user.features.iter().map(|(name, _)| name.as_str()).collect();
                 let mut inputs = model.transform.inputs_of(&features)?;
-                inputs.push(history.clone().unwrap_or_else(|| "history".to_owned()));
+                let given = self.named.iter().any(|(name, _)| inputs.contains(name));
+                let service = user_service.as_ref().filter(|_| !given);
+                inputs.push(history.clone().unwrap_or_else(|| HISTORY.to_owned()));
                 self.check_names(&inputs)?;
-                self.of_user(item, items, &mut places)?
+                self.of_user((user, item, service), items, &mut places)?
             }
             Engine::Tabular { .. } => {
                 self.check_names(&model.transform.inputs_of(&model.transform.names())?)?;
@@ -234,21 +237,34 @@ impl Call {
     }
 
     /// Items for a user, scored by the product of their vectors.
-    fn of_user(mut self, side: &Side, items: Expr, places: &mut Places) -> Result<String> {
+    fn of_user(
+        mut self,
+        (side, item_side, service): (&Side, &Side, Option<&UserService>),
+        items: Expr,
+        places: &mut Places,
+    ) -> Result<String> {
         let user = self.given.remove("user");
         if user.is_none() && self.named.is_empty() {
             return Err(self.needs("user"));
         }
         let null = || Expr::Value(Value::Null.into());
-        let user = places.add(user.unwrap_or_else(null));
+        let user = places.add(cast(user.unwrap_or_else(null), &side.key_type)?);
+        let (name, key_type) = (literal(&self.name), &item_side.key_type);
+        let (user, from) = match service {
+            None => (user, String::new()),
+            // In FROM, as a subquery in LATERAL does not see what stands before that.
+            Some(service) => {
+                let from = format!(" FROM {}", service.source(&side.key, &user));
+                (key_in(&side.key).to_string(), from)
+            }
+        };
         let features = self.features(places);
-        let (name, key_type) = (literal(&self.name), &side.key_type);
         let vector = format!("embed_user({user}{features}, model => {name})");
         let items = match source(&items) {
             Some(source) => {
                 let item = match self.given.remove("item") {
                     Some(item) => text("item", &item)?,
-                    None => side.key.clone(),
+                    None => item_side.key.clone(),
                 };
                 format!("SELECT CAST({} AS {key_type}) AS item FROM {source}", identifier(&item))
             }
@@ -259,8 +275,8 @@ impl Call {
         };
         Ok(format!(
             "SELECT item, inner_product(\"{PLACE}user\", embed_item(item, model => {name})) \
-             AS score FROM (SELECT {vector} AS \"{PLACE}user\") AS \"{PLACE}one\", ({items}) \
-             AS \"{PLACE}all\""
+             AS score FROM (SELECT {vector} AS \"{PLACE}user\"{from}) AS \"{PLACE}one\", \
+             ({items}) AS \"{PLACE}all\""
         ))
     }
 

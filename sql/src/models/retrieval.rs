@@ -12,6 +12,7 @@ use kernels::models::{als, two_tower};
 use kernels::simd::level::Level;
 
 use super::data::Rows;
+use super::expand::HISTORY;
 use super::interactions::{Columns, Named, Values, usable};
 use super::library::Retrieval;
 use super::manifest::{Body, Form, Manifest, Side};
@@ -20,6 +21,7 @@ use super::retrieval_trials::{self as trials, Best, HeldOut};
 use super::train::{Trained, go_on};
 use super::transform::{Draft, Transform};
 use super::trials::Searched;
+use super::user_service::UserService;
 use crate::error::{Error, Result};
 use crate::parse::TransformItem;
 use crate::plan::{Environment, Lakes};
@@ -28,6 +30,7 @@ use crate::plan::{Environment, Lakes};
 struct Options {
     named: Named,
     learner: Learner,
+    user_service: Option<String>,
     /// Of a search; without one only early stopping holds rows out.
     held_out: HeldOut,
 }
@@ -98,6 +101,7 @@ impl Options {
             named.user_features = given.texts("user_features")?;
             named.item_features = given.texts("item_features")?;
         }
+        let user_service = if two_tower { given.text("user_service")? } else { None };
         let mut held_out = HeldOut::default();
         if searches {
             held_out.split = split(given)?;
@@ -105,7 +109,7 @@ impl Options {
             held_out.validation = given.share("validation_fraction", held_out.validation)?;
             held_out.seed = given.whole("seed", SEED)? as u64;
         }
-        Ok(Self { named, learner, held_out })
+        Ok(Self { named, learner, user_service, held_out })
     }
 }
 
@@ -174,10 +178,15 @@ pub(super) async fn train(
 ) -> Result<Trained> {
     // The rows' memory is held until all is done.
     let Rows { batch, memory: _held } = rows;
-    let Asked { options: Options { named, learner, held_out }, searched } = asked;
+    let Asked { options, searched } = asked;
+    let Options { named, learner, user_service, held_out } = options;
     let mut told = Vec::new();
     let batch = usable(&named, (&batch, ordered), &mut told)?;
     let draft = Draft::new(items, &batch.schema(), &named.others())?.only(&named.features())?;
+    let user_service = match &user_service {
+        None => None,
+        Some(name) => Some(service(environment, lakes, name, (&draft, &named, &batch)).await?),
+    };
     let teaching = Teaching { environment, lakes, draft, named: &named, watched };
     let best = match searched {
         None => Best::from(learner),
@@ -201,10 +210,26 @@ pub(super) async fn train(
         Retrieval::TwoTower(model) => (Form::TwoTower, model.to_bytes()),
         Retrieval::Als(model) => (Form::Als, model.to_bytes()),
     };
-    let body = Body::Retrieval { form, user, item, history: named.history.clone() };
+    let history = named.history.clone();
+    let body = Body::Retrieval { form, user, item, history, user_service };
     let manifest = Manifest::new(lesson.transform.stored, body, &weights, Vec::new());
     let kind = learner.kind();
     Ok(Trained { manifest, weights, kind, rows, test_rows, metrics, told, chosen, trials })
+}
+
+/// The service that is to say what is known of a user.
+async fn service(
+    environment: &Environment,
+    lakes: &Lakes,
+    name: &str,
+    (draft, named, batch): (&Draft, &Named, &RecordBatch),
+) -> Result<UserService> {
+    let inputs = draft.clone().only(&named.user_features)?.inputs(&batch.schema())?;
+    let inputs: Vec<String> = inputs.into_iter().map(|input| input.name).collect();
+    let key_type = key_type(batch, &named.user_key);
+    let history = named.history.as_deref().unwrap_or(HISTORY);
+    let user = (named.user_key.as_str(), key_type.as_str());
+    UserService::checked(environment, lakes, name, user, (&inputs, history)).await
 }
 
 fn key_type(batch: &RecordBatch, key: &str) -> String {

@@ -187,7 +187,7 @@ impl Draft {
     }
 
     /// The columns that the items read.
-    fn inputs(&self, columns: &Schema) -> Result<Vec<Input>> {
+    pub fn inputs(&self, columns: &Schema) -> Result<Vec<Input>> {
         let mut found: Vec<Input> = Vec::new();
         for (_, expression) in &self.items {
             for name in columns_of(expression)? {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, FixedSizeListArray, Float32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array};
 use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::datatypes::{DataType, Field};
 use kernels::models::two_tower::{self, Value};
@@ -25,7 +25,8 @@ enum Values {
     List(Vec<usize>, Vec<u64>),
 }
 
-/// Arrays are the key, then the side's features and the history, where they are given.
+/// Arrays are the key, then the side's features and the history, where they are given, and whether
+/// the service that gives them knows the user.
 pub(super) fn vectors(
     model: &Retrieval,
     (side, asked): (&Side, Asked),
@@ -51,9 +52,14 @@ pub(super) fn vectors(
         }
         rest = others;
     }
-    let history = match (with.history, rest.first()) {
-        (true, Some(array)) => Some(lists("history", array)?),
-        _ => None,
+    let mut rest = rest.iter();
+    let history = match with.history {
+        true => Some(lists("history", rest.next().ok_or_else(missing)?)?),
+        false => None,
+    };
+    let known = match with.service {
+        true => rest.next().ok_or_else(missing)?.as_boolean_opt(),
+        false => None,
     };
     let (dim, level) = (model.dim(), Level::best());
     let (mut all, mut there) = (Vec::with_capacity(rows * dim), Vec::with_capacity(rows));
@@ -61,7 +67,11 @@ pub(super) fn vectors(
         let given: Vec<Value<'_>> = features.iter().map(|values| values.at(row)).collect();
         let given = with.features.then_some(given.as_slice());
         let history = history.as_ref().map(|(ends, keys)| slice(ends, keys, row));
+        // Neither the service nor the training knows anything of them.
+        let is_unknown = known.is_some_and(|known| !(known.is_valid(row) && known.value(row)))
+            && user(model, level, (keys[row], None, None))?.is_none();
         let found = match asked {
+            Asked::User if is_unknown => None,
             Asked::User => user(model, level, (keys[row], given, history))?,
             _ => item(model, level, (keys[row], given))?,
         };
