@@ -49,6 +49,8 @@ impl Engine {
         options.execution.parquet.schema_force_view_types = false;
         options.sql_parser.parse_float_as_decimal = true;
         options.execution.time_zone = Some("UTC".into());
+        // What a field says beside its type differs between plans over UNION, to no effect.
+        options.execution.skip_physical_aggregate_schema_check = true;
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)

@@ -9,6 +9,7 @@ pub(crate) mod bare;
 pub(crate) mod bounded;
 mod bytes;
 mod coalesce;
+pub(crate) mod days;
 mod extract;
 mod finite;
 mod from_char;
@@ -71,6 +72,7 @@ pub fn scalar() -> Vec<ScalarUDF> {
         finite::function(),
         interval::age(),
         like_escape::function(),
+        days::function(),
         metric::function(),
         number::div(),
         number::width_bucket(),

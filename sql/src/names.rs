@@ -69,17 +69,22 @@ impl VisitorMut for Namer {
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         set_expression(&mut query.body);
         if let SetExpr::Select(select) = query.body.as_ref()
-            && select.distinct.is_some()
             && let Some(order) = &mut query.order_by
             && let OrderByKind::Expressions(keys) = &mut order.kind
         {
-            keys.iter_mut().for_each(|key| by_name(&mut key.expr, select));
+            // A name alone is that of an output column anyway.
+            let is_key = |key: &Expr| {
+                select.distinct.is_some() || !matches!(key, Expr::Identifier(_) | Expr::Value(_))
+            };
+            let keys = keys.iter_mut().map(|key| &mut key.expr).filter(|key| is_key(key));
+            keys.for_each(|key| by_name(key, select));
         }
         ControlFlow::Continue(())
     }
 }
 
-/// After DISTINCT only selected columns are there to sort by: the one that the key repeats.
+/// A key that repeats what is selected is that column: after DISTINCT there are no others, and the
+/// column's name may be that of an input, as in `SELECT r['p'] … ORDER BY r['p']`.
 fn by_name(key: &mut Expr, select: &Select) {
     let selected = select.projection.iter().find_map(|item| match item {
         SelectItem::ExprWithAlias { expr, alias } if expr == key => Some(alias.clone()),

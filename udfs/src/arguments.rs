@@ -184,7 +184,17 @@ impl Kind {
                 _ => is_list.then(|| list(DataType::Float32)),
             },
             Self::Numbers => is_list.then(|| list(DataType::Float64)),
-            Self::Integers => is_list.then(|| list(DataType::Int64)),
+            Self::Integers => match given {
+                // Fractions would be cut off.
+                DataType::List(item)
+                | DataType::LargeList(item)
+                | DataType::FixedSizeList(item, _)
+                    if !item.data_type().is_integer() && !item.data_type().is_null() =>
+                {
+                    None
+                }
+                _ => is_list.then(|| list(DataType::Int64)),
+            },
             Self::Texts => is_list.then(|| list(DataType::Utf8)),
             Self::State => matches!(
                 given,

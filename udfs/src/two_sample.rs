@@ -2,8 +2,8 @@
 //! name.
 //!
 //! Arms are text, integers or booleans, any number of them. Rows whose arm is NULL or not one of
-//! the two take no part. Unless named, control is the arm called "control", else the least, and
-//! treatment the only other; with more than two arms the status is then `ambiguous_arms`.
+//! the two take no part. Unless named, control is the arm called "control", else the least that is
+//! not called "treatment", and treatment the only other; with more than two arms the status is then `ambiguous_arms`.
 
 mod codes;
 mod comparison;
@@ -160,8 +160,8 @@ impl<T: TwoSample> Arms<T> {
         let control = options.control.as_deref().or_else(|| {
             let mut others = labels.iter().filter(|label| Some(**label) != treatment);
             let called = others.clone().find(|label| label.eq_ignore_ascii_case("control"));
-            let alone = labels.len() == 1 && labels[0].eq_ignore_ascii_case("treatment");
-            called.or_else(|| others.next().filter(|_| !alone)).copied()
+            let is_other = |label: &&&str| !label.eq_ignore_ascii_case("treatment");
+            called.or_else(|| others.find(is_other)).copied()
         });
         let treatment =
             treatment.or_else(|| labels.iter().find(|label| Some(**label) != control).copied());

@@ -139,10 +139,10 @@ impl PhysicalExtensionCodec for AsOfCodec {
             let frame = Frame { width, gap, excludes_end, known: node.known };
             features.push(Feature::new(&of.name, function, sides, frame, &of_right)?);
         }
-        let ties = node.created.is_some() || node.sequence.is_some();
+        let (created, seq) = (node.created.is_some(), node.sequence.is_some());
         let terms = Terms {
             kind: *kind,
-            rule: Rule { direction, strict: node.strict, ties },
+            rule: Rule { direction, strict: node.strict, created, seq },
             keys,
             time_type: time.0.data_type(&of_left)?,
             time,

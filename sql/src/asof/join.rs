@@ -11,7 +11,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::Result as EngineResult;
 use datafusion::common::runtime::{JoinSet, SpawnedTask};
 use datafusion::common::utils::memory::get_record_batch_memory_size;
@@ -304,7 +305,10 @@ impl Work {
         let mut instants = Vec::with_capacity(slots.len());
         for batch in batches {
             let times = times::ticks(&evaluated(&self.terms.time.0, batch)?)?;
-            let guard = self.terms.guard.as_ref().map(|guard| evaluated(guard, batch));
+            let guard = self.terms.guard.as_ref().map(|guard| {
+                // A bare NULL is of no type.
+                Ok::<_, DataFusionError>(cast(&evaluated(guard, batch)?, &DataType::Boolean)?)
+            });
             let guard = guard.transpose()?;
             let guard = guard.as_ref().map(|guard| guard.as_boolean());
             let passes = |row: usize| {

@@ -42,6 +42,7 @@ mod window;
 pub use codec::AsOfCodec;
 pub use exec::AsOfExec;
 pub use gather::Gathered;
+pub(crate) use node::tells_windows;
 pub use node::{AsOf, Kind, Known};
 pub use physical::AsOfQueries;
 pub use push::optimizer_rules;

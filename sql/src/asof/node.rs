@@ -126,6 +126,16 @@ impl AsOf {
     }
 }
 
+/// Whether a node is a join that tells of windows.
+pub(crate) fn tells_windows(node: &LogicalPlan) -> bool {
+    match node {
+        LogicalPlan::Extension(node) => {
+            node.node.as_any().downcast_ref::<AsOf>().is_some_and(|of| !of.features.is_empty())
+        }
+        _ => false,
+    }
+}
+
 impl PartialOrd for AsOf {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         let key =

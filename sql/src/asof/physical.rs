@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use catalog::SEQUENCE_COLUMN;
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue, internal_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
@@ -118,7 +119,7 @@ impl ExtensionPlanner for Joins {
             time_type,
             features,
         };
-        let (left, right) = (Arc::clone(left), Arc::clone(right));
+        let (left, right) = (in_order(left)?, Arc::clone(right));
         Ok(Some(Arc::new(AsOfExec::new(left, right, Arc::new(terms))?)))
     }
 }
@@ -164,6 +165,17 @@ fn bare(time: Expr, schema: &DFSchema) -> EngineResult<Expr> {
     Ok(if same { cast.expr.as_ref().clone() } else { time })
 }
 
+/// Labels as their tables have them: threads that scan do not take from each other.
+fn in_order(labels: &Arc<dyn ExecutionPlan>) -> EngineResult<Arc<dyn ExecutionPlan>> {
+    let ordered = Arc::clone(labels).transform_up(|node| {
+        Ok(match node.with_preserve_order(true) {
+            Some(ordered) => Transformed::yes(ordered),
+            None => Transformed::no(node),
+        })
+    })?;
+    Ok(ordered.data)
+}
+
 fn cast_to(expression: Expr, to: &DataType, schema: &DFSchema) -> EngineResult<Expr> {
     match expression.get_type(schema)? == *to {
         true => Ok(expression),
@@ -174,7 +186,6 @@ fn cast_to(expression: Expr, to: &DataType, schema: &DFSchema) -> EngineResult<E
 /// Of `label operator row`; delay and whether a row must be known count looking backward.
 fn rule(node: &AsOf, operator: Operator, delay: i64) -> EngineResult<Rule> {
     let choice = &node.choice;
-    let ties = choice.created.is_some() || choice.sequence.is_some();
     let back = Direction::Backward { delay, known: choice.known == Known::Required };
     let (direction, strict) = match operator {
         Operator::GtEq => (back, false),
@@ -184,7 +195,8 @@ fn rule(node: &AsOf, operator: Operator, delay: i64) -> EngineResult<Rule> {
         other => return internal_err!("an AS OF join goes by {other}"),
     };
     let direction = if node.nearest { Direction::Nearest } else { direction };
-    Ok(Rule { direction, strict, ties })
+    let (created, seq) = (choice.created.is_some(), choice.sequence.is_some());
+    Ok(Rule { direction, strict, created, seq })
 }
 
 /// The label's side, the operator between, the row's side: the optimizer may have turned it.

@@ -61,9 +61,10 @@ impl Waiting {
         if batch.num_rows() == 0 {
             return Ok(false);
         }
-        // Once as it is, and one column once more when all are put together.
+        // Once as it is, and the widest column once more when all are put together.
         let bytes = get_record_batch_memory_size(&batch);
-        let bytes = bytes + bytes / batch.num_columns().max(1);
+        let widest = batch.columns().iter().map(|column| column.get_array_memory_size()).max();
+        let bytes = bytes + widest.unwrap_or(0).min(bytes);
         let fits = self.memory.try_grow(bytes).is_ok();
         self.slots.extend(slots.iter().filter(|slot| is_one(slot)));
         self.batches.push(batch);

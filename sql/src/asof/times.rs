@@ -115,7 +115,10 @@ pub(super) fn ticks(array: &ArrayRef) -> EngineResult<Int64Array> {
             array.as_primitive::<UInt64Type>().unary(|value| (value ^ half) as i64)
         }
         DataType::Decimal128(..) => {
-            let out = || Error::new("22003", "a numeric time is out of range for 64 bits");
+            let out = || {
+                Error::new("22003", "a numeric time is out of range for 64 bits")
+                    .with_hint("Compare it as a whole number: CAST(time AS bigint).")
+            };
             let digits = array.as_primitive::<Decimal128Type>();
             digits.try_unary(|value| i64::try_from(value).map_err(|_| out()))?
         }

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 use super::Version;
 use crate::asof::{self, Kind, On, WindowFeature};
 use crate::error::{Error, Result};
+use crate::functions::timezone;
 use crate::types;
 
 /// Rows that were not known are left out.
@@ -128,12 +129,11 @@ pub(super) fn utc(time: Expr, schema: &DFSchema, what: &str) -> Result<Expr> {
             return Err(Error::new("42804", message));
         }
     };
-    let zoneless = DataType::Timestamp(unit, None);
-    let time = match &of {
+    let moment = DataType::Timestamp(unit, Some("UTC".into()));
+    Ok(match &of {
         // A moment already, in a unit to be widened.
-        DataType::Timestamp(_, Some(_)) => time,
-        other if *other == zoneless => time,
-        _ => cast(time, zoneless),
-    };
-    Ok(cast(time, DataType::Timestamp(unit, Some("UTC".into()))))
+        DataType::Timestamp(_, Some(_)) => cast(time, moment),
+        // A cast would be of the session's zone.
+        _ => timezone().call(vec![lit("UTC"), time]),
+    })
 }

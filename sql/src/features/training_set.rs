@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use catalog::Relation;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, ScalarValue};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Operator};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Operator, Sort, SortExpr};
 use datafusion::sql::sqlparser::ast;
 
 use super::point_in_time::{self, Known, Taking, binary, column};
@@ -57,6 +57,7 @@ pub(crate) async fn plan(
     let asked = Asked::of(environment, call)?;
     let (place, service) = service(environment, lakes, &asked.service)?;
     let labels = query(environment, lakes, labels_query(&asked.labels)?, depth).await?;
+    let (labels, order) = unsorted(labels);
     let labels = LogicalPlanBuilder::from(labels).alias(LABELS)?.build()?;
     let label_time = label_time(&labels, asked.label_time.as_deref())?;
     check_keys(&labels, &place, &service)?;
@@ -99,7 +100,27 @@ pub(crate) async fn plan(
     }
     check_names(&output, "the training set")?;
     let items = output.into_iter().map(|(column, name)| column.alias(name));
-    Ok(LogicalPlanBuilder::from(plan).project(items.collect::<Vec<_>>())?.build()?)
+    let plan = LogicalPlanBuilder::from(plan).sort(order)?;
+    Ok(plan.project(items.collect::<Vec<_>>())?.build()?)
+}
+
+/// Labels without their ORDER BY, which the engine would drop below a join, and that order over
+/// `LABELS`; as they are if it is not one of their columns.
+fn unsorted(labels: LogicalPlan) -> (LogicalPlan, Vec<SortExpr>) {
+    let LogicalPlan::Sort(Sort { expr, input, fetch: None }) = &labels else {
+        return (labels, Vec::new());
+    };
+    let order = expr.iter().map(|by| match &by.expr {
+        Expr::Column(column) => {
+            let column = Column::new(Some(LABELS), &column.name);
+            Some(SortExpr { expr: Expr::Column(column), ..by.clone() })
+        }
+        _ => None,
+    });
+    match order.collect::<Option<Vec<_>>>() {
+        Some(order) => (input.as_ref().clone(), order),
+        None => (labels, Vec::new()),
+    }
 }
 
 /// The service that a call names.

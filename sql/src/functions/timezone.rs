@@ -12,8 +12,10 @@ use datafusion::arrow::datatypes::{
     TimestampMicrosecondType,
 };
 use datafusion::common::Result as EngineResult;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    cast as engine_cast,
 };
 
 use crate::error::Error;
@@ -47,6 +49,10 @@ impl Zone {
         let part = |at: usize| padded.get(at..at + 2).map_or(Some(0), |p| p.parse::<i32>().ok());
         let seconds = part(0)? * 3600 + part(2)? * 60 + part(4)?;
         valid.then(|| FixedOffset::east_opt(sign * seconds)).flatten().map(Self::Fixed)
+    }
+
+    fn is_utc(self) -> bool {
+        matches!(self, Self::Utc)
     }
 
     fn named(text: &str) -> Result<Self, Error> {
@@ -87,7 +93,7 @@ impl Zone {
     }
 
     fn instant_us(self, local: i64) -> Result<i64, Error> {
-        if matches!(self, Self::Utc) {
+        if self.is_utc() {
             return Ok(local);
         }
         DateTime::from_timestamp_micros(local)
@@ -126,6 +132,7 @@ impl ScalarUDFImpl for Timezone {
     fn return_type(&self, arguments: &[DataType]) -> EngineResult<DataType> {
         match arguments.get(1) {
             Some(DataType::Timestamp(_, Some(_))) => Ok(CLOCK),
+            Some(DataType::Timestamp(TimeUnit::Nanosecond, None)) => Ok(fine_instant()),
             Some(DataType::Timestamp(_, None) | DataType::Date32 | DataType::Null) => {
                 Ok(crate::types::timestamptz())
             }
@@ -133,10 +140,40 @@ impl ScalarUDFImpl for Timezone {
         }
     }
 
+    /// In UTC it is a cast, through which filters and orders are seen.
+    fn simplify(
+        &self,
+        arguments: Vec<Expr>,
+        info: &SimplifyContext,
+    ) -> EngineResult<ExprSimplifyResult> {
+        if let [Expr::Literal(zone, _), time] = arguments.as_slice()
+            && zone.try_as_str().flatten().and_then(Zone::parse).is_some_and(Zone::is_utc)
+        {
+            let of = info.get_data_type(time)?;
+            let to = match &of {
+                DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Some(CLOCK),
+                DataType::Timestamp(TimeUnit::Nanosecond, None) => Some(fine_instant()),
+                DataType::Timestamp(_, None) | DataType::Date32 => {
+                    Some(crate::types::timestamptz())
+                }
+                _ => None,
+            };
+            if let Some(to) = to {
+                let time = match of {
+                    DataType::Date32 => engine_cast(time.clone(), CLOCK),
+                    _ => time.clone(),
+                };
+                return Ok(ExprSimplifyResult::Simplified(engine_cast(time, to)));
+            }
+        }
+        Ok(ExprSimplifyResult::Original(arguments))
+    }
+
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let rows = arguments.number_rows;
         let values = arguments.args[1].to_array(rows)?;
         let to_local = matches!(values.data_type(), DataType::Timestamp(_, Some(_)));
+        let is_fine = values.data_type() == &DataType::Timestamp(TimeUnit::Nanosecond, None);
         let unit = TimeUnit::Microsecond;
         let from =
             if to_local { crate::types::timestamptz() } else { DataType::Timestamp(unit, None) };
@@ -168,8 +205,17 @@ impl ScalarUDFImpl for Timezone {
             true => Arc::new(converted),
             false => Arc::new(converted.with_timezone("UTC")),
         };
-        Ok(ColumnarValue::Array(converted))
+        Ok(ColumnarValue::Array(if is_fine {
+            cast(&converted, &fine_instant())?
+        } else {
+            converted
+        }))
     }
+}
+
+/// Of a clock in nanoseconds, which are kept where the zone is UTC.
+fn fine_instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::feature::comment;
 use super::own::{parenthesised, peek_words, words};
+use super::parse_expression;
 use crate::error::{Error, Result};
 use crate::names::folded;
 
@@ -115,13 +116,30 @@ impl MetricRole {
 }
 
 impl Metric {
-    /// A metric of a report, as its text says it: a ratio if there is a `/`.
-    pub fn read(text: &str) -> Self {
-        let (value, divisor) = match text.split_once('/') {
-            None => (text.to_owned(), None),
-            Some((above, below)) => (above.to_owned(), Some(below.to_owned())),
+    /// A metric of a report, as its text says it: a ratio if it is a quotient.
+    ///
+    /// # Errors
+    /// 42601 for what is no expression, 22023 for quotients of quotients.
+    pub fn read(text: &str) -> Result<Self> {
+        let expression = parse_expression(text).map_err(|error| {
+            Error::new("42601", format!("the metric '{text}' is no expression"))
+                .with_detail(error.to_string())
+                .with_hint("Write a column, an expression, or a ratio: 'clicks/impressions'.")
+        })?;
+        let is_quotient = |expression: &Expr| {
+            matches!(expression, Expr::BinaryOp { op: BinaryOperator::Divide, .. })
         };
-        Self {
+        if let Expr::BinaryOp { left, op: BinaryOperator::Divide, right } = &expression
+            && (is_quotient(left) || is_quotient(right))
+        {
+            let message = format!("the metric '{text}' is more than one quotient");
+            return Err(Error::new("22023", message).with_hint(
+                "A ratio is the sum of one thing over the sum of another: put what is computed of \
+                 each row in parentheses, (a / b) / c.",
+            ));
+        }
+        let (value, divisor) = quotient(expression);
+        Ok(Self {
             role: MetricRole::Secondary,
             name: text.to_owned(),
             value,
@@ -129,7 +147,7 @@ impl Metric {
             lower_is_better: false,
             max_regression: 0.0,
             relative: false,
-        }
+        })
     }
 }
 
@@ -282,13 +300,18 @@ fn metric(parser: &mut Parser) -> Result<Metric, ParserError> {
         max_regression = if relative { percent(parser)? } else { number(parser)? };
     }
     let name = named.map_or_else(|| expression.to_string(), |name| folded(&name));
-    let (value, divisor) = match expression {
+    let (value, divisor) = quotient(expression);
+    Ok(Metric { role, name, value, divisor, lower_is_better, max_regression, relative })
+}
+
+/// What is summed up, and what its sum is divided by.
+fn quotient(expression: Expr) -> (String, Option<String>) {
+    match expression {
         Expr::BinaryOp { left, op: BinaryOperator::Divide, right } => {
             (left.to_string(), Some(right.to_string()))
         }
         whole => (whole.to_string(), None),
-    };
-    Ok(Metric { role, name, value, divisor, lower_is_better, max_regression, relative })
+    }
 }
 
 /// A number that is not negative.

@@ -16,7 +16,8 @@
 //! ```
 //! A breach is Bonferroni's over the guardrails: an arm that harms nothing is rolled back by them
 //! with probability alpha at most, however many there are and however often one looks. To ship, all
-//! must pass, which needs no correction.
+//! must pass, which needs no correction. Where neither arm has any spread, nothing can be tested;
+//! with a hundred units of each, a difference beyond m then is a breach all the same.
 
 use super::arguments::{Arguments, quoted};
 use super::units::{compared, units};
@@ -66,8 +67,11 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
     };
     let rows = format!(
         "SELECT place, metric, role, allowed, srm_p_value, b['treatment'] AS treatment, {fields}, \
-         b['p_sequential'] AS p_better, w['p_sequential'] AS p_worse \
-         FROM (SELECT place, metric, role, allowed, srm_p_value, unnest(bs) AS b, unnest(ws) AS w \
+         b['p_sequential'] AS p_better_tested, w['p_sequential'] AS p_worse_tested, \
+         sign * b['diff'] AS worse_by, \
+         most * CASE WHEN relative THEN abs(b['mean_control']) ELSE 1 END AS limit_of_it \
+         FROM (SELECT place, metric, role, allowed, sign, most, relative, srm_p_value, \
+         unnest(bs) AS b, unnest(ws) AS w \
          FROM (SELECT srm_p_value, {lists}, unnest(ARRAY[{better}]) AS bs, \
          unnest(ARRAY[{worse}]) AS ws \
          FROM (SELECT {srm} AS srm_p_value, {calls} FROM ({units}) AS u) AS g) AS m) AS a",
@@ -80,11 +84,22 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
     decided(arguments, &metrics, &rows)
 }
 
+/// So many units of each arm without any spread leave no doubt: all of one, none of the other.
+const CERTAIN: u32 = 100;
+
 /// The rows with verdicts, and what follows for each arm.
 fn decided(arguments: &Arguments, metrics: &[Metric], rows: &str) -> Result<String> {
     let alpha = arguments.constant("alpha", "0.05")?;
     let is_guardrail = |metric: &&Metric| metric.role == MetricRole::Guardrail;
     let guardrails = metrics.iter().filter(is_guardrail).count().max(1);
+    let certain = format!(
+        "status = 'zero_variance' AND least(n_control, n_treatment) >= {CERTAIN} \
+         AND worse_by > limit_of_it"
+    );
+    let rows = format!(
+        "SELECT *, CASE WHEN {certain} THEN 0 ELSE p_worse_tested END AS p_worse, \
+         CASE WHEN {certain} THEN 1 ELSE p_better_tested END AS p_better FROM ({rows}) AS t"
+    );
     let verdict = format!(
         "CASE WHEN role = 'guardrail' AND p_worse < {alpha} / {guardrails}.0 THEN 'breach' \
          WHEN role = 'guardrail' AND p_better < {alpha} THEN 'pass' \
@@ -159,7 +174,7 @@ fn arms(arguments: &Arguments) -> Result<Option<Vec<Arm>>> {
     }
 }
 
-/// Place, name, role and allowance of each metric.
+/// Place, name, role and allowance of each metric, and which way it is harmed.
 fn lists(metrics: &[Metric]) -> String {
     let list = |name: &str, of: &dyn Fn(usize, &Metric) -> String| {
         let items: Vec<String> = metrics.iter().enumerate().map(|(i, m)| of(i, m)).collect();
@@ -170,6 +185,9 @@ fn lists(metrics: &[Metric]) -> String {
         list("metric", &|_, metric| literal(&metric.name)),
         list("role", &|_, metric| literal(metric.role.name())),
         list("allowed", &|_, metric| allowed(metric)),
+        list("sign", &|_, metric| if metric.lower_is_better { "1.0" } else { "-1.0" }.to_owned()),
+        list("most", &|_, metric| format!("{:?}", metric.max_regression)),
+        list("relative", &|_, metric| metric.relative.to_string()),
     ]
     .join(", ")
 }

@@ -81,7 +81,7 @@ impl Arguments {
         let given = self.texts("metrics")?;
         match &self.experiment {
             Some(experiment) if given.is_empty() => Ok(experiment.metrics.clone()),
-            Some(_) | None => Ok(given.iter().map(|text| Metric::read(text)).collect()),
+            Some(_) | None => given.iter().map(|text| Metric::read(text)).collect(),
         }
     }
 

@@ -1,12 +1,15 @@
 //! CREATE [OR REPLACE] VIEW: the query's text is kept as written, with the search path it was
 //! written under, and planned where the view is used.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use catalog::{NewView, Relation, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::{FieldRef, Fields};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::sqlparser::ast::{CreateView, Query as Sql, SetExpr, Spanned};
+use datafusion::sql::sqlparser::ast::{
+    CreateView, Expr, Query as Sql, SetExpr, Spanned, Value, visit_expressions,
+};
 
 use super::{Context, alter_table, drop, feature_view, materialized_view, storable};
 use crate::error::{Error, Result};
@@ -21,6 +24,7 @@ pub(super) async fn run(
     text: &str,
 ) -> Result<String> {
     let tag = "CREATE VIEW".to_string();
+    check_parameters(&create.query)?;
     let sql = query_text(&create.query, text);
     let temporary = create.temporary || reads_temp(context, &sql)?;
     let place = context.environment.target(context.lakes, &create.name, temporary)?;
@@ -51,6 +55,24 @@ pub(super) async fn run(
     store(context, &place, &fields, sql, &names, replace).await?;
     feature_view::revised(context, &place)?;
     Ok(tag)
+}
+
+/// A view has no parameters: 42P02 for one.
+pub(super) fn check_parameters(query: &Sql) -> Result<()> {
+    let found = visit_expressions(query, |expression: &Expr| match expression {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => ControlFlow::Break(name.clone()),
+            _ => ControlFlow::Continue(()),
+        },
+        _ => ControlFlow::Continue(()),
+    });
+    match found {
+        ControlFlow::Break(name) => {
+            Err(Error::new("42P02", format!("there is no parameter {name}"))
+                .with_hint("A view is kept for others: write the value itself."))
+        }
+        ControlFlow::Continue(()) => Ok(()),
+    }
 }
 
 /// Whether a query reads what only this connection has: then so does the view.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use catalog::{Relation, State, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectType, Query, Value};
 
 use super::create_view::{self, Replace};
 use super::{Context, drop};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, near_names};
 use crate::features::kept::Kept;
 use crate::features::windows::{self, WindowedView};
 use crate::features::{
@@ -17,10 +19,13 @@ use crate::features::{
 use crate::names::folded;
 use crate::parse::{AlterFeatureView, CreateFeatureView, Freshness};
 use crate::plan::{self, Environment, Found, Place};
-use crate::{Notice, features, parse, types};
+use crate::{Notice, asof, features, parse, types};
 
 /// Options of `ALTER VIEW … SET` that make a view a feature view.
 const PREFIX: &str = "feature_";
+/// What they set; any other name is kept as said, as owner and tags are.
+const PARAMETERS: [&str; 8] =
+    ["key", "time", "timestamp", "created", "ttl", "delay", "freshness", "online"];
 
 pub(super) async fn create(
     context: &mut Context<'_>,
@@ -46,38 +51,59 @@ pub(super) async fn create(
             return Ok(tag);
         }
     }
+    create_view::check_parameters(&create.query)?;
     let sql = create_view::query_text(&create.query, text);
     let asked = asked(context, create)?;
-    let fields = planned(context, &create.query, Some(&asked), &[]).await?;
+    let (fields, has_others) = planned(context, &create.query, Some(&asked), &[]).await?;
+    if has_others {
+        context.notices.push(not_at_label(&place.name));
+    }
     create_view::store(context, &place, &fields, sql, &[], Replace::Any).await?;
     define(context, &place, asked)?;
     Ok(tag)
 }
 
 /// The columns of a query, which is that of a feature view if `asked` says so; `named`: as they are
-/// declared, if they are.
+/// declared, if they are. And whether it has windows that are not told at a label's time.
 async fn planned(
     context: &Context<'_>,
     query: &Query,
     asked: Option<&Asked>,
     named: &[FieldRef],
-) -> Result<Fields> {
+) -> Result<(Fields, bool)> {
     let (environment, lakes) = (context.environment, &*context.lakes);
     if let Some(asked) = asked {
         let by = (asked.key.as_slice(), asked.timestamp.as_str());
         let view = WindowedView::plan(environment, lakes, query, by, named, 0).await?;
         if let Some(view) = view {
-            return view.fields();
+            return Ok((view.fields()?, has_windows(&view.needed()?)?));
         }
     }
     let plan = plan::plan_query(environment, lakes, query.clone(), &[], Vec::new()).await?;
-    Ok(plan.schema().inner().fields().clone())
+    Ok((plan.schema().inner().fields().clone(), has_windows(&plan)?))
+}
+
+fn has_windows(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::Window(_)) || asof::tells_windows(node);
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+fn not_at_label(name: &str) -> Notice {
+    let message =
+        format!("some windows of \"{name}\" are told as of their own row, not of a label's time");
+    let hint = "Write them in the outermost SELECT, over the key and the time, with RANGE INTERVAL \
+                '…' PRECEDING, to have them as of each label.";
+    Notice { hint: Some(hint.to_owned()), ..Notice::notice(message) }
 }
 
 /// The columns that a query gives a view at a place, which may be a feature view.
 pub(super) async fn fields(context: &Context<'_>, place: &Place, query: &Query) -> Result<Fields> {
     let asked = kept_at(context, place).as_ref().and_then(Asked::of);
-    planned(context, query, asked.as_ref(), &[]).await
+    Ok(planned(context, query, asked.as_ref(), &[]).await?.0)
 }
 
 /// What a statement says of a feature view.
@@ -312,7 +338,13 @@ impl Asked {
                     }
                 };
             }
-            other => _ = self.metadata.options.insert(other.to_owned(), value.to_owned()),
+            other => {
+                if let Some(hint) = near_names(other, PARAMETERS.iter().copied()) {
+                    let message = format!("unrecognized parameter \"{other}\" of a feature view");
+                    return Err(Error::new("22023", message).with_hint(hint));
+                }
+                self.metadata.options.insert(other.to_owned(), value.to_owned());
+            }
         }
         Ok(())
     }

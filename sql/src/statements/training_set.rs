@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalog::{Relation, State, Transaction};
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::collect;
 use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
 
@@ -62,6 +64,15 @@ pub(super) async fn create(
     let then = Lakes { main, temp: None };
     let views = used_views(&environment, &then, &query)?;
     let plan = plan::plan_query(&environment, &then, query, &[], Vec::new()).await?;
+    let is_new = matches!(create.source, TrainingSetSource::Query(_));
+    if let Some(function) = unrepeatable(&plan)?.filter(|_| is_new) {
+        let message = format!(
+            "training set \"{}\" reads {function}(), which is another when it is made again",
+            place.name
+        );
+        let hint = "Write the time itself, or keep the numbers in a table.".to_owned();
+        context.notices.push(Notice { hint: Some(hint), ..Notice::notice(message) });
+    }
     let (table, plan) = create_table::from_query(context, &place, plan, Vec::new(), None)?;
     let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
     let row_count = create_table::fill(context, &place, table, plan).await?;
@@ -73,6 +84,27 @@ pub(super) async fn create(
         Manifest { sql, search_path, snapshot_id, created_at, views, row_count, null_rates };
     manifest.keep(&mut context.lakes.main, &place)?;
     Ok(tag)
+}
+
+/// A function that does not answer the same again.
+fn unrepeatable(plan: &LogicalPlan) -> Result<Option<String>> {
+    const CLOCKS: [&str; 3] = ["now", "current_date", "current_time"];
+    let mut found = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::ScalarFunction(call) = part
+                    && (call.func.signature().volatility == Volatility::Volatile
+                        || CLOCKS.contains(&call.func.name()))
+                {
+                    found = Some(call.func.name().to_owned());
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
 }
 
 /// What is read, and when.

@@ -37,11 +37,11 @@ pub fn place(algorithm: Algorithm, experiment: &str, unit: &str, seed: u32) -> f
             f64::from(hash) / TWO_32
         }
         Algorithm::GrowthbookV2 => {
-            let hash = fnv1a(fnv1a(joined(experiment, "", unit).as_bytes()).to_string().as_bytes());
+            let hash = fnv1a(&fnv1a(&joined(experiment, "", unit)).to_string());
             f64::from(hash % 10_000) / 10_000.0
         }
         Algorithm::GrowthbookV1 => {
-            f64::from(fnv1a(joined(unit, "", experiment).as_bytes()) % 1_000) / 1_000.0
+            f64::from(fnv1a(&joined(unit, "", experiment)) % 1_000) / 1_000.0
         }
         Algorithm::Planout => {
             let hash = Sha1::digest(joined(experiment, ".", unit));
@@ -160,9 +160,10 @@ pub fn murmur3(bytes: &[u8], seed: u32) -> u32 {
 }
 
 /// FNV-1a, 32 bits (Fowler, Noll & Vo).
-fn fnv1a(bytes: &[u8]) -> u32 {
-    let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-    bytes.iter().fold(0x811c_9dc5, step)
+/// FNV-1a over the characters as JavaScript has them, UTF-16: what the SDK of the web does.
+fn fnv1a(text: &str) -> u32 {
+    let step = |hash: u32, unit: u16| (hash ^ u32::from(unit)).wrapping_mul(0x0100_0193);
+    text.encode_utf16().fold(0x811c_9dc5, step)
 }
 
 /// Which ranking of two an item of an interleaved list came from.

@@ -12,9 +12,9 @@ use std::marker::PhantomData;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::error::Result as EngineResult;
-use kernels::statistics::divergence::{empty_bins, psi_critical};
+use kernels::statistics::divergence::{empty_bins, psi_critical, total};
 use kernels::statistics::histogram::{
-    bin_of, counts_of, edges_rise, evidently_edges, quantile_edges, uniform_edges,
+    bin_of, counts_of, edges_rise, evidently_edges, quantile_edges, uniform_edges_of,
 };
 
 use super::fill::is_evidently;
@@ -112,8 +112,9 @@ pub struct Sampled {
 impl Sampled {
     /// Rows, NULLs and NaNs included.
     pub fn rows(&self) -> u64 {
-        let counted = self.counts.iter().chain(self.categories.values()).sum::<u64>();
-        self.values.sample.count() + self.values.nans + counted + self.nulls
+        let counted = total(self.counts.iter().chain(self.categories.values()));
+        let others = self.values.sample.count() + self.values.nans + self.nulls;
+        counted.saturating_add(others)
     }
 
     /// NULLs.
@@ -144,7 +145,8 @@ impl Side for Sampled {
         if self.counts.len() < other.counts.len() {
             self.counts.resize(other.counts.len(), 0);
         }
-        self.counts.iter_mut().zip(&other.counts).for_each(|(to, from)| *to += from);
+        let pairs = self.counts.iter_mut().zip(&other.counts);
+        pairs.for_each(|(to, from)| *to = to.saturating_add(*from));
         self.text |= other.text;
         self.nulls += other.nulls;
     }
@@ -290,11 +292,7 @@ impl<O> Rule<O> {
             let [reference, current] = sides.map(|side| side.values.sample.ranked());
             let edges = match self.cut {
                 Cut::Quantiles => quantile_edges(&reference, self.bins),
-                Cut::Uniform if reference.count() == 0 => Vec::new(),
-                Cut::Uniform => {
-                    let [low, high] = reference.at([0, reference.count() - 1]);
-                    uniform_edges(low, high, self.bins)
-                }
+                Cut::Uniform => uniform_edges_of(&reference, self.bins),
                 Cut::Evidently => evidently_edges(&reference, &current),
             };
             binned.counts = [&reference, &current].map(|side| counts_of(side, &edges));
@@ -424,7 +422,7 @@ impl<D: Distance> TwoSample for Bins<D> {
     fn finish(pair: &Pair<'_, Self>, options: &Self::Options, output: &mut Output) {
         let binned = options.bin([pair.control, pair.treatment]);
         let [reference, current] = &binned.all;
-        let totals = [reference, current].map(|counts| counts.iter().sum::<u64>());
+        let totals = [reference, current].map(|counts| total(counts));
         let value = D::value(&options.own, reference, current);
         let known = !totals.contains(&0);
         output

@@ -59,6 +59,9 @@ pub fn suspected_cause(reference: &Side, current: &Side, drifted: bool) -> Optio
     if current.distinct() == 1 && reference.distinct() > 1 {
         return Some("constant");
     }
+    if same_after_trimming(&reference.categories, &current.categories) {
+        return Some("case_or_spaces");
+    }
     if let Some((value, share)) = current.mode()
         && share > JUMP
         && reference.share(&value) < RARE
@@ -69,9 +72,6 @@ pub fn suspected_cause(reference: &Side, current: &Side, drifted: bool) -> Optio
     }
     if unit_change(&reference.numbers, &current.numbers) {
         return Some("unit_change");
-    }
-    if same_after_trimming(&reference.categories, &current.categories) {
-        return Some("case_or_spaces");
     }
     if collapsed(&reference.numbers, &current.numbers) {
         return Some("fewer_distinct");
@@ -138,6 +138,8 @@ mod tests {
         assert_eq!(cause(numbers((0..1000).map(|i| f64::from(i) + 300.0))), Some("drift"));
         assert_eq!(suspected_cause(&before(), &before(), false), None);
         let lower = suspected_cause(&words(&["A", "b "]), &words(&["a", "b"]), true);
+        assert_eq!(lower, Some("case_or_spaces"));
+        let lower = suspected_cause(&words(&["NO", "SE", "DK"]), &words(&["no", "se", "dk"]), true);
         assert_eq!(lower, Some("case_or_spaces"));
         let new = suspected_cause(&words(&["a", "b"]), &words(&["a", "c"]), true);
         assert_eq!(new, Some("drift"));

@@ -4,7 +4,7 @@ use datafusion::error::Result as EngineResult;
 use kernels::statistics::divergence::{Divergence, Fill, divergence};
 
 use super::bins::{Binned, Distance, beyond_chance};
-use super::fill::{fill, fill_argument, fill_name};
+use super::fill::{fill, fill_argument, fill_name, is_evidently};
 use crate::arguments::{Argument, Doc, Given};
 use crate::output::{Output, Shape, Type};
 
@@ -12,8 +12,16 @@ use crate::output::{Output, Shape, Type};
 #[derive(Debug, Default, Clone)]
 pub struct KlDivergence;
 
+/// How to compute it.
+#[derive(Debug)]
+pub struct KlOptions {
+    fill: Fill,
+    /// Of the reference from the current data, as Evidently has it.
+    turned: bool,
+}
+
 impl Distance for KlDivergence {
-    type Options = Fill;
+    type Options = KlOptions;
     const NAME: &'static str = "kl_divergence";
     const THRESHOLD: f64 = 0.1;
 
@@ -21,30 +29,32 @@ impl Distance for KlDivergence {
         vec![fill_argument()]
     }
 
-    fn options(given: &Given) -> EngineResult<Fill> {
-        fill(given)
+    fn options(given: &Given) -> EngineResult<KlOptions> {
+        Ok(KlOptions { fill: fill(given)?, turned: is_evidently(given)? })
     }
 
     fn shape() -> Shape {
         vec![("fill", Type::Text)]
     }
 
-    fn finish(fill: &Fill, _: &Binned, output: &mut Output) {
-        output.text(fill_name(*fill));
+    fn finish(options: &KlOptions, _: &Binned, output: &mut Output) {
+        output.text(fill_name(options.fill));
     }
 
-    fn value(fill: &Fill, reference: &[u64], current: &[u64]) -> Option<f64> {
-        divergence(Divergence::Kl, reference, current, *fill)
+    fn value(options: &KlOptions, reference: &[u64], current: &[u64]) -> Option<f64> {
+        let (p, q) = if options.turned { (current, reference) } else { (reference, current) };
+        divergence(Divergence::Kl, p, q, options.fill)
     }
 
-    fn drifted(value: f64, threshold: f64, binned: &Binned, _: &Fill) -> bool {
+    fn drifted(value: f64, threshold: f64, binned: &Binned, _: &KlOptions) -> bool {
         beyond_chance(value, threshold, binned)
     }
 
     fn doc() -> Doc {
         Doc {
             summary: "Kullback-Leibler divergence of the current data from the reference: sum of q \
-                      ln(q / p), in nats; not symmetric. drifted is above the threshold and more \
+                      ln(q / p), in nats; not symmetric: compat => 'evidently' has p and q the \
+                      other way round. drifted is above the threshold and more \
                       than chance gives (chi-square, 0.05).",
             example: (
                 "SELECT round((kl_divergence(x, c)).value, 4) FROM (VALUES ('a', false), ('b', false), ('a', true), \

@@ -46,8 +46,9 @@ fn answer(
     let missing = |name| Error::MissingArgument { function: "ab_assign", name, hint };
     let weights = given.numbers("weights")?.ok_or_else(|| missing("weights"))?;
     let variants = given.texts("variants")?.ok_or_else(|| missing("variants"))?;
-    let valid =
-        weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().any(|w| *w > 0.0);
+    let valid = weights.iter().all(|w| *w >= 0.0)
+        && (0.0..f64::INFINITY).contains(&weights.iter().sum())
+        && weights.iter().any(|w| *w > 0.0);
     if !valid || weights.len() != variants.len() {
         let allowed = format!("{} numbers, none negative, not all zero", variants.len());
         let given = format!("{weights:?}");

@@ -20,6 +20,7 @@ pub struct Interleaving {
     users: HashMap<Box<str>, f64>,
     names: usize,
     nulls: u64,
+    nans: u64,
 }
 
 impl Interleaving {
@@ -65,6 +66,7 @@ impl Statistic for Interleaving {
             ("p_value", Type::Number),
             ("ln_p_value", Type::Number),
             ("n_null", Type::Count),
+            ("n_nan", Type::Count),
             ("status", Type::Text),
         ]
     }
@@ -86,6 +88,10 @@ impl Statistic for Interleaving {
                 continue;
             }
             let lead = b.value(row) - a.value(row);
+            if lead.is_nan() {
+                self.nans += 1;
+                continue;
+            }
             match users {
                 Some(users) => self.add(users.value(row), lead),
                 None => self.count(lead),
@@ -97,11 +103,12 @@ impl Statistic for Interleaving {
         self.wins = [0, 1].map(|team| self.wins[team] + other.wins[team]);
         self.ties += other.ties;
         self.nulls += other.nulls;
+        self.nans += other.nans;
         other.users.iter().for_each(|(user, lead)| self.add(user, *lead));
     }
 
     fn encode(&self, bytes: &mut Vec<u8>) {
-        let counts = [self.wins[0], self.wins[1], self.ties, self.nulls];
+        let counts = [self.wins[0], self.wins[1], self.ties, self.nulls, self.nans];
         counts.iter().for_each(|count| bytes.extend(count.to_le_bytes()));
         for (user, lead) in &self.users {
             put_slice(bytes, user.as_bytes());
@@ -114,6 +121,7 @@ impl Statistic for Interleaving {
             wins: [take_u64(&mut bytes)?, take_u64(&mut bytes)?],
             ties: take_u64(&mut bytes)?,
             nulls: take_u64(&mut bytes)?,
+            nans: take_u64(&mut bytes)?,
             ..Self::default()
         };
         while !bytes.is_empty() {
@@ -133,7 +141,7 @@ impl Statistic for Interleaving {
         self.users.values().for_each(|lead| state.count(*lead));
         let ([a, b], ties) = (state.wins, state.ties);
         let all = (a + b + ties) as f64;
-        let known = all > 0.0;
+        let known = all > 0.0 && state.nans == 0;
         let delta = (b as f64 + ties as f64 / 2.0) / all - 0.5;
         let tail = binomial_ln_at_least(a.max(b), a + b, 0.5);
         let ln_p_value = (tail + std::f64::consts::LN_2).min(0.0);
@@ -145,7 +153,12 @@ impl Statistic for Interleaving {
             .number(known.then(|| ln_p_value.exp()))
             .number(known.then_some(ln_p_value))
             .count(self.nulls)
-            .text(if known { "ok" } else { "insufficient_data" });
+            .count(self.nans)
+            .text(match (known, self.nans) {
+                (true, _) => "ok",
+                (false, 0) => "insufficient_data",
+                (false, _) => "non_finite",
+            });
     }
 }
 
@@ -153,7 +166,7 @@ const DOC: Doc = Doc {
     summary: "Who wins more interleaved lists (of a user together, if given): delta is (wins_b + \
               ties / 2) / all - 1/2 (Chapelle, Joachims, Radlinski & Yue 2012), positive for b; \
               p_value of the exact two-sided sign test without ties. Rows with a NULL are counted \
-              in n_null and left out.",
+              in n_null and left out; with a NaN nothing can be said (status non_finite).",
     example: (
         "SELECT (ab_interleaving(a, b)).delta FROM (VALUES (0, 1), (0, 2), (1, 0), (1, 1)) t(a, b)",
         "0.125",

@@ -59,7 +59,9 @@ fn answer(
             }
             (_, _, _) => None,
         };
-        output.count(units.map(|units| units.ceil() as u64));
+        // More than can be counted is not known.
+        let units = units.map(f64::ceil).filter(|units| *units < i64::MAX as f64);
+        output.count(units.map(|units| units as u64));
     }
     Ok(())
 }
@@ -69,6 +71,6 @@ const DOC: Doc = Doc {
               given power, rounded up; treatment needs ratio times as many. Formulas: pooled \
               (Fleiss 1981; R, ClickHouse), unpooled, continuity (Fleiss, Tytun & Ury 1980), \
               arcsine (Cohen 1988), evan_miller, baseline_variance, rule_of_16 (Lehr). NULL for \
-              NULL.",
+              NULL, and for more units than a bigint counts.",
     example: ("SELECT ab_sample_size(0.02, 0.002)", "80682"),
 };

@@ -160,7 +160,11 @@ impl Statistic for SampleRatio {
             Ok(counts) => (counts, "ok"),
             Err(status) => (Vec::new(), status),
         };
-        let answer = sample_ratio(&counts, &plan.weights).filter(|_| status == "ok");
+        // Units that no plan foresees are in an arm of weight zero.
+        let unplanned = self.unplanned(plan);
+        let all: Vec<u64> = counts.iter().copied().chain([unplanned]).collect();
+        let weights: Vec<f64> = plan.weights.iter().copied().chain([0.0]).collect();
+        let answer = sample_ratio(&all, &weights).filter(|_| status == "ok");
         let flag = answer.map(|a| a.ln_p_value < ALARM.ln() && a.deviation >= plan.min_deviation);
         output
             .number(answer.map(|a| a.statistic))
@@ -172,12 +176,20 @@ impl Statistic for SampleRatio {
             .counts((status == "ok").then_some(counts.as_slice()))
             .text(match (status, answer) {
                 ("ok", None) => "insufficient_data",
+                ("ok", Some(_)) if unplanned > 0 => "unplanned_arm",
                 (status, _) => status,
             });
     }
 }
 
 impl SampleRatio {
+    /// Units in arms that are named nowhere, where arms are named.
+    fn unplanned(&self, plan: &Plan) -> u64 {
+        let Some(arms) = &plan.arms else { return 0 };
+        let others = self.arms.iter().filter(|(arm, _)| !arms.iter().any(|name| **name == ***arm));
+        others.map(|(_, count)| count).sum()
+    }
+
     /// Counts in the order of the weights.
     fn in_order(&self, plan: &Plan) -> Result<Vec<u64>, &'static str> {
         let wanted = plan.weights.len();
@@ -209,14 +221,15 @@ fn add(to: &mut Vec<u64>, from: &[u64]) {
     if to.len() < from.len() {
         to.resize(from.len(), 0);
     }
-    to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = to.saturating_add(*from));
 }
 
 const DOC: Doc = Doc {
     summary: "Sample ratio test: Pearson's chi-square of units per arm against the planned weights \
               (Fabijan et al. 2019). flag says p_value < 0.001 and a share at least min_deviation \
               off its plan. A NULL arm is not counted; arms of weight zero take no degree of \
-              freedom, and units in one make p zero. Arrays of counts are added up over the rows.",
+              freedom, and units in one make p zero, as units in arms that are not listed do \
+              (status unplanned_arm). Arrays of counts are added up over the rows.",
     example: (
         "SELECT round((ab_srm(ARRAY[821588, 815482], ARRAY[0.5, 0.5])).statistic, 3)",
         "22.774",

@@ -8,7 +8,6 @@ use datafusion::error::Result as EngineResult;
 use kernels::statistics::clusters::Part;
 use kernels::statistics::double::Double;
 use kernels::statistics::moments::Moments;
-use kernels::statistics::proportions::Proportion;
 use kernels::statistics::sample::Sample;
 
 use crate::Error;
@@ -39,23 +38,6 @@ impl<const D: usize> Side for Moments<D> {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         Self::from_bytes(bytes)
-    }
-}
-
-impl Side for Proportion {
-    fn merge(&mut self, other: Self) {
-        self.successes += other.successes;
-        self.trials += other.trials;
-    }
-
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.successes.to_le_bytes());
-        bytes.extend(self.trials.to_le_bytes());
-    }
-
-    fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let (successes, trials) = (take_u64(&mut bytes)?, take_u64(&mut bytes)?);
-        (bytes.is_empty() && successes <= trials).then_some(Self { successes, trials })
     }
 }
 

@@ -55,8 +55,10 @@ pub struct Rule {
     pub direction: Direction,
     /// `<` in place of `<=`: a row of the label's own time is not taken.
     pub strict: bool,
-    /// Whether rows have `created` or `seq`; if not, what they say is passed over.
-    pub ties: bool,
+    /// Whether rows have `created`; if not, what they say is passed over.
+    pub created: bool,
+    /// Whether rows have `seq`, likewise.
+    pub seq: bool,
 }
 
 /// A row of the other side.

@@ -32,14 +32,19 @@ pub(super) struct Entries {
     /// Rank, and one more than the handle: where all is zero is nothing, so that of memory which
     /// comes zeroed only what rows win is touched.
     ranks: Vec<(i64, u64)>,
-    /// `created` and `seq`; empty if rows have none.
-    ties: Vec<(Option<i64>, i64)>,
+    /// Empty if rows have none, as is the next.
+    created: Vec<Option<i64>>,
+    seq: Vec<i64>,
 }
 
 impl Entries {
-    fn new(places: usize, ties: bool) -> Self {
-        let ties = if ties { places } else { 0 };
-        Self { ranks: vec![(0, 0); places], ties: vec![(None, 0); ties] }
+    fn new(places: usize, rule: Rule) -> Self {
+        let of = |is_there: bool| if is_there { places } else { 0 };
+        Self {
+            ranks: vec![(0, 0); places],
+            created: vec![None; of(rule.created)],
+            seq: vec![0; of(rule.seq)],
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -52,14 +57,18 @@ impl Entries {
 
     pub fn get(&self, place: usize) -> Entry {
         let (rank, handle) = self.ranks[place];
-        let (created, seq) = self.ties.get(place).copied().unwrap_or_default();
+        let created = self.created.get(place).copied().flatten();
+        let seq = self.seq.get(place).copied().unwrap_or_default();
         Entry { rank, created, seq, handle: handle.wrapping_sub(1) }
     }
 
     pub fn set(&mut self, place: usize, entry: &Entry) {
         self.ranks[place] = (entry.rank, entry.handle.wrapping_add(1));
-        if let Some(tie) = self.ties.get_mut(place) {
-            *tie = (entry.created, entry.seq);
+        if let Some(created) = self.created.get_mut(place) {
+            *created = entry.created;
+        }
+        if let Some(seq) = self.seq.get_mut(place) {
+            *seq = entry.seq;
         }
     }
 
@@ -100,7 +109,7 @@ impl Winners {
     /// Nothing won yet.
     pub fn new(rule: Rule, labels: &Labels) -> Self {
         let entries =
-            |looks: bool| Entries::new(if looks { labels.place_count() } else { 0 }, rule.ties);
+            |looks: bool| Entries::new(if looks { labels.place_count() } else { 0 }, rule);
         let backward = entries(rule.direction != Direction::Forward);
         let forward = entries(matches!(rule.direction, Direction::Forward | Direction::Nearest));
         Self { rule, cursor: Cursor::default(), backward, forward, held: 0 }
@@ -108,8 +117,9 @@ impl Winners {
 
     /// Bytes that a state needs.
     pub fn bytes(rule: Rule, labels: &Labels) -> usize {
-        let ties = if rule.ties { size_of::<(Option<i64>, i64)>() } else { 0 };
-        Self::cells(rule, labels) * (size_of::<(i64, u64)>() + ties)
+        let created = if rule.created { size_of::<Option<i64>>() } else { 0 };
+        let seq = if rule.seq { size_of::<i64>() } else { 0 };
+        Self::cells(rule, labels) * (size_of::<(i64, u64)>() + created + seq)
     }
 
     /// Places that hold a row.
@@ -175,7 +185,7 @@ impl Winners {
         }
         let places = self.backward.len().max(self.forward.len());
         let mut settled = Settled { handles: vec![EMPTY; places], known: Vec::new() };
-        settled.known.resize(if self.rule.ties { places } else { 0 }, false);
+        settled.known.resize(if self.rule.created { places } else { 0 }, false);
         for place in 0..places {
             let time = labels.time(place as u32);
             if let Some(taken) = self.taken(place, time, axis, bounds(time)) {

@@ -93,9 +93,14 @@ pub fn divergence(kind: Divergence, reference: &[u64], current: &[u64], fill: Fi
     })
 }
 
+/// All of the counts, which may be the caller's: as many as there can be if they are more.
+pub fn total<'a>(counts: impl IntoIterator<Item = &'a u64>) -> u64 {
+    counts.into_iter().fold(0, |sum, count| sum.saturating_add(*count))
+}
+
 /// Bins in which something lies.
 fn used<'a>(reference: &'a [u64], current: &'a [u64]) -> impl Iterator<Item = (u64, u64)> + 'a {
-    reference.iter().copied().zip(current.iter().copied()).filter(|(p, q)| p + q > 0)
+    reference.iter().copied().zip(current.iter().copied()).filter(|(p, q)| *p > 0 || *q > 0)
 }
 
 /// Bins in which only one side has something.
@@ -104,7 +109,7 @@ pub fn empty_bins(reference: &[u64], current: &[u64]) -> u64 {
 }
 
 fn shares(counts: &[u64], fill: Fill, normalise: bool) -> Vec<Double> {
-    let sum: u64 = counts.iter().sum();
+    let sum = total(counts);
     let share = |count: u64| Double::from(count as f64).over(sum as f64);
     let replaced = |empty: f64, counts: &[u64]| -> Vec<Double> {
         let value = |count: &u64| if *count == 0 { Double::from(empty) } else { share(*count) };
@@ -113,8 +118,8 @@ fn shares(counts: &[u64], fill: Fill, normalise: bool) -> Vec<Double> {
     let filled = match fill {
         // In half observations, so that the counts stay whole.
         Fill::Half => {
-            let halves: Vec<u64> = counts.iter().map(|n| (2 * n).max(1)).collect();
-            let sum = halves.iter().sum::<u64>() as f64;
+            let halves: Vec<u64> = counts.iter().map(|n| n.saturating_mul(2).max(1)).collect();
+            let sum = total(&halves) as f64;
             return halves.iter().map(|n| Double::from(*n as f64).over(sum)).collect();
         }
         Fill::None => return counts.iter().map(|n| share(*n)).collect(),
@@ -199,8 +204,8 @@ pub enum ChiSquareKind {
 /// Pearson's chi-square. None if a side is empty or fewer than two bins are used.
 pub fn chi_square(kind: ChiSquareKind, reference: &[u64], current: &[u64]) -> Option<ChiSquare> {
     let pairs: Vec<(u64, u64)> = used(reference, current).collect();
-    let n = pairs.iter().map(|pair| pair.0).sum::<u64>() as f64;
-    let m = pairs.iter().map(|pair| pair.1).sum::<u64>() as f64;
+    let n = total(pairs.iter().map(|pair| &pair.0)) as f64;
+    let m = total(pairs.iter().map(|pair| &pair.1)) as f64;
     if n == 0.0 || m == 0.0 || pairs.len() < 2 {
         return None;
     }
@@ -227,8 +232,7 @@ pub fn chi_square(kind: ChiSquareKind, reference: &[u64], current: &[u64]) -> Op
 /// (n + m) follows chi-square with one degree less than there are used bins (Yurdakul 2018).
 pub fn psi_critical(reference: &[u64], current: &[u64], alpha: f64) -> Option<f64> {
     let bins = used(reference, current).count();
-    let n = reference.iter().sum::<u64>() as f64;
-    let m = current.iter().sum::<u64>() as f64;
+    let (n, m) = (total(reference) as f64, total(current) as f64);
     (bins >= 2 && n > 0.0 && m > 0.0)
         .then(|| chi_square_quantile(alpha, (bins - 1) as f64) * (1.0 / n + 1.0 / m))
 }

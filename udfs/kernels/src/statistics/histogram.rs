@@ -10,19 +10,45 @@ use super::sample::{Ranked, together};
 const FEW_EDGES: usize = 32;
 
 /// The cuts between `bins` bins that hold equal shares of the sample: quantiles (type 7), equal
-/// ones merged.
+/// ones merged. A value that is more than one bin's share is not merged with those above it, so
+/// that what moves away from it is seen; of a sample of one value, nor with those below it.
 pub fn quantile_edges(sample: &Ranked, bins: usize) -> Vec<f64> {
-    let last = sample.count().saturating_sub(1) as f64;
+    let last = sample.count().saturating_sub(1);
     if sample.count() == 0 {
         return Vec::new();
     }
+    let [least, most] = sample.at([0, last]);
+    if least == most {
+        return vec![least, least.next_up()];
+    }
     let quantile = |k: usize| sample.quantile(k as f64 / bins as f64);
-    let mut edges: Vec<f64> = (1..bins).map(quantile).collect();
+    let cuts: Vec<f64> = (0..=bins).map(quantile).collect();
+    // A cut at the minimum would leave an empty bin below it.
+    let mut edges: Vec<f64> = cuts.iter().copied().take(bins).filter(|cut| *cut > least).collect();
     edges.dedup();
-    // A cut at the minimum would leave an empty bin below it, unless it is the only value.
-    let [least, most] = sample.at([0, last as u64]);
-    edges.retain(|edge| *edge > least || (least == most && *edge == least));
+    let mut heavy =
+        cuts.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).peekable();
+    let mut runs = sample.runs().map(|(value, _)| value).peekable();
+    while let Some(value) = runs.next() {
+        while heavy.next_if(|heavy| *heavy < value).is_some() {}
+        if heavy.peek() == Some(&value)
+            && let Some(above) = runs.peek()
+            && let Err(place) = edges.binary_search_by(|edge| edge.total_cmp(above))
+            && (place == 0 || edges[place - 1] <= value)
+        {
+            edges.insert(place, *above);
+        }
+    }
     edges
+}
+
+/// The cuts between `bins` bins of equal width over the finite values of the sample.
+pub fn uniform_edges_of(sample: &Ranked, bins: usize) -> Vec<f64> {
+    let finite = || sample.runs().map(|(value, _)| value).filter(|value| value.is_finite());
+    match (finite().next(), finite().last()) {
+        (Some(low), Some(high)) => uniform_edges(low, high, bins),
+        _ => Vec::new(),
+    }
 }
 
 /// The cuts between `bins` bins of equal width from `low` to `high`.

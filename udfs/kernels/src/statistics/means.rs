@@ -120,8 +120,9 @@ fn linearised(state: &Moments<2>) -> Option<Summary> {
         return None;
     }
     let ratio = state.mean(0).divided(state.mean(1));
-    let spread = state.linear([1.0 / denominator, -ratio.value() / denominator]);
-    Some(Summary { mean: ratio, ..spread })
+    // Divided by the denominator last, so that no weight leaves the range.
+    let spread = state.linear([1.0, -ratio.value()]);
+    Some(Summary { mean: ratio, deviation: spread.deviation / denominator.abs(), ..spread })
 }
 
 /// How CUPED finds theta.

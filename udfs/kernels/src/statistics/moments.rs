@@ -229,6 +229,9 @@ impl<const D: usize> Moments<D> {
         if self.count < 2 {
             return Summary { count: self.count, mean, deviation: 0.0 };
         }
+        if weights.iter().any(|weight| !weight.is_finite()) {
+            return Summary { count: self.count, mean, deviation: f64::NAN };
+        }
         // Exponent of each term's spread; None where it has none.
         let spread: [Option<i32>; D] = std::array::from_fn(|i| {
             let square = self.central(i, i).hi;

@@ -25,6 +25,8 @@ const EXACT_ROWS: u64 = 8;
 /// Largest n² m² (Mann-Whitney) or n m (Kolmogorov-Smirnov) for which an exact distribution is
 /// computed.
 const EXACT_STEPS: u64 = 100_000_000;
+/// Kolmogorov-Smirnov is exact by itself up to this many rows a side, as in scipy.
+const MOST_EXACT: u64 = 10_000;
 
 /// The answer of Mann-Whitney's test.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -169,7 +171,7 @@ pub fn kolmogorov_smirnov(a: &Ranked, b: &Ranked, method: Method) -> Option<Kolm
     let steps = n as f64 * m as f64;
     let exact = match method {
         Method::Asymptotic => false,
-        Method::Auto => steps <= 1e6,
+        Method::Auto => n.max(m) <= MOST_EXACT,
         Method::Exact => steps <= EXACT_STEPS as f64,
     };
     let statistic = distance as f64 / steps;

@@ -89,10 +89,30 @@ fn quantile_edges_merge_ties_and_bins_are_half_open() {
     let off = edges_of_zeros.iter().zip([0.3, 1.2, 2.1]).map(|(a, e)| (a - e).abs());
     assert!(edges_of_zeros.len() == 3 && off.fold(0.0, f64::max) < 1e-15);
     assert_eq!(quantile_edges(&sample(&[]), 10), [0.0; 0]);
-    assert_eq!(quantile_edges(&sample(&[7.0, 7.0]), 10), [7.0]);
+    assert_eq!(quantile_edges(&sample(&[7.0, 7.0]), 10), [7.0, 7.0_f64.next_up()]);
     assert_eq!(uniform_edges(0.0, 10.0, 4), [2.5, 5.0, 7.5]);
     assert_eq!(bin_of(&edges, f64::NEG_INFINITY), 0);
     assert_eq!(bin_of(&edges, f64::INFINITY), 3);
+}
+
+/// What leaves a value that most rows have is seen, wherever that value is.
+#[test]
+fn a_value_of_many_bins_has_a_bin_of_its_own() {
+    let of = |runs: &[(f64, usize)]| {
+        let values = runs.iter().flat_map(|(value, count)| std::iter::repeat_n(*value, *count));
+        sample(&values.collect::<Vec<_>>())
+    };
+    assert_eq!(quantile_edges(&of(&[(0.0, 95), (1.0, 5)]), 10), [1.0]);
+    assert_eq!(quantile_edges(&of(&[(0.0, 5), (1.0, 95)]), 10), [1.0]);
+    assert_eq!(quantile_edges(&of(&[(-1.0, 1), (0.0, 95), (1.0, 4)]), 10), [0.0, 1.0]);
+    assert_eq!(quantile_edges(&of(&[(-1.0, 1), (-0.5, 2), (3.0, 97)]), 10), [3.0]);
+    let (reference, current) = (of(&[(0.0, 95), (1.0, 5)]), of(&[(0.0, 40), (1.0, 60)]));
+    let edges = quantile_edges(&reference, 10);
+    let counts = [&reference, &current].map(|sample| counts_of(sample, &edges));
+    assert_eq!(counts, [vec![95, 5], vec![40, 60]]);
+    // A constant that becomes another, on either side.
+    let edges = quantile_edges(&of(&[(1.0, 100)]), 10);
+    assert_eq!(counts_of(&of(&[(0.5, 1), (1.0, 2), (5.0, 3)]), &edges), [1, 2, 3]);
 }
 
 proptest! {

@@ -205,7 +205,7 @@ fn case() -> impl Strategy<Value = Case> {
             true => Just(order).boxed(),
             false => Just(order).prop_shuffle().boxed(),
         };
-        let rule = Rule { direction, strict, ties: true };
+        let rule = Rule { direction, strict, created: true, seq: true };
         order.prop_map(move |order| {
             let (labels, features) = (labels.clone(), features.clone());
             Case { labels, features, rule, tolerance, parts, order, batch }
@@ -244,7 +244,7 @@ fn agrees_with_the_rule_at_last() {
 fn rows_that_agree_in_all_are_decided_by_the_caller() {
     let labels = Labels::new(1, &[0], &[5], 1);
     let direction = Direction::Backward { delay: 0, known: false };
-    let rule = Rule { direction, strict: false, ties: false };
+    let rule = Rule { direction, strict: false, created: false, seq: false };
     let (created, seq, order) = (None, None, None);
     let rows = |count: usize| Rows { slots: &[0, 0][..count], ts: &[5, 5], created, seq, order };
     let mut one = Winners::new(rule, &labels);
@@ -274,7 +274,7 @@ proptest! {
 #[test]
 fn no_labels_take_nothing() {
     let labels = Labels::new(0, &[NOWHERE, NOWHERE], &[0, 0], 1);
-    let rule = Rule { direction: Direction::Nearest, strict: false, ties: false };
+    let rule = Rule { direction: Direction::Nearest, strict: false, created: false, seq: false };
     let mut winners = Winners::new(rule, &labels);
     let rows = Rows { slots: &[0], ts: &[1], created: None, seq: None, order: None };
     winners.offer(&labels, &rows, &mut Numbers::of(&[0], false, 0));
