@@ -18,6 +18,7 @@ mod dependent;
 mod drop;
 mod drop_role;
 mod experiment;
+mod feature_checks;
 mod feature_service;
 mod feature_view;
 mod follow;

@@ -100,7 +100,11 @@ pub(crate) async fn plan(
     }
     check_names(&output, "the training set")?;
     let items = output.into_iter().map(|(column, name)| column.alias(name));
-    let plan = LogicalPlanBuilder::from(plan).sort(order)?;
+    let mut plan = LogicalPlanBuilder::from(plan);
+    if !order.is_empty() {
+        // The engine drops the order of a relation that has no limit, be it none.
+        plan = plan.sort(order)?.limit(0, None)?;
+    }
     Ok(plan.project(items.collect::<Vec<_>>())?.build()?)
 }
 

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use catalog::{Relation, State, VIEW_COLUMN_OF, View};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectType, Query, Value};
 
 use super::create_view::{self, Replace};
+use super::feature_checks::{check_services, has_windows, not_at_label};
 use super::{Context, drop};
 use crate::error::{Error, Result, near_names};
 use crate::features::kept::Kept;
@@ -19,7 +18,7 @@ use crate::features::{
 use crate::names::folded;
 use crate::parse::{AlterFeatureView, CreateFeatureView, Freshness};
 use crate::plan::{self, Environment, Found, Place};
-use crate::{Notice, asof, features, parse, types};
+use crate::{Notice, features, parse, types};
 
 /// Options of `ALTER VIEW … SET` that make a view a feature view.
 const PREFIX: &str = "feature_";
@@ -81,23 +80,6 @@ async fn planned(
     }
     let plan = plan::plan_query(environment, lakes, query.clone(), &[], Vec::new()).await?;
     Ok((plan.schema().inner().fields().clone(), has_windows(&plan)?))
-}
-
-fn has_windows(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::Window(_)) || asof::tells_windows(node);
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    Ok(found)
-}
-
-fn not_at_label(name: &str) -> Notice {
-    let message =
-        format!("some windows of \"{name}\" are told as of their own row, not of a label's time");
-    let hint = "Write them in the outermost SELECT, over the key and the time, with RANGE INTERVAL \
-                '…' PRECEDING, to have them as of each label.";
-    Notice { hint: Some(hint.to_owned()), ..Notice::notice(message) }
 }
 
 /// The columns that a query gives a view at a place, which may be a feature view.
@@ -179,6 +161,7 @@ fn define(context: &mut Context<'_>, place: &Place, asked: Asked) -> Result<()> 
     let view = view_at(context, place)?;
     check_columns(&view, &asked)?;
     let state = context.lakes.main.state();
+    check_services(state, place, &view)?;
     if asked.metadata.online {
         check_online_name(state, place)?;
     }
