@@ -1,5 +1,5 @@
-//! What is looked at when a feature view is made or changed: windows that no label is asked for, and
-//! services that ask for what is gone.
+//! What is looked at when a feature view is made or changed: windows that are not as of a label,
+//! and services that ask for what is gone.
 
 use catalog::{State, View};
 use datafusion::common::tree_node::TreeNodeRecursion;
