@@ -316,3 +316,43 @@ def test_rows_are_those_of_their_snapshot(server):
     connection.execute("DROP FEATURE VIEW u CASCADE")
     connection.execute("CREATE TRAINING SET second_once_more AS OF second")
     assert connection.execute("SELECT v FROM second_once_more").fetchone() == (2,)
+
+
+def test_what_is_not_as_of_a_label_is_told(server):
+    """Windows below the outermost SELECT, and clocks in a training set."""
+    with server.connect() as connection:
+        notices = []
+        connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+        connection.execute("create table e (u int, ts timestamptz)")
+        window = "count(*) over (partition by u order by ts range interval '1 hour' preceding) as c"
+        connection.execute(f"create feature view plain key (u) timestamp ts as select u, ts, {window} from e")
+        assert notices == []
+        for name, query in [("inner_one", f"select * from (select u, ts, {window} from e) x"),
+                            ("default_frame", "select u, ts, count(*) over (partition by u order by ts) as c from e")]:
+            connection.execute(f"create feature view {name} key (u) timestamp ts as {query}")
+            assert notices.pop() == f'some windows of "{name}" are told as of their own row, not of a label\'s time'
+        connection.execute("create feature service s as plain")
+        rows = "training_set('select 1 as u, timestamptz ''2024-01-01'' as ts', 's')"
+        connection.execute(f"create training set still as select * from {rows}")
+        assert notices == []
+        for function in ["now", "random"]:
+            connection.execute(f"create training set {function}_set as select {function}() as f, * from {rows}")
+            told = f'training set "{function}_set" reads {function}(), which is another when it is made again'
+            assert notices.pop() == told
+
+
+def test_labels_keep_their_order_whoever_scans_them(server):
+    """Two files, whose parts two threads scan: neither takes from the other."""
+    with server.connect() as connection:
+        connection.execute("create table e as select 1 as u, timestamptz '2024-01-01' as ts, 1 as v")
+        connection.execute("create feature view f key (u) timestamp ts as select * from e")
+        connection.execute("create feature service s as f")
+        connection.execute(
+            "create table labels as select n, 1 as u, timestamptz '2024-01-01' + n * interval '1 s' as ts "
+            "from generate_series(1, 400000) t(n)"
+        )
+        query = "select n from training_set('labels', 's')"
+        first, *others = [connection.execute(query).fetchall() for _ in range(5)]
+        assert len(first) == 400_000 and all(other == first for other in others)
+        ordered = connection.execute("select n from training_set('select * from labels order by n desc', 's')")
+        assert [row[0] for row in ordered.fetchall()] == list(range(400_000, 0, -1))

@@ -3,7 +3,8 @@
 //!
 //! Arms are text, integers or booleans, any number of them. Rows whose arm is NULL or not one of
 //! the two take no part. Unless named, control is the arm called "control", else the least that is
-//! not called "treatment", and treatment the only other; with more than two arms the status is then `ambiguous_arms`.
+//! not called "treatment", and treatment the only other; with more than two arms the status is
+//! then `ambiguous_arms`.
 
 mod codes;
 mod comparison;
