@@ -254,11 +254,16 @@ impl Transaction {
     pub fn create_view(&mut self, schema: &str, new: NewView, replace: bool) -> Result<()> {
         let held = self.schema(schema)?;
         let schema = held.id;
-        // A view that is replaced is still the same to those who have rights on it.
-        let uuid = match held.relations.get(&new.name) {
-            Some(Relation::View(old)) if replace => old.uuid.clone(),
-            _ => Uuid::now_v7().to_string(),
+        // A view that is replaced is still the same to those who have rights on it, and what was
+        // said of it and of columns that it still has holds.
+        let old = match held.relations.get(&new.name) {
+            Some(Relation::View(old)) if replace => Some(old),
+            _ => None,
         };
+        let uuid = old.map_or_else(|| Uuid::now_v7().to_string(), |old| old.uuid.clone());
+        let comment = new.comment.or_else(|| old.and_then(|old| old.comment.clone()));
+        let mut column_comments = old.map(|old| old.column_comments.clone()).unwrap_or_default();
+        column_comments.retain(|name, _| new.columns.iter().any(|column| column.name() == name));
         let view = Arc::new(View {
             id: self.provisional(),
             uuid,
@@ -268,8 +273,8 @@ impl Transaction {
             search_path: new.search_path,
             columns: new.columns,
             dialect: "sextant".to_owned(),
-            comment: new.comment,
-            column_comments: BTreeMap::new(),
+            comment,
+            column_comments,
         });
         self.run(Operation::CreateView { schema, view, replace })
     }

@@ -42,7 +42,7 @@ pub(crate) use lineage::sources;
 pub(crate) use manifest::{Manifest, UsedView, manifests};
 pub(crate) use online::{beside, is_taken, name_of as online_name, shown};
 pub(crate) use table::{FeatureViewTable, Rows, rows};
-pub(crate) use training_set::{Call, plan as training_set, service_of};
+pub(crate) use training_set::{Call, cutoff, plan as training_set, service_of};
 
 /// The relations: name, arguments, what each is for.
 pub(crate) const LISTED: [(&str, &[&str], &str); 2] = [

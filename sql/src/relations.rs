@@ -156,6 +156,8 @@ impl Expander<'_> {
     ) -> Result<TableFactor> {
         let mut arguments = Arguments::read(function, names, given)?;
         arguments.columns.clone_from(&self.columns);
+        let known = self.environment.engine.aggregate_functions();
+        arguments.aggregates = known.keys().cloned().collect();
         if names.contains(&EXPERIMENT)
             && let Some(name) = arguments.text(EXPERIMENT)?
         {

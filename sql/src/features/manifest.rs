@@ -20,6 +20,10 @@ pub struct Manifest {
     /// RFC 3339.
     pub created_at: String,
     pub views: Vec<UsedView>,
+    /// What was asked to be known: `label`, at each label's time; or a time, RFC 3339. None: also
+    /// what came later.
+    #[serde(default)]
+    pub cutoff: Option<String>,
     pub row_count: u64,
     /// By column, from 0 to 1.
     pub null_rates: BTreeMap<String, f64>,

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 
 use catalog::Relation;
+use chrono::DateTime;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Operator, Sort, SortExpr};
@@ -23,6 +24,7 @@ use super::{FeatureService, FeatureView, Rows, ServiceView, Version, services};
 use crate::access::{Object, Privileges, owner_of};
 use crate::asof::Kind;
 use crate::error::{Error, Result};
+use crate::functions::literal;
 use crate::parse;
 use crate::plan::{self, Environment, Found, Lakes, Place};
 
@@ -166,7 +168,7 @@ impl Asked {
             };
             match name.as_str() {
                 "label_time" => asked.label_time = Some(text(value)?),
-                "known" => asked.known = known(value)?,
+                "known" => asked.known = known(environment, value)?,
                 "strict" => asked.strict = flag(value)?,
                 "full_names" => asked.full_names = flag(value)?,
                 _ => {
@@ -180,7 +182,20 @@ impl Asked {
     }
 }
 
-fn known(value: ScalarValue) -> Result<Option<Known>> {
+/// What a call has for known: `label`, or a time in RFC 3339; None if everything counts.
+pub(crate) fn cutoff(environment: &Environment, call: &Call) -> Result<Option<String>> {
+    let time = |time: &ScalarValue| match time {
+        ScalarValue::TimestampMicrosecond(Some(time), _) => DateTime::from_timestamp_micros(*time),
+        _ => None,
+    };
+    Ok(match Asked::of(environment, call)?.known {
+        None => None,
+        Some(Known::AtLabel) => Some("label".to_owned()),
+        Some(Known::Until(until)) => time(&until).map(|time| time.to_rfc3339()),
+    })
+}
+
+fn known(environment: &Environment, value: ScalarValue) -> Result<Option<Known>> {
     if value.is_null() {
         return Ok(None);
     }
@@ -189,8 +204,14 @@ fn known(value: ScalarValue) -> Result<Option<Known>> {
     {
         return Ok(Some(Known::AtLabel));
     }
-    let time = value.cast_to(&crate::types::timestamptz());
-    let time = time.ok().filter(|time| !time.is_null()).ok_or_else(|| {
+    let time = match &value {
+        ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => {
+            let time = parse::parse_expression(&format!("timestamptz {}", literal(text)))?;
+            plan::constant(&environment.engine, time).ok()
+        }
+        other => other.cast_to(&crate::types::timestamptz()).ok(),
+    };
+    let time = time.filter(|time| !time.is_null()).ok_or_else(|| {
         Error::new("22023", "known must be 'label' or a timestamp")
             .with_hint("known => 'label' leaves out what was not known at the label's time.")
     })?;

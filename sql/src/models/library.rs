@@ -1,4 +1,4 @@
-//! Versions opened from their objects, and the files of other libraries.
+//! Versions opened from their objects.
 
 use std::sync::Arc;
 
@@ -6,17 +6,16 @@ use catalog::Lake;
 use catalog::registry::damaged;
 use kernels::models::dcn;
 use kernels::models::linear::Linear;
-use kernels::models::link::Link;
+use kernels::models::onnx;
 use kernels::models::trees::{self, Forest, Scorer};
 use kernels::models::{als, two_tower};
 use kernels::simd::level::Level;
 
 use super::Version;
-use super::features::{Encoder, Feature, Kind, Layout};
+use super::features::Encoder;
 use super::manifest::{Body, Form, Manifest, Side, digest};
-use super::target::{ClassType, Target};
-use super::train::Trained;
-use super::transform::{Draft, Input, Stored, Transform};
+use super::target::Target;
+use super::transform::Transform;
 use super::user_service::UserService;
 use crate::error::{Error, Result};
 
@@ -56,6 +55,7 @@ pub(super) enum Tabular {
     Linear(Linear),
     Trees(Scorer),
     Dcn(Box<dcn::Model>),
+    Onnx(Box<onnx::Model>),
 }
 
 #[derive(Debug)]
@@ -65,23 +65,34 @@ pub(super) enum Retrieval {
 }
 
 impl Tabular {
-    /// Row-major by the target's outputs, through the link.
-    pub fn predict(&self, columns: &[&[f64]], target: &Target, rows: usize) -> Option<Vec<f64>> {
+    /// Row-major by the target's outputs, through the link; NaN where nothing can be said.
+    ///
+    /// # Errors
+    /// 22000 where an imported network fails on a row.
+    pub fn predict(&self, columns: &[&[f64]], target: &Target, rows: usize) -> Result<Vec<f64>> {
+        let other = || Error::new("XX000", "the model takes other features");
         let outputs = match self {
             Self::Linear(model) => model.outputs(),
             Self::Trees(scorer) => scorer.forest().outputs(),
             Self::Dcn(_) => 1,
+            Self::Onnx(model) => model.outputs(),
         };
         let mut out = vec![0.0; rows * outputs];
         match self {
-            Self::Linear(model) => model.predict(columns, &mut out)?,
-            Self::Trees(scorer) => scorer.predict(columns, &mut out)?,
-            Self::Dcn(model) => model.predict(Level::best(), columns, &mut out)?,
+            Self::Linear(model) => model.predict(columns, &mut out).ok_or_else(other)?,
+            Self::Trees(scorer) => scorer.predict(columns, &mut out).ok_or_else(other)?,
+            Self::Dcn(model) => {
+                model.predict(Level::best(), columns, &mut out).ok_or_else(other)?;
+            }
+            Self::Onnx(model) => model.predict(columns, &mut out).map_err(|reason| {
+                Error::new("22000", format!("the model cannot answer for a row: {reason}"))
+            })?,
         }
         match (target.outputs(), outputs) {
             // Trained elsewhere on two classes as on several: the second is the positive one.
-            (1, 2) => Some(out.chunks_exact(2).map(|row| row[1]).collect()),
-            (wanted, found) => (wanted == found).then_some(out),
+            (1, 2) => Ok(out.chunks_exact(2).map(|row| row[1]).collect()),
+            (wanted, found) if wanted == found => Ok(out),
+            _ => Err(other()),
         }
     }
 }
@@ -152,7 +163,7 @@ fn unread(error: &trees::Error) -> Error {
     Error::new("22000", error.to_string())
 }
 
-fn tabular(form: Form, weights: &[u8]) -> Result<Tabular> {
+pub(super) fn tabular(form: Form, weights: &[u8]) -> Result<Tabular> {
     let scorer = |forest: Result<Forest, trees::Error>| {
         forest.and_then(Scorer::new).map(Tabular::Trees).map_err(|error| unread(&error))
     };
@@ -164,6 +175,10 @@ fn tabular(form: Form, weights: &[u8]) -> Result<Tabular> {
         Form::Trees => scorer(trees::read_own(text(weights)?)),
         Form::LightGbm => scorer(trees::read_lightgbm(text(weights)?)),
         Form::XgBoost => scorer(trees::read_xgboost(text(weights)?)),
+        Form::Onnx => {
+            let model = onnx::Model::read(weights).map(|model| Tabular::Onnx(Box::new(model)));
+            model.map_err(|error| unread(&error))
+        }
         Form::Dcn => {
             let model = dcn::Model::from_bytes(weights).map(|model| Tabular::Dcn(Box::new(model)));
             model.ok_or_else(|| Error::new("22000", "they are corrupted"))
@@ -182,53 +197,4 @@ fn retrieval(form: Form, weights: &[u8]) -> Result<Retrieval> {
             .map_err(|error| Error::new(error.sqlstate(), error.to_string())),
         _ => Err(Error::new("22000", "they are of another kind")),
     }
-}
-
-/// A model that was trained elsewhere: its features are its inputs, by its names for them.
-///
-/// # Errors
-/// 22000 with the reason for a file that is not understood.
-pub(crate) fn imported(format: &str, bytes: &[u8]) -> Result<Trained> {
-    let form = match format {
-        "lightgbm" => Form::LightGbm,
-        "xgboost" => Form::XgBoost,
-        other => {
-            return Err(Error::new("22023", format!("format \"{other}\" is not known"))
-                .with_hint("The formats are lightgbm (text) and xgboost (JSON)."));
-        }
-    };
-    let Tabular::Trees(scorer) = tabular(form, bytes)? else {
-        return Err(Error::new("XX000", "a file of trees has none"));
-    };
-    let forest = scorer.forest();
-    let number = |name: &String| Feature { name: name.clone(), kind: Kind::Number { mean: None } };
-    let features: Vec<Feature> = forest.features.iter().map(number).collect();
-    let input =
-        |name: &String| Input { name: name.clone(), data_type: "double precision".to_owned() };
-    let transform = Stored {
-        inputs: forest.features.iter().map(input).collect(),
-        items: Draft::identities(&forest.features),
-        fitted: Vec::new(),
-    };
-    let classes = match (forest.outputs(), forest.link) {
-        (1, Link::Sigmoid { .. }) => Some(2),
-        (1, _) => None,
-        (classes, Link::Softmax | Link::Sigmoid { .. }) => Some(classes),
-        (targets, _) => {
-            return Err(Error::new(
-                "0A000",
-                format!("a model of {targets} targets is not supported"),
-            ));
-        }
-    };
-    let target = match classes {
-        None => Target::Number,
-        Some(count) => Target::Classes {
-            values: (0..count).map(|class| class.to_string()).collect(),
-            data_type: ClassType::Bigint,
-        },
-    };
-    let ranks = false;
-    let body = Body::Tabular { form, layout: Layout::Codes, features, target, ranks };
-    Ok(Trained::imported(Manifest::new(transform, body, bytes, Vec::new()), bytes.to_vec()))
 }

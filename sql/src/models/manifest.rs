@@ -48,6 +48,7 @@ pub(super) enum Form {
     Trees,
     LightGbm,
     XgBoost,
+    Onnx,
     Dcn,
     TwoTower,
     Als,

@@ -22,6 +22,7 @@ mod expand;
 mod features;
 mod fit;
 mod fitted;
+mod imported;
 mod interactions;
 mod library;
 mod manifest;
@@ -57,7 +58,7 @@ use crate::plan::{Place, SEPARATOR, key};
 
 pub(crate) use evaluate::{NAME as EVALUATE, evaluate};
 pub(crate) use expand::{called, cast, expand, replace};
-pub(crate) use library::imported;
+pub(crate) use imported::{FORMATS, imported};
 pub(crate) use options::Given;
 pub use progress::{Stage, UnderWay};
 pub(crate) use rank::expand as rank_items;

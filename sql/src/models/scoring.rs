@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use catalog::{MODEL_KEY, TYPE_KEY};
 use datafusion::arrow::array::{ArrayRef, Float64Array, ListArray};
-use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::logical_expr::{
@@ -19,7 +19,7 @@ use super::library::{Engine, Opened, Tabular};
 use super::outputs::{Asked, With};
 use super::target::Target;
 use super::vectors::vectors;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A model over its features.
 #[derive(Debug)]
@@ -114,17 +114,23 @@ pub(super) fn predictions(
 ) -> Result<ArrayRef> {
     let columns = encoder.columns(arrays)?;
     let outputs = target.outputs();
-    let numbers = model.predict(&columns.slices(), target, rows);
-    let numbers = numbers.ok_or_else(|| Error::new("XX000", "the model takes other features"))?;
+    let numbers = model.predict(&columns.slices(), target, rows)?;
+    let known = |of: usize| -> NullBuffer {
+        numbers.chunks_exact(of).map(|row| !row.iter().any(|number| number.is_nan())).collect()
+    };
     match asked {
         Asked::Predict if let Some(classes) = target.decode(&numbers)? => Ok(classes),
         Asked::Probability if outputs > 1 => {
             let item = Arc::new(Field::new_list_field(DataType::Float64, true));
             let offsets = OffsetBuffer::from_lengths(vec![outputs; rows]);
+            let known = Some(known(outputs));
             let values = Arc::new(Float64Array::from(numbers));
-            Ok(Arc::new(ListArray::new(item, offsets, values, None)))
+            Ok(Arc::new(ListArray::new(item, offsets, values, known)))
         }
-        _ => Ok(Arc::new(Float64Array::from(numbers))),
+        _ => {
+            let known = Some(known(1));
+            Ok(Arc::new(Float64Array::new(numbers.into(), known)))
+        }
     }
 }
 

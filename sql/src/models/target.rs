@@ -126,7 +126,7 @@ impl Target {
         }
     }
 
-    /// The class of each row's probabilities; of equal ones the first.
+    /// The class of each row's probabilities; of equal ones the first, NULL where one is NaN.
     pub fn decode(&self, probabilities: &[f64]) -> Result<Option<ArrayRef>> {
         let Self::Classes { values, data_type } = self else { return Ok(None) };
         let class = |row: &[f64]| match row {
@@ -141,9 +141,11 @@ impl Target {
                 best
             }
         };
-        let names =
-            probabilities.chunks_exact(self.outputs()).map(|row| values[class(row)].as_str());
-        let names: StringArray = names.map(Some).collect();
+        let name = |row: &[f64]| {
+            let known = !row.iter().any(|probability| probability.is_nan());
+            known.then(|| values[class(row)].as_str())
+        };
+        let names: StringArray = probabilities.chunks_exact(self.outputs()).map(name).collect();
         let classes = cast(&names, &data_type.arrow());
         classes.map(Some).map_err(|error| Error::Engine(error.into()))
     }

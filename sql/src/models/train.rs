@@ -45,11 +45,11 @@ pub(crate) struct Trained {
 
 impl Trained {
     /// A model that was trained elsewhere.
-    pub(super) fn imported(manifest: Manifest, weights: Vec<u8>) -> Self {
+    pub(super) fn imported(kind: &'static str, manifest: Manifest, weights: Vec<u8>) -> Self {
         Self {
             manifest,
             weights,
-            kind: "gbdt",
+            kind,
             rows: 0,
             test_rows: 0,
             metrics: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! Constant arguments of a relation, by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, UnaryOperator, Value};
 
@@ -18,6 +18,8 @@ pub(super) struct Arguments {
     experiment: Option<Experiment>,
     /// Of relations whose columns are not listed, by their texts.
     pub columns: HashMap<String, Vec<Described>>,
+    /// The names of aggregates.
+    pub aggregates: HashSet<String>,
 }
 
 impl Arguments {
@@ -27,7 +29,7 @@ impl Arguments {
         names: &'static [&'static str],
         given: &[FunctionArg],
     ) -> Result<Self> {
-        let mut values = HashMap::new();
+        let (mut values, mut given_names) = (HashMap::new(), HashSet::new());
         for (index, argument) in given.iter().enumerate() {
             let (name, value) = match argument {
                 FunctionArg::Unnamed(value) => (names.get(index).copied(), value),
@@ -43,11 +45,16 @@ impl Arguments {
                 let hint = format!("Its arguments are {}.", names.join(", "));
                 return Err(Error::new("42883", message).with_hint(hint));
             };
+            if !given_names.insert(name) {
+                let message = format!("argument name \"{name}\" used more than once");
+                return Err(Error::new("42601", message));
+            }
             if !is_null(value) {
                 values.insert(name, value.clone());
             }
         }
-        Ok(Self { function, values, experiment: None, columns: HashMap::new() })
+        let (columns, aggregates) = (HashMap::new(), HashSet::new());
+        Ok(Self { function, values, experiment: None, columns, aggregates })
     }
 
     /// Whether it is given.

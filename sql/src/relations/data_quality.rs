@@ -1,11 +1,26 @@
 //! `data_quality(table [, columns => …, rules => …])`: counts of every column and violations of
 //! every rule.
 //!
-//! One scan. A rule is a condition that every row must hold; NULL breaks none, as in CHECK.
+//! One scan. A rule is one of
+//!
+//! ```text
+//!   age BETWEEN 0 AND 120                 every row must hold it; NULL breaks none, as in CHECK
+//!   unique(user_id, day)                  no two rows are alike; NULL is like no other
+//!   max(at) > now() - interval '1 day'    with an aggregate, the whole must hold it: freshness,
+//!   count(*) >= 1000                      row counts, null rates; NULL breaks it
+//! ```
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, visit_expressions,
+};
 
 use super::arguments::Arguments;
 use crate::error::{Error, Result};
 use crate::functions::literal;
+use crate::names::folded;
+use crate::parse::parse_expression;
 
 pub(super) const ARGUMENTS: &[&str] = &["table", "columns", "rules"];
 
@@ -34,8 +49,10 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
         return Err(Error::new("22023", "data_quality needs columns or rules")
             .with_hint("Write columns => ARRAY['age'], rules => ARRAY['age >= 0']."));
     }
-    let rows: Vec<Row> =
-        columns.iter().map(|c| of_column(c)).chain(rules.iter().map(|r| of_rule(r))).collect();
+    let mut rows: Vec<Row> = columns.iter().map(|column| of_column(column)).collect();
+    for rule in &rules {
+        rows.push(of_rule(rule, arguments)?);
+    }
     let list = |field: &dyn Fn(&Row) -> &str| {
         let items: Vec<&str> = rows.iter().map(field).collect();
         format!("unnest(ARRAY[{}])", items.join(", "))
@@ -74,15 +91,71 @@ fn of_column(name: &str) -> Row {
     }
 }
 
-fn of_rule(condition: &str) -> Row {
-    Row {
+fn of_rule(rule: &str, arguments: &Arguments) -> Result<Row> {
+    let parsed = parse_expression(rule)?;
+    let (nulls, violations) = if let Some(columns) = unique(&parsed)? {
+        let all: Vec<String> =
+            columns.iter().map(|column| format!("({column}) IS NOT NULL")).collect();
+        let (all, row) = (all.join(" AND "), columns.join(", "));
+        (
+            format!("count(*) FILTER (WHERE NOT ({all}))"),
+            format!(
+                "count(*) FILTER (WHERE {all}) - count(DISTINCT ROW({row})) FILTER (WHERE {all})"
+            ),
+        )
+    } else if has_aggregate(&parsed, arguments) {
+        (NO_COUNT.to_owned(), format!("CASE WHEN ({rule}) THEN 0 ELSE 1 END::bigint"))
+    } else {
+        (
+            format!("count(*) FILTER (WHERE ({rule}) IS NULL)"),
+            format!("count(*) FILTER (WHERE NOT ({rule}))"),
+        )
+    };
+    Ok(Row {
         column: NO_TEXT.into(),
-        rule: literal(condition),
-        nulls: format!("count(*) FILTER (WHERE ({condition}) IS NULL)"),
+        rule: literal(rule),
+        nulls,
         nans: NO_COUNT.into(),
         distinct: NO_COUNT.into(),
         min: NO_TEXT.into(),
         max: NO_TEXT.into(),
-        violations: format!("count(*) FILTER (WHERE NOT ({condition}))"),
+        violations,
+    })
+}
+
+fn is_named(function: &Function, name: impl Fn(&str) -> bool) -> bool {
+    let last = function.name.0.last().and_then(|part| part.as_ident()).map(folded);
+    last.is_some_and(|last| name(&last))
+}
+
+/// What `unique(…)` lists.
+fn unique(rule: &Expr) -> Result<Option<Vec<String>>> {
+    let Expr::Function(function) = rule else { return Ok(None) };
+    if !is_named(function, |name| name == "unique") {
+        return Ok(None);
     }
+    let wrong = || {
+        Error::new("22023", format!("rule {rule} lists no columns"))
+            .with_hint("Write unique(user_id) or unique(user_id, day).")
+    };
+    let FunctionArguments::List(list) = &function.args else { return Err(wrong()) };
+    let column = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(column)) => Ok(column.to_string()),
+        _ => Err(wrong()),
+    };
+    let columns = list.args.iter().map(column).collect::<Result<Vec<String>>>()?;
+    if columns.is_empty() { Err(wrong()) } else { Ok(Some(columns)) }
+}
+
+fn has_aggregate(rule: &Expr, arguments: &Arguments) -> bool {
+    let found = visit_expressions(rule, |inner| match inner {
+        Expr::Function(function)
+            if function.over.is_none()
+                && is_named(function, |name| arguments.aggregates.contains(name)) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }

@@ -48,7 +48,11 @@ pub(super) fn compared(arguments: &Arguments, place: usize, is_ratio: bool) -> R
     let covariate = arguments.text("covariate")?.is_some();
     Ok(match (is_ratio, cluster, covariate) {
         (true, false, _) => format!("ab_ratio_each(m{place}, d{place}, variant"),
-        (false, true, _) => format!("ab_ttest_clustered_each(m{place}, variant, cluster"),
+        (false, true, false) => format!("ab_ttest_clustered_each(m{place}, variant, cluster"),
+        (false, true, true) => {
+            let message = "metrics of clusters are not adjusted for a covariate";
+            return Err(Error::new("22023", message).with_hint("Leave out covariate or cluster."));
+        }
         (false, false, true) => format!("ab_cuped_each(m{place}, x, variant"),
         (false, false, false) => format!("ab_ttest_each(m{place}, variant"),
         (true, true, _) => {

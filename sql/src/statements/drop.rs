@@ -92,7 +92,7 @@ pub(super) fn drop_place(
 ) -> Result<()> {
     drop_dependents(context, place, &object.to_string().to_lowercase(), cascade)?;
     gives_up(context, place);
-    feature_view::dropped(context, place)?;
+    feature_view::dropped(context, place, cascade)?;
     training_set::dropped(context, place)?;
     Ok(context.lakes.of(place).drop_relation(&place.schema, &place.name)?)
 }
@@ -146,7 +146,7 @@ fn drop_dependents(
             context.notices.push(Notice::notice(format!("drop cascades to {kind} {}", view.name)));
             drop_dependents(context, &view, kind, true)?;
             gives_up(context, &view);
-            feature_view::dropped(context, &view)?;
+            feature_view::dropped(context, &view, true)?;
             context.lakes.of(&view).drop_dependent(&view.schema, &view.name)?;
         }
     }
@@ -268,7 +268,7 @@ pub(super) fn drop_schema(
     for place in schema.relations.keys().map(place) {
         drop_dependents(context, &place, "table", true)?;
         gives_up(context, &place);
-        feature_view::dropped(context, &place)?;
+        feature_view::dropped(context, &place, true)?;
     }
     for (of, experiment, kept) in experiments::experiments(&state) {
         if of == name {

@@ -29,6 +29,19 @@ pub(super) fn not_at_label(name: &str) -> Notice {
     Notice { hint: Some(hint.to_owned()), ..Notice::notice(message) }
 }
 
+/// The services that ask for a feature view.
+pub(super) fn services_of(state: &State, place: &Place) -> Vec<Place> {
+    let asks = |of: &ServiceView| of.schema == place.schema && of.view == place.name;
+    let services = services(state).into_iter().filter(|(.., kept)| kept.views.iter().any(asks));
+    services
+        .map(|(schema, service, _)| Place {
+            temp: false,
+            schema: schema.to_owned(),
+            name: service.to_owned(),
+        })
+        .collect()
+}
+
 /// A feature that a service asks for by its name, of the newest version, must stay.
 pub(super) fn check_services(state: &State, place: &Place, view: &View) -> Result<()> {
     for (schema, service, kept) in services(state) {

@@ -7,14 +7,12 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectType, Query, Value};
 
 use super::create_view::{self, Replace};
-use super::feature_checks::{check_services, has_windows, not_at_label};
+use super::feature_checks::{check_services, has_windows, not_at_label, services_of};
 use super::{Context, drop};
 use crate::error::{Error, Result, near_names};
 use crate::features::kept::Kept;
 use crate::features::windows::{self, WindowedView};
-use crate::features::{
-    Feature, FeatureService, FeatureView, Metadata, ServiceView, Version, duration_us, services,
-};
+use crate::features::{Feature, FeatureService, FeatureView, Metadata, Version, duration_us};
 use crate::names::folded;
 use crate::parse::{AlterFeatureView, CreateFeatureView, Freshness};
 use crate::plan::{self, Environment, Found, Place};
@@ -370,28 +368,6 @@ pub(super) fn drop_views(
         if !is_one {
             return Err(not_one(&place.name));
         }
-        let reads = |view: &ServiceView| view.schema == place.schema && view.view == place.name;
-        for (schema, service, kept) in services(&state) {
-            if !kept.views.iter().any(reads) {
-                continue;
-            }
-            if !cascade {
-                let message = format!(
-                    "cannot drop feature view {} because other objects depend on it",
-                    place.name
-                );
-                return Err(Error::new("2BP01", message)
-                    .with_detail(format!(
-                        "feature service {service} depends on feature view {}",
-                        place.name
-                    ))
-                    .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
-            }
-            let notice = format!("drop cascades to feature service {service}");
-            context.notices.push(Notice::notice(notice));
-            let at = Place { temp: false, schema: schema.to_owned(), name: service.to_owned() };
-            FeatureService::forget(&mut context.lakes.main, &at)?;
-        }
         drop::drop_place(context, &place, ObjectType::View, cascade)?;
         FeatureView::forget(&mut context.lakes.main, &place.schema, &place.name)?;
     }
@@ -414,11 +390,24 @@ pub(super) fn renamed(context: &mut Context<'_>, from: &Place, to: &Place) -> Re
     if from.temp || view_at(context, to).map_or(true, |view| view.uuid != kept.view) {
         return Ok(());
     }
+    for service in services_of(&Arc::clone(state), from) {
+        let (service, name) = (service.name, &from.name);
+        let message =
+            format!("feature service \"{service}\" still asks for \"{name}\" by its name");
+        let hint = format!(
+            "It finds what is called \"{name}\" next. CREATE OR REPLACE FEATURE SERVICE asks for another name."
+        );
+        context.notices.push(Notice { hint: Some(hint), ..Notice::notice(message) });
+    }
     kept.keep_moved(&mut context.lakes.main, from, to)
 }
 
-/// The view goes, and with it the rows that are kept of it and what a rename brought here.
-pub(super) fn dropped(context: &mut Context<'_>, place: &Place) -> Result<()> {
+/// The view goes, and with it the rows that are kept of it, what a rename brought here and, with
+/// `cascade`, the services that ask for it.
+pub(super) fn dropped(context: &mut Context<'_>, place: &Place, cascade: bool) -> Result<()> {
+    if kept_at(context, place).is_some() {
+        drop_services(context, place, cascade)?;
+    }
     if let (false, Ok(view)) = (place.temp, view_at(context, place)) {
         Kept::forget(&mut context.lakes.main, &view)?;
     }
@@ -428,6 +417,24 @@ pub(super) fn dropped(context: &mut Context<'_>, place: &Place) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Services that ask for the view: dropped with it, or the reason to refuse.
+fn drop_services(context: &mut Context<'_>, place: &Place, cascade: bool) -> Result<()> {
+    let state = Arc::clone(context.lakes.main.state());
+    for service in services_of(&state, place) {
+        if !cascade {
+            let view = format!("feature view {}", place.name);
+            let message = format!("cannot drop {view} because other objects depend on it");
+            return Err(Error::new("2BP01", message)
+                .with_detail(format!("feature service {} depends on {view}", service.name))
+                .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        let notice = format!("drop cascades to feature service {}", service.name);
+        context.notices.push(Notice::notice(notice));
+        FeatureService::forget(&mut context.lakes.main, &service)?;
+    }
+    Ok(())
 }
 
 fn kept_at(context: &Context<'_>, place: &Place) -> Option<FeatureView> {

@@ -203,9 +203,9 @@ async fn imported(
         return Err(Error::unsupported("TRANSFORM of a model from a file"));
     }
     let Some(format) = given.text("format")? else {
-        return Err(Error::new("22023", "option \"format\" is missing")
-            .with_hint("The formats are lightgbm (text) and xgboost (JSON)."));
+        return Err(Error::new("22023", "option \"format\" is missing").with_hint(models::FORMATS));
     };
+    let names = given.texts("features")?;
     given.check("file")?;
     let located = plan::located(&context.environment.engine, file)?;
     let unreadable = |error: datafusion::object_store::Error| {
@@ -217,8 +217,8 @@ async fn imported(
     };
     let found = located.store.get(&located.path).await.map_err(unreadable)?;
     let bytes = found.bytes().await.map_err(unreadable)?;
-    models::imported(&format, &bytes).map_err(|error| match error {
-        Error::Statement { sqlstate, message, .. } => {
+    models::imported(&format, &bytes, names).map_err(|error| match error {
+        Error::Statement { sqlstate: sqlstate @ "22000", message, .. } => {
             Error::new(sqlstate, format!("\"{file}\" is no {format} model: {message}"))
         }
         other => other,

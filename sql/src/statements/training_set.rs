@@ -22,7 +22,7 @@ use crate::features::{Call, FeatureView, Manifest, UsedView, service_of};
 use crate::parse::{self, CreateTrainingSet, TrainingSetSource};
 use crate::plan::{self, Environment, Lakes, Place};
 use crate::system::definitions::{Query, quoted};
-use crate::{Notice, names};
+use crate::{Notice, features, names};
 
 pub(super) async fn create(
     context: &mut Context<'_>,
@@ -63,6 +63,7 @@ pub(super) async fn create(
     let main = Transaction::begin(std::sync::Arc::clone(&context.environment.lake), state);
     let then = Lakes { main, temp: None };
     let views = used_views(&environment, &then, &query)?;
+    let cutoff = cutoff(&environment, &query)?;
     let plan = plan::plan_query(&environment, &then, query, &[], Vec::new()).await?;
     let is_new = matches!(create.source, TrainingSetSource::Query(_));
     if let Some(function) = unrepeatable(&plan)?.filter(|_| is_new) {
@@ -80,8 +81,16 @@ pub(super) async fn create(
     let Asked { sql, search_path, snapshot_id } = asked;
     let started = context.environment.engine.execution_props().query_execution_start_time;
     let created_at = started.unwrap_or_default().to_rfc3339();
-    let manifest =
-        Manifest { sql, search_path, snapshot_id, created_at, views, row_count, null_rates };
+    let manifest = Manifest {
+        sql,
+        search_path,
+        snapshot_id,
+        created_at,
+        views,
+        cutoff,
+        row_count,
+        null_rates,
+    };
     manifest.keep(&mut context.lakes.main, &place)?;
     Ok(tag)
 }
@@ -147,6 +156,16 @@ fn used_views(
         }
     }
     Ok(found.into_iter().collect())
+}
+
+/// What the query's training sets have for known, each once.
+fn cutoff(environment: &Environment, query: &ast::Query) -> Result<Option<String>> {
+    let mut found = BTreeSet::new();
+    for call in calls(query)? {
+        found.extend(features::cutoff(environment, &call)?);
+    }
+    let found: Vec<String> = found.into_iter().collect();
+    Ok((!found.is_empty()).then(|| found.join(", ")))
 }
 
 fn calls(query: &ast::Query) -> Result<Vec<Call>> {

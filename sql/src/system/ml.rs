@@ -75,6 +75,7 @@ const TRAINING_SETS: Columns = &[
     ("created_at", 'z'),
     ("row_count", 'l'),
     ("feature_views", 't'),
+    ("cutoff", 't'),
     ("null_rates", 't'),
     ("query", 't'),
 ];
@@ -268,6 +269,7 @@ fn training_sets(lakes: &Lakes) -> Vec<Vec<Cell>> {
             created.map_or(Cell::Null, |created| Cell::Time(created.timestamp_micros())),
             i64::try_from(manifest.row_count).unwrap_or(i64::MAX).into(),
             views.collect::<Vec<_>>().join(", ").into(),
+            manifest.cutoff.into(),
             serde_json::to_string(&manifest.null_rates).unwrap_or_default().into(),
             manifest.sql.into(),
         ]

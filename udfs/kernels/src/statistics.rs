@@ -7,6 +7,7 @@
 pub mod adjust;
 pub mod clusters;
 pub mod comparison;
+pub mod cuped;
 pub mod divergence;
 pub mod double;
 pub mod histogram;

@@ -14,10 +14,10 @@ use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::error::Result as EngineResult;
 use kernels::statistics::divergence::{empty_bins, psi_critical, total};
 use kernels::statistics::histogram::{
-    bin_of, counts_of, edges_rise, evidently_edges, quantile_edges, uniform_edges_of,
+    bin_of, counts_of, edges_rise, evidently_edges, nannyml_edges, quantile_edges, uniform_edges_of,
 };
 
-use super::fill::is_evidently;
+use super::fill::{Compat, compat, compat_argument};
 use crate::Error;
 use crate::arguments::{Argument, Call, Doc, Given, Kind, option, required};
 use crate::bytes::{put_slice, take_numbers, take_slice, take_u64};
@@ -41,14 +41,14 @@ pub trait Distance: Debug + Default + Clone + Send + Sync + 'static {
     }
     /// Reads them.
     fn options(given: &Given) -> EngineResult<Self::Options>;
-    /// Fields beside the common ones.
-    fn shape() -> Shape {
-        Vec::new()
-    }
     /// The value and its own verdict, if not by threshold; None if it cannot be computed.
     fn value(options: &Self::Options, reference: &[u64], current: &[u64]) -> Option<f64>;
     /// Whether a value is drift.
     fn drifted(value: f64, threshold: f64, binned: &Binned, options: &Self::Options) -> bool;
+    /// Fields beside the common ones.
+    fn shape() -> Shape {
+        Vec::new()
+    }
     /// Writes its own fields.
     fn finish(_: &Self::Options, _: &Binned, _: &mut Output) {}
 }
@@ -79,6 +79,8 @@ enum Cut {
     Uniform,
     /// As Evidently does.
     Evidently,
+    /// As NannyML does.
+    Nannyml,
 }
 
 /// How values are binned.
@@ -88,6 +90,7 @@ pub struct Rule<O> {
     cut: Cut,
     edges: Option<Vec<f64>>,
     drop_nulls: bool,
+    drop_nans: bool,
     /// Above this it counts as drift.
     pub threshold: f64,
     own: O,
@@ -242,6 +245,7 @@ impl Rule<()> {
             cut: Cut::Quantiles,
             edges: None,
             drop_nulls: false,
+            drop_nans: false,
             threshold: given.between("threshold", 0.0, f64::INFINITY, 0.25)?,
             own: (),
         })
@@ -294,13 +298,15 @@ impl<O> Rule<O> {
                 Cut::Quantiles => quantile_edges(&reference, self.bins),
                 Cut::Uniform => uniform_edges_of(&reference, self.bins),
                 Cut::Evidently => evidently_edges(&reference, &current),
+                Cut::Nannyml => nannyml_edges(&reference),
             };
             binned.counts = [&reference, &current].map(|side| counts_of(side, &edges));
             binned.edges = Some(edges);
         }
         binned.all = [0, 1].map(|place| {
             let nulls = if self.drop_nulls { 0 } else { binned.nulls[place] };
-            let apart = [nulls, binned.nans[place]];
+            let nans = if self.drop_nans { 0 } else { binned.nans[place] };
+            let apart = [nulls, nans];
             binned.counts[place].iter().copied().chain(apart).collect()
         });
         binned
@@ -330,7 +336,7 @@ impl<D: Distance> TwoSample for Bins<D> {
             option("edges", Kind::Numbers, "edges instead, rising; no other rule then"),
             option("nulls", Kind::Text, "'bin' (default): NULL has its bin, or 'drop'"),
             option("threshold", Kind::Number, "drifted above this"),
-            option("compat", Kind::Text, "'evidently': its bins, and its fill of empty ones"),
+            compat_argument(),
         ];
         arguments.extend(D::arguments());
         Call { name: D::NAME, arguments, doc: D::doc() }
@@ -367,16 +373,20 @@ impl<D: Distance> TwoSample for Bins<D> {
             let allowed = "rising numbers, at least one".into();
             return Err(Error::InvalidArgument { name: "edges", allowed, given }.into());
         }
+        let compat = compat(given)?;
+        let method =
+            given.choice("method", &[("quantile", Cut::Quantiles), ("uniform", Cut::Uniform)]);
         Ok(Rule {
             bins: bins(given)?,
-            cut: match is_evidently(given)? {
-                true => Cut::Evidently,
-                false => given
-                    .choice("method", &[("quantile", Cut::Quantiles), ("uniform", Cut::Uniform)])?,
+            cut: match compat {
+                Compat::None => method?,
+                Compat::Evidently => Cut::Evidently,
+                Compat::Nannyml => Cut::Nannyml,
             },
             edges,
-            drop_nulls: is_evidently(given)?
+            drop_nulls: compat != Compat::None
                 || given.choice("nulls", &[("bin", false), ("drop", true)])?,
+            drop_nans: compat != Compat::None,
             threshold: given.between("threshold", 0.0, f64::INFINITY, D::THRESHOLD)?,
             own: D::options(given)?,
         })

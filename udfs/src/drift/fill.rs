@@ -16,15 +16,37 @@ pub fn fill_argument() -> Argument {
 
 /// Reads it.
 pub fn fill(given: &Given) -> EngineResult<Fill> {
-    match is_evidently(given)? && given.text("fill")?.is_none() {
+    match compat(given)? == Compat::Evidently && given.text("fill")?.is_none() {
         true => Ok(Fill::Evidently),
         false => given.choice("fill", &FILLS),
     }
 }
 
-/// Whether bins and fills are to be those of Evidently.
-pub fn is_evidently(given: &Given) -> EngineResult<bool> {
-    given.choice("compat", &[("none", false), ("evidently", true)])
+/// Whose numbers are to be met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compat {
+    /// Nobody's.
+    None,
+    /// Evidently's bins and fills; NULL and NaN are left out.
+    Evidently,
+    /// NannyML's bins, and logarithms of base 2; NULL and NaN are left out.
+    Nannyml,
+}
+
+/// The argument of whose numbers are to be met.
+pub fn compat_argument() -> Argument {
+    option(
+        "compat",
+        Kind::Text,
+        "'evidently' or 'nannyml': their bins, fills and logarithms; NULL and NaN are left out",
+    )
+}
+
+/// Reads it.
+pub fn compat(given: &Given) -> EngineResult<Compat> {
+    let known =
+        [("none", Compat::None), ("evidently", Compat::Evidently), ("nannyml", Compat::Nannyml)];
+    given.choice("compat", &known)
 }
 
 const FILLS: [(&str, Fill); 5] = [

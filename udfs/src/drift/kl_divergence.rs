@@ -4,7 +4,7 @@ use datafusion::error::Result as EngineResult;
 use kernels::statistics::divergence::{Divergence, Fill, divergence};
 
 use super::bins::{Binned, Distance, beyond_chance};
-use super::fill::{fill, fill_argument, fill_name, is_evidently};
+use super::fill::{Compat, compat, fill, fill_argument, fill_name};
 use crate::arguments::{Argument, Doc, Given};
 use crate::output::{Output, Shape, Type};
 
@@ -30,7 +30,7 @@ impl Distance for KlDivergence {
     }
 
     fn options(given: &Given) -> EngineResult<KlOptions> {
-        Ok(KlOptions { fill: fill(given)?, turned: is_evidently(given)? })
+        Ok(KlOptions { fill: fill(given)?, turned: compat(given)? == Compat::Evidently })
     }
 
     fn shape() -> Shape {

@@ -3,14 +3,15 @@
 use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::error::Result as EngineResult;
 use kernels::statistics::comparison::Options;
-use kernels::statistics::means::{Theta, cuped};
+use kernels::statistics::cuped::{Strata, Theta, cuped};
 use kernels::statistics::moments::Moments;
 
 use super::columns::Numbers;
 use crate::arguments::{Call, Doc, Given, Kind, option, required};
+use crate::bytes::{put_slice, take_slice};
 use crate::output::{Output, Shape, Type};
 use crate::two_sample::{
-    Pair, TwoSample, arm_arguments, comparison_shape, options, test_arguments, write,
+    Pair, Side, TwoSample, arm_arguments, comparison_shape, options, test_arguments, write,
 };
 
 /// The aggregate.
@@ -32,6 +33,8 @@ enum NullCovariate {
     Zero,
     /// One that takes no part.
     Drop,
+    /// One of a stratum of its own, whose difference is that of the plain means.
+    Stratum,
 }
 
 /// Metric and covariate, and what a NULL covariate is.
@@ -41,7 +44,7 @@ pub struct Covaried<'a> {
 }
 
 impl TwoSample for Cuped {
-    type Side = Moments<2>;
+    type Side = Strata;
     type Options = CupedOptions;
     type Batch<'a> = Covaried<'a>;
     const ARM: usize = 2;
@@ -56,7 +59,11 @@ impl TwoSample for Cuped {
         arguments.extend(arm_arguments());
         arguments.extend(test_arguments());
         arguments.push(option("theta", Kind::Text, "'pooled' (default) or 'within'"));
-        arguments.push(option("null_covariate", Kind::Text, "'zero' (default) or 'drop'"));
+        arguments.push(option(
+            "null_covariate",
+            Kind::Text,
+            "'zero' (default), 'drop' or 'stratum'",
+        ));
         Call { name: "ab_cuped", arguments, doc: DOC }
     }
 
@@ -69,7 +76,11 @@ impl TwoSample for Cuped {
 
     fn options(given: &Given) -> EngineResult<CupedOptions> {
         let theta = given.choice("theta", &[("pooled", Theta::Pooled), ("within", Theta::Within)]);
-        let policies = [("zero", NullCovariate::Zero), ("drop", NullCovariate::Drop)];
+        let policies = [
+            ("zero", NullCovariate::Zero),
+            ("drop", NullCovariate::Drop),
+            ("stratum", NullCovariate::Stratum),
+        ];
         let nulls = given.choice("null_covariate", &policies)?;
         Ok(CupedOptions { test: options(given)?, theta: theta?, nulls })
     }
@@ -78,16 +89,19 @@ impl TwoSample for Cuped {
         Ok(Covaried { both: Numbers::of(columns, [0, 1]), nulls: options.nulls })
     }
 
-    fn push(side: &mut Moments<2>, batch: &Covaried<'_>, rows: &[u32]) -> u64 {
+    fn push(side: &mut Strata, batch: &Covaried<'_>, rows: &[u32]) -> u64 {
         let [y, x] = batch.both.0;
         if batch.nulls == NullCovariate::Drop || x.null_count() == 0 {
-            return batch.both.push(side, rows);
+            return batch.both.push(&mut side.with, rows);
         }
         let mut nulls = 0;
         for row in rows.iter().map(|row| *row as usize) {
-            match y.is_null(row) {
-                true => nulls += 1,
-                false => side.push([y.value(row), if x.is_null(row) { 0.0 } else { x.value(row) }]),
+            let value = y.value(row);
+            match (y.is_null(row), x.is_null(row), batch.nulls) {
+                (true, _, _) => nulls += 1,
+                (false, true, NullCovariate::Stratum) => side.without.push([value]),
+                (false, true, _) => side.with.push([value, 0.0]),
+                (false, false, _) => side.with.push([value, x.value(row)]),
             }
         }
         nulls
@@ -104,12 +118,32 @@ impl TwoSample for Cuped {
     }
 }
 
+impl Side for Strata {
+    fn merge(&mut self, other: Self) {
+        self.with.merge(&other.with);
+        self.without.merge(&other.without);
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        put_slice(bytes, &self.with.to_bytes());
+        put_slice(bytes, &self.without.to_bytes());
+    }
+
+    fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let with = Moments::from_bytes(take_slice(&mut bytes)?)?;
+        let without = Moments::from_bytes(take_slice(&mut bytes)?)?;
+        bytes.is_empty().then_some(Self { with, without })
+    }
+}
+
 const DOC: Doc = Doc {
     summary: "CUPED (Deng, Xu, Kohavi & Walker 2013): Welch's test of y - theta (x - mean x), \
               theta by least squares over both arms. mean_* are the adjusted means, lift divides \
               by the plain mean of control. covariate_imbalance_p tests that the covariate is \
-              alike in both arms, as it must be. A NULL covariate is zero, or drops the unit; a \
-              NULL metric is counted in n_null.",
+              alike in both arms, as it must be. A unit with a NULL covariate counts as one of \
+              zero, or not at all, or (stratum) is compared with its like, the two strata \
+              weighed by their shares of all units (Miratrix, Sekhon & Yu 2013). A NULL metric is \
+              counted in n_null.",
     example: (
         "SELECT round((ab_cuped(y, x, arm)).theta, 3) FROM (VALUES (1, 1, 'control'), (3, 2, 'control'), \
          (4, 1, 'treatment'), (6, 2, 'treatment')) t(y, x, arm)",

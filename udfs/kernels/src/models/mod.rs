@@ -8,6 +8,7 @@ pub mod held_out;
 pub mod linear;
 pub mod link;
 mod nets;
+pub mod onnx;
 pub(crate) mod parallel;
 mod ragged;
 pub mod ranking_eval;

@@ -29,7 +29,9 @@ pub fn quantile_edges(sample: &Ranked, bins: usize) -> Vec<f64> {
     let mut heavy =
         cuts.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).peekable();
     let mut runs = sample.runs().map(|(value, _)| value).peekable();
-    while let Some(value) = runs.next() {
+    while heavy.peek().is_some()
+        && let Some(value) = runs.next()
+    {
         while heavy.next_if(|heavy| *heavy < value).is_some() {}
         if heavy.peek() == Some(&value)
             && let Some(above) = runs.peek()
@@ -80,6 +82,47 @@ pub fn evidently_edges(reference: &Ranked, current: &Ranked) -> Vec<f64> {
         ends = (ends.0.min(low), ends.1.max(high));
     }
     uniform_edges(ends.0, ends.1, (rows.log2() + 1.0).ceil() as usize)
+}
+
+/// NannyML's bins of a number, by the reference alone: one per value while those are at most 50 and
+/// a tenth of the rows, else as many of equal width as Doane (1976) says, as NumPy computes it.
+/// What lies outside has bins of its own, which are empty in the reference.
+pub fn nannyml_edges(reference: &Ranked) -> Vec<f64> {
+    const FEW_VALUES: usize = 50;
+    let runs: Vec<(f64, u64)> = reference.runs().filter(|run| run.0.is_finite()).collect();
+    let rows: u64 = runs.iter().map(|run| run.1).sum();
+    let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Vec::new() };
+    if runs.len() <= FEW_VALUES && runs.len() as f64 <= rows as f64 / 10.0 {
+        let mut edges: Vec<f64> = runs.iter().flat_map(|run| [run.0, run.0.next_up()]).collect();
+        edges.dedup();
+        return edges;
+    }
+    let (low, high) = match first.0 == last.0 {
+        true => (first.0 - 0.5, last.0 + 0.5),
+        false => (first.0, last.0),
+    };
+    let bins = doane(&runs, rows as f64, last.0 - first.0);
+    let mut edges = vec![low];
+    edges.extend(uniform_edges(low, high, bins));
+    edges.push(high.next_up());
+    edges.dedup();
+    edges
+}
+
+/// Doane's number of bins for runs of values.
+fn doane(runs: &[(f64, u64)], rows: f64, range: f64) -> usize {
+    let mean_of = |f: &dyn Fn(f64) -> f64| {
+        runs.iter().map(|(value, times)| f(*value) * *times as f64).sum::<f64>() / rows
+    };
+    let mean = mean_of(&|x| x);
+    let deviation = mean_of(&|x| (x - mean).powi(2)).sqrt();
+    if rows <= 2.0 || deviation.is_nan() || deviation <= 0.0 {
+        return 1;
+    }
+    let skewness = mean_of(&|x| ((x - mean) / deviation).powi(3));
+    let error = (6.0 * (rows - 2.0) / ((rows + 1.0) * (rows + 3.0))).sqrt();
+    let width = range / (1.0 + rows.log2() + (1.0 + skewness.abs() / error).log2());
+    ((range / width).ceil() as usize).max(1)
 }
 
 /// Whether the edges rise and are numbers.

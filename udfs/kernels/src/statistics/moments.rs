@@ -260,6 +260,18 @@ impl<const D: usize> Moments<D> {
         Summary { count: self.count, mean, deviation: libm::ldexp(variance.sqrt(), *largest) }
     }
 
+    /// The moments of one column alone.
+    pub fn column(&self, column: usize) -> Moments<1> {
+        Moments {
+            count: self.count,
+            not_finite: self.not_finite,
+            pivot: [self.pivot[column]],
+            band: [self.band[column]],
+            sum: [self.sum[column]],
+            product: [[self.product[column][column]]],
+        }
+    }
+
     /// Mean and deviation of one column.
     pub fn summary(&self, column: usize) -> Summary {
         self.linear(std::array::from_fn(|i| f64::from(u8::from(i == column))))

@@ -5,7 +5,9 @@ use super::comparison::{Alternative, Arm, Comparison, Estimate, Options, Status,
 use super::double::Double;
 use super::kll::{Kll, rank_error};
 use super::sample::{Ranked, together};
-use super::tails::{binomial_ln_at_least, kolmogorov_ln_sf, normal_quantile, two_sample_ln_sf};
+use super::tails::{
+    binomial_ln_at_least, kolmogorov_ln_sf, normal_quantile, two_sample_ln_sf, two_sample_steps,
+};
 
 /// How a p-value is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,8 +27,10 @@ const EXACT_ROWS: u64 = 8;
 /// Largest n² m² (Mann-Whitney) or n m (Kolmogorov-Smirnov) for which an exact distribution is
 /// computed.
 const EXACT_STEPS: u64 = 100_000_000;
-/// Kolmogorov-Smirnov is exact by itself up to this many rows a side, as in scipy.
+/// Kolmogorov-Smirnov is exact by itself up to this many rows a side, as in scipy, and up to this
+/// much work, which leaves out p-values below 1e-40 of the largest samples only.
 const MOST_EXACT: u64 = 10_000;
+const AUTO_STEPS: f64 = 2e7;
 
 /// The answer of Mann-Whitney's test.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -154,8 +158,8 @@ pub struct KolmogorovSmirnov {
 }
 
 /// Two-sided Kolmogorov-Smirnov test; None if a sample is empty. Exact (Hodges 1958) while n m is
-/// at most 100 million (`Auto`: a million), else Kolmogorov's limit at D √(n m / (n + m)). Ties
-/// make both conservative.
+/// at most 100 million (`Auto`: see `MOST_EXACT`), else Kolmogorov's limit at D √(n m / (n + m)).
+/// Ties make both conservative.
 pub fn kolmogorov_smirnov(a: &Ranked, b: &Ranked, method: Method) -> Option<KolmogorovSmirnov> {
     let (n, m) = (a.count(), b.count());
     if n == 0 || m == 0 {
@@ -171,7 +175,9 @@ pub fn kolmogorov_smirnov(a: &Ranked, b: &Ranked, method: Method) -> Option<Kolm
     let steps = n as f64 * m as f64;
     let exact = match method {
         Method::Asymptotic => false,
-        Method::Auto => n.max(m) <= MOST_EXACT,
+        Method::Auto => {
+            n.max(m) <= MOST_EXACT && two_sample_steps(distance as u64, n, m) <= AUTO_STEPS
+        }
         Method::Exact => steps <= EXACT_STEPS as f64,
     };
     let statistic = distance as f64 / steps;

@@ -11,7 +11,7 @@ mod normal;
 mod special;
 mod student;
 
-pub use kolmogorov::{kolmogorov_ln_sf, two_sample_ln_sf};
+pub use kolmogorov::{kolmogorov_ln_sf, two_sample_ln_sf, two_sample_steps};
 pub use normal::{normal_ln_sf, normal_quantile};
 pub use student::{student_ln_sf, student_ln_two_sided, student_quantile};
 

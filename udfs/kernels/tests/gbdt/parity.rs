@@ -48,7 +48,7 @@ fn distance(name: &str, objective: Objective, label: impl Fn(f64) -> f64) -> f64
         _ => {}
     }
     let scorer = Scorer::new(train(&parameters, &part, None, &QUIET).unwrap().forest).unwrap();
-    let text = file(&format!("trained_{name}"));
+    let text = file("trees", &format!("trained_{name}"));
     let expected: Vec<f64> =
         text.split_ascii_whitespace().map(|word| word.parse().unwrap()).collect();
     let rows = expected.len() / scorer.forest().outputs();

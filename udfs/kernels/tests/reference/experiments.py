@@ -117,6 +117,27 @@ line("cuped_pooled", *cuped(c / v))
 line("cuped_within", *cuped((c0 + c1) / (v0 + v1)))
 line("cuped_imbalance", stats.ttest_ind(XB, XA, equal_var=False).pvalue)
 
+
+def stratum():
+    """Every third unit has no covariate: the strata's differences and variances, by their shares of the 750 units."""
+    first = lambda values: [value for i, value in enumerate(values) if i % 3]
+    third = lambda values: values[::3]
+    c, v = co(first(A) + first(B), first(XA) + first(XB))
+    theta, diff, parts = c / v, 0, []
+    adjusted = [[mpf(y) - theta * mpf(x) for y, x in zip(first(ys), first(xs))] for ys, xs in [(A, XA), (B, XB)]]
+    for control, treatment in [adjusted, (third(A), third(B))]:
+        share = mpf(len(control) + len(treatment)) / 750
+        (mc, vc), (mt, vt) = moments(control), moments(treatment)
+        diff += share * (mt - mc)
+        parts += [(share**2 * vc / len(control), len(control) - 1), (share**2 * vt / len(treatment), len(treatment) - 1)]
+    variance = sum(part for part, _ in parts)
+    df = variance**2 / sum(part**2 / n for part, n in parts)
+    plain = va / 400 + vb / 350
+    return [theta, diff, sqrt(variance), df, ln_p(diff / sqrt(variance), df), 1 - variance / plain]
+
+
+line("cuped_stratum", *stratum())
+
 groups = np.array([i % 37 for i in range(400)] + [40 + i % 31 for i in range(350)])
 arm = np.array([0] * 400 + [1] * 350)
 design = np.column_stack([np.ones(750), arm])

@@ -4,9 +4,10 @@
 
 use kernels::statistics::clusters::{Cluster, Correction, clustered};
 use kernels::statistics::comparison::{Alternative, Comparison, Options};
+use kernels::statistics::cuped::{Strata, Theta, cuped};
 use kernels::statistics::double::Double;
 use kernels::statistics::kll::Kll;
-use kernels::statistics::means::{Theta, cuped, ratio, welch};
+use kernels::statistics::means::{ratio, welch};
 use kernels::statistics::moments::Moments;
 use kernels::statistics::proportions::{Interval, Proportion, proportions, sample_ratio};
 use kernels::statistics::ranks::{Method, mann_whitney, quantile_test, sketched_quantile_test};
@@ -113,13 +114,18 @@ fn guardrails_keep_their_error_at_the_margin() {
 }
 
 #[test]
-fn cuped_covers() {
+fn cuped_covers_with_units_that_have_no_covariate() {
     let share = share(3, |random| {
-        let mut arms = [Moments::<2>::default(); 2];
+        let mut arms = [Strata::default(); 2];
         for arm in &mut arms {
             for _ in 0..100 {
                 let x = random.exponential();
-                arm.push([x + 0.5 * random.normal(), x]);
+                let y = x + 0.5 * random.normal();
+                // A third is new, and other people than the rest.
+                match random.normal() < -0.43 {
+                    true => arm.without.push([y - 3.0]),
+                    false => arm.with.push([y, x]),
+                }
             }
         }
         rejects(&cuped(&arms[0], &arms[1], Theta::Pooled, &Options::default()).comparison)

@@ -5,8 +5,9 @@ use super::reference::{assert_near, covariate, denominator, expected, guardrail,
 use kernels::statistics::adjust::{Adjustment, adjust};
 use kernels::statistics::clusters::{Cluster, Correction, clustered};
 use kernels::statistics::comparison::{Alternative, Comparison, Options, Status};
+use kernels::statistics::cuped::{Strata, Theta, cuped};
 use kernels::statistics::double::Double;
-use kernels::statistics::means::{Theta, cuped, ratio, student, welch};
+use kernels::statistics::means::{ratio, student, welch};
 use kernels::statistics::moments::Moments;
 use kernels::statistics::proportions::{Interval, Proportion, proportions, sample_ratio};
 use kernels::statistics::sequential::Mixture;
@@ -121,9 +122,29 @@ fn ratio_agrees() {
 
 #[test]
 fn cuped_agrees() {
-    let [control, treatment] = both(&metric(), &covariate());
-    for (name, theta) in [("cuped_pooled", Theta::Pooled), ("cuped_within", Theta::Within)] {
-        let answer = cuped(&control, &treatment, theta, &Options::default());
+    let [control, treatment] =
+        both(&metric(), &covariate()).map(|with| Strata { with, ..Strata::default() });
+    let third = |values: &[f64]| {
+        let mut without = Moments::<1>::default();
+        values.iter().step_by(3).for_each(|value| without.push([*value]));
+        without
+    };
+    let rest = |y: &[f64], x: &[f64]| {
+        let mut with = Moments::<2>::default();
+        let pairs = y.iter().zip(x).enumerate().filter(|(place, _)| place % 3 != 0);
+        pairs.for_each(|(_, (y, x))| with.push([*y, *x]));
+        with
+    };
+    let [c, t] = [0, 1].map(|arm| Strata {
+        with: rest(&metric()[arm], &covariate()[arm]),
+        without: third(&metric()[arm]),
+    });
+    for (name, [control, treatment], theta) in [
+        ("cuped_pooled", [&control, &treatment], Theta::Pooled),
+        ("cuped_within", [&control, &treatment], Theta::Within),
+        ("cuped_stratum", [&c, &t], Theta::Pooled),
+    ] {
+        let answer = cuped(control, treatment, theta, &Options::default());
         let row = answer.comparison;
         let actual = [
             answer.theta.unwrap(),
@@ -134,6 +155,9 @@ fn cuped_agrees() {
             answer.variance_reduction.unwrap(),
         ];
         assert_near(name, &actual, &expected(name), 1e-12);
+        if name == "cuped_stratum" {
+            continue;
+        }
         let imbalance = answer.covariate_imbalance_p.unwrap();
         assert_near("cuped_imbalance", &[imbalance], &expected("cuped_imbalance"), 1e-10);
     }

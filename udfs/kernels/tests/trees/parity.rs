@@ -34,13 +34,16 @@ fn xgboost_is_met_to_six_digits() {
 #[test]
 fn what_is_not_supported_is_named() {
     let unsupported = |what: &str| Err(Error::Unsupported { what: what.to_owned() });
-    assert_eq!(read_lightgbm(&file("refused_linear.txt")), unsupported("linear_tree"));
-    assert_eq!(read_xgboost(&file("refused_linear.json")), unsupported("booster \"gblinear\""));
-    let hinge = file("xgb_binary.json").replace("binary:logistic", "binary:hinge");
+    assert_eq!(read_lightgbm(&file("trees", "refused_linear.txt")), unsupported("linear_tree"));
+    assert_eq!(
+        read_xgboost(&file("trees", "refused_linear.json")),
+        unsupported("booster \"gblinear\"")
+    );
+    let hinge = file("trees", "xgb_binary.json").replace("binary:logistic", "binary:hinge");
     assert_eq!(read_xgboost(&hinge), unsupported("objective \"binary:hinge\""));
-    let frame = file("lgb_binary.txt") + "\npandas_categorical:[[\"a\", \"b\"]]\n";
+    let frame = file("trees", "lgb_binary.txt") + "\npandas_categorical:[[\"a\", \"b\"]]\n";
     assert_eq!(read_lightgbm(&frame), unsupported("pandas_categorical"));
-    let odd = file("lgb_binary.txt").replace("objective=binary", "objective=other");
+    let odd = file("trees", "lgb_binary.txt").replace("objective=binary", "objective=other");
     assert_eq!(read_lightgbm(&odd), unsupported("objective \"other\""));
 }
 
@@ -51,7 +54,7 @@ fn broken_files_are_refused() {
     let columns = columns(3);
     let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
     for name in ["lgb_binary.txt", "xgb_binary.json"] {
-        let text = file(name);
+        let text = file("trees", name);
         let read = |text: &str| match name.starts_with("lgb") {
             true => read_lightgbm(text),
             false => read_xgboost(text),

@@ -25,13 +25,13 @@ pub fn names(start: &str) -> Vec<String> {
 
 pub fn model(name: &str) -> Result<Forest, Error> {
     match name.starts_with("lgb") {
-        true => read_lightgbm(&file(&format!("{name}.txt"))),
-        false => read_xgboost(&file(&format!("{name}.json"))),
+        true => read_lightgbm(&file("trees", &format!("{name}.txt"))),
+        false => read_xgboost(&file("trees", &format!("{name}.json"))),
     }
 }
 
 /// Predictions, row-major.
 pub fn expected(name: &str) -> Vec<f64> {
-    let text = file(&format!("{name}.expected"));
+    let text = file("trees", &format!("{name}.expected"));
     text.split_ascii_whitespace().map(|word| word.parse().unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! The rows and files of `reference/trees.py`.
+//! The rows of `reference/trees.py`, and files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -31,8 +31,8 @@ pub fn columns_from(first: u64, rows: u64, known: bool) -> Vec<Vec<f64>> {
     (0..8).map(|column| (first..first + rows).map(|row| value(row, column)).collect()).collect()
 }
 
-/// A file of `reference/trees`.
-pub fn file(name: &str) -> String {
-    let folder = PathBuf::from("tests/reference/trees");
+/// A file of a folder of `reference`.
+pub fn file(folder: &str, name: &str) -> String {
+    let folder = PathBuf::from("tests/reference").join(folder);
     fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
