@@ -341,8 +341,13 @@ pub fn duration_us(engine: &SessionState, value: Expr, what: &str) -> Result<i64
         array: false,
         format: None,
     };
-    let ScalarValue::IntervalMonthDayNano(Some(interval)) = plan::constant(engine, value)? else {
-        return Err(Error::new("22023", format!("{what} must be an interval")));
+    let wrong = |sqlstate| {
+        Error::new(sqlstate, format!("{what} must be an interval"))
+            .with_hint(format!("Write {what} INTERVAL '1 day'."))
+    };
+    let value = plan::constant(engine, value).map_err(|_| wrong("22007"))?;
+    let ScalarValue::IntervalMonthDayNano(Some(interval)) = value else {
+        return Err(wrong("22023"));
     };
     let (months, days, nanoseconds) = IntervalMonthDayNanoType::to_parts(interval);
     if months != 0 {
@@ -351,7 +356,8 @@ pub fn duration_us(engine: &SessionState, value: Expr, what: &str) -> Result<i64
     }
     let us = i64::from(days) * 86_400_000_000 + nanoseconds / 1_000;
     match us < 0 {
-        true => Err(Error::new("22023", format!("{what} must not be negative"))),
+        true => Err(Error::new("22023", format!("{what} must not be negative"))
+            .with_hint(format!("Write {what} INTERVAL '1 day'."))),
         false => Ok(us),
     }
 }

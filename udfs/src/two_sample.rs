@@ -29,7 +29,7 @@ use crate::output::{Output, Shape};
 use codes::{ARMS, codes};
 pub(crate) use comparison::{comparison_shape, options, test_arguments, write};
 pub(crate) use each::Each;
-pub(crate) use side::{ClusterSums, Side, Values, push_values, states};
+pub(crate) use side::{ClusterSums, Side, Values, nothing, push_values, states};
 
 /// What a comparison keeps of each arm and how it answers.
 pub trait TwoSample: Debug + Default + Clone + Send + Sync + 'static {
@@ -221,7 +221,9 @@ impl<T: TwoSample> Statistic for Arms<T> {
             }
             (_, _) => false,
         };
-        if matches!(columns[T::ARM].data_type(), DataType::Binary | DataType::List(_)) {
+        let is_summed =
+            |column: &ArrayRef| matches!(column.data_type(), DataType::Binary | DataType::List(_));
+        if is_summed(&columns[T::ARM]) || is_summed(&columns[0]) {
             let [control, treatment] = [0, 1].map(|place| T::summed(&columns[place], &options.own));
             let (control, treatment) = (control?, treatment?);
             control.iter().zip(&treatment).try_for_each(|(c, t)| T::check_summed(c, t))?;

@@ -350,7 +350,8 @@ fn candidates(
     let converter = StatisticsConverter::try_new(&points.column, schema, parquet)?;
     let (mut found, mut left) = (Vec::new(), PAGES_A_VALUE * points.values.len() + PAGES_BESIDES);
     for row_group in 0..metadata.num_row_groups() {
-        if !is_in_range(metadata, row_group, file) {
+        if !is_in_range(metadata, row_group, file) || metadata.row_group(row_group).num_rows() == 0
+        {
             continue;
         }
         let mins = converter.data_page_mins(index, offsets, [&row_group])?;

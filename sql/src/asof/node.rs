@@ -65,6 +65,8 @@ pub struct Choice {
     pub delay: Option<Expr>,
     /// Decides last; a column that does not come out.
     pub sequence: Option<Expr>,
+    /// Labels keep their order even where nothing is asked of the rows.
+    pub keeps_order: bool,
 }
 
 /// See the module.
@@ -223,6 +225,7 @@ impl UserDefinedLogicalNodeCore for AsOf {
             known: self.choice.known,
             delay: self.choice.delay.as_ref().and_then(|_| exprs.next()),
             sequence: self.choice.sequence.as_ref().and_then(|_| exprs.next()),
+            keeps_order: self.choice.keeps_order,
         };
         let tolerance = self.tolerance.as_ref().and_then(|_| exprs.next());
         let guard = self.guard.as_ref().and_then(|_| exprs.next());

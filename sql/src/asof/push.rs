@@ -87,8 +87,8 @@ fn without_join(projection: Projection) -> EngineResult<Transformed<LogicalPlan>
     let is_told = node.choice.known == Known::Counted && node.choice.created.is_some();
     let labels = node.left.schema();
     let columns: Vec<_> = projection.expr.iter().flat_map(|item| item.column_refs()).collect();
-    // A training set keeps the order of its labels, which a scan alone does not.
-    let is_ordered = node.choice.known == Known::Counted && !columns.is_empty();
+    // A scan alone gives rows as its threads come to them.
+    let is_ordered = node.choice.keeps_order && !columns.is_empty();
     let is_needed = is_told || is_ordered || !columns.iter().all(|c| labels.has_column(c));
     if node.kind != Kind::Left || is_needed {
         return unchanged(projection);

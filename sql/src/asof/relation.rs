@@ -172,6 +172,8 @@ pub(crate) struct On {
     pub guard: Option<Expr>,
     /// What windows of the rows tell, behind all other columns.
     pub features: Vec<WindowFeature>,
+    /// Labels keep their order even where nothing is asked of the rows.
+    pub keeps_order: bool,
 }
 
 /// The join of two plans; see `AsOf` for its parts.
@@ -184,11 +186,11 @@ pub(crate) fn join_plans(
         Some((right, sequence)) => (right, Some(sequence)),
         None => (right, None),
     };
-    let On { keys, time, created, known, delay, tolerance, guard, features } = on;
+    let On { keys, time, created, known, delay, tolerance, guard, features, keeps_order } = on;
     let Some(time) = time else {
         return datafusion::common::internal_err!("an AS OF join has no time");
     };
-    let choice = Choice { created, known, delay, sequence };
+    let choice = Choice { created, known, delay, sequence, keeps_order };
     let limits = (tolerance, guard);
     let node = AsOf::new((left, right), kind, keys, (time, choice), limits, features)?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))

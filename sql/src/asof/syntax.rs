@@ -9,9 +9,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    Join, JoinOperator, ObjectName, Query, SetExpr, Spanned, TableFactor, TableVersion,
-    TableWithJoins, Value, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, SetExpr,
+    Spanned, TableFactor, TableVersion, TableWithJoins, Value, VisitMut, VisitorMut,
 };
 
 use super::node::Kind;
@@ -100,10 +100,11 @@ fn marked(condition: &Expr) -> Option<[&Expr; 4]> {
 }
 
 /// The match condition that says the label's time alone.
-fn marked_time(kind: Kind, time: Expr) -> Expr {
+fn marked_time(kind: Kind, tolerance: Option<Expr>, time: Expr) -> Expr {
     let literal = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
     let kind = literal(if kind == Kind::Inner { "inner" } else { "left" });
-    let parts = [kind, literal(AT), Expr::value(Value::Null), time];
+    let tolerance = tolerance.unwrap_or_else(|| Expr::value(Value::Null));
+    let parts = [kind, literal(AT), tolerance, time];
     let arguments = parts.map(|part| FunctionArg::Unnamed(FunctionArgExpr::Expr(part)));
     let list = FunctionArgumentList {
         duplicate_treatment: None,
@@ -221,6 +222,23 @@ fn label_time(join: &Join) -> Option<&Expr> {
     crate::plan::has_column(time).then_some(time)
 }
 
+/// The tolerance that `tokens` put into an ON.
+fn tolerance_of(constraint: JoinConstraint) -> Result<(Option<Expr>, JoinConstraint)> {
+    let JoinConstraint::On(Expr::BinaryOp { left, op: BinaryOperator::And, right }) = &constraint
+    else {
+        return Ok((None, constraint));
+    };
+    let Some([_, nearest, tolerance, _]) = marked(left.as_ref()) else {
+        return Ok((None, constraint));
+    };
+    if text(nearest).as_deref() == Some("nearest") {
+        let message = "NEAREST takes rows of either side, AS OF those before";
+        return Err(Error::new("42601", message)
+            .with_hint("Write ASOF JOIN … ON … AND l.ts >= v.ts NEAREST."));
+    }
+    Ok((Some(tolerance.clone()), JoinConstraint::On(right.as_ref().clone())))
+}
+
 /// `LEFT JOIN v FOR SYSTEM_TIME AS OF l.ts` as an AS OF join whose row time is the view's.
 fn versioned(join: &mut Join) -> Result<()> {
     let Some(time) = label_time(join).cloned() else { return Ok(()) };
@@ -234,7 +252,8 @@ fn versioned(join: &mut Join) -> Result<()> {
                 .at_place(Some((place.line, place.column))));
         }
     };
-    let match_condition = marked_time(kind, time);
+    let (tolerance, constraint) = tolerance_of(constraint)?;
+    let match_condition = marked_time(kind, tolerance, time);
     join.join_operator = JoinOperator::AsOf { match_condition, constraint };
     if let TableFactor::Table { version, .. } = &mut join.relation {
         *version = None;

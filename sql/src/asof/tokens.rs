@@ -5,6 +5,7 @@
 //!   [LEFT|INNER] ASOF JOIN r USING (k, t)                                USING, or neither
 //!     ─▶  ASOF JOIN r MATCH_CONDITION ("␂asof"('left', 'nearest', t, m)) ON c
 //!   JOIN v AS OF l.ts u   ─▶   JOIN v FOR SYSTEM_TIME AS OF l.ts u
+//!     ON c TOLERANCE t    ─▶     ON "␂asof"('', '', t, NULL) AND (c)
 //! ```
 //! The call under the mark carries what sqlparser has no place for: kind, NEAREST, the tolerance
 //! and the condition on times, both NULL if not given. `syntax` takes it apart again.
@@ -63,6 +64,9 @@ pub(crate) fn folded(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 tokens.splice(range, join);
             }
         } else if is(&tokens[at], "AS") && names_version(&tokens, at) {
+            if let Some((range, on)) = tolerance_in_on(&tokens, at) {
+                tokens.splice(range, on);
+            }
             let span = tokens[at].span;
             let words = ["FOR", "SYSTEM_TIME"].map(|text| word(text, span));
             let space = || TokenWithSpan { token: Token::Whitespace(SPACE), span };
@@ -147,6 +151,41 @@ fn join(
         out.extend(tokens[on].iter().cloned());
     }
     out.push(TokenWithSpan { token: Token::Whitespace(SPACE), span });
+    Some((start..end, out))
+}
+
+/// TOLERANCE and NEAREST of the join whose `AS OF` is at `at`, as a part of its ON: which tokens it
+/// replaces, and by which.
+fn tolerance_in_on(
+    tokens: &[TokenWithSpan],
+    at: usize,
+) -> Option<(std::ops::Range<usize>, Vec<TokenWithSpan>)> {
+    let start = clause_end(tokens, at + 1);
+    let mut clauses = Clauses::default();
+    let mut end = start;
+    while let Some(stop) = clauses.read(tokens, end) {
+        end = stop;
+    }
+    let on = clauses.on.filter(|on| is(&tokens[on.start], "ON"))?;
+    if clauses.tolerance.is_none() && !clauses.nearest {
+        return None;
+    }
+    let span = tokens[on.start].span;
+    let put = |token: Token| TokenWithSpan { token, span };
+    let text = |value: &str| put(Token::SingleQuotedString(value.to_owned()));
+    let comma = || put(Token::Comma);
+    let space = || put(Token::Whitespace(SPACE));
+    let mut out = vec![tokens[on.start].clone(), space()];
+    out.extend([put(Token::make_word(MARK, Some('"'))), put(Token::LParen), text(""), comma()]);
+    out.extend([text(if clauses.nearest { "nearest" } else { "" }), comma()]);
+    match clauses.tolerance {
+        Some(tolerance) => out.extend(trimmed(&tokens[tolerance]).iter().cloned()),
+        None => out.push(word("NULL", span)),
+    }
+    out.extend([comma(), word("NULL", span), put(Token::RParen), space(), word("AND", span)]);
+    out.extend([space(), put(Token::LParen)]);
+    out.extend(trimmed(&tokens[on.start + 1..on.end]).iter().cloned());
+    out.extend([put(Token::RParen), space()]);
     Some((start..end, out))
 }
 

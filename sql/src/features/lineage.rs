@@ -1,7 +1,8 @@
 //! Lineage: which columns of which relations a query's columns are computed from.
 //!
-//! Conditions (WHERE, ON, HAVING) choose rows and are not counted. Where a node is not known, each
-//! of its columns counts as made from all that it reads: too many rather than too few.
+//! Conditions (WHERE, ON, HAVING) choose rows and are not counted, but for a window's FILTER. Where
+//! a node is not known, each of its columns counts as made from all that it reads: too many rather
+//! than too few.
 
 use std::collections::BTreeSet;
 
@@ -56,9 +57,10 @@ pub(crate) fn sources(plan: &LogicalPlan) -> Vec<BTreeSet<Source>> {
                 rows.filter(|(field, _)| field.name() != SEQUENCE_COLUMN).map(|(_, of)| of),
             );
             found.truncate(plan.schema().fields().len() - node.features.len());
-            let of_feature = |feature: &WindowFeature| match &feature.argument {
-                Some(argument) => of_expression(argument, plan),
-                None => BTreeSet::new(),
+            // Rows that a FILTER leaves out change the number itself.
+            let of_feature = |feature: &WindowFeature| -> BTreeSet<Source> {
+                let parts = feature.argument.iter().chain(&feature.filter);
+                parts.flat_map(|part| of_expression(part, plan)).collect()
             };
             found.extend(node.features.iter().map(of_feature));
             found

@@ -37,8 +37,9 @@ pub(crate) struct Taking<'a> {
     pub known: Option<&'a Known>,
     /// What windows of the rows tell.
     pub features: Vec<WindowFeature>,
-    /// Without `known`: the statement is told how many matches were not yet known.
-    pub counts_unknown: bool,
+    /// A training set keeps the order of its labels and, without `known`, tells the statement how
+    /// many matches were not yet known.
+    pub of_training_set: bool,
 }
 
 /// Labels with the rows of a feature view.
@@ -52,10 +53,11 @@ pub(crate) fn join(
     let label_time = (taking.label_time, labels.schema().as_ref());
     on.keys = taking.keys;
     on.features = taking.features;
+    on.keeps_order = taking.of_training_set;
     on.time = Some(time(version, label_time, rows.schema(), taking.strict)?);
     let mut rows = LogicalPlanBuilder::from(rows);
     match (taking.known, &on.created) {
-        (None, _) if taking.counts_unknown => on.known = asof::Known::Counted,
+        (None, _) if taking.of_training_set => on.known = asof::Known::Counted,
         (None, _) => {}
         (Some(_), None) => {
             return Err(Error::new("22023", "known => … needs a CREATED column in every view")

@@ -83,7 +83,7 @@ pub(super) fn values(
             label_time: moment.clone(),
             strict: false,
             known: None,
-            counts_unknown: false,
+            of_training_set: false,
             features,
         };
         plan = point_in_time::join(plan, rows, taking)?;

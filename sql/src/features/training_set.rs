@@ -84,7 +84,7 @@ pub(crate) async fn plan(
             strict: asked.strict,
             known: asked.known.as_ref(),
             features,
-            counts_unknown: true,
+            of_training_set: true,
         };
         plan = point_in_time::join(plan, rows, taking)?;
         for (feature, alias) in wanted {
@@ -145,8 +145,13 @@ impl Asked {
             Error::new("42883", "training_set takes labels and a feature service, both as text")
                 .with_hint("Write training_set('labels', 'service', label_time => 'ts').")
         };
-        let value =
-            |expression: &ast::Expr| plan::constant(&environment.engine, expression.clone());
+        let value = |expression: &ast::Expr| match expression {
+            ast::Expr::Subquery(_) => {
+                Err(Error::new("0A000", "training_set takes constants, and no subqueries")
+                    .with_hint("Labels are a query already: training_set('SELECT …', 'service')."))
+            }
+            constant => plan::constant(&environment.engine, constant.clone()),
+        };
         let [labels, service] = call.arguments.as_slice() else { return Err(usage()) };
         let text = |value: ScalarValue| match value {
             ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => Ok(text),
@@ -209,7 +214,12 @@ fn known(environment: &Environment, value: ScalarValue) -> Result<Option<Known>>
             let time = parse::parse_expression(&format!("timestamptz {}", literal(text)))?;
             plan::constant(&environment.engine, time).ok()
         }
-        other => other.cast_to(&crate::types::timestamptz()).ok(),
+        ScalarValue::Date32(_)
+        | ScalarValue::TimestampSecond(..)
+        | ScalarValue::TimestampMillisecond(..)
+        | ScalarValue::TimestampMicrosecond(..)
+        | ScalarValue::TimestampNanosecond(..) => value.cast_to(&crate::types::timestamptz()).ok(),
+        _ => None,
     };
     let time = time.filter(|time| !time.is_null()).ok_or_else(|| {
         Error::new("22023", "known must be 'label' or a timestamp")

@@ -36,7 +36,8 @@ impl ScalarUDFImpl for Days {
 
     fn return_type(&self, given: &[DataType]) -> EngineResult<DataType> {
         match given {
-            [of] if of.is_numeric() || of.is_temporal() || of.is_null() => Ok(DataType::Float64),
+            [DataType::Timestamp(..) | DataType::Date32 | DataType::Null] => Ok(DataType::Float64),
+            [of] if of.is_numeric() => Ok(DataType::Float64),
             _ => Err(Error::new("42804", "a day is a date, a timestamp or a number").into()),
         }
     }

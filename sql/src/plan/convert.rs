@@ -93,20 +93,20 @@ pub(crate) struct Rules<'a> {
     engine: &'a SessionState,
     /// In which times without a zone are meant.
     zone: &'a str,
-    /// What is not said otherwise is meant in this, whoever plans the rest of the statement.
-    is_utc: bool,
+    /// Whether the engine means UTC by what is left to it: it goes by the session, in views too.
+    engine_is_utc: bool,
 }
 
 impl<'a> Rules<'a> {
     /// Of a statement, or of a view inside it.
     pub(crate) fn new(engine: &'a SessionState, in_view: bool) -> Self {
         let session = engine.config_options().execution.time_zone.as_deref().unwrap_or("UTC");
-        // The statement around a view converts what the view leaves to the engine.
-        Self { engine, zone: if in_view { "UTC" } else { session }, is_utc: session == "UTC" }
+        let zone = if in_view { "UTC" } else { session };
+        Self { engine, zone, engine_is_utc: session == "UTC" }
     }
 
-    fn is_utc(&self) -> bool {
-        self.is_utc
+    fn engine_is_utc(&self) -> bool {
+        self.engine_is_utc
     }
 
     /// A plan with Postgres' conversions.

@@ -1,4 +1,4 @@
-//! `data_quality(table [, columns => …, rules => …])`: counts of every column and violations of
+//! `data_quality(table [, rules => …, columns => …])`: counts of every column and violations of
 //! every rule.
 //!
 //! One scan. A rule is one of
@@ -17,12 +17,13 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::arguments::Arguments;
+use super::described::{Class, Described};
 use crate::error::{Error, Result};
 use crate::functions::literal;
 use crate::names::folded;
 use crate::parse::parse_expression;
 
-pub(super) const ARGUMENTS: &[&str] = &["table", "columns", "rules"];
+pub(super) const ARGUMENTS: &[&str] = &["table", "rules", "columns"];
 
 const NO_TEXT: &str = "NULL::text";
 const NO_COUNT: &str = "NULL::bigint";
@@ -41,15 +42,17 @@ struct Row {
 
 /// The query.
 pub(super) fn query(arguments: &Arguments) -> Result<String> {
-    let (mut columns, rules) = (arguments.texts("columns")?, arguments.texts("rules")?);
-    if columns.is_empty() && rules.is_empty() {
-        columns.extend(arguments.described("table")?.iter().map(|column| column.0.clone()));
-    }
+    let (listed, rules) = (arguments.texts("columns")?, arguments.texts("rules")?);
+    let all = arguments.described("table")?;
+    let columns: Vec<Described> = match listed.is_empty() && rules.is_empty() {
+        true => all.to_vec(),
+        false => listed.iter().map(|text| Described::listed(text, all)).collect(),
+    };
     if columns.is_empty() && rules.is_empty() {
         return Err(Error::new("22023", "data_quality needs columns or rules")
             .with_hint("Write columns => ARRAY['age'], rules => ARRAY['age >= 0']."));
     }
-    let mut rows: Vec<Row> = columns.iter().map(|column| of_column(column)).collect();
+    let mut rows: Vec<Row> = columns.iter().map(of_column).collect();
     for rule in &rules {
         rows.push(of_rule(rule, arguments)?);
     }
@@ -78,29 +81,50 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
     ))
 }
 
-fn of_column(name: &str) -> Row {
+fn of_column(column: &Described) -> Row {
+    let (of, is_listed) = (&column.expression, column.name == column.expression);
+    let has_order = column.class != Class::Other || is_listed;
+    let text = |what: &str| match has_order {
+        true => format!("{what}({of})::text"),
+        false => NO_TEXT.to_owned(),
+    };
     Row {
-        column: literal(name),
+        column: literal(&column.name),
         rule: NO_TEXT.into(),
-        nulls: format!("count(*) - count({name})"),
-        nans: format!("count(*) FILTER (WHERE ({name})::text = 'NaN')"),
-        distinct: format!("count(DISTINCT {name})"),
-        min: format!("min({name})::text"),
-        max: format!("max({name})::text"),
+        nulls: format!("count(*) - count({of})"),
+        nans: match column.class {
+            Class::Number => format!("count(*) FILTER (WHERE ({of})::text = 'NaN')"),
+            _ => "0::bigint".to_owned(),
+        },
+        distinct: match has_order {
+            true => format!("count(DISTINCT {of})"),
+            false => NO_COUNT.to_owned(),
+        },
+        min: text("min"),
+        max: text("max"),
         violations: NO_COUNT.into(),
     }
 }
 
 fn of_rule(rule: &str, arguments: &Arguments) -> Result<Row> {
     let parsed = parse_expression(rule)?;
+    let windows = visit_expressions(&parsed, |inner| match inner {
+        Expr::Function(function) if function.over.is_some() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    if windows.is_break() {
+        return Err(Error::new("22023", format!("rule {rule} has a window"))
+            .with_hint("Rules are conditions of a row, or of the whole with aggregates."));
+    }
     let (nulls, violations) = if let Some(columns) = unique(&parsed)? {
         let all: Vec<String> =
             columns.iter().map(|column| format!("({column}) IS NOT NULL")).collect();
-        let (all, row) = (all.join(" AND "), columns.join(", "));
+        let all = all.join(" AND ");
         (
             format!("count(*) FILTER (WHERE NOT ({all}))"),
             format!(
-                "count(*) FILTER (WHERE {all}) - count(DISTINCT ROW({row})) FILTER (WHERE {all})"
+                "count(*) FILTER (WHERE {all}) - count(DISTINCT {}) FILTER (WHERE {all})",
+                one_value(&columns)
             ),
         )
     } else if has_aggregate(&parsed, arguments) {
@@ -121,6 +145,19 @@ fn of_rule(rule: &str, arguments: &Arguments) -> Result<Row> {
         max: NO_TEXT.into(),
         violations,
     })
+}
+
+/// Several columns as one value, which is another for other values: texts with their lengths.
+fn one_value(columns: &[String]) -> String {
+    match columns {
+        [column] => column.clone(),
+        columns => {
+            let part = |column: &String| {
+                format!("length(({column})::text)::text || ':' || ({column})::text")
+            };
+            columns.iter().map(part).collect::<Vec<_>>().join(" || ")
+        }
+    }
 }
 
 fn is_named(function: &Function, name: impl Fn(&str) -> bool) -> bool {
@@ -151,7 +188,8 @@ fn has_aggregate(rule: &Expr, arguments: &Arguments) -> bool {
     let found = visit_expressions(rule, |inner| match inner {
         Expr::Function(function)
             if function.over.is_none()
-                && is_named(function, |name| arguments.aggregates.contains(name)) =>
+                && (!function.within_group.is_empty()
+                    || is_named(function, |name| arguments.aggregates.contains(name))) =>
         {
             ControlFlow::Break(())
         }

@@ -1,8 +1,8 @@
-//! The columns of what a call reads, for calls that do not list them.
+//! The columns of what a call reads.
 //!
-//! `drift_report('before', 'after')` is about every column of the two. To know them the relations
-//! are planned before the call is written out; columns with times, bytes and structures are not
-//! features.
+//! `drift_report('before', 'after')` is about every column of the two. To know them, and what the
+//! names in a list mean, the relations are planned before the call is written out; columns with
+//! times, bytes and structures are not features.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -23,23 +23,38 @@ use crate::plan::{self, Environment, Lakes};
 pub(super) enum Class {
     Number,
     Category,
+    /// A date, a time or both.
+    Time,
+    Other,
 }
 
-/// A column as an expression, and what it holds.
-pub(super) type Described = (String, Class);
+/// A column.
+#[derive(Debug, Clone)]
+pub(super) struct Described {
+    pub name: String,
+    /// The name as an expression.
+    pub expression: String,
+    pub class: Class,
+}
 
 /// The arguments that name relations.
 const READ: [&str; 4] = ["reference", "current", "table", "profile"];
-/// The arguments that list columns.
-const LISTS: [&str; 3] = ["features", "columns", "rules"];
 
 impl Class {
-    fn of(of: &DataType) -> Option<Self> {
+    fn of(of: &DataType) -> Self {
         match of {
-            _ if of.is_numeric() => Some(Self::Number),
-            DataType::Boolean => Some(Self::Category),
-            _ => of.is_string().then_some(Self::Category),
+            _ if of.is_numeric() => Self::Number,
+            DataType::Boolean => Self::Category,
+            _ if of.is_string() => Self::Category,
+            DataType::Interval(_) | DataType::Duration(_) => Self::Other,
+            _ if of.is_temporal() => Self::Time,
+            _ => Self::Other,
         }
+    }
+
+    /// Whether its values can drift.
+    pub fn is_feature(self) -> bool {
+        matches!(self, Self::Number | Self::Category)
     }
 
     /// As reports call it.
@@ -47,11 +62,25 @@ impl Class {
         match self {
             Self::Number => "number",
             Self::Category => "category",
+            Self::Time => "time",
+            Self::Other => "other",
         }
     }
 }
 
-/// The columns of every relation that is read by a call that lists none, by the relation's text.
+impl Described {
+    /// What is listed as a column by its very name, or as an expression.
+    pub fn listed(text: &str, columns: &[Self]) -> Self {
+        let named = |column: &&Self| column.name == text || column.expression == text;
+        columns.iter().find(named).cloned().unwrap_or_else(|| Self {
+            name: text.to_owned(),
+            expression: text.to_owned(),
+            class: Class::Other,
+        })
+    }
+}
+
+/// The columns of every relation that is read, by the relation's text.
 pub(super) async fn described(
     environment: &Environment,
     lakes: &Lakes,
@@ -65,10 +94,12 @@ pub(super) async fn described(
     for text in calls.0 {
         let query = parse::parse_query(&format!("SELECT * FROM {text}"))?;
         let plan = plan::plan_query(environment, lakes, query, &[], Vec::new()).await?;
-        let class = |field: &datafusion::arrow::datatypes::FieldRef| {
-            Some((identifier(shown(field.name())), Class::of(field.data_type())?))
+        let column = |field: &datafusion::arrow::datatypes::FieldRef| {
+            let name = shown(field.name()).to_owned();
+            let expression = identifier(&name);
+            Described { name, expression, class: Class::of(field.data_type()) }
         };
-        found.insert(text, plan.schema().fields().iter().filter_map(class).collect());
+        found.insert(text, plan.schema().fields().iter().map(column).collect());
     }
     Ok(found)
 }
@@ -89,9 +120,9 @@ impl Visitor for Calls {
 impl Calls {
     fn read(&mut self, factor: &TableFactor) -> Result<()> {
         let Some(((function, names, ..), given)) = called(factor) else { return Ok(()) };
-        let lists: Vec<_> = LISTS.into_iter().filter(|list| names.contains(list)).collect();
+        const ASKS: [&str; 3] = ["data_quality", "drift_profile", "drift_report"];
         let arguments = Arguments::read(function, names, given)?;
-        let listed = lists.is_empty() || lists.into_iter().any(|list| arguments.has(list));
+        let asks = ASKS.contains(function);
         for name in READ.into_iter().filter(|name| arguments.has(name)) {
             let text = arguments.relation(name)?;
             // It may call such a relation itself.
@@ -99,7 +130,7 @@ impl Calls {
             if let ControlFlow::Break(error) = query.visit(self) {
                 return Err(error);
             }
-            if !listed {
+            if asks {
                 self.0.push(text);
             }
         }

@@ -4,6 +4,7 @@
 //! and then `drift_report(profile => 'p', current => …)` any number of times.
 
 use super::arguments::Arguments;
+use super::described::Described;
 use crate::error::{Error, Result};
 use crate::functions::literal;
 
@@ -26,18 +27,20 @@ const FIELDS: &[&str] = &[
 
 /// The query.
 pub(super) fn query(arguments: &Arguments) -> Result<String> {
-    let mut features = arguments.texts("features")?;
-    if features.is_empty() {
-        features.extend(arguments.described("table")?.iter().map(|column| column.0.clone()));
-    }
+    let (listed, all) = (arguments.texts("features")?, arguments.described("table")?);
+    let features: Vec<Described> = match listed.is_empty() {
+        true => all.iter().filter(|column| column.class.is_feature()).cloned().collect(),
+        false => listed.iter().map(|text| Described::listed(text, all)).collect(),
+    };
     if features.is_empty() {
         return Err(Error::new("22023", "drift_profile needs features")
             .with_hint("Write features => ARRAY['age', 'country']."));
     }
     let bins = arguments.constant("bins", "10")?;
-    let call = |feature: &String| format!("drift_profile_of({feature}, bins => {bins})");
+    let call =
+        |feature: &Described| format!("drift_profile_of({}, bins => {bins})", feature.expression);
     let calls: Vec<String> = features.iter().map(call).collect();
-    let names: Vec<String> = features.iter().map(|feature| literal(feature)).collect();
+    let names: Vec<String> = features.iter().map(|feature| literal(&feature.name)).collect();
     let field = |field: &&str| format!("r['{field}'] AS {field}");
     let fields: Vec<String> = FIELDS.iter().map(field).collect();
     Ok(format!(

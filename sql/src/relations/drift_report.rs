@@ -8,6 +8,7 @@
 //! with all of the reference, of which a profile is made first.
 
 use super::arguments::Arguments;
+use super::described::Described;
 use super::slices::grouped;
 use crate::error::{Error, Result};
 use crate::functions::literal;
@@ -40,9 +41,12 @@ const FIELDS: &[&str] = &[
 /// The query.
 pub(super) fn query(arguments: &Arguments) -> Result<String> {
     let (features, changes) = features(arguments)?;
-    if features.is_empty() {
+    if features.is_empty() && changes.is_empty() {
         return Err(Error::new("22023", "drift_report needs features")
             .with_hint("Write features => ARRAY['age', 'country']."));
+    }
+    if features.is_empty() {
+        return Ok(only(&changes));
     }
     let slices = arguments.texts("slices")?;
     let window = arguments.text("window")?;
@@ -66,7 +70,7 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
         }
     };
     let calls = calls(arguments, features.len(), profile.is_some())?;
-    let names: Vec<String> = features.iter().map(|feature| literal(feature)).collect();
+    let names: Vec<String> = features.iter().map(|feature| literal(&feature.name)).collect();
     let fields: Vec<String> =
         FIELDS.iter().map(|field| format!("r['{field}'] AS {field}")).collect();
     let report = format!(
@@ -82,7 +86,75 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
         true => with_broken_partition(&report),
         false => report,
     };
-    Ok(format!("{report}{}", changes.concat()))
+    let report = match arguments.has("profile") {
+        true => with_changes_since(&report, &arguments.relation("profile")?, &features, arguments),
+        false => report,
+    };
+    let changes = changes.iter().map(|change| format!(" UNION ALL {change}"));
+    Ok(format!("{report}{}", changes.collect::<String>()))
+}
+
+/// A report of nothing but changes of the schema, with the types that a report has.
+fn only(changes: &[String]) -> String {
+    let of = |field: &str| match field {
+        "n_ref" | "n_cur" => "bigint",
+        "drifted" => "boolean",
+        "type" | "method" | "suspected_cause" | "status" => "text",
+        "new_values" | "missing_values" => "text[]",
+        _ => "float8",
+    };
+    let fields: Vec<String> =
+        FIELDS.iter().map(|field| format!("{field}::{} AS {field}", of(field))).collect();
+    let names = [&["feature", "slice", "slice_value", "period"], FIELDS].concat();
+    format!(
+        "SELECT feature, slice::text AS slice, slice_value::text AS slice_value, period::text AS \
+         period, {} FROM ({}) AS c ({})",
+        fields.join(", "),
+        changes.join(" UNION ALL "),
+        names.join(", "),
+    )
+}
+
+/// The report, in which features that a profile lacks, has as another type or alone has are changes
+/// of the schema.
+fn with_changes_since(
+    report: &str,
+    profile: &str,
+    features: &[Described],
+    arguments: &Arguments,
+) -> String {
+    let names: Vec<String> = features.iter().map(|feature| literal(&feature.name)).collect();
+    let types = features.iter().map(|feature| match feature.class.is_feature() {
+        true => literal(feature.class.name()),
+        false => "NULL::text".to_owned(),
+    });
+    let (names, types) = (names.join(", "), types.collect::<Vec<_>>().join(", "));
+    let (new, other) = ("k.feature IS NULL", "k.type <> n.type");
+    let fields = FIELDS.iter().map(|field| match *field {
+        "suspected_cause" => format!(
+            "CASE WHEN {new} OR {other} THEN 'schema_change' ELSE suspected_cause END AS {field}"
+        ),
+        "status" => format!(
+            "CASE WHEN {new} THEN 'new_column' WHEN {other} THEN 'type_changed' ELSE status END \
+             AS {field}"
+        ),
+        "type" => "coalesce(n.type, k.type, r.type) AS type".to_owned(),
+        field => field.to_owned(),
+    });
+    let gone = match arguments.has("features") {
+        true => String::new(),
+        false => {
+            let gone = change("feature", "type", "missing_column");
+            format!(" UNION ALL {gone} FROM {profile} WHERE feature NOT IN ({names})")
+        }
+    };
+    format!(
+        "SELECT r.feature, slice, slice_value, period, {} FROM ({report}) AS r \
+         JOIN (SELECT unnest(ARRAY[{names}]) AS feature, unnest(ARRAY[{types}]) AS type) AS n \
+         ON n.feature = r.feature \
+         LEFT JOIN (SELECT feature, type FROM {profile}) AS k ON k.feature = r.feature{gone}",
+        fields.collect::<Vec<_>>().join(", "),
+    )
 }
 
 /// The report, in which drift of every feature in one slice or window alone is a broken partition:
@@ -110,14 +182,14 @@ fn with_broken_partition(report: &str) -> String {
 }
 
 /// The profile that stands for the reference, if one does: windows compare with it again and again.
-fn profile(arguments: &Arguments, features: &[String], windows: bool) -> Result<Option<String>> {
+fn profile(arguments: &Arguments, features: &[Described], windows: bool) -> Result<Option<String>> {
     if arguments.has("profile") {
         return arguments.relation("profile").map(Some);
     }
     if !windows {
         return Ok(None);
     }
-    let features: Vec<String> = features.iter().map(|feature| literal(feature)).collect();
+    let features: Vec<String> = features.iter().map(|feature| literal(&feature.name)).collect();
     let (reference, features) = (literal(&arguments.required("reference")?), features.join(", "));
     let profile = format!("drift_profile({reference}, features => ARRAY[{features}]) AS k");
     Ok(Some(profile))
@@ -127,13 +199,14 @@ fn profile(arguments: &Arguments, features: &[String], windows: bool) -> Result<
 fn rows(
     arguments: &Arguments,
     name: &'static str,
-    (features, slices): (&[String], &[String]),
+    (features, slices): (&[Described], &[String]),
     (window, profile): (Option<&String>, bool),
 ) -> Result<String> {
     let mut columns = vec![format!("{} AS is_current", name == "current")];
     columns.extend(window.iter().map(|window| format!("{window} AS w")));
     columns.extend(slices.iter().enumerate().map(|(i, slice)| format!("{slice} AS s{i}")));
-    columns.extend(features.iter().enumerate().map(|(i, feature)| format!("{feature} AS f{i}")));
+    let features_of = features.iter().enumerate();
+    columns.extend(features_of.map(|(i, feature)| format!("{} AS f{i}", feature.expression)));
     let states = if profile { features.len() } else { 0 };
     columns.extend((0..states).map(|i| format!("NULL::bytea AS p{i}")));
     Ok(format!("SELECT {} FROM {}", columns.join(", "), arguments.relation(name)?))
@@ -157,7 +230,7 @@ fn calls(arguments: &Arguments, count: usize, profile: bool) -> Result<Vec<Strin
 fn of_profile(
     arguments: &Arguments,
     profile: &str,
-    features: &[String],
+    features: &[Described],
     window: Option<&String>,
 ) -> Result<String> {
     let values = (0..features.len()).map(|i| format!("NULL AS f{i}"));
@@ -173,7 +246,7 @@ fn of_profile(
     };
     let columns: Vec<String> = values.chain(states).collect();
     let kept = features.iter().enumerate().map(|(i, feature)| {
-        let of = literal(feature);
+        let of = literal(&feature.name);
         format!("coalesce(max(state) FILTER (WHERE feature = {of}), '\\x'::bytea) AS p{i}")
     });
     let kept: Vec<String> = kept.collect();
@@ -185,37 +258,52 @@ fn of_profile(
 }
 
 /// The features, and rows for columns that cannot be compared.
-fn features(arguments: &Arguments) -> Result<(Vec<String>, Vec<String>)> {
-    let given = arguments.texts("features")?;
-    if !given.is_empty() {
-        return Ok((given, Vec::new()));
-    }
+fn features(arguments: &Arguments) -> Result<(Vec<Described>, Vec<String>)> {
+    let listed = arguments.texts("features")?;
     let current = arguments.described("current")?;
-    if arguments.has("profile") {
-        return Ok((current.iter().map(|column| column.0.clone()).collect(), Vec::new()));
-    }
-    let reference = arguments.described("reference")?;
+    let reference = match arguments.has("profile") {
+        true => current,
+        false => arguments.described("reference")?,
+    };
+    let find = |columns: &[Described], name: &str| {
+        columns.iter().find(|column| column.name == name || column.expression == name).cloned()
+    };
+    let names: Vec<String> = match listed.is_empty() {
+        false => listed,
+        true => {
+            let new = current.iter().filter(|column| find(reference, &column.name).is_none());
+            reference.iter().chain(new).map(|column| column.name.clone()).collect()
+        }
+    };
     let (mut same, mut changes) = (Vec::new(), Vec::new());
-    for (name, class) in reference {
-        match current.iter().find(|column| column.0 == *name) {
-            Some((_, now)) if now == class => same.push(name.clone()),
-            Some(_) => changes.push(change(name, class.name(), "type_changed")),
-            None => changes.push(change(name, class.name(), "missing_column")),
+    for name in &names {
+        let changed = |of: &Described, status: &str| {
+            change(&literal(&of.name), &literal(of.class.name()), status)
+        };
+        match (find(reference, name), find(current, name)) {
+            (Some(was), Some(is)) if was.class != is.class => {
+                changes.push(changed(&was, "type_changed"));
+            }
+            (Some(was), Some(_)) if was.class.is_feature() => same.push(was),
+            // Times and the like are compared only if they are asked for.
+            (Some(was), Some(_)) if arguments.has("features") => same.push(was),
+            (Some(_), Some(_)) => {}
+            (Some(was), None) => changes.push(changed(&was, "missing_column")),
+            (None, Some(is)) => changes.push(changed(&is, "new_column")),
+            (None, None) => same.push(Described::listed(name, &[])),
         }
     }
-    let new = current.iter().filter(|column| !reference.iter().any(|old| old.0 == column.0));
-    changes.extend(new.map(|(name, class)| change(name, class.name(), "new_column")));
     Ok((same, changes))
 }
 
-/// A row of the report for a column that is another one than it was.
+/// A row of the report for a column that is another one than it was; name and type are expressions.
 fn change(feature: &str, class: &str, status: &str) -> String {
     let fields = FIELDS.iter().map(|field| match *field {
-        "type" => literal(class),
+        "type" => class.to_owned(),
         "suspected_cause" => "'schema_change'".to_owned(),
         "status" => literal(status),
         _ => "NULL".to_owned(),
     });
     let fields: Vec<String> = fields.collect();
-    format!(" UNION ALL SELECT {}, NULL, NULL, NULL, {}", literal(feature), fields.join(", "))
+    format!("SELECT {feature}, NULL, NULL, NULL, {}", fields.join(", "))
 }

@@ -76,7 +76,7 @@ pub(super) fn check_parameters(query: &Sql) -> Result<()> {
 }
 
 /// Whether a query reads what only this connection has: then so does the view.
-fn reads_temp(context: &Context<'_>, sql: &str) -> Result<bool> {
+pub(super) fn reads_temp(context: &Context<'_>, sql: &str) -> Result<bool> {
     if context.lakes.temp.is_none() {
         return Ok(false);
     }

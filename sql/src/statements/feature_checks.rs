@@ -1,12 +1,15 @@
 //! What is looked at when a feature view is made or changed: windows that are not as of a label,
 //! and services that ask for what is gone.
 
+use std::sync::Arc;
+
 use catalog::{State, View};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 
+use super::Context;
 use crate::error::{Error, Result};
-use crate::features::{ServiceView, services};
+use crate::features::{FeatureService, ServiceView, services};
 use crate::plan::Place;
 use crate::{Notice, asof};
 
@@ -30,7 +33,7 @@ pub(super) fn not_at_label(name: &str) -> Notice {
 }
 
 /// The services that ask for a feature view.
-pub(super) fn services_of(state: &State, place: &Place) -> Vec<Place> {
+fn services_of(state: &State, place: &Place) -> Vec<Place> {
     let asks = |of: &ServiceView| of.schema == place.schema && of.view == place.name;
     let services = services(state).into_iter().filter(|(.., kept)| kept.views.iter().any(asks));
     services
@@ -40,6 +43,45 @@ pub(super) fn services_of(state: &State, place: &Place) -> Vec<Place> {
             name: service.to_owned(),
         })
         .collect()
+}
+
+/// Services that ask for the view: dropped with it, or the reason to refuse.
+pub(super) fn drop_services(context: &mut Context<'_>, place: &Place, cascade: bool) -> Result<()> {
+    let state = Arc::clone(context.lakes.main.state());
+    let services = services_of(&state, place);
+    if !cascade && !services.is_empty() {
+        let view = format!("feature view {}", place.name);
+        let message = format!("cannot drop {view} because other objects depend on it");
+        let lines: Vec<String> = services
+            .iter()
+            .map(|service| format!("feature service {} depends on {view}", service.name))
+            .collect();
+        return Err(Error::new("2BP01", message)
+            .with_detail(lines.join("\n"))
+            .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    for service in services {
+        let notice = format!("drop cascades to feature service {}", service.name);
+        context.notices.push(Notice::notice(notice));
+        FeatureService::forget(&mut context.lakes.main, &service)?;
+    }
+    Ok(())
+}
+
+/// What to say of services that ask for a view by its name, which is another from now on.
+pub(super) fn still_asked_for(state: &State, place: &Place) -> Vec<Notice> {
+    let name = &place.name;
+    let told = |service: Place| {
+        let service = service.name;
+        let message =
+            format!("feature service \"{service}\" still asks for \"{name}\" by its name");
+        let hint = format!(
+            "It finds what is called \"{name}\" next. CREATE OR REPLACE FEATURE SERVICE asks for \
+             another name."
+        );
+        Notice { hint: Some(hint), ..Notice::notice(message) }
+    };
+    services_of(state, place).into_iter().map(told).collect()
 }
 
 /// A feature that a service asks for by its name, of the newest version, must stay.

@@ -7,12 +7,14 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectType, Query, Value};
 
 use super::create_view::{self, Replace};
-use super::feature_checks::{check_services, has_windows, not_at_label, services_of};
+use super::feature_checks::{
+    check_services, drop_services, has_windows, not_at_label, still_asked_for,
+};
 use super::{Context, drop};
 use crate::error::{Error, Result, near_names};
 use crate::features::kept::Kept;
 use crate::features::windows::{self, WindowedView};
-use crate::features::{Feature, FeatureService, FeatureView, Metadata, Version, duration_us};
+use crate::features::{Feature, FeatureView, Metadata, Version, duration_us};
 use crate::names::folded;
 use crate::parse::{AlterFeatureView, CreateFeatureView, Freshness};
 use crate::plan::{self, Environment, Found, Place};
@@ -50,6 +52,11 @@ pub(super) async fn create(
     }
     create_view::check_parameters(&create.query)?;
     let sql = create_view::query_text(&create.query, text);
+    if create_view::reads_temp(context, &sql)? {
+        let message = "feature views must not use temporary tables or views";
+        return Err(Error::new("0A000", message)
+            .with_hint("What a feature view reads must last for other connections too."));
+    }
     let asked = asked(context, create)?;
     let (fields, has_others) = planned(context, &create.query, Some(&asked), &[]).await?;
     if has_others {
@@ -81,9 +88,17 @@ async fn planned(
 }
 
 /// The columns that a query gives a view at a place, which may be a feature view.
-pub(super) async fn fields(context: &Context<'_>, place: &Place, query: &Query) -> Result<Fields> {
+pub(super) async fn fields(
+    context: &mut Context<'_>,
+    place: &Place,
+    query: &Query,
+) -> Result<Fields> {
     let asked = kept_at(context, place).as_ref().and_then(Asked::of);
-    Ok(planned(context, query, asked.as_ref(), &[]).await?.0)
+    let (fields, has_others) = planned(context, query, asked.as_ref(), &[]).await?;
+    if asked.is_some() && has_others {
+        context.notices.push(not_at_label(&place.name));
+    }
+    Ok(fields)
 }
 
 /// What a statement says of a feature view.
@@ -222,6 +237,7 @@ pub(super) async fn set(context: &mut Context<'_>, alter: &AlterFeatureView) -> 
     for name in &alter.reset {
         let name = plain_name(name, alter.of_feature_view)?;
         if name == "time" {
+            drop_services(context, &place, false)?;
             FeatureView::forget(&mut context.lakes.main, &place.schema, &place.name)?;
             Kept::forget(&mut context.lakes.main, &view)?;
             return Ok(tag);
@@ -233,23 +249,28 @@ pub(super) async fn set(context: &mut Context<'_>, alter: &AlterFeatureView) -> 
             .with_hint("Set feature_time, and feature_key for the columns of its key."));
     }
     check_name(&place.name)?;
-    check_query(context, &view, &asked).await?;
+    if check_query(context, &view, &asked).await? {
+        context.notices.push(not_at_label(&place.name));
+    }
     define(context, &place, asked)?;
     Ok(tag)
 }
 
-/// A plain view's query must be one that a feature view can have, with the same columns.
-async fn check_query(context: &Context<'_>, view: &View, asked: &Asked) -> Result<()> {
+/// A plain view's query must be one that a feature view can have, with the same columns. Whether it
+/// has windows that are not told at a label's time.
+async fn check_query(context: &Context<'_>, view: &View, asked: &Asked) -> Result<bool> {
     let query = parse::parse_query(&view.sql)?;
-    if windows::texts(&query)?.is_empty() {
-        return Ok(());
-    }
     let search_path = view.search_path.clone();
     let environment = &Environment { search_path, ..context.environment.clone() };
+    if windows::texts(&query)?.is_empty() {
+        return has_windows(
+            &plan::plan_query(environment, context.lakes, query, &[], Vec::new()).await?,
+        );
+    }
     let by = (asked.key.as_slice(), asked.timestamp.as_str());
     let lakes = &*context.lakes;
     let planned = WindowedView::plan(environment, lakes, &query, by, &view.columns, 1).await?;
-    let Some(planned) = planned else { return Ok(()) };
+    let Some(planned) = planned else { return Ok(false) };
     let fields = planned.fields()?;
     for (column, field) in view.columns.iter().zip(&fields) {
         let (is, was) = (types::describe(field), types::describe(column));
@@ -264,7 +285,7 @@ async fn check_query(context: &Context<'_>, view: &View, asked: &Asked) -> Resul
                 .with_hint("CREATE OR REPLACE FEATURE VIEW makes it anew."));
         }
     }
-    Ok(())
+    has_windows(&planned.needed()?)
 }
 
 /// `feature_ttl` of a view is `ttl` of a feature view.
@@ -390,15 +411,8 @@ pub(super) fn renamed(context: &mut Context<'_>, from: &Place, to: &Place) -> Re
     if from.temp || view_at(context, to).map_or(true, |view| view.uuid != kept.view) {
         return Ok(());
     }
-    for service in services_of(&Arc::clone(state), from) {
-        let (service, name) = (service.name, &from.name);
-        let message =
-            format!("feature service \"{service}\" still asks for \"{name}\" by its name");
-        let hint = format!(
-            "It finds what is called \"{name}\" next. CREATE OR REPLACE FEATURE SERVICE asks for another name."
-        );
-        context.notices.push(Notice { hint: Some(hint), ..Notice::notice(message) });
-    }
+    let told = still_asked_for(state, from);
+    context.notices.extend(told);
     kept.keep_moved(&mut context.lakes.main, from, to)
 }
 
@@ -417,24 +431,6 @@ pub(super) fn dropped(context: &mut Context<'_>, place: &Place, cascade: bool) -
         }
         _ => Ok(()),
     }
-}
-
-/// Services that ask for the view: dropped with it, or the reason to refuse.
-fn drop_services(context: &mut Context<'_>, place: &Place, cascade: bool) -> Result<()> {
-    let state = Arc::clone(context.lakes.main.state());
-    for service in services_of(&state, place) {
-        if !cascade {
-            let view = format!("feature view {}", place.name);
-            let message = format!("cannot drop {view} because other objects depend on it");
-            return Err(Error::new("2BP01", message)
-                .with_detail(format!("feature service {} depends on {view}", service.name))
-                .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
-        }
-        let notice = format!("drop cascades to feature service {}", service.name);
-        context.notices.push(Notice::notice(notice));
-        FeatureService::forget(&mut context.lakes.main, &service)?;
-    }
-    Ok(())
 }
 
 fn kept_at(context: &Context<'_>, place: &Place) -> Option<FeatureView> {

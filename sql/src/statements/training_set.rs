@@ -62,17 +62,12 @@ pub(super) async fn create(
     let state = context.environment.lake.at_snapshot(asked.snapshot_id).await?;
     let main = Transaction::begin(std::sync::Arc::clone(&context.environment.lake), state);
     let then = Lakes { main, temp: None };
-    let views = used_views(&environment, &then, &query)?;
-    let cutoff = cutoff(&environment, &query)?;
+    let mut used = Used::default();
+    let named = Query { sql: &asked.sql, search_path: &asked.search_path };
+    used.add(&environment, &then, &named)?;
     let plan = plan::plan_query(&environment, &then, query, &[], Vec::new()).await?;
-    let is_new = matches!(create.source, TrainingSetSource::Query(_));
-    if let Some(function) = unrepeatable(&plan)?.filter(|_| is_new) {
-        let message = format!(
-            "training set \"{}\" reads {function}(), which is another when it is made again",
-            place.name
-        );
-        let hint = "Write the time itself, or keep the numbers in a table.".to_owned();
-        context.notices.push(Notice { hint: Some(hint), ..Notice::notice(message) });
+    if matches!(create.source, TrainingSetSource::Query(_)) {
+        context.notices.extend(unrepeatable(&plan, &place.name)?);
     }
     let (table, plan) = create_table::from_query(context, &place, plan, Vec::new(), None)?;
     let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
@@ -86,8 +81,8 @@ pub(super) async fn create(
         search_path,
         snapshot_id,
         created_at,
-        views,
-        cutoff,
+        cutoff: used.cutoff(),
+        views: used.views.into_iter().collect(),
         row_count,
         null_rates,
     };
@@ -95,8 +90,8 @@ pub(super) async fn create(
     Ok(tag)
 }
 
-/// A function that does not answer the same again.
-fn unrepeatable(plan: &LogicalPlan) -> Result<Option<String>> {
+/// What to say of a function that does not answer the same again.
+fn unrepeatable(plan: &LogicalPlan, name: &str) -> Result<Option<Notice>> {
     const CLOCKS: [&str; 3] = ["now", "current_date", "current_time"];
     let mut found = None;
     plan.apply_with_subqueries(|node| {
@@ -113,7 +108,13 @@ fn unrepeatable(plan: &LogicalPlan) -> Result<Option<String>> {
             })
         })
     })?;
-    Ok(found)
+    Ok(found.map(|function: String| {
+        let message = format!(
+            "training set \"{name}\" reads {function}(), which is another when it is made again"
+        );
+        let hint = "Write the time itself, or keep the numbers in a table.".to_owned();
+        Notice { hint: Some(hint), ..Notice::notice(message) }
+    }))
 }
 
 /// What is read, and when.
@@ -133,39 +134,51 @@ fn manifest(context: &Context<'_>, name: &ObjectName) -> Result<Manifest> {
     })
 }
 
-/// The feature views that a query reads, and the version of each.
-fn used_views(
-    environment: &Environment,
-    lakes: &Lakes,
-    query: &ast::Query,
-) -> Result<Vec<UsedView>> {
-    let state = lakes.main.state();
-    let mut found = BTreeSet::new();
-    let text = query.to_string();
-    let named = Query { sql: &text, search_path: &environment.search_path };
-    for reference in named.reads() {
-        let place = plan::reference_place(environment, lakes, &reference);
-        found.extend(place.and_then(|place| current(state, &place.schema, &place.name)));
-    }
-    for call in calls(query)? {
-        for of in service_of(environment, lakes, &call)?.views {
-            found.extend(match of.version {
-                Some(version) => Some(UsedView { schema: of.schema, view: of.view, version }),
-                None => current(state, &of.schema, &of.view),
-            });
-        }
-    }
-    Ok(found.into_iter().collect())
+/// What a query reads, through views too.
+#[derive(Default)]
+struct Used {
+    views: BTreeSet<UsedView>,
+    /// Of each training set; None: everything counts.
+    cutoffs: BTreeSet<Option<String>>,
+    seen: BTreeSet<(String, String)>,
 }
 
-/// What the query's training sets have for known, each once.
-fn cutoff(environment: &Environment, query: &ast::Query) -> Result<Option<String>> {
-    let mut found = BTreeSet::new();
-    for call in calls(query)? {
-        found.extend(features::cutoff(environment, &call)?);
+impl Used {
+    fn add(&mut self, environment: &Environment, lakes: &Lakes, query: &Query<'_>) -> Result<()> {
+        let state = lakes.main.state();
+        let search_path = query.search_path.to_vec();
+        let environment = &Environment { search_path, ..environment.clone() };
+        for reference in query.reads() {
+            let place = plan::reference_place(environment, lakes, &reference);
+            let Some(place) = place.filter(|place| !place.temp) else { continue };
+            self.views.extend(current(state, &place.schema, &place.name));
+            let schema = state.schemas.get(&place.schema);
+            let found = schema.and_then(|schema| schema.relations.get(&place.name));
+            if let Some(Relation::View(view)) = found
+                && self.seen.insert((place.schema, place.name))
+            {
+                let query = Query { sql: &view.sql, search_path: &view.search_path };
+                self.add(environment, lakes, &query)?;
+            }
+        }
+        for call in calls(&parse::parse_query(query.sql)?)? {
+            self.cutoffs.insert(features::cutoff(environment, &call)?);
+            for of in service_of(environment, lakes, &call)?.views {
+                self.views.extend(match of.version {
+                    Some(version) => Some(UsedView { schema: of.schema, view: of.view, version }),
+                    None => current(state, &of.schema, &of.view),
+                });
+            }
+        }
+        Ok(())
     }
-    let found: Vec<String> = found.into_iter().collect();
-    Ok((!found.is_empty()).then(|| found.join(", ")))
+
+    /// What had to be known; `none` beside others where everything counts.
+    fn cutoff(&self) -> Option<String> {
+        let some = self.cutoffs.iter().any(Option::is_some);
+        let text = |cutoff: &Option<String>| cutoff.clone().unwrap_or_else(|| "none".to_owned());
+        some.then(|| self.cutoffs.iter().map(text).collect::<Vec<_>>().join(", "))
+    }
 }
 
 fn calls(query: &ast::Query) -> Result<Vec<Call>> {

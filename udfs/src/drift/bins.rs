@@ -5,24 +5,24 @@
 //! their own; `nulls => 'drop'` leaves NULL out. Counts instead of values are added up, bin by bin.
 //! `is_current` false is the reference, true the current data.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
-use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::error::Result as EngineResult;
 use kernels::statistics::divergence::{empty_bins, psi_critical, total};
 use kernels::statistics::histogram::{
-    bin_of, counts_of, edges_rise, evidently_edges, nannyml_edges, quantile_edges, uniform_edges_of,
+    counts_of, edges_rise, evidently_edges, nannyml_edges, quantile_edges, uniform_edges_of,
 };
 
 use super::fill::{Compat, compat, compat_argument};
+use super::sampled::{Column, Sampled};
 use crate::Error;
 use crate::arguments::{Argument, Call, Doc, Given, Kind, option, required};
-use crate::bytes::{put_slice, take_numbers, take_slice, take_u64};
 use crate::output::{Output, Shape, Type};
-use crate::two_sample::{Pair, Side, TwoSample, Values};
+use crate::two_sample::{Pair, TwoSample, nothing};
 
 /// What a distance adds to the bins.
 pub trait Distance: Debug + Default + Clone + Send + Sync + 'static {
@@ -33,6 +33,8 @@ pub trait Distance: Debug + Default + Clone + Send + Sync + 'static {
     /// Above this it counts as drift, unless the call says otherwise.
     const THRESHOLD: f64;
 
+    /// Writes its own fields.
+    fn finish(_: &Self::Options, _: &Binned, _: &mut Output) {}
     /// Its reference entry.
     fn doc() -> Doc;
     /// Arguments beside those of the bins.
@@ -49,8 +51,6 @@ pub trait Distance: Debug + Default + Clone + Send + Sync + 'static {
     fn shape() -> Shape {
         Vec::new()
     }
-    /// Writes its own fields.
-    fn finish(_: &Self::Options, _: &Binned, _: &mut Output) {}
 }
 
 /// Counts of both sides over the same bins.
@@ -68,6 +68,8 @@ pub struct Binned {
     pub nans: [u64; 2],
     /// Every bin that counts, those of NULL and NaN included.
     pub all: [Vec<u64>; 2],
+    /// How values became bins.
+    pub method: &'static str,
 }
 
 /// Where numbers are cut, unless edges are given.
@@ -100,143 +102,6 @@ pub struct Rule<O> {
 #[derive(Debug, Default, Clone)]
 pub struct Bins<D>(PhantomData<D>);
 
-/// One side: values to rank, counts of categories, or counts over given edges.
-#[derive(Debug, Clone, Default)]
-pub struct Sampled {
-    /// Numbers, while their edges are not known.
-    pub values: Values,
-    categories: HashMap<Box<str>, u64>,
-    names: usize,
-    counts: Vec<u64>,
-    text: bool,
-    nulls: u64,
-}
-
-impl Sampled {
-    /// Rows, NULLs and NaNs included.
-    pub fn rows(&self) -> u64 {
-        let counted = total(self.counts.iter().chain(self.categories.values()));
-        let others = self.values.sample.count() + self.values.nans + self.nulls;
-        counted.saturating_add(others)
-    }
-
-    /// NULLs.
-    pub fn nulls(&self) -> u64 {
-        self.nulls
-    }
-
-    /// Categories with their counts, in any order.
-    pub fn categories(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.categories.iter().map(|(name, count)| (&**name, *count))
-    }
-
-    fn add(&mut self, category: &str, count: u64) {
-        match self.categories.get_mut(category) {
-            Some(total) => *total += count,
-            None => {
-                self.names += category.len();
-                self.categories.insert(category.into(), count);
-            }
-        }
-    }
-}
-
-impl Side for Sampled {
-    fn merge(&mut self, other: Self) {
-        self.values.merge(other.values);
-        other.categories.iter().for_each(|(name, count)| self.add(name, *count));
-        if self.counts.len() < other.counts.len() {
-            self.counts.resize(other.counts.len(), 0);
-        }
-        let pairs = self.counts.iter_mut().zip(&other.counts);
-        pairs.for_each(|(to, from)| *to = to.saturating_add(*from));
-        self.text |= other.text;
-        self.nulls += other.nulls;
-    }
-
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        let mut values = Vec::new();
-        self.values.encode(&mut values);
-        bytes.extend(self.nulls.to_le_bytes());
-        bytes.extend(u64::from(self.text).to_le_bytes());
-        put_slice(bytes, &values);
-        put_slice(bytes, &self.counts.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>());
-        for (name, count) in &self.categories {
-            put_slice(bytes, name.as_bytes());
-            bytes.extend(count.to_le_bytes());
-        }
-    }
-
-    fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let nulls = take_u64(&mut bytes)?;
-        let text = take_u64(&mut bytes)? == 1;
-        let values = Values::decode(take_slice(&mut bytes)?)?;
-        let counts = take_numbers(take_slice(&mut bytes)?)?.collect();
-        let mut side = Self { values, counts, text, nulls, ..Self::default() };
-        while !bytes.is_empty() {
-            let name = std::str::from_utf8(take_slice(&mut bytes)?).ok()?;
-            let count = take_u64(&mut bytes)?;
-            side.add(name, count);
-        }
-        Some(side)
-    }
-
-    fn heap(&self) -> usize {
-        let entry = size_of::<(Box<str>, u64)>() + 1;
-        let categories = self.categories.capacity() * entry + self.names;
-        self.values.heap() + categories + self.counts.capacity() * size_of::<u64>()
-    }
-}
-
-/// A column of numbers, with given edges or without, or of categories.
-pub enum Column<'a> {
-    /// Numbers to rank.
-    Numbers(&'a Float64Array),
-    /// Numbers to count between edges.
-    Binned(&'a Float64Array, Vec<f64>),
-    /// Categories.
-    Text(&'a StringArray),
-}
-
-impl<'a> Column<'a> {
-    /// By the column's type.
-    pub fn of(column: &'a ArrayRef, edges: Option<&Vec<f64>>) -> Self {
-        match (column.data_type(), edges) {
-            (DataType::Float64, None) => Self::Numbers(column.as_primitive::<Float64Type>()),
-            (DataType::Float64, Some(edges)) => {
-                Self::Binned(column.as_primitive::<Float64Type>(), edges.clone())
-            }
-            (_, _) => Self::Text(column.as_string::<i32>()),
-        }
-    }
-
-    /// Takes rows.
-    pub fn push(&self, side: &mut Sampled, rows: &[u32]) {
-        let rows = rows.iter().map(|row| *row as usize);
-        match self {
-            Self::Numbers(column) => rows.for_each(|row| match column.is_null(row) {
-                true => side.nulls += 1,
-                false => side.values.push(column.value(row)),
-            }),
-            Self::Binned(column, edges) => {
-                side.counts.resize(edges.len() + 1, 0);
-                rows.for_each(|row| match (column.is_null(row), column.value(row)) {
-                    (true, _) => side.nulls += 1,
-                    (false, value) if value.is_nan() => side.values.nans += 1,
-                    (false, value) => side.counts[bin_of(edges, value)] += 1,
-                });
-            }
-            Self::Text(column) => {
-                side.text = true;
-                rows.for_each(|row| match column.is_null(row) {
-                    true => side.nulls += 1,
-                    false => side.add(column.value(row), 1),
-                });
-            }
-        }
-    }
-}
-
 impl Rule<()> {
     /// Quantile bins and a threshold, nothing else.
     pub fn quantiles(given: &Given) -> EngineResult<Self> {
@@ -264,12 +129,23 @@ fn bins(given: &Given) -> EngineResult<usize> {
 impl<O> Rule<O> {
     /// Counts of both sides over the same bins.
     pub fn bin(&self, sides: [&Sampled; 2]) -> Binned {
+        let is_text = sides.iter().any(|side| side.text);
+        let is_counted = sides.iter().any(|side| !side.counts.is_empty());
         let mut binned = Binned {
+            method: match (is_text, &self.edges, is_counted, self.cut) {
+                (true, ..) => "category",
+                (_, Some(_), ..) => "edges",
+                (_, _, true, _) => "counts",
+                (.., Cut::Quantiles) => "quantile",
+                (.., Cut::Uniform) => "uniform",
+                (.., Cut::Evidently) => "evidently",
+                (.., Cut::Nannyml) => "nannyml",
+            },
             nulls: sides.map(|side| side.nulls),
             nans: sides.map(|side| side.values.nans),
             ..Binned::default()
         };
-        if sides.iter().any(|side| side.text) {
+        if is_text {
             let mut counts: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
             for (place, side) in sides.iter().enumerate() {
                 for (name, count) in &side.categories {
@@ -278,7 +154,7 @@ impl<O> Rule<O> {
             }
             binned.categories = Some(counts.keys().map(|name| (*name).into()).collect());
             binned.counts = [0, 1].map(|place| counts.values().map(|pair| pair[place]).collect());
-        } else if self.edges.is_none() && sides.iter().any(|side| !side.counts.is_empty()) {
+        } else if self.edges.is_none() && is_counted {
             let bins = sides.iter().map(|side| side.counts.len()).max().unwrap_or_default();
             binned.counts = sides.map(|side| {
                 let mut counts = side.counts.clone();
@@ -303,10 +179,11 @@ impl<O> Rule<O> {
             binned.counts = [&reference, &current].map(|side| counts_of(side, &edges));
             binned.edges = Some(edges);
         }
+        // Bins apart are there if something is in them.
+        let apart = [(self.drop_nulls, binned.nulls), (self.drop_nans, binned.nans)];
+        let apart = apart.iter().filter(|(is_dropped, sides)| !is_dropped && *sides != [0, 0]);
         binned.all = [0, 1].map(|place| {
-            let nulls = if self.drop_nulls { 0 } else { binned.nulls[place] };
-            let nans = if self.drop_nans { 0 } else { binned.nans[place] };
-            let apart = [nulls, nans];
+            let apart = apart.clone().map(|(_, sides)| sides[place]);
             binned.counts[place].iter().copied().chain(apart).collect()
         });
         binned
@@ -345,6 +222,7 @@ impl<D: Distance> TwoSample for Bins<D> {
     fn shape() -> Shape {
         let mut shape = vec![
             ("value", Type::Number),
+            ("method", Type::Text),
             ("n_reference", Type::Count),
             ("n_current", Type::Count),
             ("edges", Type::Numbers),
@@ -402,7 +280,9 @@ impl<D: Distance> TwoSample for Bins<D> {
     }
 
     fn summed(column: &ArrayRef, _: &Self::Options) -> EngineResult<Vec<Sampled>> {
-        let Some(rows) = column.as_list_opt::<i32>() else { return Ok(Vec::new()) };
+        let Some(rows) = column.as_list_opt::<i32>() else {
+            return nothing(column);
+        };
         let side = |counts: Option<ArrayRef>| {
             let counts = counts.iter().flat_map(|counts| counts.as_primitive::<Int64Type>());
             let counts = counts.map(|n| {
@@ -413,7 +293,7 @@ impl<D: Distance> TwoSample for Bins<D> {
                     given: n.to_string(),
                 })
             });
-            Ok(Sampled { counts: counts.collect::<Result<_, _>>()?, ..Sampled::default() })
+            Ok(Sampled::of_counts(counts.collect::<Result<_, _>>()?))
         };
         rows.iter().map(side).collect()
     }
@@ -437,6 +317,7 @@ impl<D: Distance> TwoSample for Bins<D> {
         let known = !totals.contains(&0);
         output
             .number(value)
+            .text(binned.method)
             .count(totals[0])
             .count(totals[1])
             .numbers(binned.edges.as_deref())

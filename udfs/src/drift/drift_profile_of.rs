@@ -3,8 +3,9 @@
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result as EngineResult;
 
-use super::bins::{Column, Rule, Sampled};
+use super::bins::Rule;
 use super::profile::Profile;
+use super::sampled::{Column, Sampled};
 use crate::aggregate::Statistic;
 use crate::arguments::{Call, Doc, Given, Kind, option, required};
 use crate::output::{Output, Shape, Type};

@@ -8,9 +8,10 @@ use kernels::statistics::divergence::{
     ChiSquareKind, Divergence, Fill, chi_square, divergence, psi_critical,
 };
 
-use super::bins::{CHANCE, Column, Rule, Sampled};
+use super::bins::{CHANCE, Rule};
 use super::cause::{Side, suspected_cause};
 use super::profile::Profile;
+use super::sampled::{Column, Sampled};
 use crate::Error;
 use crate::arguments::{Call, Doc, Given, Kind, option, required};
 use crate::output::{Output, Shape, Type};

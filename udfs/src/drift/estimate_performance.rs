@@ -1,7 +1,7 @@
 //! `estimate_performance(score, predicted)`: how well a classifier does, before its labels are
 //! known.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use datafusion::arrow::datatypes::Float64Type;
 use datafusion::error::Result as EngineResult;
 use kernels::statistics::double::Double;
@@ -17,18 +17,22 @@ pub struct Performance {
     rows: [u64; 2],
     positives: [Double; 2],
     nulls: u64,
-    /// Scores that are no probability.
+    /// Scores that are no probability, and predictions that are no class.
     wrong: u64,
 }
 
 impl Statistic for Performance {
     type Options = ();
-    type Batch<'a> = (&'a Float64Array, &'a BooleanArray);
+    type Batch<'a> = [&'a Float64Array; 2];
 
     fn call() -> Call {
         let arguments = vec![
             required("score", Kind::Number, "calibrated probability of the positive class"),
-            required("predicted", Kind::Flag, "the class that was predicted"),
+            required(
+                "predicted",
+                Kind::Number,
+                "the class that was predicted: a boolean, or 0 or 1",
+            ),
         ];
         Call { name: "estimate_performance", arguments, doc: DOC }
     }
@@ -49,15 +53,17 @@ impl Statistic for Performance {
     }
 
     fn batch<'a>(columns: &'a [ArrayRef], (): &()) -> EngineResult<Self::Batch<'a>> {
-        Ok((columns[0].as_primitive::<Float64Type>(), columns[1].as_boolean()))
+        Ok([0, 1].map(|place| columns[place].as_primitive::<Float64Type>()))
     }
 
-    fn push(&mut self, (scores, predicted): &Self::Batch<'_>, rows: &[u32]) {
+    fn push(&mut self, [scores, predicted]: &Self::Batch<'_>, rows: &[u32]) {
         for row in rows.iter().map(|row| *row as usize) {
             if scores.is_null(row) || predicted.is_null(row) {
                 self.nulls += 1;
-            } else if (0.0..=1.0).contains(&scores.value(row)) {
-                let class = usize::from(predicted.value(row));
+            } else if (0.0..=1.0).contains(&scores.value(row))
+                && [0.0, 1.0].contains(&predicted.value(row))
+            {
+                let class = usize::from(predicted.value(row) == 1.0);
                 self.rows[class] += 1;
                 self.positives[class] = self.positives[class] + Double::from(scores.value(row));
             } else {

@@ -91,9 +91,9 @@ impl TwoSample for KsTest {
 }
 
 const DOC: Doc = Doc {
-    summary: "Largest distance of the distribution functions, two-sided. Exact (Hodges 1958) for \
-              at most 10,000 rows a side (of the largest, where p is over 1e-40), else \
-              Kolmogorov's limit; ties make both conservative. NULL and NaN are counted and left out, infinities rank as they are.",
+    summary: "Largest distance of the distribution functions, two-sided. Exact (Hodges 1958) while \
+              that takes at most 2e7 steps (4,472 rows a side; more if p is not tiny or one side \
+              is small), else Kolmogorov's limit; ties make both conservative. NULL and NaN are counted and left out, infinities rank as they are.",
     example: (
         "SELECT (ks_test(x, c)).value FROM (VALUES (1, false), (2, false), (3, true), (4, true)) t(x, c)",
         "1",

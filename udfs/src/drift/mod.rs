@@ -16,6 +16,7 @@ mod l_infinity;
 mod profile;
 mod psi;
 mod rank_statistics;
+mod sampled;
 mod shared_ranks;
 mod tv_distance;
 mod wasserstein;

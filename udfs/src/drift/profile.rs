@@ -7,7 +7,7 @@
 use kernels::statistics::kll::Kll;
 use kernels::statistics::sample::Sample;
 
-use super::bins::{Column, Sampled};
+use super::sampled::{Column, Sampled};
 use crate::bytes::{put_slice, take_slice, take_u64};
 use crate::two_sample::Side;
 

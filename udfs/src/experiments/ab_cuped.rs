@@ -110,7 +110,8 @@ impl TwoSample for Cuped {
     fn finish(pair: &Pair<'_, Self>, options: &CupedOptions, output: &mut Output) {
         let answer = cuped(pair.control, pair.treatment, options.theta, &options.test);
         let not_finite = pair.control.not_finite() + pair.treatment.not_finite();
-        write(&answer.comparison, pair.nulls, not_finite, pair.ambiguous, output);
+        let nulls = pair.nulls + answer.left_out;
+        write(&answer.comparison, nulls, not_finite, pair.ambiguous, output);
         output
             .number(answer.theta)
             .number(answer.variance_reduction)
@@ -142,8 +143,9 @@ const DOC: Doc = Doc {
               by the plain mean of control. covariate_imbalance_p tests that the covariate is \
               alike in both arms, as it must be. A unit with a NULL covariate counts as one of \
               zero, or not at all, or (stratum) is compared with its like, the two strata \
-              weighed by their shares of all units (Miratrix, Sekhon & Yu 2013). A NULL metric is \
-              counted in n_null.",
+              weighed by their shares of all units (Miratrix, Sekhon & Yu 2013; of a stratum with \
+              less than two units of an arm they are left out). A NULL metric, and units that are \
+              left out, are counted in n_null.",
     example: (
         "SELECT round((ab_cuped(y, x, arm)).theta, 3) FROM (VALUES (1, 1, 'control'), (3, 2, 'control'), \
          (4, 1, 'treatment'), (6, 2, 'treatment')) t(y, x, arm)",

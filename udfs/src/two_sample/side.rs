@@ -124,14 +124,34 @@ pub fn push_values(side: &mut Values, batch: &Float64Array, rows: &[u32]) -> u64
 }
 
 /// Moments from a column of states that `ab_moments` made; NULL is the empty state.
-pub fn states<const D: usize>(column: &ArrayRef) -> EngineResult<Vec<Moments<D>>> {
-    let Some(column) = column.as_binary_opt::<i32>() else { return Ok(Vec::new()) };
+pub fn states(column: &ArrayRef) -> EngineResult<Vec<Moments<1>>> {
+    let Some(column) = column.as_binary_opt::<i32>() else { return nothing(column) };
+    // Of a state with a covariate or a denominator the metric.
+    let read = |bytes: &[u8]| {
+        let two = || Moments::<2>::from_bytes(bytes).map(|state| state.column(0));
+        let three = || Moments::<3>::from_bytes(bytes).map(|state| state.column(0));
+        Moments::<1>::from_bytes(bytes).or_else(two).or_else(three)
+    };
     let state = |bytes: Option<&[u8]>| match bytes {
         None => Ok(Moments::default()),
-        Some(bytes) => Moments::from_bytes(bytes)
-            .ok_or_else(|| Error::InvalidState { function: "ab_moments" }.into()),
+        Some(bytes) => {
+            read(bytes).ok_or_else(|| Error::InvalidState { function: "ab_moments" }.into())
+        }
     };
     column.iter().map(state).collect()
+}
+
+/// The sides of a column that is NULL throughout, beside one that is not.
+///
+/// # Errors
+/// 22023 if it has values.
+pub fn nothing<S: Default + Clone>(column: &ArrayRef) -> EngineResult<Vec<S>> {
+    if column.logical_null_count() < column.len() {
+        let (allowed, given) =
+            ("both states, or both arrays of counts".into(), "one of them".into());
+        return Err(Error::InvalidArgument { name: "the first two", allowed, given }.into());
+    }
+    Ok(vec![S::default(); column.len()])
 }
 
 /// Sums per cluster of one arm.

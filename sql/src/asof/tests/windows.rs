@@ -235,8 +235,8 @@ async fn plan(context: &SessionContext, asked: &Asked) -> LogicalPlan {
         known: if asked.known { Known::Required } else { Known::Ignored },
         delay: (asked.delay > 0).then(|| minutes(asked.delay)),
         tolerance: asked.age.map(minutes),
-        guard: None,
         features: features(asked),
+        ..On::default()
     };
     let kind = if asked.inner { Kind::Inner } else { Kind::Left };
     let joined = join((table("l").await, table("r").await), (kind, false), on).unwrap();

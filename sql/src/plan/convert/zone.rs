@@ -21,7 +21,7 @@ fn in_zone(rules: &Rules<'_>, value: Expr) -> Expr {
 
 /// The cast, if it goes between a clock and an instant and the clock is not UTC's.
 pub(super) fn cast(rules: &Rules<'_>, value: Expr, from: &DataType, to: &DataType) -> Option<Expr> {
-    if rules.is_utc() {
+    if rules.engine_is_utc() {
         return None;
     }
     let clock = matches!(from, DataType::Timestamp(_, None) | DataType::Date32);
@@ -69,7 +69,7 @@ pub(super) fn between(rules: &Rules<'_>, between: &Between, schema: &DFSchema) -
 /// Calls whose answer depends on the clock.
 pub(super) fn call(rules: &Rules<'_>, call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     let name = call.func.name();
-    if name == "to_timestamp" && call.args.len() == 2 && !rules.is_utc() {
+    if name == "to_timestamp" && call.args.len() == 2 && !rules.engine_is_utc() {
         let clock = engine_cast(Expr::ScalarFunction(call.clone()), CLOCK);
         return Some(in_zone(rules, clock));
     }
@@ -87,15 +87,15 @@ pub(super) fn call(rules: &Rules<'_>, call: &ScalarFunction, schema: &DFSchema) 
     // Postgres truncates a date as the instant at which its day begins.
     if name == "date_trunc" && of == DataType::Date32 {
         let local = with(engine_cast(call.args[at].clone(), CLOCK));
-        return Some(match rules.is_utc() {
+        return Some(match rules.engine_is_utc() {
             true => engine_cast(local, timestamptz()),
             false => in_zone(rules, local),
         });
     }
-    if name == "to_char" && !rules.is_utc() && call.args.len() == 2 {
+    if name == "to_char" && !rules.engine_is_utc() && call.args.len() == 2 {
         return with_instant(rules, call, &of);
     }
-    if rules.is_utc() || !zoned(&of) || is_epoch(call) {
+    if rules.engine_is_utc() || !zoned(&of) || is_epoch(call) {
         return None;
     }
     let local = with(in_zone(rules, call.args[at].clone()));
@@ -165,7 +165,7 @@ pub(super) fn sum(
         let (left, right) = if swapped { (by, time) } else { (time, by) };
         return Some(Expr::BinaryExpr(BinaryExpr::new(left, op, right)));
     }
-    if rules.is_utc() || !zoned(of_time) {
+    if rules.engine_is_utc() || !zoned(of_time) {
         return None;
     }
     let by = engine_cast(by.clone(), DataType::Interval(IntervalUnit::MonthDayNano));

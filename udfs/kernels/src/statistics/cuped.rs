@@ -26,6 +26,8 @@ pub struct Cuped {
     pub variance_reduction: Option<f64>,
     /// p of Welch's test that the covariate differs between arms, which it must not.
     pub covariate_imbalance_p: Option<f64>,
+    /// Units of a stratum that cannot be compared.
+    pub left_out: u64,
 }
 
 /// Units of an arm that have a covariate, and those that have none.
@@ -50,6 +52,10 @@ impl Strata {
         self.with.not_finite() + self.without.not_finite()
     }
 
+    fn counts(&self) -> [u64; 2] {
+        [self.with.count(), self.without.count()]
+    }
+
     fn metrics(&self) -> [Summary; 2] {
         [self.with.summary(0), self.without.summary(0)]
     }
@@ -57,11 +63,13 @@ impl Strata {
 
 /// CUPED (Deng, Xu, Kohavi & Walker 2013): Welch's test of y - theta x over the units with a
 /// covariate. Those without are a stratum of their own, compared as they are, if there are any: the
-/// strata count by their shares of all units (post-stratification, Miratrix, Sekhon & Yu 2013), and
-/// a stratum needs two units of each arm. Means are those of the adjusted metric about the
-/// covariate's common mean; `lift` divides by the plain mean of control, which the strata's shares
-/// weigh too.
+/// strata count by their shares of all units (post-stratification, Miratrix, Sekhon & Yu 2013). A
+/// stratum with less than two units of an arm is left out beside one that has them. Means are those
+/// of the adjusted metric about the covariate's common mean; `lift` divides by the plain mean of
+/// control, which the strata's shares weigh too.
 pub fn cuped(control: &Strata, treatment: &Strata, theta: Theta, options: &Options) -> Cuped {
+    let (sides, left_out) = comparable([control, treatment]);
+    let [control, treatment] = &sides;
     let sides = [control, treatment];
     let not_finite = control.not_finite() + treatment.not_finite();
     let plain = sides.map(Strata::plain);
@@ -71,6 +79,7 @@ pub fn cuped(control: &Strata, treatment: &Strata, theta: Theta, options: &Optio
         theta: None,
         variance_reduction: None,
         covariate_imbalance_p: None,
+        left_out,
     };
     if obstacle(plain.map(|summary| summary.count), not_finite).is_some() {
         return without(welch);
@@ -120,7 +129,28 @@ pub fn cuped(control: &Strata, treatment: &Strata, theta: Theta, options: &Optio
         theta: Some(slope),
         variance_reduction: welch.std_error.filter(|error| *error > 0.0).map(reduction),
         covariate_imbalance_p: compare(&c, &t, 0, &Options::default()).p_value(),
+        left_out,
     }
+}
+
+/// The strata without those that cannot be compared, if another can; and how many units those had.
+fn comparable(sides: [&Strata; 2]) -> ([Strata; 2], u64) {
+    let counts = sides.map(Strata::counts);
+    let can = [0, 1].map(|stratum| counts.iter().all(|side| side[stratum] >= 2));
+    let mut kept = sides.map(|side| *side);
+    if can == [false, false] {
+        return (kept, 0);
+    }
+    let mut left_out = 0;
+    for (side, counts) in kept.iter_mut().zip(counts) {
+        if !can[0] {
+            (side.with, left_out) = (Moments::default(), left_out + counts[0]);
+        }
+        if !can[1] {
+            (side.without, left_out) = (Moments::default(), left_out + counts[1]);
+        }
+    }
+    (kept, left_out)
 }
 
 /// What share of all units the strata are; None if one has less than two units of an arm.

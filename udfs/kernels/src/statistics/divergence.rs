@@ -9,8 +9,8 @@
 //!
 //! Differences of shares are taken before rounding (`Double`), and KL and JS sum terms that cannot
 //! be negative, so nearly equal distributions keep their digits. Bins empty on both sides say
-//! nothing and drop out. Only psi and kl need empty bins filled; the others take the shares as they
-//! are.
+//! nothing and drop out, but for Evidently's fill. Only psi and kl need empty bins filled; the
+//! others take the shares as they are.
 
 use super::double::Double;
 use super::tails::{chi_square_ln_sf, chi_square_quantile};
@@ -54,7 +54,11 @@ pub enum Divergence {
 /// The divergence of `current` from `reference`, counts over the same bins. None if one side has no
 /// count.
 pub fn divergence(kind: Divergence, reference: &[u64], current: &[u64], fill: Fill) -> Option<f64> {
-    let pairs: Vec<(u64, u64)> = used(reference, current).collect();
+    // Evidently fills bins that are empty on both sides too.
+    let pairs: Vec<(u64, u64)> = match fill {
+        Fill::Evidently => reference.iter().copied().zip(current.iter().copied()).collect(),
+        _ => used(reference, current).collect(),
+    };
     if reference.iter().all(|n| *n == 0) || current.iter().all(|n| *n == 0) {
         return None;
     }

@@ -27,9 +27,8 @@ const EXACT_ROWS: u64 = 8;
 /// Largest n² m² (Mann-Whitney) or n m (Kolmogorov-Smirnov) for which an exact distribution is
 /// computed.
 const EXACT_STEPS: u64 = 100_000_000;
-/// Kolmogorov-Smirnov is exact by itself up to this many rows a side, as in scipy, and up to this
-/// much work, which leaves out p-values below 1e-40 of the largest samples only.
-const MOST_EXACT: u64 = 10_000;
+/// Kolmogorov-Smirnov is exact by itself up to this much work: for 4,472 rows a side whatever they
+/// are, and the more the nearer the samples are and the smaller the other one is.
 const AUTO_STEPS: f64 = 2e7;
 
 /// The answer of Mann-Whitney's test.
@@ -158,7 +157,7 @@ pub struct KolmogorovSmirnov {
 }
 
 /// Two-sided Kolmogorov-Smirnov test; None if a sample is empty. Exact (Hodges 1958) while n m is
-/// at most 100 million (`Auto`: see `MOST_EXACT`), else Kolmogorov's limit at D √(n m / (n + m)).
+/// at most 100 million (`Auto`: see `AUTO_STEPS`), else Kolmogorov's limit at D √(n m / (n + m)).
 /// Ties make both conservative.
 pub fn kolmogorov_smirnov(a: &Ranked, b: &Ranked, method: Method) -> Option<KolmogorovSmirnov> {
     let (n, m) = (a.count(), b.count());
@@ -175,15 +174,13 @@ pub fn kolmogorov_smirnov(a: &Ranked, b: &Ranked, method: Method) -> Option<Kolm
     let steps = n as f64 * m as f64;
     let exact = match method {
         Method::Asymptotic => false,
-        Method::Auto => {
-            n.max(m) <= MOST_EXACT && two_sample_steps(distance as u64, n, m) <= AUTO_STEPS
-        }
+        Method::Auto => two_sample_steps(distance as f64, n, m) <= AUTO_STEPS,
         Method::Exact => steps <= EXACT_STEPS as f64,
     };
     let statistic = distance as f64 / steps;
     let size = (steps / (n as f64 + m as f64)).sqrt();
     let ln_p_value = match exact {
-        true => two_sample_ln_sf(distance as u64, n, m),
+        true => two_sample_ln_sf(distance as u64, n.max(m), n.min(m)),
         false => kolmogorov_ln_sf(statistic * size),
     };
     Some(KolmogorovSmirnov { statistic, ln_p_value, exact })

@@ -71,8 +71,10 @@ for r, c in CASES:
     used = [(a, b) for a, b in zip(r, c) if a + b > 0]
     ur, uc = [a for a, _ in used], [b for _, b in used]
     for name, fill in [("half", half), ("clamp", clamp), ("add", add), ("evidently", evidently), ("none", shares)]:
-        line("psi_" + name, r, c, psi(fill(ur), fill(uc)))
-        line("kl_" + name, r, c, kl(fill(ur), fill(uc)))
+        # Evidently fills bins that are empty on both sides too.
+        p, q = (fill(r), fill(c)) if fill is evidently else (fill(ur), fill(uc))
+        line("psi_" + name, r, c, psi(p, q))
+        line("kl_" + name, r, c, kl(p, q))
     p, q = shares(ur), shares(uc)
     line("js_divergence", r, c, js(p, q))
     line("js_distance", r, c, sqrt(js(p, q)))

@@ -50,8 +50,8 @@ pub fn two_sample_ln_sf(distance: u64, n: u64, m: u64) -> f64 {
 }
 
 /// About how many steps `two_sample_ln_sf` takes: the points of the band.
-pub fn two_sample_steps(distance: u64, n: u64, m: u64) -> f64 {
+pub fn two_sample_steps(distance: f64, n: u64, m: u64) -> f64 {
     let all = n as f64 * m as f64;
-    let outside = 1.0 - (distance as f64 / all).min(1.0);
+    let outside = 1.0 - (distance / all).min(1.0);
     all * (1.0 - outside * outside)
 }
