@@ -82,20 +82,20 @@ def test_employment_from_2015_to_2018(server):
         )
         connection.execute(
             """create table kept as select * from drift_profile('select * from people where year = 2015',
-               features => array['"AGEP"', '"SCHL"', '"MAR"', '"ANC"', '"SEX"'])"""
+               features => array['AGEP', 'SCHL', 'MAR', 'ANC', 'SEX'])"""
         )
         found = connection.execute(
             """select feature, score, drifted, n_ref, n_cur from drift_report(profile => 'kept',
                current => 'select * from people where year = 2018',
-               features => array['"AGEP"', '"SCHL"', '"MAR"', '"ANC"', '"SEX"'])"""
+               features => array['AGEP', 'SCHL', 'MAR', 'ANC', 'SEX'])"""
         ).fetchall()
         assert {row[2:] for row in found} == {(False, 68785, 70131)}
         expected = {
-            '"AGEP"': 0.003389433419318237,
-            '"SCHL"': 0.0039168887918799,
-            '"MAR"': 0.0002813632136212901,
-            '"ANC"': 0.014121638440186822,
-            '"SEX"': 1.560010953627768e-05,
+            "AGEP": 0.003389433419318237,
+            "SCHL": 0.0039168887918799,
+            "MAR": 0.0002813632136212901,
+            "ANC": 0.014121638440186822,
+            "SEX": 1.560010953627768e-05,
         }
         assert {row[0]: row[1] for row in found} == pytest.approx(expected, rel=1e-9)
         years = connection.execute(

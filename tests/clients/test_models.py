@@ -79,7 +79,7 @@ def test_imported_models_give_what_their_library_gave(server, file, format, tole
 
 def test_files_that_are_no_models_are_refused(server):
     with server.connect() as connection:
-        with pytest.raises(psycopg.errors.DataException, match="linear_tree"):
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="linear_tree"):
             connection.execute(
                 f"create model m from '{REFERENCE}/refused_linear.txt' options (format = 'lightgbm')"
             )

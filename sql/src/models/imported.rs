@@ -21,13 +21,13 @@ pub(crate) const FORMATS: &str = "The formats are lightgbm (text), xgboost (JSON
 /// 22000 with the reason for a file that is not understood, 0A000 for one that cannot be a model
 /// here, 22023 for a format that is not known and for names that do not fit.
 pub(crate) fn imported(format: &str, bytes: &[u8], names: Vec<String>) -> Result<Trained> {
-    let form = match format {
+    let form = match format.to_ascii_lowercase().as_str() {
         "lightgbm" => Form::LightGbm,
         "xgboost" => Form::XgBoost,
         "onnx" => Form::Onnx,
-        other => {
+        _ => {
             return Err(
-                Error::new("22023", format!("format \"{other}\" is not known")).with_hint(FORMATS)
+                Error::new("22023", format!("format \"{format}\" is not known")).with_hint(FORMATS)
             );
         }
     };
@@ -40,6 +40,7 @@ pub(crate) fn imported(format: &str, bytes: &[u8], names: Vec<String>) -> Result
         _ => return Err(Error::new("XX000", "a file of another kind was read")),
     };
     let names = if names.is_empty() { own } else { renamed(&own, names)? };
+    check_names(&names)?;
     let features: Vec<Feature> = names
         .iter()
         .map(|name| Feature { name: name.clone(), kind: Kind::Number { mean: None } })
@@ -63,14 +64,19 @@ fn renamed(own: &[String], names: Vec<String>) -> Result<Vec<String>> {
         return Err(Error::new("22023", message)
             .with_hint(format!("The file's own names are {}.", own.join(", "))));
     }
-    let mut sorted = names.clone();
+    Ok(names)
+}
+
+/// Each feature has a name of its own.
+fn check_names(names: &[String]) -> Result<()> {
+    let mut sorted: Vec<&String> = names.iter().collect();
     sorted.sort();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => {
-            Err(Error::new("22023", format!("option \"features\" names \"{}\" twice", pair[0])))
-        }
-        None => Ok(names),
-    }
+    let wrong = match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => format!("two features have the name \"{}\"", pair[0]),
+        None if names.iter().any(String::is_empty) => "a feature has no name".to_owned(),
+        None => return Ok(()),
+    };
+    Err(Error::new("22023", wrong).with_hint("Write features = ARRAY['a', 'b'], a name for each."))
 }
 
 fn of_forest(forest: &Forest) -> Result<Target> {

@@ -160,7 +160,11 @@ fn text(weights: &[u8]) -> Result<&str> {
 }
 
 fn unread(error: &trees::Error) -> Error {
-    Error::new("22000", error.to_string())
+    let sqlstate = match error {
+        trees::Error::Unsupported { .. } => "0A000",
+        _ => "22000",
+    };
+    Error::new(sqlstate, error.to_string())
 }
 
 pub(super) fn tabular(form: Form, weights: &[u8]) -> Result<Tabular> {

@@ -221,6 +221,9 @@ async fn imported(
         Error::Statement { sqlstate: sqlstate @ "22000", message, .. } => {
             Error::new(sqlstate, format!("\"{file}\" is no {format} model: {message}"))
         }
+        Error::Statement { sqlstate: sqlstate @ "0A000", message, .. } => {
+            Error::new(sqlstate, format!("\"{file}\": {message}"))
+        }
         other => other,
     })
 }

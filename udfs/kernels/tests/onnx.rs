@@ -41,6 +41,7 @@ fn columns(name: &str, rows: u64) -> Vec<Vec<f64>> {
             all[6].iter().map(|x| known(&x.abs())).collect(),
         ],
         "sides" => all[..3].to_vec(),
+        "saturated" => vec![(0..rows).map(|row| row as f64 - 100.0).collect()],
         _ => all,
     }
 }
@@ -121,9 +122,20 @@ fn batches_do_not_matter() {
 }
 
 #[test]
-fn a_missing_whole_number_has_no_answer() {
-    let answers = predicted(&model("network"), &[vec![1.0, 1.0], vec![f64::NAN, 3.0]]);
-    assert!(answers[0].is_nan() && answers[1] > 0.0, "{answers:?}");
+fn what_has_no_place_for_missing_values_has_no_answer() {
+    let (age, code) = (vec![1.0, f64::NAN, 1.0], vec![f64::NAN, 3.0, 3.0]);
+    let answers = predicted(&model("network"), &[age, code]);
+    assert!(answers[0].is_nan() && answers[1].is_nan() && answers[2] > 0.0, "{answers:?}");
+}
+
+/// The least shares have digits of their own, which many an approximation has not.
+#[test]
+fn shares_have_no_floor() {
+    let answers = predicted(&model("saturated"), &[vec![-30.0, -80.0]]);
+    for (answer, z) in answers.iter().zip([-30.0f64, -80.0]) {
+        let expected = 1.0 / (1.0 + (-z).exp());
+        assert!((answer / expected - 1.0).abs() < 1e-5, "{answer} {expected}");
+    }
 }
 
 #[test]
@@ -147,6 +159,11 @@ fn what_is_not_supported_is_named() {
     assert_eq!(refused("refused_text"), "input \"word\" of text");
     assert_eq!(refused("refused_equal"), "trees with BRANCH_EQ");
     assert_eq!(refused("refused_elsewhere"), "weights in another file");
+    assert_eq!(refused("refused_margins"), "LinearClassifier of margins, not of probabilities");
+    assert_eq!(refused("refused_domain"), "operator \"Relu\" of \"my.ops\"");
+    assert_eq!(refused("refused_circle"), "no inputs");
+    assert_eq!(refused("refused_rows"), "input \"age\" of 4 rows at once");
+    assert_eq!(refused("refused_columns"), "trees over 2147483649 columns");
 }
 
 /// Cut anywhere, or with a byte changed, a file is read or refused: never a crash, and what is read

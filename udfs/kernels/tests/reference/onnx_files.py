@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.path.join(HERE, "onnx_files")
@@ -93,9 +93,10 @@ def of_sklearn(x, y, tests):
         options = {id(model): options} if options is not None else None
         converted = skl2onnx.to_onnx(model, initial_types=initial, options=options, target_opset=18)
         write(name, converted, {"x": tests.astype(np.float32)})
-    refused = SVC().fit(np.nan_to_num(x), y > 8)
-    write("refused_svm", skl2onnx.to_onnx(refused, initial_types=initial, options={id(refused): {"zipmap": False}}),
-          None)
+    for name, refused in [("refused_svm", SVC()), ("refused_margins", LinearSVC())]:
+        refused.fit(np.nan_to_num(x), y > 8)
+        options = {id(refused): {"zipmap": False}} if name == "refused_svm" else None
+        write(name, skl2onnx.to_onnx(refused, initial_types=initial, options=options), None)
 
 
 def model_of(nodes, inputs, constants, shape=("rows", 1), ml=False):
@@ -134,6 +135,13 @@ def network(tests):
     two = model_of([helper.make_node("Relu", ["age"], ["out"]), helper.make_node("Neg", ["age"], ["other"])], [age], {})
     two.graph.output.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, ["rows", 1]))
     write("refused_outputs", two, None)
+    other = helper.make_node("Relu", ["age"], ["out"], domain="my.ops")
+    write("refused_domain", model_of([other], [age], {}), None)
+    write("refused_circle", model_of([helper.make_node("Identity", ["out"], ["out"])], [age], {}), None)
+    write("refused_rows", model_of([helper.make_node("Relu", ["age"], ["out"])], [("age", TensorProto.FLOAT, [4, 1])], {}),
+          None)
+    saturated = model_of([helper.make_node("Sigmoid", ["age"], ["out"])], [age], {})
+    write("saturated", saturated, {"age": np.linspace(-100, 100, 201, dtype=np.float32)[:, None]})
     elsewhere = model_of([helper.make_node("Add", ["age", "w"], ["out"])], [age], {"w": single(1)})
     onnx.external_data_helper.set_external_data(elsewhere.graph.initializer[0], "weights")
     elsewhere.graph.initializer[0].ClearField("raw_data")
@@ -165,6 +173,12 @@ def sides(tests):
         if attribute.name == "nodes_modes":
             attribute.strings[0] = b"BRANCH_EQ"
     write("refused_equal", model, None)
+    for attribute in model.graph.node[0].attribute:
+        if attribute.name == "nodes_modes":
+            attribute.strings[0] = b"BRANCH_LT"
+        if attribute.name == "nodes_featureids":
+            attribute.ints[0] = 2**31
+    write("refused_columns", model, None)
 
 
 def main():

@@ -8,7 +8,7 @@ use tract_onnx::pb::type_proto::{Tensor as TensorType, Value as Type};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto};
 use tract_onnx::prelude::*;
 
-use super::nodes::{texts, wholes};
+use super::nodes::{numbers, text, texts, wholes};
 use super::{Classes, Error, ml, trees};
 
 /// The version of the standard domain for files that name none: that of the nodes made here.
@@ -22,13 +22,27 @@ pub(super) struct Input {
     pub name: String,
     pub of: DatumType,
     pub width: usize,
+    /// Whether a missing value is one of the model's own.
+    pub takes_missing: bool,
     /// Whether rows are numbers, not arrays of them.
     flat: bool,
 }
 
 impl Input {
-    pub fn shape(&self, rows: usize) -> TVec<usize> {
-        if self.flat { tvec![rows] } else { tvec![rows, self.width] }
+    /// The shape of a row.
+    pub fn shape(&self) -> TVec<usize> {
+        if self.flat { tvec![1] } else { tvec![1, self.width] }
+    }
+
+    /// Whether a value is one of the input's type.
+    pub fn holds(&self, value: f64) -> bool {
+        let range = match self.of {
+            DatumType::Bool => 0.0..=1.0,
+            DatumType::I32 => f64::from(i32::MIN)..=f64::from(i32::MAX),
+            DatumType::I64 => -(2f64.powi(63))..=2f64.powi(63).next_down(),
+            _ => return true,
+        };
+        range.contains(&value) && value.fract() == 0.0
     }
 }
 
@@ -36,10 +50,17 @@ impl Input {
 pub(super) struct Read {
     pub proto: ModelProto,
     pub inputs: Vec<Input>,
-    /// The number of rows that the file demands.
-    pub block: Option<usize>,
-    /// None where nothing tells.
-    pub classes: Option<Classes>,
+    pub told: Told,
+}
+
+/// What a file says of its outputs.
+pub(super) enum Told {
+    Classes(Classes),
+    /// Shares of classes without names.
+    Shares,
+    /// The share of the second of two classes.
+    Share,
+    Nothing,
 }
 
 fn unsupported<T>(what: impl Into<String>) -> Result<T, Error> {
@@ -54,9 +75,18 @@ pub(super) fn read(mut proto: ModelProto) -> Result<Read, Error> {
     if tensors.iter().any(|tensor| tensor.data_location == Some(DataLocation::External as i32)) {
         return unsupported("weights in another file");
     }
-    let (scores, classes) = scores(&graph)?;
+    if let Some(function) = proto.functions.first() {
+        return unsupported(format!(
+            "function \"{}\"",
+            function.name.as_deref().unwrap_or_default()
+        ));
+    }
+    let (scores, told) = scores(&graph)?;
     keep_what_is_asked(&mut graph, &scores);
-    let (inputs, block) = inputs(&mut graph)?;
+    if let Some(node) = graph.node.iter().find(|node| !is_known_domain(&node.domain)) {
+        return unsupported(format!("operator \"{}\" of \"{}\"", node.op_type, node.domain));
+    }
+    let inputs = inputs(&mut graph)?;
     ml::rewrite(&mut graph)?;
     let known = tract_onnx::onnx().op_register;
     let unknown = graph.node.iter().find(|node| {
@@ -71,7 +101,11 @@ pub(super) fn read(mut proto: ModelProto) -> Result<Read, Error> {
         proto.opset_import.push(standard);
     }
     proto.graph = Some(graph);
-    Ok(Read { proto, inputs, block, classes })
+    Ok(Read { proto, inputs, told })
+}
+
+fn is_known_domain(domain: &str) -> bool {
+    matches!(domain, "" | "ai.onnx" | "ai.onnx.ml")
 }
 
 /// The nodes by what they give.
@@ -95,7 +129,7 @@ fn is_label(output: &ValueInfoProto, giver: Option<&&NodeProto>) -> bool {
 }
 
 /// The name of what holds scores, and their classes.
-fn scores(graph: &GraphProto) -> Result<(String, Option<Classes>), Error> {
+fn scores(graph: &GraphProto) -> Result<(String, Told), Error> {
     let givers = givers(graph);
     let is_label = |output: &&ValueInfoProto| is_label(output, givers.get(output.name.as_str()));
     let found: Vec<&ValueInfoProto> = graph.output.iter().filter(|o| !is_label(o)).collect();
@@ -108,8 +142,10 @@ fn scores(graph: &GraphProto) -> Result<(String, Option<Classes>), Error> {
     };
     let mut name = scores.name.as_str();
     let mut classes = None;
-    // Outputs often only pass on what they are given.
-    while let Some(giver) = givers.get(name)
+    // Outputs often only pass on what they are given; a circle is found later.
+    let mut steps = 0..graph.node.len();
+    while steps.next().is_some()
+        && let Some(giver) = givers.get(name)
         && matches!(giver.op_type.as_str(), "ZipMap" | "Identity" | "Cast")
         && let Some(input) = giver.input.first()
     {
@@ -117,11 +153,62 @@ fn scores(graph: &GraphProto) -> Result<(String, Option<Classes>), Error> {
         name = input;
     }
     let label = graph.output.iter().find(is_label);
+    if label.is_some_and(|label| dimensions(label) > 1) {
+        return unsupported("several labels of a row");
+    }
+    refuse_margins(&givers, name)?;
     let classes = classes
         .or_else(|| label.and_then(|label| labels_of_gatherer(graph, &givers, &label.name)))
-        .or_else(|| labels_before(&givers, name))
-        .or_else(|| by_last_operator(givers.get(name)));
-    Ok((name.to_owned(), classes))
+        .or_else(|| labels_before(&givers, name));
+    let told = match (classes, givers.get(name).map(|giver| giver.op_type.as_str())) {
+        (Some(classes), _) => Told::Classes(classes),
+        (None, Some("Softmax")) => Told::Shares,
+        (None, Some("Sigmoid")) => Told::Share,
+        _ => Told::Nothing,
+    };
+    Ok((name.to_owned(), told))
+}
+
+fn dimensions(output: &ValueInfoProto) -> usize {
+    tensor(output).and_then(|tensor| tensor.shape.as_ref()).map_or(0, |shape| shape.dim.len())
+}
+
+/// Scores on either side of zero, as a classifier gives them or in another form, are no shares.
+fn refuse_margins(givers: &HashMap<&str, &NodeProto>, scores: &str) -> Result<(), Error> {
+    const KEEP: [&str; 13] = [
+        "Identity",
+        "Cast",
+        "ArrayFeatureExtractor",
+        "Gather",
+        "Slice",
+        "Neg",
+        "Concat",
+        "Sub",
+        "Add",
+        "Mul",
+        "Reshape",
+        "Flatten",
+        "Transpose",
+    ];
+    let (mut next, mut seen) = (vec![scores], HashSet::new());
+    while let Some(name) = next.pop() {
+        let Some(giver) = givers.get(name).filter(|_| seen.insert(name)) else { continue };
+        let plain = text(giver, "post_transform").unwrap_or("NONE") == "NONE";
+        let are_margins = match giver.op_type.as_str() {
+            "LinearClassifier" => plain,
+            "TreeEnsembleClassifier" => {
+                plain && numbers(giver, "class_weights")?.iter().any(|weight| *weight < 0.0)
+            }
+            _ => false,
+        };
+        if are_margins {
+            return unsupported(format!("{} of margins, not of probabilities", giver.op_type));
+        }
+        if KEEP.contains(&giver.op_type.as_str()) {
+            next.extend(giver.input.iter().map(String::as_str));
+        }
+    }
+    Ok(())
 }
 
 /// The classes that a node names.
@@ -183,28 +270,28 @@ fn labels_before(givers: &HashMap<&str, &NodeProto>, name: &str) -> Option<Class
     None
 }
 
-/// Shares by their function; how many there are is known later.
-fn by_last_operator(giver: Option<&&NodeProto>) -> Option<Classes> {
-    matches!(giver?.op_type.as_str(), "Softmax" | "Sigmoid").then(|| Classes::Whole(Vec::new()))
-}
-
 /// Classes against the number of outputs.
-pub(super) fn checked(classes: Option<Classes>, outputs: usize) -> Result<Classes, Error> {
-    let found = match &classes {
-        None | Some(Classes::None) if outputs == 1 => return Ok(Classes::None),
-        None | Some(Classes::None) => return unsupported(format!("{outputs} targets")),
-        Some(Classes::Whole(found)) if found.is_empty() => {
-            return Ok(Classes::Whole((0..outputs.max(2) as i64).collect()));
+pub(super) fn checked(told: Told, outputs: usize) -> Result<Classes, Error> {
+    let classes = match (told, outputs) {
+        (Told::Nothing, 1) => return Ok(Classes::None),
+        (Told::Nothing, _) => {
+            return unsupported(format!("{outputs} targets (of classes a Softmax is the last)"));
         }
-        Some(Classes::Whole(found)) => found.len(),
-        Some(Classes::Text(found)) => found.len(),
+        (Told::Share, 1) => Classes::Whole(vec![0, 1]),
+        (Told::Share, _) => return unsupported(format!("{outputs} labels of a row")),
+        (Told::Shares, _) => Classes::Whole((0..outputs as i64).collect()),
+        (Told::Classes(classes), _) => classes,
+    };
+    let found = match &classes {
+        Classes::None => 0,
+        Classes::Whole(found) => found.len(),
+        Classes::Text(found) => found.len(),
     };
     match (found, outputs) {
-        (2.., _) if found == outputs => {}
-        (2, 1) => {}
-        _ => return unsupported(format!("{outputs} outputs for {found} classes")),
+        (2.., _) if found == outputs => Ok(classes),
+        (2, 1) => Ok(classes),
+        _ => unsupported(format!("{outputs} outputs for {found} classes")),
     }
-    Ok(classes.unwrap_or(Classes::None))
 }
 
 /// Leaves the nodes, constants and inputs that the scores need; the scores are the only output.
@@ -244,20 +331,62 @@ fn tensor(value: &ValueInfoProto) -> Option<&TensorType> {
     }
 }
 
-/// The columns, and the number of rows if the file has one.
-fn inputs(graph: &mut GraphProto) -> Result<(Vec<Input>, Option<usize>), Error> {
+/// Whether missing values of an input come to operators that have a place for them, unchanged.
+fn takes_missing(graph: &GraphProto, input: &str) -> bool {
+    const KNOW: [&str; 4] = ["TreeEnsembleClassifier", "TreeEnsembleRegressor", "Imputer", "IsNaN"];
+    const KEEP: [&str; 18] = [
+        "Identity",
+        "Cast",
+        "Concat",
+        "FeatureVectorizer",
+        "Reshape",
+        "Flatten",
+        "Unsqueeze",
+        "Squeeze",
+        "Transpose",
+        "Gather",
+        "Slice",
+        "Split",
+        "ArrayFeatureExtractor",
+        "Scaler",
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+    ];
+    let (mut next, mut seen) = (vec![input], HashSet::new());
+    while let Some(name) = next.pop() {
+        if !seen.insert(name) {
+            continue;
+        }
+        // `Where` chooses by what IsNaN says.
+        let takes = graph.node.iter().filter(|node| node.op_type != "Where");
+        for node in takes.filter(|node| node.input.iter().any(|taken| taken == name)) {
+            let operator = node.op_type.as_str();
+            if KEEP.contains(&operator) {
+                next.extend(node.output.iter().map(String::as_str));
+            } else if !KNOW.contains(&operator) {
+                return false;
+            }
+        }
+        if graph.output.iter().any(|output| output.name == name) {
+            return false;
+        }
+    }
+    true
+}
+
+/// The columns.
+fn inputs(graph: &mut GraphProto) -> Result<Vec<Input>, Error> {
     let constants: HashSet<&str> =
         graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-    let mut block = None;
     let mut found = Vec::new();
     for input in graph.input.iter().filter(|input| !constants.contains(input.name.as_str())) {
-        let (read, rows) = column(input)?;
-        if let Some(rows) = rows {
-            if block.is_some_and(|block| block != rows) {
-                return unsupported("inputs of different numbers of rows");
-            }
-            block = Some(rows);
+        let (mut read, rows) = column(input)?;
+        if let Some(rows) = rows.filter(|rows| *rows > 1) {
+            return unsupported(format!("input \"{}\" of {rows} rows at once", read.name));
         }
+        read.takes_missing = read.of.is_float() && takes_missing(graph, &read.name);
         found.push(read);
     }
     let columns: usize = found.iter().map(|input| input.width).sum();
@@ -269,7 +398,7 @@ fn inputs(graph: &mut GraphProto) -> Result<(Vec<Input>, Option<usize>), Error> 
     // Constants among inputs are defaults, not columns.
     let names: HashSet<&str> = found.iter().map(|input: &Input| input.name.as_str()).collect();
     graph.input.retain(|input| names.contains(input.name.as_str()));
-    Ok((found, block))
+    Ok(found)
 }
 
 fn column(input: &ValueInfoProto) -> Result<(Input, Option<usize>), Error> {
@@ -304,5 +433,6 @@ fn column(input: &ValueInfoProto) -> Result<(Input, Option<usize>), Error> {
         }
         other => return unsupported(format!("input \"{name}\" of {} dimensions", other.len())),
     };
-    Ok((Input { name: name.clone(), of, width, flat }, rows))
+    let takes_missing = false;
+    Ok((Input { name: name.clone(), of, width, takes_missing, flat }, rows))
 }

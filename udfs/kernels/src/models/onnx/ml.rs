@@ -55,6 +55,7 @@ pub(super) fn rewrite(graph: &mut GraphProto) -> Result<(), Error> {
     let mut nodes = Vec::with_capacity(graph.node.len());
     for node in std::mem::take(&mut graph.node) {
         let instead = match node.op_type.as_str() {
+            "Sigmoid" => sigmoid(&node)?,
             "LinearClassifier" => linear_classifier(&node)?,
             "LinearRegressor" => linear_regressor(&node)?,
             "Scaler" => scaler(&node)?,
@@ -141,9 +142,25 @@ fn product(
     }
 }
 
+/// `1 / (1 + e^-x)` as it is written: an approximation has a floor, far above the least shares.
+fn logistic(into: &mut Instead, x: &str, to: String) -> String {
+    let one = into.constant(format!("{to}.one"), &[], vec![1.0]);
+    let one = into.node("CastLike", &[&one, x], format!("{to}.own_one"));
+    let turned = into.node("Neg", &[x], format!("{to}.turned"));
+    let power = into.node("Exp", &[&turned], format!("{to}.power"));
+    let sum = into.node("Add", &[&power, &one], format!("{to}.sum"));
+    into.node("Div", &[&one, &sum], to)
+}
+
+fn sigmoid(node: &NodeProto) -> Result<Instead, Error> {
+    let (mut into, to) = (Instead::default(), output(node)?);
+    logistic(&mut into, input(node)?, to);
+    Ok(into)
+}
+
 fn transformed(into: &mut Instead, transform: &str, scores: &str, to: String) -> String {
     match transform {
-        "LOGISTIC" => into.node("Sigmoid", &[scores], to),
+        "LOGISTIC" => logistic(into, scores, to),
         "SOFTMAX" => into.softmax(scores, to),
         _ => into.node("Identity", &[scores], to),
     }
@@ -242,7 +259,11 @@ fn sums(into: &mut Instead, node: &NodeProto, to: &str) -> Result<String, Error>
 fn tree_regressor(node: &NodeProto) -> Result<Instead, Error> {
     let (mut into, to) = (Instead::default(), output(node)?);
     let sums = sums(&mut into, node, &to)?;
-    transformed(&mut into, transform(node)?, &sums, to);
+    match transform(node)? {
+        "NONE" => _ = into.node("Identity", &[&sums], to),
+        // ONNX Runtime leaves it out, against the definition.
+        other => return unsupported(node, other),
+    }
     Ok(into)
 }
 
@@ -255,6 +276,10 @@ fn tree_classifier(node: &NodeProto) -> Result<Instead, Error> {
     if !trees::has_one_score(node)? {
         transformed(&mut into, transform, &sums, to);
     } else if numbers(node, "class_weights")?.iter().all(|weight| *weight >= 0.0) {
+        // What else is done to a share, ONNX Runtime does from version to version otherwise.
+        if transform != "NONE" || !numbers(node, "base_values")?.is_empty() {
+            return unsupported(node, "one score, no weight below zero, and more than their sum");
+        }
         complement(&mut into, &sums, to);
     } else {
         let other = into.node("Neg", &[&sums], format!("{to}.other"));

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_hir::internal::InferenceFact;
+use tract_onnx::tract_hir::internal::{InferenceFact, bail};
 use tract_onnx::tract_hir::tract_core::internal::{RunOptions, TypedRunnableModel};
 
 pub use super::trees::Error;
@@ -42,8 +42,6 @@ pub enum Classes {
 pub struct Model {
     inputs: Vec<Input>,
     plan: Arc<TypedRunnableModel>,
-    /// Rows that the file demands at once; all but the first stay zero.
-    block: usize,
     outputs: usize,
     classes: Classes,
 }
@@ -66,29 +64,28 @@ impl Model {
     fn read_unguarded(bytes: &[u8]) -> Result<Self, Error> {
         let proto = pb::ModelProto::decode(bytes)
             .map_err(|error| Error::Format { what: error.to_string() })?;
-        let graph::Read { proto, inputs, block, classes } = graph::read(proto)?;
-        let block = block.unwrap_or(1);
+        let graph::Read { proto, inputs, told } = graph::read(proto)?;
         let mut onnx = tract_onnx::onnx();
         onnx.op_register.insert(trees::OPERATOR, trees::build);
         let mut model = onnx.model_for_proto_model(&proto).map_err(|error| unread(&error))?;
         for (place, input) in inputs.iter().enumerate() {
-            let fact = InferenceFact::dt_shape(input.of, input.shape(block));
+            let fact = InferenceFact::dt_shape(input.of, input.shape());
             model.set_input_fact(place, fact).map_err(|error| unread(&error))?;
         }
         let model = model.into_optimized().map_err(|error| unread(&error))?;
         let fact = model.output_fact(0).map_err(|error| unread(&error))?;
         let shape = fact.shape.as_concrete().map(<[usize]>::to_vec).unwrap_or_default();
         let outputs = match shape.as_slice() {
-            [rows] if *rows == block => 1,
-            [rows, outputs] if *rows == block && *outputs > 0 => *outputs,
+            [1] => 1,
+            [1, outputs] if *outputs > 0 => *outputs,
             other => {
                 return Err(Error::Unsupported { what: format!("an output of shape {other:?}") });
             }
         };
-        let classes = graph::checked(classes, outputs)?;
+        let classes = graph::checked(told, outputs)?;
         let plan = model.into_runnable_with_options(&RunOptions::default());
         let plan = plan.map_err(|error| unread(&error))?;
-        let model = Self { inputs, plan, block, outputs, classes };
+        let model = Self { inputs, plan, outputs, classes };
         // What only an evaluation finds is found now.
         let zeros = vec![0.0; model.features().len()];
         match model.row(&zeros, &mut vec![0.0; outputs]) {
@@ -124,7 +121,7 @@ impl Model {
     }
 
     /// Answers rows, given by columns, row by row; NaN is the missing value. A row without a value
-    /// for an input of integers has NaN for an answer.
+    /// for an input that has no place for that has NaN for an answer.
     ///
     /// # Errors
     /// Why the model fails on a row, as one that asks a table for a place that it has not; or that
@@ -139,7 +136,8 @@ impl Model {
         for (place, out) in out.chunks_exact_mut(self.outputs).enumerate() {
             row.iter_mut().zip(columns).for_each(|(value, column)| *value = column[place]);
             let answered = catch_unwind(AssertUnwindSafe(|| self.row(&row, out)));
-            let answered = answered.map_err(|_| "it is unsound".to_owned())?;
+            let answered =
+                answered.map_err(|_| "it fails, as by a code that it does not know".to_owned())?;
             answered.map_err(|error| error.root_cause().to_string())?;
         }
         Ok(())
@@ -152,13 +150,14 @@ impl Model {
         for input in &self.inputs {
             let (own, others) = rest.split_at(input.width);
             rest = others;
-            if !input.of.is_float() && own.iter().any(|value| value.is_nan()) {
+            if !input.takes_missing && own.iter().any(|value| value.is_nan()) {
                 out.fill(f64::NAN);
                 return Ok(());
             }
-            let mut values = own.to_vec();
-            values.resize(self.block * input.width, 0.0);
-            let tensor = Tensor::from_shape(&input.shape(self.block), &values)?;
+            if let Some(value) = own.iter().find(|value| !input.holds(**value)) {
+                bail!("{value} is no value of input \"{}\"", input.name);
+            }
+            let tensor = Tensor::from_shape(&input.shape(), own)?;
             asked.push(tensor.cast_to_dt(input.of)?.into_owned().into_tvalue());
         }
         let answered = self.plan.run(asked)?;

@@ -18,6 +18,10 @@ use crate::models::trees::{Child, Forest, Leaf, Missing, Node, Scorer, Test, Tre
 pub(super) const OPERATOR: &str = "SumsOfTrees";
 /// Nodes that there may be, over all outputs.
 const MOST_NODES: usize = 50_000_000;
+/// Columns that may be asked for.
+const MOST_FEATURES: usize = 100_000;
+/// Classes or targets that there may be.
+const MOST_OUTPUTS: usize = 10_000;
 
 fn malformed<T>(what: &str) -> Result<T, Error> {
     Err(Error::Format { what: format!("its trees have unsound {what}") })
@@ -88,7 +92,8 @@ fn votes(node: &NodeProto) -> Result<HashMap<(i64, i64), Votes>, Error> {
     let one = has_one_score(node)?;
     let mut all: HashMap<(i64, i64), Votes> = HashMap::new();
     for (place, weight) in weights.iter().enumerate() {
-        let Ok(output) = usize::try_from(if one { 0 } else { outputs[place] }) else {
+        let output = usize::try_from(if one { 0 } else { outputs[place] });
+        let Some(output) = output.ok().filter(|output| *output < MOST_OUTPUTS) else {
             return malformed("outputs");
         };
         all.entry((trees[place], nodes[place])).or_default().push((output, *weight));
@@ -116,6 +121,9 @@ pub(super) fn forest(node: &NodeProto) -> Result<Forest, Error> {
         true => texts(node, "classlabels_strings").len() + wholes(node, "classlabels_int64s").len(),
         false => usize::try_from(whole(node, "n_targets").unwrap_or(1)).unwrap_or(0),
     };
+    if outputs > MOST_OUTPUTS {
+        return unsupported(format!("trees of {outputs} outputs"));
+    }
     let average = match text(node, "aggregate_function").unwrap_or("SUM") {
         "SUM" => false,
         "AVERAGE" => true,
@@ -125,10 +133,6 @@ pub(super) fn forest(node: &NodeProto) -> Result<Forest, Error> {
     if base.is_empty() {
         base = vec![0.0; outputs];
     }
-    if outputs == 1 && base.len() == 2 {
-        // Of two classes whose trees sum one score, the second's.
-        base.remove(0);
-    }
     if outputs == 0 || base.len() != outputs || (average && base.iter().any(|base| *base != 0.0)) {
         return malformed("base_values");
     }
@@ -136,6 +140,9 @@ pub(super) fn forest(node: &NodeProto) -> Result<Forest, Error> {
     let Ok(features) = usize::try_from(largest.saturating_add(1)) else {
         return malformed("nodes_featureids");
     };
+    if features > MOST_FEATURES {
+        return unsupported(format!("trees over {features} columns"));
+    }
     let mut trees = Vec::new();
     let mut first = 0;
     for last in 1..=lists.trees.len() {
