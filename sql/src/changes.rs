@@ -33,6 +33,7 @@ use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, Table
 
 use crate::access::{self, Privileges};
 use crate::error::{Error, Result};
+use crate::features::Manifest;
 use crate::plan::{self, Environment, Found, Given, Lakes, Overrides, Place};
 use crate::{parse, system};
 
@@ -232,7 +233,10 @@ impl Planner<'_> {
                 let message = format!("cannot change materialized view \"{}\"", place.name);
                 Err(Error::new("42809", message).with_hint("REFRESH fills it from its query."))
             }
-            (place, Found::Relation(Relation::Table(table))) => Ok((place, table)),
+            (place, Found::Relation(Relation::Table(table))) => {
+                Manifest::refuse_change(self.lakes.main.state(), &place)?;
+                Ok((place, table))
+            }
             (place, Found::Relation(Relation::View(_))) => {
                 Err(Error::new("55000", format!("cannot change view \"{}\"", place.name))
                     .with_hint("Change the tables that its query reads."))

@@ -44,6 +44,15 @@ impl Manifest {
         serde_json::from_value(state.definitions.get(&name)?.body.clone()).ok()
     }
 
+    /// Fails for a training set, whose rows stay as its manifest says: 42809.
+    pub fn refuse_change(state: &State, place: &Place) -> Result<()> {
+        if place.temp || Self::of(state, place).is_none() {
+            return Ok(());
+        }
+        let message = format!("cannot change training set \"{}\"", place.name);
+        Err(Error::new("42809", message).with_hint("CREATE TABLE AS makes a copy that can change."))
+    }
+
     /// Keeps it.
     pub fn keep(&self, transaction: &mut Transaction, place: &Place) -> Result<()> {
         let body = serde_json::to_value(self)

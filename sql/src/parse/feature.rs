@@ -192,6 +192,9 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Option<OfFeatures>, ParserErr
         let name = parser.parse_object_name(false)?;
         return Ok(Some(OfFeatures::CommentService { name, comment: comment(parser)? }));
     }
+    if peek_words(parser, &["ALTER", "FEATURE", "VIEW"]) {
+        return alter(parser);
+    }
     if peek_words(parser, &["ALTER"]) {
         return parser.maybe_parse(alter).map(Option::flatten);
     }
@@ -267,6 +270,8 @@ fn option(parser: &mut Parser) -> Result<FeatureOption, ParserError> {
     if matches!(next, Token::Comma | Token::RParen) {
         return Ok(FeatureOption { name, value: None });
     }
+    // A length may be written as one.
+    let _ = words(parser, &["INTERVAL"]);
     let value = match parser.next_token().token {
         Token::SingleQuotedString(text) | Token::Number(text, _) => text,
         Token::Word(word) => word.value,
@@ -287,7 +292,8 @@ fn alter(parser: &mut Parser) -> Result<Option<OfFeatures>, ParserError> {
     } else if words(parser, &["RESET"]) {
         reset = parenthesised(parser, |p| p.parse_identifier())?;
     } else {
-        return parser.expected("SET ( or RESET (", parser.peek_token());
+        let expected = "SET ( or RESET ( (ALTER VIEW renames, moves and gives away)";
+        return parser.expected(expected, parser.peek_token());
     }
     let alter = AlterFeatureView { of_feature_view, name, if_exists, set, reset };
     Ok(Some(OfFeatures::AlterView(alter)))

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{Truncate, TruncateIdentityOption};
 use super::{Context, sequence};
 use crate::access::Privileges;
 use crate::error::{Error, Result};
+use crate::features::Manifest;
 use crate::plan::{Found, Place};
 
 pub(super) async fn run(context: &mut Context<'_>, truncate: &Truncate) -> Result<String> {
@@ -16,6 +17,7 @@ pub(super) async fn run(context: &mut Context<'_>, truncate: &Truncate) -> Resul
             let found = Found::Relation(Relation::Table(Arc::clone(&table)));
             let needed = Privileges::TRUNCATE;
             context.environment.require(context.lakes, &place, &found, needed)?;
+            Manifest::refuse_change(context.lakes.main.state(), &place)?;
             let transaction = context.lakes.of(&place);
             transaction.truncate(table.id);
             set_models(transaction, &place, &table, |_| None)?;
