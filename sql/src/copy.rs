@@ -23,6 +23,7 @@ use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, SelectItem, Table
 use crate::access::Privileges;
 use crate::changes::{self, Change, TARGET};
 use crate::error::{Error, Result};
+use crate::features::Manifest;
 use crate::parse::{Copy, CopyPlace, CopyRows};
 use crate::plan::{
     self, Environment, ExternalFiles, Found, Given, Lakes, Place, external_provider,
@@ -226,7 +227,10 @@ fn target(
             let message = format!("cannot copy to materialized view \"{}\"", place.name);
             Err(Error::new("42809", message).with_hint("REFRESH fills it from its query."))
         }
-        (place, Found::Relation(Relation::Table(table))) => Ok((place, table)),
+        (place, Found::Relation(Relation::Table(table))) => {
+            Manifest::refuse_change(lakes.main.state(), &place)?;
+            Ok((place, table))
+        }
         (place, Found::Relation(Relation::View(_))) => {
             Err(Error::new("42809", format!("cannot copy to view \"{}\"", place.name))
                 .with_hint("Copy to the tables that its query reads."))
