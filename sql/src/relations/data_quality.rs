@@ -82,8 +82,9 @@ pub(super) fn query(arguments: &Arguments) -> Result<String> {
 }
 
 fn of_column(column: &Described) -> Row {
-    let (of, is_listed) = (&column.expression, column.name == column.expression);
-    let has_order = column.class != Class::Other || is_listed;
+    let of = &column.expression;
+    // Arrays, vectors and rows may be large, and are only counted.
+    let has_order = column.class != Class::Other;
     let text = |what: &str| match has_order {
         true => format!("{what}({of})::text"),
         false => NO_TEXT.to_owned(),
@@ -93,7 +94,9 @@ fn of_column(column: &Described) -> Row {
         rule: NO_TEXT.into(),
         nulls: format!("count(*) - count({of})"),
         nans: match column.class {
-            Class::Number => format!("count(*) FILTER (WHERE ({of})::text = 'NaN')"),
+            Class::Number | Class::Unknown => {
+                format!("count(*) FILTER (WHERE ({of})::text = 'NaN')")
+            }
             _ => "0::bigint".to_owned(),
         },
         distinct: match has_order {

@@ -26,6 +26,8 @@ pub(super) enum Class {
     /// A date, a time or both.
     Time,
     Other,
+    /// An expression, of which the type is not known here.
+    Unknown,
 }
 
 /// A column.
@@ -64,6 +66,7 @@ impl Class {
             Self::Category => "category",
             Self::Time => "time",
             Self::Other => "other",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -75,7 +78,7 @@ impl Described {
         columns.iter().find(named).cloned().unwrap_or_else(|| Self {
             name: text.to_owned(),
             expression: text.to_owned(),
-            class: Class::Other,
+            class: Class::Unknown,
         })
     }
 }

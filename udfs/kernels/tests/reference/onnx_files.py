@@ -1,8 +1,8 @@
 """Writes onnx_files/: files of scikit-learn's models and of networks, and what ONNX Runtime answers.
 Run: python onnx_files.py [rows]          (numpy, onnx, onnxruntime, scikit-learn, skl2onnx)
 
-NAME.onnx is a file, NAME.expected the scores of each row of trees.py's `values` (of three columns for `network`
-and `sides`), outputs with blanks between. `refused_*` use what is not supported. `versions` says what wrote them.
+NAME.onnx is a file, NAME.expected the scores of each row of trees.py's `values` (of some columns for `network` and
+`sides`; of -100 to 100 for `saturated`), outputs with blanks between. `refused_*` use what is not supported. `versions` says what wrote them.
 """
 
 import importlib

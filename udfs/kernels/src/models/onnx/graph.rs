@@ -8,7 +8,7 @@ use tract_onnx::pb::type_proto::{Tensor as TensorType, Value as Type};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto};
 use tract_onnx::prelude::*;
 
-use super::nodes::{numbers, text, texts, wholes};
+use super::nodes::{number, numbers, text, texts, wholes};
 use super::{Classes, Error, ml, trees};
 
 /// The version of the standard domain for files that name none: that of the nodes made here.
@@ -363,7 +363,11 @@ fn takes_missing(graph: &GraphProto, input: &str) -> bool {
         let takes = graph.node.iter().filter(|node| node.op_type != "Where");
         for node in takes.filter(|node| node.input.iter().any(|taken| taken == name)) {
             let operator = node.op_type.as_str();
-            if KEEP.contains(&operator) {
+            let keeps = match operator {
+                "Imputer" => !number(node, "replaced_value_float").is_some_and(f32::is_nan),
+                _ => KEEP.contains(&operator),
+            };
+            if keeps {
                 next.extend(node.output.iter().map(String::as_str));
             } else if !KNOW.contains(&operator) {
                 return false;
